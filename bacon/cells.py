@@ -1,0 +1,71 @@
+"""Cells and the paths of their artifacts: the interface between the workflow, the package and the user."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from bacon.runtime.errors import BaconError
+
+DATA = "results/data/{dataset}.h5"
+DISTILLED = "results/distilled/{dataset}/{method}/ipc{ipc}/seed{seed}.h5"
+EVALUATION = "results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}/{network}.json"
+EVALUATION_FULL = "results/evaluation/{dataset}/full/{network}.json"
+TABLES = "results/tables"
+FIGURES = "results/figures"
+DOWNLOADS = "resources/downloads"
+CACHE = "results/.cache"
+
+_CELL = re.compile(r"(?P<dataset>[^/]+)/(?P<method>[^/]+)/ipc(?P<ipc>\d+)/seed(?P<seed>\d+)")
+_FULL = re.compile(r"(?P<dataset>[^/]+)/full")
+
+
+@dataclass(frozen=True, order=True)
+class Cell:
+    """One distilled set: data set x method x IPC x distillation seed; ``full`` has neither IPC nor seed."""
+
+    dataset: str
+    method: str
+    ipc: int | None = None
+    seed: int | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.dataset}/full"
+            if self.ipc is None
+            else f"{self.dataset}/{self.method}/ipc{self.ipc}/seed{self.seed}"
+        )
+
+    @classmethod
+    def parse(cls, text: str) -> Cell:
+        """The cell named ``digits/bacon/ipc10/seed0`` or ``digits/full``; raises :class:`BaconError` otherwise."""
+        if found := _CELL.fullmatch(text):
+            return cls(found["dataset"], found["method"], int(found["ipc"]), int(found["seed"]))
+        if found := _FULL.fullmatch(text):
+            return cls(found["dataset"], "full")
+        raise BaconError(
+            f"cell {text!r} is not of the form DATASET/METHOD/ipcN/seedN, for example digits/bacon/ipc10/seed0"
+        )
+
+    def matches(self, pattern: str) -> bool:
+        """Whether a pattern such as ``digits/*/ipc10/seed*`` or ``digits/bacon`` (all below it) names this cell."""
+        return fnmatchcase(str(self), pattern) or fnmatchcase(str(self), f"{pattern}/*")
+
+    @property
+    def distilled_path(self) -> Path:
+        """Where the distilled set lies; the full data set has none."""
+        return Path(DISTILLED.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed))
+
+    @property
+    def data_path(self) -> Path:
+        """Where the preprocessed data set lies."""
+        return Path(DATA.format(dataset=self.dataset))
+
+    def evaluation_path(self, network: str) -> Path:
+        """Where the records of the networks trained on this cell lie."""
+        pattern = EVALUATION_FULL if self.ipc is None else EVALUATION
+        return Path(
+            pattern.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed, network=network)
+        )

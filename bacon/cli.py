@@ -1,0 +1,107 @@
+"""The ``bacon`` command: look at settings, results and data; the work itself is done by the workflow."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bacon._version import __version__
+from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import set_up_logging
+
+
+class _Group(click.Group):
+    """Prints errors that users are meant to read without a traceback, and exits with status 1."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except BaconError as error:
+            click.echo(f"Error: {error}", err=True)
+            context.exit(1)
+
+
+@click.group(cls=_Group)
+@click.version_option(__version__)
+def main() -> None:
+    """Data-set distillation with BACON, IDM, DM and coresets. The work itself is done by `snakemake`."""
+    set_up_logging()
+
+
+_config_option = click.option(
+    "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."
+)
+
+
+@main.command("config")
+@_config_option
+@click.option("--cell", "cell_name", required=True, help="For example digits/bacon/ipc10/seed0, or digits/full.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
+    """Print the resolved settings of a cell with the layer each value came from."""
+    from bacon.cells import Cell
+    from bacon.setting_errors import check_name, flatten
+    from bacon.workflow_plan import load_plan
+
+    plan, cell = load_plan(config_file), Cell.parse(cell_name)
+    check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
+    resolved = plan.resolved(cell)
+    values = dict(flatten(resolved.settings.model_dump(mode="json", by_alias=True)))
+    rows = [(".".join(key), value, resolved.origin.get(key, "default")) for key, value in values.items()]
+    if as_json:
+        click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))
+    else:
+        _print_table(f"Settings of {cell}", ("key", "value", "layer"), rows)
+
+
+@main.command("methods")
+def methods_command() -> None:
+    """List the methods."""
+    from bacon.methods.registry import METHODS
+
+    rows = [(method.name, method.title, method.summary, method.reference) for method in METHODS.values()]
+    _print_table("Methods", ("name", "title", "what it does", "reference"), rows)
+
+
+@main.command("table")
+@click.option("--accuracy", "path", default="results/tables/accuracy.csv", show_default=True, help="The tidy table.")
+def table_command(path: str) -> None:
+    """Print the accuracy table of the last run."""
+    from bacon.reporting.collect import read_accuracy
+    from bacon.reporting.terminal import print_accuracy
+
+    print_accuracy(read_accuracy(Path(path)))
+
+
+@main.command("reference")
+@click.option("--write", is_flag=True, help="Write the JSON schema and config/README.md instead of printing the latter.")
+def reference_command(write: bool) -> None:
+    """Print every key of the configuration, or write the files generated from the settings models."""
+    from bacon.reference import reference_text, write_reference
+
+    if not write:
+        click.echo(reference_text())
+        return
+    for path in write_reference(Path()):
+        click.echo(f"wrote {path}")
+
+
+def _print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(value if isinstance(value, str) else json.dumps(value) for value in row))
+    # Redirected output keeps whole lines: nothing is folded to 80 columns there.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
+
+
+if __name__ == "__main__":
+    main()

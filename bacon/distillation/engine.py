@@ -1,0 +1,260 @@
+"""The distillation loop: match synthetic to real embeddings, all classes in one step (ALGORITHM 4 and 5).
+
+The published code takes one momentum step per class over the whole tensor. The network is frozen and its norm has no batch
+dependence, so the classes' gradients are independent of each other, and the loop over classes equals one step with the
+recurrence in :func:`image_step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bacon.augmentation import SiameseDraw, siamese_augment, siamese_draw
+from bacon.distillation.history import History
+from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.networks import Fresh, NetworkSource, Queue
+from bacon.distillation.real import RealImages
+from bacon.methods.base import RealStatistics
+from bacon.networks.build import build_network
+from bacon.networks.convnet import ConvNet
+from bacon.partition import decode
+from bacon.runtime.progress import Progress
+
+if TYPE_CHECKING:
+    from bacon.settings import MatchingSettings, NetworkSettings
+
+
+@dataclass(frozen=True)
+class ClassChunk:
+    """Classes that are computed together; all take the same number of real images."""
+
+    classes: tuple[int, ...]
+    batch_real: int
+
+
+def class_chunks(counts: Sequence[int], *, batch_real: int, synthetic: int, limit: int) -> list[ClassChunk]:
+    """Split the classes so that a chunk holds at most ``limit`` real and at most ``limit`` synthetic images.
+
+    Args:
+        counts: training images of each class.
+        batch_real: real images per class, at most all of a class.
+        synthetic: decoded synthetic images per class.
+        limit: images per chunk; a chunk holds at least one class.
+    """
+    by_size: dict[int, list[int]] = {}
+    for label, count in enumerate(counts):
+        by_size.setdefault(min(batch_real, count), []).append(label)
+    chunks = []
+    for size, members in by_size.items():
+        together = max(1, limit // max(size, synthetic))
+        starts = range(0, len(members), together)
+        chunks += [ClassChunk(tuple(members[start : start + together]), size) for start in starts]
+    return chunks
+
+
+def image_step(
+    images: Tensor, momentum_buffer: Tensor, gradient: Tensor, *, settings: MatchingSettings, classes: int
+) -> None:
+    """One step of the images, in place.
+
+    ``joint`` is SGD with momentum m: b <- m b + g, x <- x - lr b. ``per_class`` is the published loop over C classes, seen
+    from one turn of a class to its next: at its turn b <- m b + g and x <- x - lr b, and at each of the other C - 1 turns
+    b <- m b and x <- x - lr b. With b the buffer at the turn: b <- m^C b + g, x <- x - lr b (1 - m^C) / (1 - m).
+    """
+    turns = classes if settings.update == "per_class" else 1
+    decay = settings.momentum**turns
+    momentum_buffer.mul_(decay).add_(gradient)
+    images.sub_(momentum_buffer, alpha=settings.lr_img * (1 - decay) / (1 - settings.momentum))
+
+
+@dataclass
+class State:
+    """Everything that changes from one iteration to the next, besides the network source."""
+
+    images: Tensor
+    momentum: Tensor
+    iteration: int = 0
+    snapshots: dict[int, Tensor] = field(default_factory=dict)
+
+
+class Engine:
+    """Distils one cell.
+
+    Args:
+        real: the real training set on its device; its dtype is the engine's.
+        settings: distillation settings.
+        network: architecture of the embedding networks.
+        ipc: stored images per class.
+        seed: distillation seed, the key of every draw.
+        chunk_images: images embedded at a time, to bound memory.
+    """
+
+    def __init__(
+        self,
+        real: RealImages,
+        settings: MatchingSettings,
+        network: NetworkSettings,
+        *,
+        ipc: int,
+        seed: int,
+        chunk_images: int = 2048,
+    ) -> None:
+        self.real, self.settings, self.network, self.ipc, self.seed = real, settings, network, ipc, seed
+        self.chunk_images = chunk_images
+        self.chunks = class_chunks(
+            real.counts,
+            batch_real=settings.batch_real,
+            synthetic=ipc * settings.partition**2,
+            limit=chunk_images,
+        )
+        images = self.initial_images()
+        self.state = State(images=images, momentum=torch.zeros_like(images))
+        self.source = self._make_source()
+        self.history = History(self.term_names(), settings.iterations, device=real.device)
+
+    @property
+    def labels(self) -> Tensor:
+        """(classes * ipc,) int64, class order."""
+        return torch.arange(self.real.classes, device=self.real.device).repeat_interleave(self.ipc)
+
+    def initial_images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the images of iteration 0."""
+        if self.settings.init == "noise":
+            return noise_images(self.real, ipc=self.ipc, seed=self.seed)
+        return real_images(self.real, ipc=self.ipc, partition=self.settings.partition, seed=self.seed)
+
+    def term_names(self) -> tuple[str, ...]:
+        """What the history records per iteration."""
+        queue_terms = ("ce", "queue_accuracy") if self.settings.networks.source == "queue" else ()
+        return (*self.settings.objective.weights(), *queue_terms, "loss")
+
+    def build(self, index: int) -> ConvNet:
+        """The embedding network with serial number ``index``."""
+        channels, size, _ = self.real.shape
+        return build_network(
+            self.network,
+            channels=channels,
+            size=size,
+            classes=self.real.classes,
+            seed=self.seed,
+            purpose="embedding-network",
+            index=index,
+            device=self.real.device,
+            dtype=self.real.dtype,
+        )
+
+    def _make_source(self) -> NetworkSource:
+        networks = self.settings.networks
+        if networks.source == "queue":
+            return Queue(networks, self.build, self.real, seed=self.seed)
+        return Fresh(self.build, device=self.real.device, dtype=self.real.dtype)
+
+    def run(self, progress: Progress) -> None:
+        """Iterate to the end, keeping snapshots."""
+        keep = set(self.settings.snapshot_iterations())
+        self._snapshot(keep)
+        while self.state.iteration < self.settings.iterations:
+            self.step()
+            self._snapshot(keep)
+            progress.advance()
+        self.history.check()
+
+    def _snapshot(self, keep: set[int]) -> None:
+        if self.state.iteration in keep:
+            self.state.snapshots[self.state.iteration] = self.state.images.detach().float().cpu().clone()
+
+    def step(self) -> None:
+        """One iteration: match, move the images, train the source's networks."""
+        iteration = self.state.iteration
+        self.source.begin(iteration)
+        network, accuracy = self.source.draw(iteration)
+        gradient, terms = self.gradient(iteration, network, accuracy)
+        image_step(self.state.images, self.state.momentum, gradient, settings=self.settings, classes=self.real.classes)
+        self.source.train(iteration)
+        self.history.record(iteration, terms)
+        self.state.iteration += 1
+
+    def gradient(self, iteration: int, network: ConvNet, accuracy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradient of the loss with respect to the images, and each term's mean over classes.
+
+        Args:
+            iteration: key of the draws.
+            network: frozen embedding network.
+            accuracy: 0-d, its running training accuracy in percent, which weights the cross-entropy.
+
+        Returns:
+            (classes * ipc, C, H, W) gradient, and name -> 0-d tensor.
+        """
+        gradient = torch.empty_like(self.state.images)
+        shaped = gradient.unflatten(0, (self.real.classes, self.ipc))
+        totals = {name: accuracy.new_zeros(()) for name in self.term_names()}
+        for chunk in self.chunks:
+            chosen, terms = self._chunk_gradient(chunk, iteration, network, accuracy)
+            shaped[list(chunk.classes)] = chosen
+            for name, values in terms.items():
+                totals[name] = totals[name] + values.detach().sum() / self.real.classes
+        if "queue_accuracy" in totals:
+            totals["queue_accuracy"] = accuracy
+        return gradient, totals
+
+    def _chunk_gradient(
+        self, chunk: ClassChunk, iteration: int, network: ConvNet, accuracy: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        draw = siamese_draw(self.settings.dsa_strategy, self.seed, iteration, chunk.classes)
+        statistics = self._real_statistics(chunk, draw, iteration, network)
+        images = self.state.images.unflatten(0, (self.real.classes, self.ipc))[list(chunk.classes)]
+        images = images.detach().requires_grad_()
+        terms = self._terms(chunk, draw, images, statistics, network, accuracy)
+        (gradient,) = torch.autograd.grad(terms["loss"].sum(), images)
+        return gradient, terms
+
+    def _terms(
+        self,
+        chunk: ClassChunk,
+        draw: SiameseDraw,
+        images: Tensor,
+        statistics: RealStatistics,
+        network: ConvNet,
+        accuracy: Tensor,
+    ) -> dict[str, Tensor]:
+        """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) carries the gradient."""
+        decoded = siamese_augment(draw, decode(images, self.settings.partition))  # (K, n, C, H, W)
+        embedding = network.embed(decoded.flatten(0, 1))  # (K n, D)
+        terms = self.settings.objective.terms(statistics, embedding.unflatten(0, decoded.shape[:2]).mean(dim=1))
+        weights = self.settings.objective.weights()
+        loss = sum((weight * terms[name] for name, weight in weights.items()), start=accuracy.new_zeros(()))
+        if self.settings.networks.source == "queue":
+            labels = torch.tensor(chunk.classes, device=images.device).repeat_interleave(decoded.shape[1])
+            logits = network.classify(embedding)
+            terms["ce"] = F.cross_entropy(logits, labels, reduction="none").unflatten(0, decoded.shape[:2]).mean(dim=1)
+            loss = loss + self.settings.networks.ce_weight * accuracy * terms["ce"]
+        return {**terms, "loss": loss}
+
+    @torch.no_grad()
+    def _real_statistics(
+        self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: ConvNet
+    ) -> RealStatistics:
+        """Mean and, where needed, standard deviation of the embedded real batch of each class of the chunk."""
+        indices = self.real.sample_classes(
+            self.seed, "real-batch", iteration=iteration, classes=chunk.classes, size=chunk.batch_real
+        )
+        embedded = torch.cat([network.embed(piece) for piece in self._augmented(indices, draw)])
+        shaped = embedded.unflatten(0, indices.shape)  # (K, B, D)
+        std = shaped.std(dim=1, unbiased=True) if self.settings.objective.needs_std else None
+        return RealStatistics(mean=shaped.mean(dim=1), std=std)
+
+    def _augmented(self, indices: Tensor, draw: SiameseDraw) -> Iterator[Tensor]:
+        """The real images at ``indices`` (K, B), normalised and augmented, in pieces of at most ``chunk_images``."""
+        per_class = max(1, self.chunk_images // len(indices))
+        if per_class >= indices.shape[1]:
+            yield siamese_augment(draw, self.real.batch(indices)).flatten(0, 1)
+            return
+        # One class exceeds the limit on its own; chunks of several classes never do.
+        for piece in indices.split(per_class, dim=1):
+            yield siamese_augment(draw, self.real.batch(piece)).flatten(0, 1)

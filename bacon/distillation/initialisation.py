@@ -1,0 +1,46 @@
+"""The first synthetic images: real images, partitioned when the method says so, or noise."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from bacon.distillation.real import RealImages
+from bacon.partition import encode
+from bacon.runtime.draws import device_normal
+from bacon.runtime.errors import BaconError
+
+
+def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Tensor:
+    """Different random real images of each class, ``partition^2`` of them down-scaled into each stored image.
+
+    Args:
+        real: the training set.
+        ipc: stored images per class.
+        partition: parts per side of a stored image; 1 keeps images whole.
+        seed: distillation seed; the same seed gives every method the same images.
+
+    Returns:
+        (classes * ipc, C, H, W) normalised, in class order.
+
+    Raises:
+        BaconError: a class has fewer images than needed.
+    """
+    needed = ipc * partition**2
+    smallest = min(real.counts)
+    if needed > smallest:
+        name = real.class_names[real.counts.index(smallest)]
+        raise BaconError(
+            f"IPC {ipc} with partition {partition} needs {needed} different real images per class; class {name!r} has "
+            f"{smallest}: lower the IPC to at most {smallest // partition**2}, or the partition"
+        )
+    indices = real.sample_classes(seed, "initial-images", iteration=0, classes=range(real.classes), size=needed)
+    return encode(real.batch(indices), partition).flatten(0, 1)
+
+
+def noise_images(real: RealImages, *, ipc: int, seed: int) -> Tensor:
+    """Standard normal noise in the normalised space: (classes * ipc, C, H, W), a stream per class."""
+    channels, height, width = real.shape
+    count = ipc * channels * height * width
+    lanes = real.labels.new_tensor(range(real.classes))
+    drawn = device_normal(seed, "initial-noise", count=count, device=real.device, dtype=real.dtype, lanes=lanes)
+    return drawn.reshape(real.classes * ipc, channels, height, width)

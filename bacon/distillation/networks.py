@@ -1,0 +1,145 @@
+"""Where the embedding networks come from: fresh ones (DM), or a queue of partly trained ones (IDM, BACON)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bacon.distillation.real import RealImages
+from bacon.networks.convnet import ConvNet
+from bacon.runtime.draws import uniform, words
+
+if TYPE_CHECKING:
+    from bacon.settings import NetworkQueue
+
+Build = Callable[[int], ConvNet]
+
+
+class NetworkSource(Protocol):
+    """What the engine asks of a source of networks; every call names the iteration it belongs to."""
+
+    def begin(self, iteration: int) -> None:
+        """Add networks and reset meters where this iteration is due for it."""
+
+    def draw(self, iteration: int) -> tuple[ConvNet, Tensor]:
+        """A frozen network, and its running training accuracy in percent as a 0-d tensor on the device."""
+
+    def train(self, iteration: int) -> None:
+        """Train networks a little on real images."""
+
+
+class Fresh:
+    """A fresh random network per iteration; it is never trained, so its accuracy is zero."""
+
+    def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype) -> None:
+        self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
+
+    def begin(self, iteration: int) -> None:
+        """Nothing to prepare."""
+
+    def draw(self, iteration: int) -> tuple[ConvNet, Tensor]:
+        """The network of this iteration."""
+        return self._build(iteration).requires_grad_(False).eval(), self._accuracy
+
+    def train(self, iteration: int) -> None:
+        """Nothing to train."""
+
+
+@dataclass
+class Member:
+    """A network of the queue with its optimiser and its accuracy meter."""
+
+    serial: int
+    network: ConvNet
+    optimiser: torch.optim.SGD
+    correct: Tensor
+    seen: int = 0
+
+    def accuracy(self) -> Tensor:
+        """Training accuracy in percent since the last reset; zero before any training (0-d, on the device)."""
+        return 100 * self.correct / max(self.seen, 1)
+
+    def reset_meter(self) -> None:
+        """Forget the accuracy."""
+        self.correct, self.seen = torch.zeros_like(self.correct), 0
+
+
+class Queue:
+    """The network queue of ALGORITHM 5.
+
+    Args:
+        settings: sizes, intervals and the networks' optimiser.
+        build: builds the network with a given serial number.
+        real: the training set the networks are trained on.
+        seed: distillation seed.
+    """
+
+    def __init__(self, settings: NetworkQueue, build: Build, real: RealImages, *, seed: int) -> None:
+        self.settings, self._build, self._real, self._seed = settings, build, real, seed
+        self.members: list[Member] = []
+        self._next_serial = 0
+        for _ in range(settings.start):
+            self._push()
+
+    def _push(self) -> None:
+        network = self._build(self._next_serial)
+        optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=self.settings.lr_net,
+            momentum=self.settings.momentum,
+            weight_decay=self.settings.weight_decay,
+        )
+        correct = torch.zeros((), device=self._real.device, dtype=self._real.dtype)
+        self.members = [*self.members, Member(self._next_serial, network, optimiser, correct)]
+        self.members = self.members[-self.settings.capacity :]
+        self._next_serial += 1
+
+    def begin(self, iteration: int) -> None:
+        """Reset the meters, then push a fresh network, at their intervals (iteration 0 included)."""
+        if iteration % self.settings.meter_interval == 0:
+            for member in self.members:
+                member.reset_meter()
+        if iteration % self.settings.net_generate_interval == 0:
+            self._push()
+
+    def draw(self, iteration: int) -> tuple[ConvNet, Tensor]:
+        """One network, uniformly."""
+        position = int(uniform(self._seed, "queue-draw", count=1, iteration=iteration)[0] * len(self.members))
+        member = self.members[position]
+        return member.network.requires_grad_(False).eval(), member.accuracy()
+
+    def chosen_for_training(self, iteration: int) -> list[Member]:
+        """The networks trained in this iteration: drawn without replacement, at most all of them."""
+        order = np.argsort(
+            words(self._seed, "queue-train", count=len(self.members), iteration=iteration), kind="stable"
+        )
+        return [self.members[position] for position in order[: self.settings.networks_trained]]
+
+    def train(self, iteration: int) -> None:
+        """SGD steps of the chosen networks on real batches of all classes, unaugmented; their meters record."""
+        steps = self.settings.model_train_steps
+        if steps == 0:
+            return
+        size = min(self.settings.batch_train, len(self._real.labels))
+        chosen = self.chosen_for_training(iteration)
+        lanes = range(len(chosen) * steps)
+        indices = self._real.sample_all(self._seed, "queue-batch", iteration=iteration, lanes=lanes, size=size)
+        for number, member in enumerate(chosen):
+            member.network.requires_grad_(True).train()
+            for step in range(steps):
+                self._step(member, indices[number * steps + step])
+
+    def _step(self, member: Member, indices: Tensor) -> None:
+        labels = self._real.labels[indices]
+        logits = member.network(self._real.batch(indices))
+        member.optimiser.zero_grad(set_to_none=True)
+        F.cross_entropy(logits, labels).backward()
+        member.optimiser.step()
+        member.correct = member.correct + (logits.detach().argmax(dim=1) == labels).sum()
+        member.seen += len(labels)

@@ -1,0 +1,102 @@
+"""The real training set on the device: uint8 until used, sorted by class, sampled per class without host work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bacon.runtime.draws import Seed, device_words
+
+if TYPE_CHECKING:
+    from bacon.datasets.store import ImageDataset
+
+_POSITION_BITS = 24
+
+
+def draw_without_replacement(
+    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, size: int
+) -> Tensor:
+    """Distinct positions per lane, uniformly: the positions of the ``size`` smallest of one random key per position.
+
+    Args:
+        seed: seed of the stream.
+        purpose: name of the stream.
+        iteration: iteration the draw belongs to.
+        lanes: (L,) int64, what each row is keyed by, such as the class.
+        populations: (L,) int64, row l draws from ``range(populations[l])``; at least ``size``, below 2^24.
+        size: positions per row.
+
+    Returns:
+        (L, size) int64.
+    """
+    count = int(populations.max())
+    drawn = device_words(seed, purpose, count=count, device=lanes.device, iteration=iteration, lanes=lanes)
+    positions = torch.arange(count, device=lanes.device)
+    # The position makes equal words unequal, so the choice is the same on every device.
+    keys = (drawn << _POSITION_BITS) | positions
+    keys = keys.masked_fill(positions >= populations[:, None], torch.iinfo(torch.int64).max)
+    return keys.topk(size, dim=1, largest=False, sorted=True).indices
+
+
+class RealImages:
+    """Training images of a data set on one device.
+
+    Args:
+        dataset: the preprocessed data set.
+        device: where the images live and batches are made.
+        dtype: floating dtype of normalised batches.
+
+    Attributes:
+        images: (N, C, H, W) uint8, sorted by class.
+        labels: (N,) int64, ascending.
+        counts: images of each class, on the host.
+    """
+
+    def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        order = np.argsort(dataset.train_labels, kind="stable")
+        self.images = torch.from_numpy(dataset.train_images[order]).to(device)
+        self.labels = torch.from_numpy(dataset.train_labels[order]).to(device)
+        self.device, self.dtype = device, dtype
+        self.class_names = dataset.class_names
+        self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
+        self._offsets = torch.tensor(np.cumsum([0, *self.counts[:-1]]), device=device)
+        self._counts = torch.tensor(self.counts, device=device)
+        mean = torch.tensor(dataset.mean, dtype=torch.float64)[:, None, None]
+        std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
+        self._scale = (1 / (255 * std)).to(device, dtype)
+        self._shift = (-mean / std).to(device, dtype)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.counts)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Normalised images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
+        return self.images[indices].to(self.dtype) * self._scale + self._shift
+
+    def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
+        """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
+        lanes = torch.tensor(classes, dtype=torch.int64, device=self.device)
+        positions = draw_without_replacement(
+            seed, purpose, iteration=iteration, lanes=lanes, populations=self._counts[lanes], size=size
+        )
+        return positions + self._offsets[lanes, None]
+
+    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: Sequence[int], size: int) -> Tensor:
+        """Indices of ``size`` distinct images of the whole set for each of the L ``lanes``: (L, size) int64."""
+        lane_tensor = torch.tensor(lanes, dtype=torch.int64, device=self.device)
+        populations = torch.full_like(lane_tensor, len(self.labels))
+        return draw_without_replacement(
+            seed, purpose, iteration=iteration, lanes=lane_tensor, populations=populations, size=size
+        )

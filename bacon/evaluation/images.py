@@ -1,0 +1,108 @@
+"""Image sets on the device, and the training batches that an evaluation makes of one, without waiting for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from bacon.augmentation import augment_batches
+from bacon.runtime.draws import Seed, device_permutation
+
+if TYPE_CHECKING:
+    from bacon.settings import EvaluationSettings
+
+# Orders are drawn, and batches made and augmented, for about this many images at a time: for a set of ten images that
+# costs 0.03 ms a batch, against 0.5 ms for each batch alone, a third of its training step. It changes no number.
+_IMAGES_AT_ONCE = 2048
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """Labelled images on one device: uint8 and normalised when used, or float32 and normalised already.
+
+    Attributes:
+        images: (N, C, H, W) uint8 or float32.
+        labels: (N,) int64.
+        scale: (C, 1, 1) float32, factor of uint8 images; ``None`` for float32 images.
+        shift: (C, 1, 1) float32, added after ``scale``.
+    """
+
+    images: Tensor
+    labels: Tensor
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+
+    @classmethod
+    def of_uint8(
+        cls,
+        images: npt.NDArray[Any],
+        labels: npt.NDArray[Any],
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        device: torch.device,
+    ) -> ImageSet:
+        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used; they stay uint8 on the device."""
+        channel_mean = torch.tensor(mean, dtype=torch.float64)[:, None, None]
+        channel_std = torch.tensor(std, dtype=torch.float64)[:, None, None]
+        return cls(
+            images=torch.from_numpy(images).to(device),
+            labels=torch.from_numpy(labels).to(device),
+            scale=(1 / (255 * channel_std)).to(device, torch.float32),
+            shift=(-channel_mean / channel_std).to(device, torch.float32),
+        )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self.images.device
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """Some of the set's ``images`` as float32, normalised; same shape."""
+        if self.scale is None or self.shift is None:
+            return images
+        return images.to(torch.float32).mul_(self.scale).add_(self.shift)
+
+
+def batch_sizes(count: int, batch_size: int) -> list[int]:
+    """Sizes of the batches of one epoch over ``count`` images; the last may be smaller."""
+    whole, rest = divmod(count, batch_size)
+    return [batch_size] * whole + [rest] * (rest > 0)
+
+
+def training_batches(train: ImageSet, settings: EvaluationSettings, seed: Seed) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of all epochs, in order: shuffled by (seed, epoch), augmented by (seed, step).
+
+    Yields:
+        images (B, C, H, W) float32, normalised and augmented, and labels (B,) int64.
+    """
+    sizes = batch_sizes(len(train), settings.batch_size)
+    epochs_at_once = max(1, _IMAGES_AT_ONCE // len(train))
+    for first in range(0, settings.epochs, epochs_at_once):
+        epochs = torch.arange(first, min(first + epochs_at_once, settings.epochs), device=train.device)
+        order = device_permutation(
+            seed, "evaluation-order", count=len(train), device=train.device, lanes=epochs
+        )  # (epochs, N)
+        yield from _batches(
+            train, order.flatten(), sizes * len(epochs), settings.dsa_strategy, seed, first_step=first * len(sizes)
+        )
+
+
+def _batches(
+    train: ImageSet, order: Tensor, sizes: Sequence[int], strategy: str, seed: Seed, *, first_step: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    at_once = max(1, _IMAGES_AT_ONCE // max(sizes))
+    for start in range(0, len(sizes), at_once):
+        part = list(sizes[start : start + at_once])
+        index, order = order[: sum(part)], order[sum(part) :]
+        images = train.normalised(train.images.index_select(0, index))
+        images = augment_batches(strategy, images, part, seed, "evaluation-dsa", first_iteration=first_step + start)
+        yield from zip(images.split(part), train.labels.index_select(0, index).split(part), strict=True)

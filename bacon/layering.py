@@ -1,0 +1,166 @@
+"""From a configuration to the settings of one cell: defaults < preset < method < data set < (data set, IPC) < override.
+
+Layers are partial; later ones win key by key. A layer that applies to several methods may hold keys that one of them does
+not have (iterations, for a random coreset): they do not concern it and are left out. A key that no method has, or that a
+layer gives to a named method that does not have it, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from bacon.cells import Cell
+from bacon.datasets.registry import REGISTRY
+from bacon.methods.registry import METHODS, OBJECTIVES
+from bacon.presets import preset_layers
+from bacon.runtime.errors import BaconError
+from bacon.setting_errors import Key, describe, flatten, nearest
+from bacon.settings import (
+    CellSettings,
+    Config,
+    EvaluationSettings,
+    FreshNetworks,
+    Layer,
+    MatchingSettings,
+    NetworkQueue,
+    NetworkSettings,
+    SelectionSettings,
+)
+
+
+@dataclass(frozen=True)
+class NamedLayer:
+    """A layer with the label that errors and ``bacon config`` show; strict when it names the methods it is for."""
+
+    label: str
+    values: Mapping[Key, Any]
+    strict: bool
+
+    @classmethod
+    def of(cls, label: str, layer: Layer | Mapping[str, Any], *, strict: bool) -> NamedLayer:
+        """From a model or a plain mapping of sections."""
+        plain = layer if isinstance(layer, Mapping) else {name: getattr(layer, name) for name in SECTIONS}
+        return cls(label, dict(flatten(plain)), strict)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A cell's settings, and for each key the label of the layer that set it."""
+
+    settings: CellSettings
+    origin: Mapping[Key, str]
+
+
+SECTIONS = ("network", "distillation", "evaluation")
+
+
+def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
+    """The layers above the defaults that apply to a cell, lowest first."""
+    for label, layer in preset_layers(config.preset):
+        if layer.methods is None or cell.method in layer.methods:
+            yield NamedLayer.of(label, layer, strict=layer.methods is not None)
+    yield NamedLayer.of(f"method {cell.method}", METHODS[cell.method].settings, strict=True)
+    if cell.method in config.methods:
+        yield NamedLayer.of(f"methods.{cell.method}", config.methods[cell.method], strict=True)
+    if cell.dataset in REGISTRY:
+        yield NamedLayer.of(f"data set {cell.dataset}", REGISTRY[cell.dataset].settings, strict=False)
+    if cell.dataset in config.datasets:
+        yield NamedLayer.of(f"datasets.{cell.dataset}", config.datasets[cell.dataset], strict=False)
+    for number, layer in enumerate(config.cells):
+        chosen = layer.methods is None or cell.method in layer.methods
+        if chosen and (layer.dataset, layer.ipc) == (cell.dataset, cell.ipc):
+            yield NamedLayer.of(f"cells[{number}]", layer, strict=layer.methods is not None)
+    for pattern, layer in config.overrides.items():
+        if cell.matches(pattern):
+            yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)
+
+
+def resolve(config: Config, cell: Cell) -> Resolved:
+    """The settings of a cell.
+
+    Raises:
+        BaconError: a key or value is not allowed; the message names the layer, the key, the value and what is allowed.
+    """
+    merged: dict[Key, Any] = {}
+    origin: dict[Key, str] = {}
+    strict: set[Key] = set()
+    for layer in layers(config, cell):
+        for key, value in layer.values.items():
+            merged[key], origin[key] = value, layer.label
+            (strict.add if layer.strict else strict.discard)(key)
+    kept = {key: value for key, value in merged.items() if _concerns(cell, merged, key)}
+    for key in sorted(strict - kept.keys()):
+        raise BaconError(_misplaced(cell, key, merged[key], origin[key]))
+    settings = _build(cell, kept, origin)
+    defaults = {key: "default" for key, _ in flatten(settings.model_dump(mode="json", by_alias=True))}
+    return Resolved(settings, defaults | {key: origin[key] for key in kept})
+
+
+def _build(cell: Cell, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> CellSettings:
+    plain: dict[str, Any] = {"distillation": None if METHODS[cell.method].family == "reference" else {}}
+    for key, value in kept.items():
+        target = plain
+        for part in key[:-1]:
+            target = target.setdefault(part, {})
+        target[key[-1]] = value
+    model = _distillation_model(cell)
+    try:
+        return CellSettings(
+            network=NetworkSettings.model_validate(plain.get("network", {})),
+            distillation=model.model_validate(plain["distillation"]) if model else None,
+            evaluation=EvaluationSettings.model_validate(plain.get("evaluation", {})),
+        )
+    except ValidationError as error:
+        raise BaconError(f"cell {cell}: {describe(error, _where(error, origin))}") from None
+
+
+def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
+    location = error.errors()[0]["loc"]
+    ends = tuple(str(part) for part in location[-1:])
+    labels = [f"{label}.{'.'.join(key)}" for key, label in origin.items() if key[-1:] == ends]
+    return labels[-1] if labels else ""
+
+
+def _distillation_model(cell: Cell) -> type[SelectionSettings | MatchingSettings] | None:
+    family = METHODS[cell.method].family
+    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[family]  # type: ignore[return-value]
+
+
+def _concerns(cell: Cell, merged: Mapping[Key, Any], key: Key) -> bool:
+    """Whether the models chosen for this cell (family, objective kind, network source) have the key."""
+    if key[0] != "distillation":
+        return True
+    model = _distillation_model(cell)
+    if model is None or key[1] not in _names(model):
+        return False
+    if key[1] == "objective" and len(key) == 3:
+        kind = merged.get(("distillation", "objective", "kind"))
+        return any(key[2] in _names(objective) for objective in OBJECTIVES if _tag(objective, "kind") == kind)
+    if key[1] == "networks" and len(key) == 3:
+        source = merged.get(("distillation", "networks", "source"))
+        return any(
+            key[2] in _names(model) for model in (FreshNetworks, NetworkQueue) if _tag(model, "source") == source
+        )
+    return True
+
+
+def _names(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _tag(model: type[BaseModel], name: str) -> Any:
+    return model.model_fields[name].default
+
+
+def _misplaced(cell: Cell, key: Key, value: Any, label: str) -> str:
+    model = _distillation_model(cell)
+    allowed = sorted(_names(model)) if model else []
+    hint = nearest(key[-1], allowed)
+    return (
+        f"{label}.{'.'.join(key)} = {value!r}: method {cell.method!r} has no such setting"
+        f"{f'; did you mean {hint!r}?' if hint else ''} (its distillation settings: {', '.join(allowed) or 'none'})"
+    )

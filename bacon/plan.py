@@ -1,0 +1,146 @@
+"""The plan of a configuration: its cells, their settings, and the fingerprint of every artifact.
+
+Snakemake reads fingerprints from here while it parses, the scripts recompute and compare them, and the aggregator refuses
+artifacts that carry another one. No torch.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from bacon.cells import CACHE, Cell
+from bacon.configuration import data_settings, grid_cells, reference_cells
+from bacon.datasets.registry import REGISTRY
+from bacon.datasets.source import source_digest
+from bacon.fingerprint import digest, fingerprint
+from bacon.layering import Resolved, resolve
+from bacon.methods.registry import METHODS
+from bacon.runtime.errors import BaconError
+from bacon.settings import CellSettings, Config, MatchingSettings, NetworkSettings
+
+DATA_MODULES = ("bacon.datasets.prepare",)
+DISTILL_MODULES = ("bacon.distillation.run",)
+EVALUATE_MODULES = ("bacon.evaluation.run",)
+# Evaluation settings that say how many networks are trained, not what any of them is.
+EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds"})
+
+
+class Plan:
+    """Cells, settings and fingerprints of one configuration.
+
+    Args:
+        config: a checked configuration.
+        directory: the working directory that paths of own data are relative to.
+    """
+
+    def __init__(self, config: Config, directory: Path | str = ".") -> None:
+        self.config = config
+        self.directory = Path(directory)
+        self._resolve = lru_cache(maxsize=None)(lambda cell: resolve(config, cell))
+        self._data = lru_cache(maxsize=None)(self._data_fingerprint)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The grid's cells, without the full data sets."""
+        return grid_cells(self.config)
+
+    @cached_property
+    def references(self) -> tuple[Cell, ...]:
+        """The full data set of each data set in the grid."""
+        return reference_cells(self.config)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that have a cell, in grid order."""
+        return tuple(cell.dataset for cell in self.references)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the evaluation networks."""
+        return self.config.grid.networks
+
+    def resolved(self, cell: Cell) -> Resolved:
+        """Settings of a cell, with the layer each came from."""
+        resolved: Resolved = self._resolve(cell)
+        return resolved
+
+    def settings(self, cell: Cell) -> CellSettings:
+        """Settings of a cell."""
+        return self.resolved(cell).settings
+
+    def evaluation_network(self, cell: Cell, network: str) -> NetworkSettings:
+        """Settings of a named evaluation network: the cell's own, with the changes under ``networks``."""
+        own = self.settings(cell).network
+        if network not in self.config.networks:
+            if network != "convnet":
+                raise BaconError(
+                    f"network {network!r} is not under `networks` (there: {', '.join(self.config.networks)})"
+                )
+            return own
+        return NetworkSettings.model_validate(own.model_dump() | self.config.networks[network])
+
+    def data_fingerprint(self, dataset: str) -> str:
+        """Fingerprint of a preprocessed data set."""
+        return str(self._data(dataset))
+
+    def _data_fingerprint(self, dataset: str) -> str:
+        data = data_settings(self.config, dataset)
+        settings = data.model_dump(mode="json", exclude={"path", "title"})
+        source = source_digest(dataset, data, cache=self.directory / CACHE / "sources.json")
+        return fingerprint(
+            "data", settings=settings | {"name": dataset}, modules=DATA_MODULES, inputs={"source": source}
+        )
+
+    def distilled_fingerprint(self, cell: Cell) -> str:
+        """Fingerprint of a cell's distilled set."""
+        settings = self.settings(cell)
+        plain: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, include={"network", "distillation"})
+        return fingerprint(
+            "distill",
+            settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
+            modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
+            inputs={"data": self.data_fingerprint(cell.dataset)},
+        )
+
+    @staticmethod
+    def _method_module(cell: Cell, settings: CellSettings) -> str:
+        if isinstance(settings.distillation, MatchingSettings):
+            return type(settings.distillation.objective).__module__
+        selector = METHODS[cell.method].selector
+        assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
+        return selector
+
+    def record_fingerprint(self, cell: Cell, network: str) -> str:
+        """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
+        inputs = {"data": self.data_fingerprint(cell.dataset)}
+        if cell.ipc is not None:
+            inputs["distilled"] = self.distilled_fingerprint(cell)
+        evaluation = self.settings(cell).evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
+        network_settings = self.evaluation_network(cell, network).model_dump(mode="json")
+        return fingerprint(
+            "evaluate",
+            settings={"evaluation": evaluation, "network": network_settings},
+            modules=EVALUATE_MODULES,
+            inputs=inputs,
+        )
+
+    def evaluation_fingerprint(self, cell: Cell, network: str) -> str:
+        """Fingerprint of a cell's evaluation file: its records and how many there are."""
+        counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
+        return digest({"record": self.record_fingerprint(cell, network), "counts": counts})
+
+    def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
+        """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""
+        inputs = {
+            f"{cell} {network}": self.evaluation_fingerprint(cell, network)
+            for cell in (*self.references, *self.cells)
+            for network in self.networks
+        }
+        return fingerprint("aggregate", settings=extra, modules=modules, inputs=inputs)
+
+    def dataset_title(self, dataset: str) -> str:
+        """Name of a data set in tables and figures."""
+        title = data_settings(self.config, dataset).title
+        return title or (REGISTRY[dataset].title if dataset in REGISTRY else dataset)

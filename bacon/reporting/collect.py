@@ -1,0 +1,179 @@
+"""Evaluation and distilled artifacts brought into tidy tables; nothing is used whose fingerprint is not the one expected.
+
+A rerun that failed can leave an older file that the workflow believes to be current. So every file is held against the
+fingerprint that the current configuration, data and code ask for, and refused otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bacon.reporting.protocol import network_text, protocol_text
+from bacon.runtime.errors import BaconError
+
+RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
+GROUP = ["dataset", "method", "ipc", "network", "iteration"]
+_RECORD_KEYS = ("iteration", "final", "evaluation_seed", "test_accuracy", "train_accuracy", "train_loss", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedEvaluation:
+    """An evaluation file that the configuration asks for."""
+
+    path: Path
+    """The JSON file."""
+    fingerprint: str
+    """The cumulative fingerprint it must carry."""
+    dataset: str
+    method: str
+    ipc: int | None
+    """Images per class; ``None`` for the full data set, as is ``seed``."""
+    seed: int | None
+    """Distillation seed."""
+    network: str
+    """Name of the evaluation network."""
+    dataset_title: str
+    method_title: str
+    published_dataset: str | None
+    """The data set's name in ``published_results.csv``; ``None``: nothing is published on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedDistilled:
+    """A distilled set that the configuration asks for."""
+
+    path: Path
+    """The HDF5 file."""
+    fingerprint: str
+    """The cumulative fingerprint it must carry."""
+    dataset: str
+    method: str
+    ipc: int
+    seed: int
+    dataset_title: str
+    method_title: str
+
+
+def check_fingerprint(path: Path, *, expected: str, found: object) -> None:
+    """Raise :class:`BaconError` unless the fingerprint in a file is the one expected."""
+    if found != expected:
+        raise BaconError(
+            f"{path}: out of date. It carries the fingerprint {found!r}; the current configuration, data and code need "
+            f"{expected!r}. {RERUN}"
+        )
+
+
+def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
+    """One row per trained network.
+
+    Args:
+        expected: the evaluation files, in the order of the tables.
+
+    Returns:
+        Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, test_accuracy_percent,
+        train_accuracy_percent, train_loss (nats), epochs, protocol, network_text, n (networks in the same data set,
+        method, IPC, network and iteration), wall_seconds, device, fingerprint, commit, dataset_title, method_title,
+        published_dataset. ``ipc`` and ``seed`` are missing for the full data set.
+
+    Raises:
+        BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
+    """
+    if not expected:
+        raise BaconError("no evaluation is expected: the grid of the configuration has no cells")
+    table = pd.DataFrame([row for one in expected for row in _rows(one)])
+    table = table.astype({"ipc": "Int64", "seed": "Int64", "published_dataset": "str"})
+    table["n"] = table.groupby(GROUP, dropna=False)["test_accuracy_percent"].transform("size")
+    return table
+
+
+def read_accuracy(path: Path) -> pd.DataFrame:
+    """The table of :func:`collect_accuracy` read back from the CSV that :func:`bacon.reporting.tables.write_accuracy` wrote."""
+    if not path.is_file():
+        raise BaconError(f"{path}: there is no such table. {RERUN}")
+    # `final` is written as True and False; names such as "nan" or "None" are data, so only empty fields are missing.
+    return pd.read_csv(
+        path, dtype={"ipc": "Int64", "seed": "Int64", "published_dataset": "str"}, keep_default_na=False, na_values=[""]
+    )
+
+
+def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+    content = _load(expected.path)
+    check_fingerprint(expected.path, expected=expected.fingerprint, found=content.get("fingerprint"))
+    for key in ("dataset", "method", "ipc", "seed", "network"):
+        if content.get(key) != getattr(expected, key):
+            raise BaconError(
+                f"{expected.path}: `{key}` is {content.get(key)!r}, expected {getattr(expected, key)!r}; the file belongs "
+                f"to another cell. {RERUN}"
+            )
+    try:
+        _check_records(expected.path, content["records"], content["settings"]["evaluation"])
+        return [_row(expected, content, record) for record in content["records"]]
+    except (KeyError, TypeError) as error:
+        raise BaconError(f"{expected.path}: not a complete evaluation file ({error!r}). {RERUN}") from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BaconError(f"{path}: the evaluation is missing. {RERUN}") from error
+    except (OSError, ValueError) as error:
+        raise BaconError(
+            f"{path}: not a readable evaluation file ({error}). Delete it and run `snakemake` again."
+        ) from error
+    if not isinstance(content, dict):
+        raise BaconError(f"{path}: expected a JSON object, found {type(content).__name__}. {RERUN}")
+    return content
+
+
+def _check_records(path: Path, records: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> None:
+    """Each final and each snapshot iteration has exactly the networks that the settings ask for, once each."""
+    counts = Counter((record["iteration"], bool(record["final"])) for record in records)
+    finals = [count for (_, final), count in counts.items() if final]
+    if finals != [evaluation["seeds"]]:
+        raise BaconError(
+            f"{path}: {sum(finals)} records of the final images over {len(finals)} iterations, expected "
+            f"{evaluation['seeds']} of one iteration. {RERUN}"
+        )
+    for (iteration, final), count in counts.items():
+        if not final and count != evaluation["snapshot_seeds"]:
+            raise BaconError(
+                f"{path}: {count} records of iteration {iteration}, expected {evaluation['snapshot_seeds']}. {RERUN}"
+            )
+    if len({(record["iteration"], record["evaluation_seed"]) for record in records}) != len(records):
+        raise BaconError(f"{path}: an evaluation seed occurs twice in one iteration. {RERUN}")
+
+
+def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    values = {key: record[key] for key in _RECORD_KEYS}
+    return {
+        "dataset": expected.dataset,
+        "method": expected.method,
+        "ipc": expected.ipc,
+        "seed": expected.seed,
+        "network": expected.network,
+        "iteration": int(values["iteration"]),
+        "final": bool(values["final"]),
+        "evaluation_seed": int(values["evaluation_seed"]),
+        "test_accuracy_percent": 100.0 * float(values["test_accuracy"]),
+        "train_accuracy_percent": 100.0 * float(values["train_accuracy"]),
+        "train_loss": float(values["train_loss"]),
+        "epochs": int(values["epochs"]),
+        "protocol": protocol_text(content["settings"]["evaluation"]),
+        "network_text": network_text(content["settings"]["network"]),
+        "n": 0,
+        "wall_seconds": float(record["wall_seconds"]),
+        "device": content["provenance"]["device"],
+        "fingerprint": expected.fingerprint,
+        "commit": content["provenance"]["commit"],
+        "dataset_title": expected.dataset_title,
+        "method_title": expected.method_title,
+        "published_dataset": expected.published_dataset,
+    }

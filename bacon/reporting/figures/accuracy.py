@@ -1,0 +1,130 @@
+"""Accuracy by method and IPC, with error bars: the summary table as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from bacon.reporting.figures.canvas import finish, grid_shape, method_handles, panels, save
+from bacon.reporting.figures.style import figure_style, method_style
+from bacon.reporting.protocol import FULL, protocol_note
+from bacon.reporting.summary import network_counts
+
+TITLE = "Accuracy by method and images per class"
+
+
+def plot_accuracy(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
+    """Write the figure of test accuracy by method and IPC.
+
+    Args:
+        table: rows of :func:`bacon.reporting.collect.collect_accuracy`.
+        fingerprint: of the aggregate; goes into the files' metadata.
+        outputs: ``.png`` and ``.pdf`` files.
+    """
+    with figure_style():
+        save(accuracy_figure(table), fingerprint=fingerprint, title=TITLE, outputs=outputs)
+
+
+def accuracy_figure(table: pd.DataFrame) -> Figure:
+    """One panel per data set and evaluation network; methods side by side at each IPC, the full data set as a line."""
+    final = table[table["final"]]
+    groups = list(final.groupby(["dataset", "network"], sort=False))
+    several_networks = final["network"].nunique() > 1
+    rows, columns = grid_shape(len(groups))
+    methods = [method for method in final["method"].drop_duplicates() if method != FULL]
+    ipcs = max(group["ipc"].nunique() for _, group in groups)
+    width = max(3.4 if columns > 1 else 5.0, 0.6 + 0.22 * ipcs * len(methods))
+    figure, axes = panels(rows, columns, width=width, height=2.7)
+    flat = [one for row in axes for one in row]
+    for ax, ((_, network), group) in zip(flat, groups, strict=False):
+        _panel(ax, group, methods)
+        title = str(group["dataset_title"].iloc[0])
+        ax.set_title(f"{title}, {network}" if several_networks else title)
+    for unused in flat[len(groups) :]:
+        unused.set_visible(False)
+    for row in axes:
+        row[0].set_ylabel("Test accuracy (%)")
+    handles = method_handles(final, line=False)
+    if FULL in set(final["method"]):
+        handles.append(full_handle(final))
+    caption = (
+        f"Marker and bar: mean ± sd over n networks; {network_counts(table)}, sd: sample standard deviation. Dots: single "
+        f"networks. {protocol_note(final)}."
+    )
+    finish(figure, title=TITLE, caption=caption, legend=handles)
+    return figure
+
+
+def _panel(ax: Axes, group: pd.DataFrame, methods: Sequence[str]) -> None:
+    distilled = group[group["method"] != FULL]
+    ipcs = sorted(int(ipc) for ipc in distilled["ipc"].unique())
+    step = 0.7 / max(len(methods), 1)
+    for place, method in enumerate(methods):
+        of_method = distilled[distilled["method"] == method]
+        if of_method.empty:
+            continue
+        style, offset = method_style(method), step * (place - (len(methods) - 1) / 2)
+        by_ipc = of_method.groupby("ipc")["test_accuracy_percent"]
+        means, sds = by_ipc.mean(), by_ipc.std().fillna(0.0)
+        at = [ipcs.index(int(ipc)) + offset for ipc in means.index]
+        dots = [ipcs.index(int(ipc)) + offset for ipc in of_method["ipc"]]
+        ax.scatter(dots, of_method["test_accuracy_percent"], s=7, color=style.colour, alpha=0.3, linewidths=0, zorder=2)
+        ax.errorbar(
+            at,
+            means,
+            yerr=sds,
+            fmt=style.marker,
+            color=style.colour,
+            markeredgecolor="white",
+            markeredgewidth=0.6,
+            markersize=6,
+            capsize=2.5,
+            elinewidth=1.2,
+            zorder=3,
+            label=str(of_method["method_title"].iloc[0]),
+        )
+    _full_line(ax, group)
+    ax.set_xticks(range(len(ipcs)), [str(ipc) for ipc in ipcs])
+    ax.set_xlim(-0.5, len(ipcs) - 0.5)
+    for edge in np.arange(len(ipcs) - 1) + 0.5:
+        ax.axvline(edge, color="#DDDDDD", linewidth=0.8, zorder=0)
+    ax.set_xlabel("Images per class (IPC)")
+    ax.grid(axis="y")
+    ax.margins(y=0.08)
+
+
+def _full_line(ax: Axes, group: pd.DataFrame) -> None:
+    values = group.loc[group["method"] == FULL, "test_accuracy_percent"]
+    if values.empty:
+        return
+    ax.axhline(values.mean(), color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, zorder=1)
+    ax.annotate(
+        full_text(values),
+        (0.0, values.mean()),
+        xycoords=("axes fraction", "data"),
+        xytext=(4, 3),
+        textcoords="offset points",
+        fontsize=7.5,
+        va="bottom",
+    )
+    # The label stands above the line, so the axis must reach beyond it.
+    low = float(group["test_accuracy_percent"].min())
+    ax.update_datalim([(0.0, values.mean() + 0.07 * (values.mean() - low))], updatex=False)
+
+
+def full_text(values: pd.Series[float]) -> str:
+    """``Full data set 97.3 ± 0.2 (5)`` without its title: ``97.3 ± 0.2 % (n = 5)``."""
+    spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{spread} (n = {len(values)})"
+
+
+def full_handle(table: pd.DataFrame) -> Line2D:
+    """Legend entry of the full data set."""
+    title = str(table.loc[table["method"] == FULL, "method_title"].iloc[0])
+    return Line2D([], [], color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, label=title)

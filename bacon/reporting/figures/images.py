@@ -1,0 +1,183 @@
+"""The synthetic images of one distilled set as a grid with class names, beside the images it started from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from bacon.reporting.collect import ExpectedDistilled
+from bacon.reporting.distilled_files import DisplayImages, read_images
+from bacon.reporting.figures.canvas import CAPTION_SIZE, add_caption, add_title, save, wrap_caption
+from bacon.reporting.figures.style import figure_style
+from bacon.reporting.protocol import TIMES
+
+MAX_CLASSES = 20
+MAX_IMAGES = 10
+_DPI = 200
+# Pixels that an image takes in the png: about, for it is a whole multiple of the image's own side.
+_SMALLEST, _LARGEST = 96, 192
+_MOST_WIDE, _MOST_HIGH = 1920, 1100  # pixels for a grid, unless its images would be too small
+_GAP = 4
+_LABEL_SIZE = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mosaic:
+    """A block of images to be placed in the figure; positions and sizes in pixels."""
+
+    heading: str
+    pixels: npt.NDArray[np.float32]
+    """(height, width, 3) in [0, 1]."""
+    names: tuple[str, ...]
+    """Class names at the left; empty for a block beside one that has them."""
+
+
+def plot_images(expected: ExpectedDistilled, *, fingerprint: str, outputs: Sequence[Path]) -> None:
+    """Write the grid of one distilled set's images.
+
+    Args:
+        expected: the distilled file; its fingerprint is checked.
+        fingerprint: of the aggregate; goes into the files' metadata.
+        outputs: ``.png`` and ``.pdf`` files.
+
+    Raises:
+        BaconError: the file is missing, unreadable or of another fingerprint.
+    """
+    images = read_images(expected)
+    title = f"{expected.dataset_title}, {expected.method_title}, IPC {expected.ipc}, seed {expected.seed}"
+    with figure_style():
+        save(images_figure(images, title=title), fingerprint=fingerprint, title=title, outputs=outputs)
+
+
+def images_figure(images: DisplayImages, *, title: str) -> Figure:
+    """Rows: classes, with their names; columns: up to ten images of each. Many classes are thinned evenly to twenty.
+
+    Few images per class leave room beside them, so the classes then continue in further columns.
+    """
+    classes = shown_classes(len(images.class_names))
+    blocks = 1 if images.initial is None else 2
+    per_class = min(MAX_IMAGES, int(np.count_nonzero(images.labels == images.labels[0])))
+    columns = _class_columns(len(classes), per_class * blocks)
+    rows = math.ceil(len(classes) / columns)
+    side = int(np.clip(min(_MOST_WIDE / (per_class * blocks * columns), _MOST_HIGH / rows), _SMALLEST, _LARGEST))
+    parts = [classes[start : start + rows] for start in range(0, len(classes), rows)]
+    mosaics = [block for part in parts for block in _mosaics(images, part, side)]
+    caption = _caption(images, len(classes), per_class)
+    return _compose(mosaics, title=title, caption=caption)
+
+
+def shown_classes(count: int) -> list[int]:
+    """All classes, or twenty of them evenly spaced."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, MAX_CLASSES)).round()})
+
+
+def mosaic(images: npt.NDArray[np.float32], *, columns: int, side: int) -> npt.NDArray[np.float32]:
+    """Images side by side on white, row by row, each pixel enlarged by a whole factor.
+
+    Args:
+        images: (N, C, H, W) in [0, 1]; one channel is shown grey, three as colour, any other number by its mean, grey.
+        columns: images per row.
+        side: pixels that an image's longer side should take, about.
+
+    Returns:
+        (height, width, 3) in [0, 1].
+    """
+    count, channels, height, width = images.shape
+    colour = images if channels == 3 else np.repeat(images.mean(axis=1, keepdims=True), 3, axis=1)
+    factor = max(1, round(side / max(height, width)))
+    large = colour.transpose(0, 2, 3, 1).repeat(factor, axis=1).repeat(factor, axis=2)  # (N, H', W', 3)
+    rows = math.ceil(count / columns)
+    tall, wide = height * factor, width * factor
+    canvas = np.ones((rows * (tall + _GAP) - _GAP, columns * (wide + _GAP) - _GAP, 3), np.float32)
+    for index, image in enumerate(large):
+        top, left = (index // columns) * (tall + _GAP), (index % columns) * (wide + _GAP)
+        canvas[top : top + tall, left : left + wide] = image
+    return canvas
+
+
+def _class_columns(classes: int, images_per_class: int) -> int:
+    """Into how many columns of classes the grid is broken so that it is about as wide as high."""
+    # A class name takes about the width of two images.
+    candidates = range(1, classes + 1)
+    return min(candidates, key=lambda n: abs(math.log(n * (images_per_class + 2) / (1.4 * math.ceil(classes / n)))))
+
+
+def _mosaics(images: DisplayImages, classes: Sequence[int], side: int) -> list[_Mosaic]:
+    chosen = [np.flatnonzero(images.labels == label)[:MAX_IMAGES] for label in classes]
+    order = np.concatenate(chosen)
+    columns = max(len(indices) for indices in chosen)
+    names = tuple(images.class_names[label] for label in classes)
+    final = f"iteration {images.iterations}" if images.iterations > 0 else "real images"
+    made = [_Mosaic(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
+    if images.initial is not None:
+        made.insert(
+            0,
+            _Mosaic(heading="iteration 0", pixels=mosaic(images.initial[order], columns=columns, side=side), names=()),
+        )
+    made[0] = _Mosaic(heading=made[0].heading, pixels=made[0].pixels, names=names)
+    return made
+
+
+def _compose(mosaics: Sequence[_Mosaic], *, title: str, caption: str) -> Figure:
+    """Place the blocks side by side, each pixel of a block on one pixel of the png."""
+    names = max((len(name) for block in mosaics for name in block.names), default=0) * _LABEL_SIZE * 0.62 / 72 + 0.2
+    # Before each block room for its class names or a gap, and never less than its heading needs.
+    before = [names if block.names else 0.14 for block in mosaics]
+    widths = [max(block.pixels.shape[1] / _DPI, len(block.heading) * 0.066) for block in mosaics]
+    needed = sum(before) + sum(widths) + 0.2
+    width = _whole_pixels(max(needed, len(title) * 0.093 + 0.3, 4.2))
+    text = wrap_caption(caption, width)
+    bottom = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / 72 + 0.16
+    height = _whole_pixels(bottom + max(block.pixels.shape[0] for block in mosaics) / _DPI + 0.58)
+    figure = Figure(figsize=(width, height))
+    FigureCanvasAgg(figure)
+    add_title(figure, title)
+    left = (width - needed) / 2
+    for block, gap, block_width in zip(mosaics, before, widths, strict=True):
+        left += gap
+        _place(figure, block, left=left + (block_width - block.pixels.shape[1] / _DPI) / 2, top=height - 0.54)
+        left += block_width
+    add_caption(figure, text)
+    return figure
+
+
+def _place(figure: Figure, block: _Mosaic, *, left: float, top: float) -> None:
+    """Draw one block with its upper left corner at (left, top) inches, moved to whole pixels."""
+    width, height = figure.get_size_inches()
+    inner_width, inner_height = block.pixels.shape[1] / _DPI, block.pixels.shape[0] / _DPI
+    x, y = _whole_pixels(left), _whole_pixels(top - inner_height)
+    ax = figure.add_axes((x / width, y / height, inner_width / width, inner_height / height))
+    ax.imshow(block.pixels, aspect="auto", interpolation="none")
+    ax.set_xticks([])
+    rows = len(block.names)
+    centres = (np.arange(rows) + 0.5) * (block.pixels.shape[0] / max(rows, 1))
+    ax.set_yticks(centres, block.names, fontsize=_LABEL_SIZE, parse_math=False)
+    ax.tick_params(length=0, pad=4)
+    ax.spines[:].set_visible(False)
+    ax.set_title(block.heading, fontsize=8.5, fontweight="normal", pad=4)
+
+
+def _whole_pixels(inches: float) -> float:
+    return round(inches * _DPI) / _DPI
+
+
+def _caption(images: DisplayImages, classes: int, per_class: int) -> str:
+    parts = ["Denormalised and clipped to [0, 1] for display."]
+    if images.partition > 1:
+        side = images.partition
+        parts.append(f"Stored form: each image holds {side} {TIMES} {side} smaller ones.")
+    stored = int(np.count_nonzero(images.labels == images.labels[0]))
+    if classes < len(images.class_names):
+        parts.append(f"{classes} of {len(images.class_names)} classes, evenly spaced.")
+    if per_class < stored:
+        parts.append(f"The first {per_class} of {stored} images per class.")
+    if images.final.shape[1] not in (1, 3):
+        parts.append(f"Mean of the {images.final.shape[1]} channels, as grey.")
+    return " ".join(parts)

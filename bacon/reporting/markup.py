@@ -1,0 +1,101 @@
+"""Tables as Markdown and LaTeX (booktabs)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+MISSING = "\N{EN DASH}"
+_MOST_FOOTNOTESIZE = 5
+_TEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "\N{MULTIPLICATION SIGN}": r"$\times$",
+    "÷": r"$\div$",
+    "\N{EN DASH}": "--",
+    "†": r"\textdagger{}",
+    "²": r"\textsuperscript{2}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A table ready to be written: the first column is text, the others are numbers."""
+
+    title: str
+    groups: tuple[tuple[str, int], ...]
+    """Headings over the columns after the first, each with the number of columns it spans; empty: no such line."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def markdown(grid: Grid) -> str:
+    """A GitHub-flavoured Markdown table under its title; a column's group heads its name, for Markdown has one header."""
+    spans = [group for group, width in grid.groups for _ in range(width)] or [""] * (len(grid.columns) - 1)
+    header = [
+        grid.columns[0],
+        *(f"{group} {name}".strip() for group, name in zip(spans, grid.columns[1:], strict=True)),
+    ]
+    lines = [header, [":--"] + ["--:"] * (len(header) - 1), *grid.rows]
+    table = "\n".join("| " + " | ".join(escape_markdown(cell) for cell in line) + " |" for line in lines)
+    return f"### {escape_markdown(grid.title)}\n\n{table}\n"
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return "".join("\\" + character if character in "\\`*_[]<>|" else character for character in text)
+
+
+def latex(grid: Grid, notes: Sequence[str]) -> str:
+    r"""A ``table`` environment that needs ``\usepackage{booktabs}`` alone; ``notes`` become the caption."""
+    caption = escape_latex(" ".join([f"{grid.title}.", *notes]))
+    lines = [
+        r"\begin{table}[htbp]",
+        r"  \centering",
+        rf"  \caption{{{caption}}}",
+        # Wide tables in small type: text columns of articles are narrow.
+        r"  \footnotesize" if len(grid.columns) <= _MOST_FOOTNOTESIZE else r"  \scriptsize",
+        r"  \setlength{\tabcolsep}{4pt}",
+        rf"  \begin{{tabular}}{{@{{}}l{'r' * (len(grid.columns) - 1)}@{{}}}}",
+        r"    \toprule",
+        *_group_lines(grid.groups),
+        f"    {_latex_row(grid.columns)}",
+        r"    \midrule",
+        *(f"    {_latex_row(row)}" for row in grid.rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _group_lines(groups: Sequence[tuple[str, int]]) -> list[str]:
+    if not groups:
+        return []
+    headings, rules, column = [], [], 2
+    for title, width in groups:
+        headings.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_latex(title)}}}")
+        rules.append(rf"\cmidrule(lr){{{column}-{column + width - 1}}}")
+        column += width
+    return [f"    & {' & '.join(headings)} \\\\", f"    {' '.join(rules)}"]
+
+
+def _latex_row(cells: Sequence[str]) -> str:
+    return " & ".join(escape_latex(cell) for cell in cells) + r" \\"
+
+
+def escape_latex(text: str) -> str:
+    """Text that LaTeX sets as it is."""
+    return "".join(_TEX.get(character, character) for character in text)

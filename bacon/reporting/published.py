@@ -1,0 +1,176 @@
+"""Published accuracies: every row kept with its source, one preferred row per (method, data set, IPC).
+
+The rule that chooses, in this order:
+
+1. rows whose note does not say ``SUPERSEDED`` (withdrawn or changed by the source) before rows whose note does;
+2. the method's own paper or repository (``OWN_SOURCES``);
+3. the BACON README, then Table 1 of the BACON project page: one protocol for all the methods compared there;
+4. papers that quote the number, in the order of ``QUOTING_SOURCES``;
+5. DC-BENCH, the average over augmentations before the best: another protocol;
+6. anything else; and in a tie the row that stands first in the file.
+
+A preferred row with a note is shown with a mark, never silently.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bacon.runtime.errors import BaconError
+
+COLUMNS = ("method", "dataset", "ipc", "accuracy_percent", "std_percent", "architecture", "source", "note")
+OWN_SOURCES: Mapping[str, tuple[str, ...]] = {
+    "BACON": ("BACON README @9c3f7af",),
+    "DC": ("VICO-UoE/DatasetCondensation",),
+    "DSA": ("VICO-UoE/DatasetCondensation",),
+    "DM": ("VICO-UoE/DatasetCondensation",),
+    "IDC": ("snu-mllab/Efficient-Dataset-Condensation",),
+    "IDC-I": ("snu-mllab/Efficient-Dataset-Condensation",),
+    "NCFM": ("NCFM",),
+    # Table 2 trains a ConvNet on the images; Table 1 is kernel regression with an infinitely wide network.
+    "KIP": ("Nguyen et al. NeurIPS2021 KIP paper Table 2", "Nguyen et al. NeurIPS2021 KIP paper Table 1"),
+}
+QUOTING_SOURCES = (
+    "BACON README @9c3f7af",
+    "BACON README",
+    "BACON project page",
+    "FTD",
+    "NCFM",
+    "PAD",
+    "AutoPalette",
+    "Nguyen et al.",
+)
+_DC_BENCH = re.compile(r"DC-bench.*\((Avg|Best)\)")
+_FULL_TITLE = "Whole dataset"
+# Sources round differently; a difference below this (percentage points) is no disagreement.
+_ROUNDING = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One published accuracy."""
+
+    accuracy_percent: float
+    std_percent: float | None
+    architecture: str
+    source: str
+    note: str
+
+
+def read_published(path: Path) -> pd.DataFrame:
+    """Every row of ``published_results.csv``, in file order.
+
+    Returns:
+        Columns ``COLUMNS``: ``ipc`` as text (a number or ``full``), ``accuracy_percent`` and ``std_percent`` float (missing
+        where none is given), the rest text, empty where there is none.
+
+    Raises:
+        BaconError: the file is missing, has other columns, or a number that is none.
+    """
+    if not path.is_file():
+        raise BaconError(
+            f"{path}: the published results are missing; they are part of the repository, restore the file"
+        )
+    rows = pd.read_csv(path, dtype="str", keep_default_na=False)
+    if tuple(rows.columns) != COLUMNS:
+        raise BaconError(f"{path}: columns are {', '.join(rows.columns)}; expected {', '.join(COLUMNS)}")
+    bad = rows[~rows["ipc"].str.fullmatch(r"\d+|full")]
+    if len(bad):
+        raise BaconError(f"{path}: line {bad.index[0] + 2}: ipc is {bad['ipc'].iloc[0]!r}, expected a number or full")
+    for column in ("accuracy_percent", "std_percent"):
+        try:
+            rows[column] = pd.to_numeric(rows[column].replace("", None)).astype("float64")
+        except ValueError as error:
+            raise BaconError(f"{path}: `{column}` holds something that is not a number ({error})") from error
+    return rows
+
+
+def preferred(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row per (method, data set, IPC), chosen by the rule in this module's docstring; file order of the groups.
+
+    Args:
+        rows: all rows, as :func:`read_published` gives them.
+    """
+    ranks = [rank(method, source, note) for method, source, note in _strings(rows, "method", "source", "note")]
+    ranked = rows.assign(_rank=ranks).sort_values("_rank", kind="stable")
+    chosen = ranked.drop_duplicates(["method", "dataset", "ipc"]).sort_index()
+    return chosen.drop(columns="_rank")
+
+
+def rank(method: str, source: str, note: str) -> int:
+    """Place of a row in the order of preference; the smallest is preferred."""
+    superseded = 1000 if "SUPERSEDED" in note else 0
+    for place, prefix in enumerate((*OWN_SOURCES.get(method, ()), *QUOTING_SOURCES)):
+        if source.startswith(prefix):
+            # Own sources come before every quoting one, however many there are.
+            return superseded + (place if place < len(OWN_SOURCES.get(method, ())) else 100 + place)
+    if found := _DC_BENCH.search(source):
+        return superseded + (200 if found[1] == "Avg" else 201)
+    return superseded + 300
+
+
+def conflicts(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows that disagree with the preferred row of their (method, data set, IPC) by more than rounding.
+
+    Returns:
+        ``COLUMNS`` and preferred_percent, preferred_source, difference_points (this row minus the preferred one).
+    """
+    keys = ["method", "dataset", "ipc"]
+    chosen = preferred(rows)[[*keys, "accuracy_percent", "source"]]
+    chosen = chosen.rename(columns={"accuracy_percent": "preferred_percent", "source": "preferred_source"})
+    merged = rows.merge(chosen, on=keys, how="left", validate="many_to_one")
+    merged["difference_points"] = merged["accuracy_percent"] - merged["preferred_percent"]
+    return merged[merged["difference_points"].abs() > _ROUNDING].reset_index(drop=True)
+
+
+class PublishedResults:
+    """Published accuracies by our names of methods and data sets.
+
+    Args:
+        path: ``resources/published_results.csv``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.rows = read_published(path)
+        chosen = preferred(self.rows)
+        self._by_key = {
+            (_plain(method), dataset, ipc): Published(
+                accuracy_percent=float(accuracy),
+                std_percent=None if pd.isna(std) else float(std),
+                architecture=architecture,
+                source=source,
+                note=note,
+            )
+            for method, dataset, ipc, accuracy, std, architecture, source, note in chosen[list(COLUMNS)].itertuples(
+                index=False, name=None
+            )
+        }
+
+    def find(
+        self, *, method: str, method_title: str, published_dataset: str | None, ipc: int | None
+    ) -> Published | None:
+        """The preferred published accuracy, or ``None``.
+
+        Args:
+            method: our name; ``full`` is the source's "Whole dataset".
+            method_title: our title; compared by its letters and digits alone, so ``k-center`` is ``K-Center``.
+            published_dataset: the data set's name in the CSV, ``None`` where nothing is published on it.
+            ipc: images per class, ``None`` for the full data set.
+        """
+        if published_dataset is None:
+            return None
+        title = _FULL_TITLE if method == "full" else method_title
+        return self._by_key.get((_plain(title), published_dataset, "full" if ipc is None else str(ipc)))
+
+
+def _plain(title: str) -> str:
+    return re.sub(r"[^a-z0-9+]", "", title.casefold())
+
+
+def _strings(rows: pd.DataFrame, *columns: str) -> list[tuple[str, ...]]:
+    return [tuple(map(str, values)) for values in rows[list(columns)].itertuples(index=False, name=None)]

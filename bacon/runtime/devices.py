@@ -1,0 +1,101 @@
+"""Which device a job computes on: one free GPU, held by an OS file lock that dies with the process, or the CPU."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_POLL_SECONDS = 0.5
+
+
+def lock_folder() -> Path:
+    """Where the locks lie: one folder for all users of this machine, or ``BACON_LOCK_DIR``."""
+    return Path(os.environ.get("BACON_LOCK_DIR", Path(tempfile.gettempdir()) / "bacon-device-locks"))
+
+
+@contextmanager
+def lease_device(choice: str = "auto", *, log_seconds: float = 30.0) -> Iterator[torch.device]:
+    """Yield the device for this job, held until the context ends.
+
+    Args:
+        choice: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
+        log_seconds: seconds between log lines while every GPU is taken.
+
+    Raises:
+        BaconError: ``cuda`` was asked for and there is no usable GPU.
+    """
+    if choice == "cuda" and not torch.cuda.is_available():
+        raise BaconError("run.device = 'cuda', but PyTorch sees no GPU here; use auto or cpu, or check the driver")
+    if choice == "cpu" or not torch.cuda.is_available():
+        log.info("device: CPU, %d threads", torch.get_num_threads())
+        yield torch.device("cpu")
+    elif os.environ.get("SLURM_JOB_ID"):
+        # The scheduler's own assignment: the job sees only its devices.
+        log.info("device: %s, assigned by SLURM", torch.cuda.get_device_name(0))
+        yield torch.device("cuda", 0)
+    else:
+        keys = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
+        with lease_key(keys, log_seconds=log_seconds) as index:
+            log.info("device: cuda:%d, %s", index, torch.cuda.get_device_name(index))
+            torch.cuda.set_device(index)
+            yield torch.device("cuda", index)
+
+
+@contextmanager
+def lease_key(keys: list[str], *, log_seconds: float) -> Iterator[int]:
+    """Hold the lock of the first free key and yield its position; wait, with a log line, while all are taken."""
+    folder = lock_folder()
+    folder.mkdir(parents=True, exist_ok=True, mode=0o1777)
+    if folder.stat().st_uid == os.getuid():
+        folder.chmod(0o1777)
+    last = time.monotonic()
+    while True:
+        for position, key in enumerate(keys):
+            lock = FileLock(folder / f"{key}.lock", mode=0o666)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            try:
+                yield position
+            finally:
+                lock.release()
+            return
+        if time.monotonic() - last >= log_seconds:
+            last = time.monotonic()
+            log.info("waiting for a device: all %d are taken by other jobs", len(keys))
+        time.sleep(_POLL_SECONDS)
+
+
+def device_name(device: torch.device) -> str:
+    """Readable name of a device."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU ({_cpu_model()})"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return "unknown model"
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown model")
+
+
+def set_up_arithmetic(threads: int) -> None:
+    """Full precision and deterministic kernels; ``threads`` CPU threads, the same whatever the machine has."""
+    torch.set_num_threads(threads)
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True

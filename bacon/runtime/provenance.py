@@ -1,0 +1,56 @@
+"""Where a result came from: versions, commit, device, host, memory."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import subprocess
+import sys
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+_PACKAGES = ("torch", "torchvision", "numpy", "h5py", "bacon-distillation")
+
+
+@lru_cache(maxsize=1)
+def commit() -> str:
+    """The commit of the source tree with ``-dirty`` when it has changes, or ``unknown`` outside a checkout."""
+    root = Path(__file__).resolve().parents[2]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def provenance(device: str) -> dict[str, Any]:
+    """Versions, commit, host and device of this process, ready for JSON; ``device`` is a device's readable name."""
+    return {
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "commit": commit(),
+        "device": device,
+        "host": platform.node(),
+        "cpus": os.cpu_count(),
+        "threads": _torch_threads(),
+    }
+
+
+def _torch_threads() -> int | None:
+    torch_module = sys.modules.get("torch")
+    return int(torch_module.get_num_threads()) if torch_module is not None else None
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Peak memory so far: allocated on the GPU, or the resident set of this process on the CPU."""
+    if device.type == "cuda":
+        return int(sys.modules["torch"].cuda.max_memory_allocated(device))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

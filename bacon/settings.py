@@ -1,0 +1,265 @@
+"""Typed settings: the single source of truth for every key, its default, its range and its meaning.
+
+Two families of models live here. ``CellSettings`` (and its parts) is what one cell is computed from, after layering.
+``Config`` is what a user writes: the grid, and layers of partial cell settings. ``bacon.layering`` turns the second into
+the first; the JSON schema in ``workflow/schemas`` is generated from ``Config``. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Union
+
+from pydantic import Discriminator, Field, field_validator, model_validator
+
+from bacon.methods.base import Strict
+from bacon.methods.registry import OBJECTIVES
+
+DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
+PAPER_DSA_STRATEGY = "_".join(DSA_OPERATIONS)
+
+ObjectiveSettings = Annotated[Union[OBJECTIVES], Discriminator("kind")]  # type: ignore[valid-type]  # noqa: UP007
+
+
+def check_dsa_strategy(value: str) -> str:
+    """The strategy in canonical order, or ``none``; raises ``ValueError`` naming an unknown operation."""
+    if value in ("none", ""):
+        return "none"
+    chosen = value.split("_")
+    for operation in chosen:
+        if operation not in DSA_OPERATIONS:
+            raise ValueError(
+                f"unknown DSA operation {operation!r}; allowed are {', '.join(DSA_OPERATIONS)} joined by _"
+            )
+    return "_".join(operation for operation in DSA_OPERATIONS if operation in chosen)
+
+
+class NetworkSettings(Strict):
+    """One network architecture (ALGORITHM 1)."""
+
+    architecture: Literal["convnet"] = Field("convnet", description="Family of the network.")
+    width: int = Field(128, ge=1, le=4096, description="Channels of every convolution.")
+    depth: int = Field(3, ge=1, le=6, description="Number of convolution blocks; each halves the image.")
+    norm: Literal["instance", "batch", "layer", "group", "none"] = Field(
+        "instance", description="Normalisation after each convolution."
+    )
+    activation: Literal["relu", "leaky_relu", "sigmoid", "tanh"] = Field(
+        "relu", description="Activation of each block."
+    )
+    pooling: Literal["avg", "max", "none"] = Field("avg", description="Pooling of each block.")
+
+
+class FreshNetworks(Strict):
+    """DM: a fresh random network every iteration."""
+
+    source: Literal["fresh"] = "fresh"
+
+
+class NetworkQueue(Strict):
+    """IDM and BACON: a queue of networks that are trained a little while they are used (ALGORITHM 5)."""
+
+    source: Literal["queue"] = "queue"
+    start: int = Field(3, ge=1, le=1000, description="Networks in the queue at the start.")
+    capacity: int = Field(100, ge=1, le=1000, description="At most this many networks; the oldest is dropped.")
+    net_generate_interval: int = Field(30, ge=1, description="A fresh network is pushed every so many iterations.")
+    networks_trained: int = Field(
+        2, ge=1, description="Networks drawn, without replacement, for training per iteration."
+    )
+    model_train_steps: int = Field(10, ge=0, description="SGD steps of each drawn network per iteration.")
+    batch_train: int = Field(256, ge=1, description="Real images per SGD step, drawn from all classes.")
+    lr_net: float = Field(0.01, gt=0, description="Learning rate of the queue's networks.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the queue's networks.")
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of the queue's networks.")
+    meter_interval: int = Field(
+        100,
+        ge=1,
+        description="The running training accuracies are reset every so many iterations (published code: eval_interval).",
+    )
+    ce_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of cross-entropy; multiplied by the network's running training accuracy in percent.",
+    )
+
+
+NetworkSource = Annotated[FreshNetworks | NetworkQueue, Discriminator("source")]
+
+
+class SelectionSettings(Strict):
+    """Settings of methods that choose real images."""
+
+    partition: int = Field(
+        1,
+        ge=1,
+        le=8,
+        description="Store partition^2 down-scaled real images in each image (1: off; the published baseline).",
+    )
+
+
+class MatchingSettings(Strict):
+    """Settings of the distillation engine (ALGORITHM 2-5)."""
+
+    iterations: int = Field(20000, ge=0, description="Distillation iterations.")
+    snapshot_interval: int = Field(
+        2000, ge=0, description="Keep the images every so many iterations, and at 0 and the end (0: the end alone)."
+    )
+    objective: ObjectiveSettings = Field(description="The matching loss.")
+    networks: NetworkSource = Field(description="Where the embedding networks come from.")
+    partition: int = Field(
+        1, ge=1, le=8, description="A stored image holds partition^2 down-scaled images (ALGORITHM 3)."
+    )
+    init: Literal["real", "noise"] = Field("real", description="Initial synthetic images: real images or N(0, 1).")
+    batch_real: int = Field(256, ge=2, description="Real images per class and iteration (at most all of them).")
+    update: Literal["joint", "per_class"] = Field(
+        "per_class",
+        description="One momentum step per iteration (DM), or the published per-class loop as one exact step (IDM, BACON).",
+    )
+    lr_img: float = Field(0.2, gt=0, description="Learning rate of the synthetic images.")
+    momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of the synthetic images.")
+    dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
+
+    _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
+
+    def snapshot_iterations(self) -> tuple[int, ...]:
+        """Iterations whose images are kept, ascending, the last one always included."""
+        if self.snapshot_interval == 0:
+            return (self.iterations,)
+        return tuple(sorted({*range(0, self.iterations + 1, self.snapshot_interval), self.iterations}))
+
+
+class EvaluationSettings(Strict):
+    """How a network is trained on a distilled set and tested (ALGORITHM 8)."""
+
+    seeds: int = Field(
+        5, ge=1, le=1000, description="Evaluation seeds: networks trained on the final images of a cell."
+    )
+    snapshot_seeds: int = Field(
+        1, ge=0, le=1000, description="Evaluation seeds for each earlier snapshot (accuracy curve); 0: none."
+    )
+    epochs: int = Field(
+        1001, ge=1, description="Epochs; the learning rate drops tenfold after epoch (epochs - 1) // 2 + 1."
+    )
+    batch_size: int = Field(256, ge=1, description="Images per SGD step.")
+    lr_net: float = Field(0.01, gt=0, description="Initial learning rate.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum.")
+    weight_decay: float = Field(5e-4, ge=0, description="SGD weight decay.")
+    dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
+
+    _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
+
+    def lr_drop_epoch(self) -> int:
+        """Zero-based epoch after which the learning rate drops (501 for the paper's 1001 epochs)."""
+        return (self.epochs - 1) // 2 + 1
+
+
+class CellSettings(Strict):
+    """Everything a cell's numbers depend on besides its data: the result of layering."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings)
+    distillation: SelectionSettings | MatchingSettings | None
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)
+
+
+class DataSettings(Strict):
+    """One data set: where it comes from and how it is prepared."""
+
+    format: Literal["registry", "npz", "imagefolder", "hdf5"] = Field(
+        "registry", description="A data set of the registry, or the user's own files."
+    )
+    path: str | None = Field(None, description="Own data: the file or folder, relative to the working directory.")
+    size: int | None = Field(
+        None, ge=4, le=1024, description="Side in pixels that images are brought to; null: as they are."
+    )
+    mean: tuple[float, ...] | None = Field(
+        None, description="Mean per channel in [0, 1]; null: registry, or measured on train."
+    )
+    std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
+    title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
+
+    @model_validator(mode="after")
+    def _own_data_has_a_path(self) -> DataSettings:
+        if (self.path is None) != (self.format == "registry"):
+            raise ValueError("`path` is needed by, and only by, the formats npz, imagefolder and hdf5")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give both `mean` and `std`, or neither")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("`std` must be positive in every channel")
+        return self
+
+
+class RunSettings(Strict):
+    """How jobs run; nothing here changes a number, so nothing here makes a cell stale."""
+
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of a distillation or evaluation job.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a free GPU where there is one, else the CPU."
+    )
+    chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
+    progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
+
+
+class GridSettings(Strict):
+    """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
+
+    datasets: tuple[str, ...] = Field(("digits",), min_length=1, description="Names of the registry or of `data`.")
+    methods: tuple[str, ...] = Field(
+        ("random", "dm", "idm", "bacon"), min_length=1, description="Methods; the full data set is always added."
+    )
+    ipc: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 10), min_length=1, description="Images per class.")
+    seeds: int | tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        3, description="Distillation seeds: a number n for 0..n-1, or a list."
+    )
+    networks: tuple[str, ...] = Field(("convnet",), min_length=1, description="Evaluation networks, from `networks`.")
+    exclude: tuple[str, ...] = Field((), description="Cells left out: patterns such as tinyimagenet/*/ipc50/*.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _some_seeds(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if value == () or (isinstance(value, int) and value < 1):
+            raise ValueError("at least one distillation seed is needed")
+        return value
+
+    def seed_list(self) -> tuple[int, ...]:
+        """The distillation seeds, explicit."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+class Layer(Strict):
+    """Partial cell settings; `bacon.layering` checks each key against the models above."""
+
+    network: dict[str, Any] = Field(default_factory=dict, description="Keys of the distillation network.")
+    distillation: dict[str, Any] = Field(default_factory=dict, description="Keys of distillation.")
+    evaluation: dict[str, Any] = Field(default_factory=dict, description="Keys of evaluation.")
+
+
+class PresetLayer(Layer):
+    """One part of a preset."""
+
+    methods: tuple[str, ...] | None = Field(None, description="Methods it applies to; null: all.")
+
+
+class CellLayer(PresetLayer):
+    """The (data set, IPC) layer."""
+
+    dataset: str = Field(description="Data set it applies to.")
+    ipc: int = Field(ge=1, description="IPC it applies to.")
+
+
+class Config(Strict):
+    """A configuration file."""
+
+    preset: str = Field("paper", description="Named bundle of settings below the method layer; see bacon/presets.py.")
+    grid: GridSettings = Field(default_factory=GridSettings)
+    data: dict[str, DataSettings] = Field(
+        default_factory=dict, description="Own data sets, or changes to registered ones."
+    )
+    networks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Named evaluation networks: changes to the cell's own network, which is `convnet`.",
+    )
+    methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
+    datasets: dict[str, Layer] = Field(default_factory=dict, description="The data set layer.")
+    cells: tuple[CellLayer, ...] = Field((), description="The (data set, IPC) layer.")
+    overrides: dict[str, Layer] = Field(
+        default_factory=dict, description="Last layer: patterns of cells (digits/bacon/ipc10/seed*) and their settings."
+    )
+    run: RunSettings = Field(default_factory=RunSettings)

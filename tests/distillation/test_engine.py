@@ -1,0 +1,134 @@
+import pytest
+import torch
+from bacon.distillation.engine import Engine, class_chunks, image_step
+from bacon.methods.registry import METHODS
+from bacon.runtime.errors import BaconError
+from bacon.runtime.progress import Progress
+from bacon.settings import MatchingSettings, NetworkSettings
+
+from tests.distillation.naive import NaiveLoop
+
+NETWORK = NetworkSettings(width=6, depth=2)
+QUEUE = {"start": 2, "capacity": 3, "net_generate_interval": 2, "model_train_steps": 2, "batch_train": 12, "meter_interval": 3}
+
+
+def settings(method, **changes):
+    """Settings of a method, shortened; nested changes are merged."""
+    layer = METHODS[method].settings["distillation"]
+    networks = layer["networks"] | (QUEUE if layer["networks"]["source"] == "queue" else {})
+    base = layer | {"networks": networks, "iterations": 6, "snapshot_interval": 2, "batch_real": 12}
+    for key, value in changes.items():
+        base[key] = base[key] | value if isinstance(value, dict) else value
+    return MatchingSettings.model_validate(base)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"),
+    [
+        ("bacon", {}),
+        ("bacon", {"objective": {"clip": "per_dimension", "lambda": 0.3}}),
+        ("idm", {}),
+        ("dm", {}),
+        ("idm", {"partition": 1, "momentum": 0.9}),
+        ("dm", {"dsa_strategy": "none"}),
+    ],
+)
+@pytest.mark.parametrize("chunk", [10_000, 13])
+def test_class_batched_step_equals_naive_loop(real64, method, changes, chunk):
+    chosen = settings(method, **changes)
+    engine = Engine(real64, chosen, NETWORK, ipc=2, seed=3, chunk_images=chunk)
+    naive = NaiveLoop(real64, chosen, NETWORK, ipc=2, seed=3, initial=engine.state.images)
+    start = engine.state.images.clone()
+    for iteration in range(6):
+        assert torch.equal(torch.isfinite(engine.state.images), torch.ones_like(start, dtype=torch.bool))
+        seen = naive.iteration(iteration)
+        torch.testing.assert_close(engine.state.images, seen, rtol=0, atol=1e-10)
+        engine.step()
+    assert (engine.state.images - start).abs().max() > 1e-3, "the images must have moved for the comparison to mean anything"
+
+
+def test_the_queue_trains_alike(real64):
+    """The accuracies that weight the cross-entropy agree, so the networks took the same steps."""
+    chosen = settings("bacon")
+    engine = Engine(real64, chosen, NETWORK, ipc=1, seed=0)
+    naive = NaiveLoop(real64, chosen, NETWORK, ipc=1, seed=0, initial=engine.state.images)
+    for iteration in range(5):
+        naive.iteration(iteration)
+        engine.step()
+    for member, other in zip(engine.source.members, naive.queue, strict=True):
+        assert float(member.accuracy()) == pytest.approx(100 * other["hits"] / max(other["seen"], 1), abs=1e-12)
+        for ours, theirs in zip(member.network.parameters(), other["net"].parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert engine.history.arrays()["queue_accuracy"].max() > 0
+
+
+@pytest.mark.parametrize("update", ["joint", "per_class"])
+def test_image_step_equals_repeated_momentum_steps(update):
+    chosen = settings("idm", update=update)
+    generator = torch.Generator().manual_seed(0)
+    x, b = torch.randn(2, 3, dtype=torch.float64, generator=generator), torch.zeros(2, 3, dtype=torch.float64)
+    y, m = x.clone(), b.clone()
+    for _ in range(4):
+        g = torch.randn(2, 3, dtype=torch.float64, generator=generator)
+        image_step(x, b, g, settings=chosen, classes=7)
+        for turn in range(7 if update == "per_class" else 1):
+            m = 0.5 * m + (g if turn == 0 else 0)
+            y = y - 0.2 * m
+        torch.testing.assert_close(x, y, rtol=0, atol=1e-12)
+
+
+def test_repeat_is_bit_identical_and_ignores_global_randomness(real32):
+    runs = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        before = torch.get_rng_state()
+        engine = Engine(real32, settings("bacon"), NETWORK, ipc=2, seed=5)
+        with Progress("test", 6) as progress:
+            engine.run(progress)
+        assert torch.equal(torch.get_rng_state(), before)
+        runs.append(engine)
+    assert torch.equal(runs[0].state.images, runs[1].state.images)
+    for name, values in runs[0].history.arrays().items():
+        assert (values == runs[1].history.arrays()[name]).all()
+
+
+def test_seeds_differ(real32):
+    images = [Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=seed).state.images for seed in (0, 1)]
+    assert not torch.equal(*images)
+
+
+def test_snapshots_are_kept_at_the_asked_iterations(real32):
+    engine = Engine(real32, settings("idm", iterations=5), NETWORK, ipc=1, seed=0)
+    initial = engine.state.images.clone()
+    with Progress("test", 5) as progress:
+        engine.run(progress)
+    assert sorted(engine.state.snapshots) == [0, 2, 4, 5]
+    assert torch.equal(engine.state.snapshots[0], initial)
+    assert torch.equal(engine.state.snapshots[5], engine.state.images)
+    assert not torch.equal(engine.state.snapshots[2], engine.state.snapshots[4])
+
+
+def test_chunks_bound_the_images_and_cover_every_class():
+    chunks = class_chunks([100, 30, 100, 100, 30], batch_real=64, synthetic=40, limit=130)
+    assert sorted(label for chunk in chunks for label in chunk.classes) == [0, 1, 2, 3, 4]
+    for chunk in chunks:
+        assert chunk.batch_real == (30 if set(chunk.classes) <= {1, 4} else 64)
+        assert len(chunk.classes) * max(chunk.batch_real, 40) <= 130
+    assert class_chunks([100], batch_real=100, synthetic=1, limit=10)[0].classes == (0,), "at least one class"
+
+
+def test_a_loss_that_is_not_finite_stops_with_iteration_and_terms(real32):
+    engine = Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=0)
+    engine.step()
+    engine.state.images.fill_(float("inf"))
+    engine.step()
+    with pytest.raises(BaconError, match=r"iteration 1: the loss is not finite .*llh = nan"):
+        engine.history.check()
+
+
+def test_noise_init_and_too_small_classes(real32):
+    engine = Engine(real32, settings("dm", init="noise"), NETWORK, ipc=40, seed=0)
+    assert abs(float(engine.state.images.mean())) < 0.05
+    assert abs(float(engine.state.images.std()) - 1) < 0.05
+    with pytest.raises(BaconError, match="class 'class 1' has 11"):
+        Engine(real32, settings("bacon"), NETWORK, ipc=3, seed=0)

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Every check, in order, stopping at the first that fails. With names as arguments, those alone: tests/run.sh lint types
+# Assumes the environment's programs come first on PATH, as `make test` arranges.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { # step TITLE COMMAND...: a header, the command, and its time
+    local title=$1 start=$SECONDS
+    shift
+    printf '\n=== %s: %s\n' "$title" "$*"
+    if ! "$@"; then
+        printf '=== %s FAILED after %d s\n' "$title" $((SECONDS - start)) >&2
+        exit 1
+    fi
+    printf '=== %s: passed in %d s\n' "$title" $((SECONDS - start))
+}
+
+lint() {
+    step "Lint" ruff check
+    step "Format" ruff format --check
+}
+
+types() { step "Types" mypy; }
+
+rules() {
+    step "Format of rules" snakefmt --check workflow
+    step "Lint of rules" snakemake --lint
+}
+
+unit() {
+    # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow" --cov --cov-report=term:skip-covered
+}
+
+workflow() { step "Workflow tests" pytest -m workflow; }
+
+all() {
+    lint
+    types
+    rules
+    unit
+    workflow
+}
+
+start=$SECONDS
+for name in "${@:-all}"; do
+    case $name in
+        lint | types | rules | unit | workflow | all) "$name" ;;
+        *)
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, all" >&2
+            exit 2
+            ;;
+    esac
+done
+printf '\nAll checks passed in %d s.\n' $((SECONDS - start))

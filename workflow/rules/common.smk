@@ -1,0 +1,73 @@
+"""Validation, wildcard constraints and named input functions; no rules."""
+
+import json
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import validate
+
+from bacon import cells, workflow_plan
+from bacon.cells import Cell
+from bacon.runtime.errors import BaconError
+
+SCRIPTS = Path(workflow.basedir) / "scripts"
+# With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
+PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+
+try:
+    PLAN = workflow_plan.plan(config)
+except BaconError as error:
+    raise WorkflowError(str(error)) from None
+
+validate(config, "../schemas/config.schema.json", set_default=False)
+
+# The scripts read the configuration as Snakemake merged it, from a file named by its content.
+CONFIG = workflow_plan.config_path(config)
+
+
+onstart:
+    workflow_plan.write_config(config)
+
+
+wildcard_constraints:
+    dataset="|".join(PLAN.datasets),
+    method="|".join(PLAN.config.grid.methods),
+    ipc=r"\d+",
+    seed=r"\d+",
+    network="|".join(PLAN.networks),
+
+
+def cell_of(wildcards):
+    return Cell(wildcards.dataset, wildcards.method, int(wildcards.ipc), int(wildcards.seed))
+
+
+def data_fingerprint(wildcards):
+    return PLAN.data_fingerprint(wildcards.dataset)
+
+
+def distilled_fingerprint(wildcards):
+    return PLAN.distilled_fingerprint(cell_of(wildcards))
+
+
+def evaluation_fingerprint(wildcards):
+    return PLAN.evaluation_fingerprint(cell_of(wildcards), wildcards.network)
+
+
+def reference_fingerprint(wildcards):
+    return PLAN.evaluation_fingerprint(Cell(wildcards.dataset, "full"), wildcards.network)
+
+
+def all_evaluations(wildcards=None):
+    grid = (*PLAN.references, *PLAN.cells)
+    return [str(cell.evaluation_path(network)) for cell in grid for network in PLAN.networks]
+
+
+def all_distilled(wildcards=None):
+    return [str(cell.distilled_path) for cell in PLAN.cells]
+
+
+def every_output():
+    """Every stage's outputs, so that a lost or failed one is remade though nothing after it asks (snakemake issue 1978)."""
+    data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
+    return [*data, *all_distilled(), *all_evaluations(), *all_tables(), *all_figures()]

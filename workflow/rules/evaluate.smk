@@ -1,0 +1,59 @@
+"""OUTPUTS: results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}/{network}.json and .../{dataset}/full/{network}.json.
+
+One job trains every evaluation seed of a cell; finished networks are kept in a cache, so that another seed computes that
+seed alone.
+"""
+
+
+rule evaluate:
+    input:
+        data=cells.DATA,
+        images=cells.DISTILLED,
+    output:
+        records=cells.EVALUATION,
+    log:
+        "results/logs/evaluate/{dataset}/{method}/ipc{ipc}/seed{seed}/{network}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{dataset}/{method}/ipc{ipc}/seed{seed}/{network}.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: PLAN.config.run.threads
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=240,
+    params:
+        fingerprint=evaluation_fingerprint,
+    message:
+        "Evaluating {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed} with {wildcards.network}"
+    shell:
+        "exec {PYTHON} {SCRIPTS}/evaluate.py --config {CONFIG}"
+        " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
+        " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
+        " --data {input.data} --images {input.images} --output {output.records} >{log} 2>&1"
+
+
+rule evaluate_full:
+    input:
+        data=cells.DATA,
+    output:
+        records=cells.EVALUATION_FULL,
+    log:
+        "results/logs/evaluate/{dataset}/full/{network}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{dataset}/full/{network}.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: PLAN.config.run.threads
+    resources:
+        gpu=1,
+        mem_mb=6000,
+        runtime=720,
+    params:
+        fingerprint=reference_fingerprint,
+    message:
+        "Evaluating the full training set of {wildcards.dataset} with {wildcards.network}"
+    shell:
+        "exec {PYTHON} {SCRIPTS}/evaluate.py --config {CONFIG} --cell {wildcards.dataset}/full"
+        " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
+        " --data {input.data} --output {output.records} >{log} 2>&1"

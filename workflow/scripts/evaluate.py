@@ -1,0 +1,30 @@
+"""Train and test the networks of one cell: evaluate.py --config config/config.yaml --cell digits/bacon/ipc1/seed0 ..."""
+
+from pathlib import Path
+
+from bacon.cells import Cell
+from bacon.runtime.scripts import parser, run
+from bacon.workflow_plan import check_asked, load_plan
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--cell", required=True, type=Cell.parse, help="DATASET/METHOD/ipcN/seedN, or DATASET/full")
+    options.add_argument("--network", default="convnet", help="evaluation network")
+    options.add_argument("--data", required=True, type=Path, help="the preprocessed data set (HDF5)")
+    options.add_argument("--images", type=Path, help="the distilled set (HDF5); not for the full training set")
+    options.add_argument("--output", required=True, type=Path, help="the records to write (JSON)")
+    options.add_argument("--threads", type=int, default=1, help="CPU threads")
+    arguments = options.parse_args()
+    plan, cell, network = load_plan(arguments.config), arguments.cell, arguments.network
+    check_asked(f"{cell} {network}", arguments.fingerprint, plan.evaluation_fingerprint(cell, network))
+
+    from bacon.evaluation.job import run_evaluation
+
+    run_evaluation(
+        plan, cell, network, data=arguments.data, images=arguments.images, output=arguments.output, threads=arguments.threads
+    )
+
+
+if __name__ == "__main__":
+    run(main)
