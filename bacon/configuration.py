@@ -74,7 +74,7 @@ def reference_cells(config: Config) -> tuple[Cell, ...]:
 
 def data_settings(config: Config, dataset: str) -> DataSettings:
     """Where a data set comes from and how it is prepared."""
-    return config.data.get(dataset, DataSettings())  # type: ignore[call-arg]
+    return config.data.get(dataset, DataSettings())
 
 
 def _check_names(config: Config) -> None:

@@ -127,7 +127,7 @@ def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
 
 def _distillation_model(cell: Cell) -> type[SelectionSettings | MatchingSettings] | None:
     family = METHODS[cell.method].family
-    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[family]  # type: ignore[return-value]
+    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[family]
 
 
 def _concerns(cell: Cell, merged: Mapping[Key, Any], key: Key) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from bacon.cells import CACHE, Cell
 from bacon.configuration import data_settings, grid_cells, reference_cells
 from bacon.datasets.registry import REGISTRY
-from bacon.datasets.source import source_digest
+from bacon.datasets.source import reader_module, source_digest
 from bacon.fingerprint import digest, fingerprint
 from bacon.layering import Resolved, resolve
 from bacon.methods.registry import METHODS
@@ -21,6 +21,8 @@ from bacon.runtime.errors import BaconError
 from bacon.settings import CellSettings, Config, MatchingSettings, NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
+# Where data lies and what it is called; what it is, is in its source's digest.
+DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
 DISTILL_MODULES = ("bacon.distillation.run",)
 EVALUATE_MODULES = ("bacon.evaluation.run",)
 # Evaluation settings that say how many networks are trained, not what any of them is.
@@ -40,6 +42,7 @@ class Plan:
         self.directory = Path(directory)
         self._resolve = lru_cache(maxsize=None)(lambda cell: resolve(config, cell))
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
+        self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -87,14 +90,24 @@ class Plan:
 
     def _data_fingerprint(self, dataset: str) -> str:
         data = data_settings(self.config, dataset)
-        settings = data.model_dump(mode="json", exclude={"path", "title"})
-        source = source_digest(dataset, data, cache=self.directory / CACHE / "sources.json")
+        settings = data.model_dump(mode="json", exclude=set(DATA_PLACES)) | {"name": dataset}
         return fingerprint(
-            "data", settings=settings | {"name": dataset}, modules=DATA_MODULES, inputs={"source": source}
+            "data",
+            settings=settings,
+            modules=(*DATA_MODULES, reader_module(dataset, data)),
+            inputs={"source": self.source(dataset)},
         )
+
+    def source(self, dataset: str) -> str:
+        """Digest of the raw bytes that a data set is made from."""
+        data = data_settings(self.config, dataset)
+        return str(source_digest(dataset, data, cache=self.directory / CACHE / "sources.json"))
 
     def distilled_fingerprint(self, cell: Cell) -> str:
         """Fingerprint of a cell's distilled set."""
+        return str(self._distilled(cell))
+
+    def _distilled_fingerprint(self, cell: Cell) -> str:
         settings = self.settings(cell)
         plain: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, include={"network", "distillation"})
         return fingerprint(

@@ -98,8 +98,7 @@ def reference_text() -> str:
     """``config/README.md``: every key with its type, default and meaning."""
     methods = "\n".join(f"- `{m.name}` ({m.title}): {m.summary} {m.reference}." for m in METHODS.values())
     parts = [_INTRODUCTION.format(presets=", ".join(f"`{name}`" for name in PRESETS), methods=methods)]
-    top = {name: field for name, field in Config.model_fields.items()}
-    parts.append("## Top level\n\n" + _table([(name, field) for name, field in top.items()]))
+    parts.append("## Top level\n\n" + _table(list(Config.model_fields.items())))
     for title, model in (("`grid`", GridSettings), ("`data.NAME`", DataSettings), ("`run`", RunSettings)):
         parts.append(_model_part(title, (model,)))
     parts.append(_model_part("`cells[]`, besides the sections below", (CellLayer,), skip=set(Layer.model_fields)))
@@ -166,7 +165,8 @@ def _words(schema: Mapping[str, Any]) -> str:
     if schema.get("type") == "array":
         return "list of " + _words(schema.get("items", {}))
     names = {"object": "mapping", "null": "null"}
-    return names.get(schema.get("type", "object"), schema.get("type", "mapping"))
+    kind = str(schema.get("type", "object"))
+    return names.get(kind, kind)
 
 
 def write_reference(root: Path) -> list[Path]:

@@ -7,17 +7,20 @@ the first; the JSON schema in ``workflow/schemas`` is generated from ``Config``.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Union
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from pydantic import Discriminator, Field, field_validator, model_validator
 
-from bacon.methods.base import Strict
+from bacon.methods.base import Objective, Strict
 from bacon.methods.registry import OBJECTIVES
 
 DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 PAPER_DSA_STRATEGY = "_".join(DSA_OPERATIONS)
 
-ObjectiveSettings = Annotated[Union[OBJECTIVES], Discriminator("kind")]  # type: ignore[valid-type]  # noqa: UP007
+if TYPE_CHECKING:
+    ObjectiveSettings = Objective
+else:  # a union made from the registry, so that a new objective is one line there
+    ObjectiveSettings = Annotated[Union[OBJECTIVES], Discriminator("kind")]  # noqa: UP007
 
 
 def check_dsa_strategy(value: str) -> str:
@@ -174,15 +177,45 @@ class DataSettings(Strict):
     )
     std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
     title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
+    archives: str | None = Field(
+        None, description="Registry data: folder with the official archives, verified and used instead of a download."
+    )
+    mirrors: tuple[str, ...] = Field(
+        (), description="Registry data: base addresses tried before the official ones; the file's name is appended."
+    )
+    test_fraction: float = Field(
+        0.2, gt=0, lt=1, description="Image folder without test or val: share of each class held out as the test set."
+    )
+    corrupt_limit: int = Field(
+        0, ge=0, description="Image folder: at most this many unreadable files are skipped, each named in the log."
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="Image folder: 1 grey, 3 colour; null: grey when every image is grey."
+    )
+    validation: float = Field(
+        0.0, ge=0, lt=1, description="Share of each training class held out for validation (stratified); 0: none."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the splits that are drawn here (test_fraction, validation).")
+    zca: bool = Field(False, description="ZCA whitening fitted on the training split, instead of mean and std alone.")
+    zca_epsilon: float = Field(
+        0.1, gt=0, description="Added to the eigenvalues of the pixel covariance before whitening (images in [0, 1])."
+    )
 
     @model_validator(mode="after")
-    def _own_data_has_a_path(self) -> DataSettings:
+    def _keys_fit_the_format(self) -> DataSettings:
         if (self.path is None) != (self.format == "registry"):
             raise ValueError("`path` is needed by, and only by, the formats npz, imagefolder and hdf5")
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both `mean` and `std`, or neither")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("`std` must be positive in every channel")
+        for names, formats in (
+            (("archives", "mirrors"), ("registry",)),
+            (("test_fraction", "corrupt_limit", "channels"), ("imagefolder",)),
+        ):
+            given = self.model_fields_set.intersection(names)
+            if given and self.format not in formats:
+                raise ValueError(f"`{min(given)}` belongs to the format {formats[0]}, not to {self.format}")
         return self
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bacon.cells import CACHE
+from bacon.cells import CACHE, Cell
 from bacon.configuration import check_config, load_config
-from bacon.fingerprint import digest
+from bacon.fingerprint import digest, fingerprint
 from bacon.plan import Plan
+from bacon.reporting.targets import IMAGES_MODULE, TARGETS
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 
@@ -34,6 +36,36 @@ def write_config(config: Mapping[str, Any]) -> None:
 def load_plan(path: Path | str) -> Plan:
     """The plan of a configuration file."""
     return Plan(load_config(path))
+
+
+def sources_fingerprint(plan: Plan, dataset: str) -> str:
+    """Fingerprint of a data set's official archives: what they are, not how they are fetched."""
+    return digest({"stage": "download", "source": plan.source(dataset)})
+
+
+def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
+    """Fingerprint of a table or figure of the whole grid: everything it is made from and the code that makes it."""
+    content = hashlib.sha256(published.read_bytes()).hexdigest()
+    return plan.aggregate_fingerprint((TARGETS[target].module,), extra={"target": target, "published": content})
+
+
+def images_fingerprint(plan: Plan, cell: Cell) -> str:
+    """Fingerprint of the figure of one distilled set."""
+    inputs = {"distilled": plan.distilled_fingerprint(cell)}
+    return fingerprint("images", settings=plan.dataset_title(cell.dataset), modules=(IMAGES_MODULE,), inputs=inputs)
+
+
+def shown_cell(plan: Plan, group: str) -> Cell:
+    """The cell whose images are shown for a group such as ``digits/bacon/ipc10``: its first seed."""
+    found = next((cell for cell in plan.cells if cell.matches(group)), None)
+    if found is None:
+        raise BaconError(f"{group!r} names no cell of the grid, such as {plan.cells[0]}")
+    return found
+
+
+def shown_groups(plan: Plan) -> tuple[tuple[str, str, int], ...]:
+    """(data set, method, IPC) of every group in the grid."""
+    return tuple(dict.fromkeys((cell.dataset, cell.method, cell.ipc or 0) for cell in plan.cells))
 
 
 def check_asked(what: str, asked: str | None, computed: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -84,8 +86,8 @@ def slug(heading: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_named_files_exist(page):
-    """Paths in backquotes into the source tree are real; ``docs/add-a-method.md`` also names the file to be written."""
-    to_write = {"bacon/methods/standardised.py"}
+    """Paths in backquotes into the source tree are real, but for the example's file and what the workflow makes."""
+    to_write = {"bacon/methods/standardised.py", "resources/downloads"}
     pattern = r"`((?:bacon|workflow|config|docs|tests|resources|scripts|benchmarks)/[\w./-]+)`"
     for name in set(re.findall(pattern, (ROOT / page).read_text())) - to_write:
         assert (ROOT / name).exists(), f"{page} names {name}, which is not there"
@@ -107,3 +109,48 @@ def test_documented_settings_exist():
     for name in names:
         section, _, key = name.rpartition(".")
         assert key in models[section].model_fields, f"docs/algorithms.md names {name}, which is no setting"
+
+
+def commands(program: str) -> list[str]:
+    """Command lines that the documentation gives for a program: at the start of a line of code, or in backquotes."""
+    found = []
+    for page in (*PAGES, "config/README.md", "config/config.yaml", "config/paper.yaml"):
+        text = (ROOT / page).read_text()
+        found += re.findall(rf"^(?:# +)?({program} [^#\n]+)", text, re.MULTILINE)
+        found += re.findall(rf"`({program} [^`\n]+)`", text)
+    return [command.strip() for command in found]
+
+
+def test_documented_snakemake_commands_are_understood():
+    """Snakemake's own parser takes them; `--resources gpu=2 all`, for example, would make `all` a resource."""
+    from snakemake.cli import parse_args
+
+    found = commands("snakemake")
+    assert len(found) > 5
+    for command in found:
+        parse_args(shlex.split(command)[1:])
+
+
+def test_documented_bacon_commands_exist():
+    from bacon.cli import main
+
+    found = commands("bacon")
+    assert len(found) > 2
+    for command in found:
+        words = shlex.split(command)
+        assert words[1] in main.commands, command
+        known = {name for option in main.commands[words[1]].params for name in option.opts}
+        assert {word for word in words if word.startswith("--")} <= known, command
+
+
+def test_documented_make_targets_exist():
+    found = {target for command in commands("make") for target in re.findall(r"^make ([a-z]+)", command)}
+    assert {"demo", "test"} <= found
+    for target in found:
+        done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_no_place_is_left_to_fill():
+    for page in PAGES:
+        assert "FILL" not in (ROOT / page).read_text(), f"{page}: measured values are missing"

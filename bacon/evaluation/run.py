@@ -14,11 +14,10 @@ from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.distillation.artifact import Distilled, read_distilled
 from bacon.evaluation.images import ImageSet
 from bacon.evaluation.records import Record, RecordCache
-from bacon.evaluation.training import train_and_test
+from bacon.evaluation.training import Outcome, train_and_test
 from bacon.partition import decode
 from bacon.runtime.atomic import write_json
 from bacon.runtime.devices import device_name
-from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import provenance
@@ -153,51 +152,44 @@ def _records(
         total = len(missing) * job.evaluation.epochs
         with Progress(f"evaluate {job}", total, seconds=job.progress_seconds) as progress:
             for iteration, seed in missing:
-                record = _compute(
-                    job, train_of(iteration), test, dataset, iteration, iteration == final, seed, progress
-                )
+                outcome = _train_one(job, train_of(iteration), test, len(dataset.class_names), seed, progress)
+                record = _record(job, outcome, iteration, seed, final=iteration == final)
                 cache.store(record)
                 found[iteration, seed] = record
     return [found[key] for key in wanted]
 
 
-def _compute(
-    job: EvaluationJob,
-    train: ImageSet,
-    test: ImageSet,
-    dataset: ImageDataset,
-    iteration: int,
-    final: bool,
-    seed: int,
-    progress: Progress,
-) -> Record:
-    """Train and test one network."""
-    outcome = train_and_test(
+def _train_one(
+    job: EvaluationJob, train: ImageSet, test: ImageSet, classes: int, seed: int, progress: Progress
+) -> Outcome:
+    return train_and_test(
         train,
         test,
         network=job.network,
         evaluation=job.evaluation,
-        classes=len(dataset.class_names),
+        classes=classes,
         seed=(_REFERENCE_SEED if job.seed is None else job.seed, seed),
         on_epoch=progress.advance,
     )
-    record = Record(
+
+
+def _record(job: EvaluationJob, outcome: Outcome, iteration: int, seed: int, *, final: bool) -> Record:
+    log.info(
+        "%s: iteration %d, evaluation seed %d: test accuracy %.2f%%, train accuracy %.2f%%, %.1f s",
+        job,
+        iteration,
+        seed,
+        100 * outcome.test_accuracy,
+        100 * outcome.train_accuracy,
+        outcome.wall_seconds,
+    )
+    return Record(
         iteration=iteration,
         final=final,
         evaluation_seed=seed,
         fingerprint=job.fingerprints.record,
         **asdict(outcome),
     )
-    log.info(
-        "%s: iteration %d, evaluation seed %d: test accuracy %.2f%%, train accuracy %.2f%%, %.1f s",
-        job,
-        iteration,
-        seed,
-        100 * record.test_accuracy,
-        100 * record.train_accuracy,
-        record.wall_seconds,
-    )
-    return record
 
 
 def _write(job: EvaluationJob, records: Sequence[Record], output: Path) -> None:

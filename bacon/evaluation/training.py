@@ -20,6 +20,7 @@ from torch import Tensor
 from bacon.evaluation.images import ImageSet, batch_sizes, training_batches
 from bacon.networks.build import build_network
 from bacon.networks.convnet import ConvNet
+from bacon.networks.sgd import Sgd
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
@@ -110,9 +111,7 @@ def _train(
         epoch = step // steps
         logits = model(images)
         loss = F.cross_entropy(logits, labels)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
+        optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
         if epoch == settings.epochs - 1:
             running += _sums(loss.detach(), logits.detach(), labels)
         if (step + 1) % steps == 0:
@@ -122,10 +121,8 @@ def _train(
     return running
 
 
-def _optimiser(model: ConvNet, settings: EvaluationSettings, lr: float) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
-        model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay, fused=True
-    )
+def _optimiser(model: ConvNet, settings: EvaluationSettings, lr: float) -> Sgd:
+    return Sgd(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
 def _sums(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:

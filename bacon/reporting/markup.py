@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MISSING = "\N{EN DASH}"
-_MOST_FOOTNOTESIZE = 5
+_MOST_NARROW = 5
 _TEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -61,13 +61,14 @@ def escape_markdown(text: str) -> str:
 def latex(grid: Grid, notes: Sequence[str]) -> str:
     r"""A ``table`` environment that needs ``\usepackage{booktabs}`` alone; ``notes`` become the caption."""
     caption = escape_latex(" ".join([f"{grid.title}.", *notes]))
+    # Text columns of articles are narrow: wide tables are set small and close.
+    narrow = len(grid.columns) <= _MOST_NARROW
     lines = [
         r"\begin{table}[htbp]",
         r"  \centering",
         rf"  \caption{{{caption}}}",
-        # Wide tables in small type: text columns of articles are narrow.
-        r"  \footnotesize" if len(grid.columns) <= _MOST_FOOTNOTESIZE else r"  \scriptsize",
-        r"  \setlength{\tabcolsep}{4pt}",
+        r"  \footnotesize" if narrow else r"  \scriptsize",
+        rf"  \setlength{{\tabcolsep}}{{{'4pt' if narrow else '2.5pt'}}}",
         rf"  \begin{{tabular}}{{@{{}}l{'r' * (len(grid.columns) - 1)}@{{}}}}",
         r"    \toprule",
         *_group_lines(grid.groups),

@@ -132,12 +132,17 @@ class PublishedResults:
     """Published accuracies by our names of methods and data sets.
 
     Args:
-        path: ``resources/published_results.csv``.
+        rows: every row, as :func:`read_published` gives them.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.rows = read_published(path)
-        chosen = preferred(self.rows)
+    @classmethod
+    def read(cls, path: Path) -> PublishedResults:
+        """The results in ``resources/published_results.csv``; :class:`BaconError` as :func:`read_published`."""
+        return cls(read_published(path))
+
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.rows = rows
+        chosen = preferred(rows)
         self._by_key = {
             (_plain(method), dataset, ipc): Published(
                 accuracy_percent=float(accuracy),

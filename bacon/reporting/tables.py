@@ -98,17 +98,50 @@ def terminal_table(accuracy: pd.DataFrame, *, published: PublishedResults, conso
     console = console or Console()
     summary = summarise(accuracy, published)
     for block in blocks(summary):
-        grid = _summary_grid(block)
-        spans = [group for group, width in grid.groups for _ in range(width)]
-        table = Table(title=Text(f"{grid.title}: test accuracy (%)"), title_justify="left", header_style="bold")
-        table.add_column(grid.columns[0])
-        for group, name in zip(spans, grid.columns[1:], strict=True):
-            table.add_column(Text(f"{group}\n{name}"), justify="right", no_wrap=True)
-        for row in grid.rows:
-            table.add_row(*(Text(cell) for cell in row))
-        console.print(table)
+        for grid in _fitting(_summary_grid(block), console.width):
+            console.print(_rich_table(grid))
     for line in notes(accuracy, summary):
         console.print(Text(line, style="dim"))
+
+
+def _rich_table(grid: Grid) -> Table:
+    spans = [group for group, width in grid.groups for _ in range(width)]
+    table = Table(title=Text(f"{grid.title}: test accuracy (%)"), title_justify="left", header_style="bold")
+    table.add_column(grid.columns[0])
+    for group, name in zip(spans, grid.columns[1:], strict=True):
+        table.add_column(Text(f"{group}\n{name}"), justify="right", no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _fitting(grid: Grid, width: int) -> list[Grid]:
+    """The grid in as many parts, each of whole groups of columns, as fit ``width`` characters; a part has at least one."""
+    lines = [grid.columns, *grid.rows]
+    # Three characters a column: its border and the blanks beside the text.
+    widths = [max(len(line[i]) for line in lines) + 3 for i in range(len(grid.columns))]
+    parts: list[list[int]] = []
+    used, start = 0, 1
+    for place, (_, span) in enumerate(grid.groups):
+        needed = sum(widths[start : start + span])
+        if not parts or used + needed > width:
+            parts.append([])
+            used = widths[0] + 1
+        parts[-1].append(place)
+        used, start = used + needed, start + span
+    return [_part(grid, places) for places in parts]
+
+
+def _part(grid: Grid, places: Sequence[int]) -> Grid:
+    """The first column and those of some groups, which follow each other."""
+    first = 1 + sum(span for _, span in grid.groups[: places[0]])
+    last = first + sum(grid.groups[place][1] for place in places)
+    return Grid(
+        title=grid.title,
+        groups=tuple(grid.groups[place] for place in places),
+        columns=(grid.columns[0], *grid.columns[first:last]),
+        rows=tuple((row[0], *row[first:last]) for row in grid.rows),
+    )
 
 
 def _summary_grid(block: Block) -> Grid:

@@ -74,7 +74,8 @@ def uniform(
     seed: Seed, purpose: str, *, count: int, iteration: int = 0, lanes: int | Sequence[int] | npt.NDArray[np.int64] = 0
 ) -> npt.NDArray[np.float64]:
     """Uniform numbers in [0, 1) on the host, multiples of 2^-24 (exact in float32); arguments and shape as :func:`words`."""
-    return (words(seed, purpose, count=count, iteration=iteration, lanes=lanes) >> np.uint64(8)) * 2.0**-24
+    drawn = words(seed, purpose, count=count, iteration=iteration, lanes=lanes) >> np.uint64(8)
+    return drawn.astype(np.float64) * 2.0**-24
 
 
 def device_words(
@@ -116,7 +117,8 @@ def device_normal(
 ) -> Tensor:
     """Standard normal numbers on a device, by inversion; arguments and shape as :func:`device_uniform`."""
     drawn = device_words(seed, purpose, count=count, device=device, iteration=iteration, lanes=lanes)
-    return torch.special.ndtri((drawn.to(torch.float64) + 0.5) * 2.0**-32).to(dtype)
+    normal: Tensor = torch.special.ndtri((drawn.to(torch.float64) + 0.5) * 2.0**-32)
+    return normal.to(dtype)
 
 
 def device_permutation(

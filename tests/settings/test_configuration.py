@@ -49,7 +49,7 @@ ROOT = Path(__file__).parents[2]
         ({"run": {"device": "tpu"}}, ["run.device = 'tpu'", "auto"]),
         ({"networks": {"wide": {"widht": 64}}}, ["widht", "did you mean 'width'"]),
         ({"grid": {"seeds": 3.5}}, ["grid.seeds"]),
-        ({"methods": {"bacon": {"distillation": {"lr_img": float("nan")}}}}, ["lr_img", "finite"]),
+        ({"methods": {"bacon": {"distillation": {"lr_img": float("nan")}}}}, ["lr_img = nan", "greater than 0"]),
     ],
 )
 def test_bad_configurations_name_key_value_and_what_is_allowed(config, fragments):

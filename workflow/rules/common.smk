@@ -9,6 +9,9 @@ from snakemake.utils import validate
 
 from bacon import cells, workflow_plan
 from bacon.cells import Cell
+from bacon.configuration import data_settings
+from bacon.datasets.registry import REGISTRY
+from bacon.reporting.targets import TARGETS, image_paths
 from bacon.runtime.errors import BaconError
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
@@ -21,6 +24,8 @@ except BaconError as error:
     raise WorkflowError(str(error)) from None
 
 validate(config, "../schemas/config.schema.json", set_default=False)
+
+PUBLISHED = Path(workflow.basedir).parent / "resources" / "published_results.csv"
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
@@ -39,7 +44,9 @@ wildcard_constraints:
 
 
 def cell_of(wildcards):
-    return Cell(wildcards.dataset, wildcards.method, int(wildcards.ipc), int(wildcards.seed))
+    return Cell(
+        wildcards.dataset, wildcards.method, int(wildcards.ipc), int(wildcards.seed)
+    )
 
 
 def data_fingerprint(wildcards):
@@ -55,19 +62,70 @@ def evaluation_fingerprint(wildcards):
 
 
 def reference_fingerprint(wildcards):
-    return PLAN.evaluation_fingerprint(Cell(wildcards.dataset, "full"), wildcards.network)
+    return PLAN.evaluation_fingerprint(
+        Cell(wildcards.dataset, "full"), wildcards.network
+    )
+
+
+def source_fingerprint(wildcards):
+    return workflow_plan.sources_fingerprint(PLAN, wildcards.dataset)
+
+
+def tables_fingerprint(wildcards):
+    return workflow_plan.aggregate_fingerprint(PLAN, "tables", PUBLISHED)
+
+
+def figures_fingerprint(wildcards):
+    return workflow_plan.aggregate_fingerprint(PLAN, "figures", PUBLISHED)
+
+
+def images_fingerprint(wildcards):
+    return workflow_plan.images_fingerprint(PLAN, shown_cell(wildcards))
+
+
+def raw_files(wildcards):
+    """What a data set is read from; own data is compared by content (the fingerprint), so its time does not matter."""
+    data = data_settings(PLAN.config, wildcards.dataset)
+    if data.path is not None:
+        return ancient(data.path)
+    return (
+        [f"{cells.DOWNLOADS}/{wildcards.dataset}/.complete"]
+        if REGISTRY[wildcards.dataset].sources
+        else []
+    )
+
+
+def shown_cell(wildcards):
+    return workflow_plan.shown_cell(
+        PLAN, f"{wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}"
+    )
+
+
+def first_distilled(wildcards):
+    return str(shown_cell(wildcards).distilled_path)
 
 
 def all_evaluations(wildcards=None):
     grid = (*PLAN.references, *PLAN.cells)
-    return [str(cell.evaluation_path(network)) for cell in grid for network in PLAN.networks]
+    return [
+        str(cell.evaluation_path(network)) for cell in grid for network in PLAN.networks
+    ]
 
 
 def all_distilled(wildcards=None):
     return [str(cell.distilled_path) for cell in PLAN.cells]
 
 
+def all_images():
+    return [
+        str(path)
+        for group in workflow_plan.shown_groups(PLAN)
+        for path in image_paths(*group)
+    ]
+
+
 def every_output():
-    """Every stage's outputs, so that a lost or failed one is remade though nothing after it asks (snakemake issue 1978)."""
+    """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
     data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
-    return [*data, *all_distilled(), *all_evaluations(), *all_tables(), *all_figures()]
+    tables = [path for target in TARGETS.values() for path in target.outputs.values()]
+    return [*data, *all_distilled(), *all_evaluations(), *tables, *all_images()]

@@ -1,4 +1,7 @@
-"""Distil one cell: python workflow/scripts/distill.py --config config/config.yaml --cell digits/bacon/ipc1/seed0 ..."""
+"""Distil one cell.
+
+Example: distill.py --config config/config.yaml --cell digits/bacon/ipc1/seed0 --data digits.h5 --output images.h5
+"""
 
 from pathlib import Path
 

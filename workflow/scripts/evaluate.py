@@ -1,4 +1,7 @@
-"""Train and test the networks of one cell: evaluate.py --config config/config.yaml --cell digits/bacon/ipc1/seed0 ..."""
+"""Train and test the networks of one cell.
+
+Example: evaluate.py --config config/config.yaml --cell digits/full --data digits.h5 --output records.json
+"""
 
 from pathlib import Path
 

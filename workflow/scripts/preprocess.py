@@ -1,4 +1,7 @@
-"""Prepare one data set: python workflow/scripts/preprocess.py --config config/config.yaml --dataset digits --output digits.h5"""
+"""Prepare one data set.
+
+Example: preprocess.py --config config/config.yaml --dataset digits --output digits.h5
+"""
 
 from pathlib import Path
 

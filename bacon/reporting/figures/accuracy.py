@@ -39,7 +39,7 @@ def accuracy_figure(table: pd.DataFrame) -> Figure:
     rows, columns = grid_shape(len(groups))
     methods = [method for method in final["method"].drop_duplicates() if method != FULL]
     ipcs = max(group["ipc"].nunique() for _, group in groups)
-    width = max(3.4 if columns > 1 else 5.0, 0.6 + 0.22 * ipcs * len(methods))
+    width = max(3.4 if columns > 1 else 5.0, 0.6 + 0.25 * ipcs * len(methods))
     figure, axes = panels(rows, columns, width=width, height=2.7)
     flat = [one for row in axes for one in row]
     for ax, ((_, network), group) in zip(flat, groups, strict=False):
@@ -73,19 +73,22 @@ def _panel(ax: Axes, group: pd.DataFrame, methods: Sequence[str]) -> None:
         by_ipc = of_method.groupby("ipc")["test_accuracy_percent"]
         means, sds = by_ipc.mean(), by_ipc.std().fillna(0.0)
         at = [ipcs.index(int(ipc)) + offset for ipc in means.index]
-        dots = [ipcs.index(int(ipc)) + offset for ipc in of_method["ipc"]]
-        ax.scatter(dots, of_method["test_accuracy_percent"], s=7, color=style.colour, alpha=0.3, linewidths=0, zorder=2)
+        # Beside the marker, which would hide them.
+        dots = [ipcs.index(int(ipc)) + offset - 0.4 * step for ipc in of_method["ipc"]]
+        ax.scatter(
+            dots, of_method["test_accuracy_percent"], s=6, color=style.colour, alpha=0.35, linewidths=0, zorder=2
+        )
         ax.errorbar(
             at,
-            means,
-            yerr=sds,
+            means.to_numpy(np.float64),
+            yerr=sds.to_numpy(np.float64),
             fmt=style.marker,
             color=style.colour,
-            markeredgecolor="white",
-            markeredgewidth=0.6,
-            markersize=6,
-            capsize=2.5,
+            # Small markers and wide caps: the bars are often shorter than a marker.
+            markersize=3.6,
+            capsize=3.6,
             elinewidth=1.2,
+            capthick=1.2,
             zorder=3,
             label=str(of_method["method_title"].iloc[0]),
         )
@@ -103,23 +106,28 @@ def _full_line(ax: Axes, group: pd.DataFrame) -> None:
     values = group.loc[group["method"] == FULL, "test_accuracy_percent"]
     if values.empty:
         return
-    ax.axhline(values.mean(), color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, zorder=1)
+    draw_full(ax, values)
+
+
+def draw_full(ax: Axes, values: pd.Series[float]) -> None:
+    """The full data set's mean as a dashed line, its value below the line at the left, where accuracies are lowest."""
+    mean = float(values.mean())
+    ax.axhline(mean, color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, zorder=1)
     ax.annotate(
         full_text(values),
-        (0.0, values.mean()),
+        (0.0, mean),
         xycoords=("axes fraction", "data"),
-        xytext=(4, 3),
+        xytext=(4, -3),
         textcoords="offset points",
         fontsize=7.5,
-        va="bottom",
+        va="top",
+        # A curve may pass here.
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
     )
-    # The label stands above the line, so the axis must reach beyond it.
-    low = float(group["test_accuracy_percent"].min())
-    ax.update_datalim([(0.0, values.mean() + 0.07 * (values.mean() - low))], updatex=False)
 
 
 def full_text(values: pd.Series[float]) -> str:
-    """``Full data set 97.3 ± 0.2 (5)`` without its title: ``97.3 ± 0.2 % (n = 5)``."""
+    """Mean, sample standard deviation and number of networks: ``97.3 ± 0.2 (n = 5)``."""
     spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
     return f"{values.mean():.1f}{spread} (n = {len(values)})"
 

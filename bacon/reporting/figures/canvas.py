@@ -28,31 +28,55 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Fig
 
     Pyplot keeps every figure in a global list and picks a backend; a plain figure on the Agg canvas does neither.
     """
-    # Room for axis labels, a heading and a caption on top of the panels; narrow figures could not hold a caption.
-    size = (max(width * columns + 0.4, 4.6), height * rows + 1.2)
+    # A narrower figure could not hold a caption.
+    size = (max(width * columns + 0.4, 4.6), height * rows + 0.1)
     figure = Figure(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
 def finish(figure: Figure, *, title: str, caption: str, legend: Sequence[Line2D] = ()) -> None:
-    """Give a constrained-layout figure its title, a legend above the panels and a caption below them, none overlapping."""
+    """Give a constrained-layout figure its title, a legend beneath the title and a caption below the panels."""
     sns.despine(fig=figure)
-    width, height = figure.get_size_inches()
-    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.012, ha="left")
-    if legend:
-        per_row = max(1, min(len(legend), int(width / 1.25)))
-        figure.legend(handles=list(legend), loc="outside upper center", ncols=per_row, handletextpad=0.5)
+    width, inner = figure.get_size_inches()
     text = wrap_caption(caption, width)
-    line_height = CAPTION_SIZE * 1.35 / _POINTS_PER_INCH
-    reserved = (text.count("\n") + 1) * line_height + 0.12
-    # The caption gets its own height, so that a long one does not squeeze the panels.
-    figure.set_size_inches(width, height + reserved)
-    share = reserved / (height + reserved)
+    legend_columns = _legend_columns(legend, width - 0.2)
+    header = 0.34 + 0.2 * math.ceil(len(legend) / legend_columns)
+    footer = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / _POINTS_PER_INCH + 0.12
+    # Both get height of their own, so that a long caption or legend does not squeeze the panels.
+    height = inner + header + footer
+    figure.set_size_inches(width, height)
     engine = figure.get_layout_engine()
     assert engine is not None, "figures of `panels` have a layout engine"
-    engine.set(rect=(0.0, share, 1.0, 1.0 - share))  # type: ignore[call-arg]
+    engine.set(rect=(0.0, footer / height, 1.0, inner / height))  # type: ignore[call-arg]
+    add_title(figure, title)
+    if legend:
+        figure.legend(
+            handles=list(legend),
+            loc="upper left",
+            bbox_to_anchor=(0.02 / width, 1 - 0.27 / height),
+            ncols=legend_columns,
+            borderaxespad=0.0,
+            handletextpad=0.5,
+            columnspacing=1.4,
+        ).set_in_layout(False)
     add_caption(figure, text)
+
+
+def _legend_columns(legend: Sequence[Line2D], width: float) -> int:
+    """How many entries stand beside each other in ``width`` inches: all, or as many as the longest allows."""
+    # Handle and gaps, and the mean width of a character.
+    widths = [0.5 + 0.075 * len(str(handle.get_label())) for handle in legend]
+    if sum(widths) <= width:
+        return max(1, len(widths))
+    return max(1, int(width / max(widths)))
+
+
+def add_title(figure: Figure, title: str) -> None:
+    """Put the title at the upper left edge."""
+    width, height = figure.get_size_inches()
+    text = figure.text(0.08 / width, 1 - 0.06 / height, title, fontsize=10.5, fontweight="bold", ha="left", va="top")
+    text.set_in_layout(False)
 
 
 def wrap_caption(caption: str, width: float) -> str:
@@ -65,26 +89,27 @@ def wrap_caption(caption: str, width: float) -> str:
 def add_caption(figure: Figure, text: str) -> None:
     """Put a wrapped caption at the lower left edge."""
     width, height = figure.get_size_inches()
-    figure.text(
-        0.08 / width,
-        0.06 / height,
-        text,
-        fontsize=CAPTION_SIZE,
-        color="#444444",
-        ha="left",
-        va="bottom",
-        linespacing=1.25,
+    shown = figure.text(
+        0.08 / width, 0.06 / height, text, fontsize=CAPTION_SIZE, color="#444444", ha="left", va="bottom"
     )
+    shown.set_linespacing(1.25)
+    shown.set_in_layout(False)
 
 
-def method_handles(table: pd.DataFrame, *, line: bool, marker: bool = True) -> list[Line2D]:
-    """Legend entries of the methods in a table (columns method, method_title), without the full data set."""
-    named = table[["method", "method_title"]].drop_duplicates()
+def method_handles(table: pd.DataFrame, *, line: bool, marker: bool = True, level: Sequence[str] = ()) -> list[Line2D]:
+    """Legend entries of the methods in a table (columns method, method_title), without the full data set.
+
+    Args:
+        table: any table with those columns; its order is the legend's.
+        line: whether methods are drawn as lines.
+        marker: whether lines have markers.
+        level: methods drawn as level lines, without markers.
+    """
     handles = []
-    for method, title in named.itertuples(index=False, name=None):
+    for method, title in table[["method", "method_title"]].drop_duplicates().itertuples(index=False, name=None):
         if method != FULL:
             style = method_style(method)
-            shown = style.marker if marker else ""
+            shown = style.marker if marker and method not in level else ""
             handles.append(Line2D([], [], color=style.colour, marker=shown, ls="-" if line else "", label=title))
     return handles
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from bacon.reporting.figures.accuracy import full_handle, full_text
+from bacon.reporting.figures.accuracy import draw_full, full_handle, full_text
 from bacon.reporting.figures.canvas import finish, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.reporting.protocol import FULL, protocol_note
@@ -43,7 +43,7 @@ def curve_figure(table: pd.DataFrame) -> Figure:
             _panel(ax, cell, group.loc[group["method"] == FULL, "test_accuracy_percent"])
             ax.set_title(f"{title}, IPC {ipc}")
         next(ax for ax in line if ax.get_visible()).set_ylabel("Test accuracy (%)")
-    handles = method_handles(table, line=True)
+    handles = method_handles(table, line=True, level=_level_methods(table))
     if FULL in set(table["method"]):
         handles.append(full_handle(table))
     finish(figure, title=TITLE, caption=_caption(table), legend=handles)
@@ -53,7 +53,7 @@ def curve_figure(table: pd.DataFrame) -> Figure:
 def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float]) -> None:
     for method, of_method in cell.groupby("method", sort=False):
         style = method_style(str(method))
-        if of_method["iteration"].max() == 0:
+        if method in _level_methods(cell):
             _level(ax, of_method["test_accuracy_percent"], style.colour)
             continue
         sns.lineplot(
@@ -75,6 +75,12 @@ def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float]) -> None:
         _full(ax, full)
 
 
+def _level_methods(table: pd.DataFrame) -> list[str]:
+    """Methods that do not iterate."""
+    last = table.groupby("method", sort=False)["iteration"].max()
+    return [str(method) for method in last.index[last == 0]]
+
+
 def _level(ax: Axes, values: pd.Series[float], colour: str) -> None:
     """A method without iterations: its mean as a line, mean ± sd as a band."""
     mean, sd = values.mean(), values.std() if len(values) > 1 else 0.0
@@ -87,7 +93,7 @@ def _full(ax: Axes, values: pd.Series[float]) -> None:
     low, high = ax.get_ylim()
     mean = float(values.mean())
     if mean <= high + _STRETCH * (high - low):
-        ax.axhline(mean, color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, zorder=1)
+        draw_full(ax, values)
         ax.set_ylim(min(low, mean - 0.05 * (high - low)), max(high, mean + 0.05 * (high - low)))
         return
     # Room for the words above the curves.
@@ -103,7 +109,7 @@ def _full(ax: Axes, values: pd.Series[float]) -> None:
 
 
 def _caption(table: pd.DataFrame) -> str:
-    distilled = table[(table["method"] != FULL) & (table["iteration"] > 0)]
+    distilled = table[~table["method"].isin([FULL, *_level_methods(table)])]
     counts = [_range(distilled.loc[distilled["final"] == final, "n"]) for final in (False, True)]
     snapshots = f"n = {counts[0]} networks per snapshot, " if counts[0] else ""
     return (

@@ -158,7 +158,7 @@ def _place(figure: Figure, block: _Mosaic, *, left: float, top: float) -> None:
     ax.set_xticks([])
     rows = len(block.names)
     centres = (np.arange(rows) + 0.5) * (block.pixels.shape[0] / max(rows, 1))
-    ax.set_yticks(centres, block.names, fontsize=_LABEL_SIZE, parse_math=False)
+    ax.set_yticks(centres, block.names, fontsize=_LABEL_SIZE)
     ax.tick_params(length=0, pad=4)
     ax.spines[:].set_visible(False)
     ax.set_title(block.heading, fontsize=8.5, fontweight="normal", pad=4)

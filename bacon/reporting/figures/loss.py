@@ -58,7 +58,7 @@ def loss_figure(history: pd.DataFrame) -> Figure:
     terms = [term for term in _TERMS if term in found] + sorted(set(found) - set(_TERMS))
     cells = [cell for _, cell in history.groupby(["dataset", "ipc"], sort=False)]
     names = [f"{cell['dataset_title'].iloc[0]}, IPC {cell['ipc'].iloc[0]}" for cell in cells]
-    labels = [_TERMS.get(term, term) for term in terms]
+    labels = [_TERMS.get(str(term), str(term)) for term in terms]
     side_by_side = len(cells) <= _MOST_COLUMNS
     rows, columns = (labels, names) if side_by_side else (names, labels)
     figure, axes = panels(len(rows), len(columns), width=3.1 if side_by_side else 2.2, height=1.45)

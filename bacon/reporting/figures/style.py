@@ -92,6 +92,8 @@ def figure_style() -> Iterator[None]:
         "figure.facecolor": "white",
         # Text as text: searchable, and embedded as TrueType as most publishers ask.
         "pdf.fonttype": 42,
+        # Titles are the user's own words: a dollar sign is a dollar sign.
+        "text.parse_math": False,
         "savefig.dpi": 200,
     }
     settings: Any = {**sns.axes_style("ticks"), **fixed}

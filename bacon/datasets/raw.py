@@ -1,0 +1,48 @@
+"""What every reader returns, and what it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadRequest:
+    """What a reader needs to know."""
+
+    name: str
+    """Name of the data set, for messages."""
+    path: Path
+    """Own data: the file or folder. Registered data: the folder of the verified official files."""
+    size: int | None = None
+    """Side in pixels; a reader of files of mixed sizes brings each image to it while it reads."""
+    channels: int | None = None
+    """Image folder: 1 or 3 channels; ``None``: grey when every image is grey."""
+    test_fraction: float = 0.2
+    """Image folder without a test folder: share of each class held out for testing."""
+    split_seed: int = 0
+    """Seed of that split."""
+    corrupt_limit: int = 0
+    """Image folder: most unreadable files that are skipped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawDataset:
+    """A data set as its files hold it, not yet checked.
+
+    Attributes:
+        train_images: (N, C, H, W) uint8.
+        train_labels: (N,) int64 in [0, classes).
+        test_images: (M, C, H, W) uint8.
+        test_labels: (M,) int64 in [0, classes).
+        class_names: names in label order; empty: the files name none.
+    """
+
+    train_images: NDArray[np.uint8]
+    train_labels: NDArray[np.int64]
+    test_images: NDArray[np.uint8]
+    test_labels: NDArray[np.int64]
+    class_names: tuple[str, ...] = ()

@@ -1,0 +1,40 @@
+"""Stratified splits, drawn from counter-based random numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bacon.runtime.draws import words
+from bacon.runtime.errors import BaconError
+
+
+def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: str, name: str) -> NDArray[np.bool_]:
+    """Choose the same share of every class.
+
+    Args:
+        labels: (N,) int64.
+        fraction: share of each class to hold out, in (0, 1); at least one image of a class and never all of them.
+        seed: seed of the draw.
+        purpose: name of the stream, so that different splits are independent.
+        name: the data set, for the message.
+
+    Returns:
+        (N,) bool, true where an image is held out.
+
+    Raises:
+        BaconError: a class has a single image, which cannot be on both sides.
+    """
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        if len(members) < 2:
+            raise BaconError(
+                f"{name}: class {label} has {len(members)} image; holding a share of it out needs at least 2"
+            )
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        # Two words per image make ties, which would be broken by position, practically impossible.
+        drawn = words(seed, purpose, count=2 * len(members), lanes=int(label)).reshape(-1, 2)
+        order = np.lexsort((drawn[:, 1], drawn[:, 0]))
+        chosen[members[order[:count]]] = True
+    return chosen

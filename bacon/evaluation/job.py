@@ -1,0 +1,58 @@
+"""An evaluation job: the networks of one cell of a plan, on a leased device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bacon.cells import CACHE, Cell
+from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
+from bacon.plan import Plan
+from bacon.runtime.devices import lease_device, set_up_arithmetic
+from bacon.runtime.errors import BaconError
+
+
+def run_evaluation(
+    plan: Plan, cell: Cell, network: str, *, data: Path, images: Path | None, output: Path, threads: int
+) -> None:
+    """Evaluate ``cell`` with ``network`` and write its records.
+
+    Args:
+        plan: the plan the cell belongs to.
+        cell: the cell; ``DATASET/full`` for the full training set.
+        network: name of the evaluation network.
+        data: the preprocessed data set.
+        images: the distilled set; ``None`` for the full training set.
+        output: the evaluation file to write.
+        threads: CPU threads.
+
+    Raises:
+        BaconError: an input is missing, damaged or not the one that the plan asks for.
+    """
+    reference = cell.ipc is None
+    if reference != (images is None):
+        raise BaconError(f"cell {cell}: --images is the distilled set of a cell; the full data set has none")
+    fingerprints = EvaluationFingerprints(
+        rule=plan.evaluation_fingerprint(cell, network),
+        record=plan.record_fingerprint(cell, network),
+        data=plan.data_fingerprint(cell.dataset),
+        distilled=None if reference else plan.distilled_fingerprint(cell),
+    )
+    set_up_arithmetic(threads)
+    with lease_device(plan.config.run.device) as device:
+        job = EvaluationJob(
+            dataset=cell.dataset,
+            method=cell.method,
+            ipc=cell.ipc,
+            seed=cell.seed,
+            network_name=network,
+            network=plan.evaluation_network(cell, network),
+            evaluation=plan.settings(cell).evaluation,
+            fingerprints=fingerprints,
+            cache=plan.directory / CACHE / "evaluation",
+            device=device,
+            progress_seconds=plan.config.run.progress_seconds,
+        )
+        if images is None:
+            evaluate_full(job, data_path=data, output=output)
+        else:
+            evaluate_distilled(job, distilled_path=images, data_path=data, output=output)

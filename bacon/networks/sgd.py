@@ -1,0 +1,47 @@
+"""SGD with momentum and weight decay: PyTorch's own fused update, without its optimiser class.
+
+Making a ``torch.optim.SGD`` imports PyTorch's compiler, 0.85 s in every process; an evaluation job of small networks
+trains for about as long. The update is the same function that the class calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch.optim.sgd import sgd
+
+
+class Sgd:
+    """``torch.optim.SGD(..., fused=True)``: the same numbers.
+
+    Args:
+        parameters: updated in place.
+        lr: learning rate.
+        momentum: momentum of the update, in [0, 1).
+        weight_decay: factor of the parameters that is added to their gradients.
+    """
+
+    def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float) -> None:
+        self.parameters = list(parameters)
+        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self._buffers: list[Tensor | None] = [None] * len(self.parameters)
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[Tensor]) -> None:
+        """One step along ``gradients``, one of each parameter's shape."""
+        sgd(
+            self.parameters,
+            list(gradients),
+            self._buffers,
+            fused=True,
+            foreach=False,
+            has_sparse_grad=False,
+            weight_decay=self.weight_decay,
+            momentum=self.momentum,
+            lr=self.lr,
+            dampening=0.0,
+            nesterov=False,
+            maximize=False,
+        )

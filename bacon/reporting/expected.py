@@ -1,0 +1,45 @@
+"""The artifacts that a plan asks for, with their fingerprints, as the reporting functions want them."""
+
+from __future__ import annotations
+
+from bacon.cells import Cell
+from bacon.datasets.registry import REGISTRY
+from bacon.methods.registry import METHODS
+from bacon.plan import Plan
+from bacon.reporting.collect import ExpectedDistilled, ExpectedEvaluation
+
+
+def expected_evaluations(plan: Plan) -> list[ExpectedEvaluation]:
+    """Every evaluation file, the full data sets first."""
+    return [
+        ExpectedEvaluation(
+            path=plan.directory / cell.evaluation_path(network),
+            fingerprint=plan.evaluation_fingerprint(cell, network),
+            dataset=cell.dataset,
+            method=cell.method,
+            ipc=cell.ipc,
+            seed=cell.seed,
+            network=network,
+            dataset_title=plan.dataset_title(cell.dataset),
+            method_title=METHODS[cell.method].title,
+            published_dataset=REGISTRY[cell.dataset].published_name if cell.dataset in REGISTRY else None,
+        )
+        for cell in (*plan.references, *plan.cells)
+        for network in plan.networks
+    ]
+
+
+def expected_distilled(plan: Plan, cell: Cell) -> ExpectedDistilled:
+    """The distilled set of one cell."""
+    assert cell.ipc is not None
+    assert cell.seed is not None
+    return ExpectedDistilled(
+        path=plan.directory / cell.distilled_path,
+        fingerprint=plan.distilled_fingerprint(cell),
+        dataset=cell.dataset,
+        method=cell.method,
+        ipc=cell.ipc,
+        seed=cell.seed,
+        dataset_title=plan.dataset_title(cell.dataset),
+        method_title=METHODS[cell.method].title,
+    )

@@ -1,0 +1,19 @@
+"""Make the grid of one distilled set's images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bacon.reporting.expected import expected_distilled
+from bacon.reporting.figures.images import plot_images
+
+if TYPE_CHECKING:
+    from bacon.cells import Cell
+    from bacon.plan import Plan
+
+
+def make(plan: Plan, cell: Cell, *, fingerprint: str, outputs: Sequence[Path]) -> None:
+    """Write the figure of ``cell``; refuses a distilled set whose fingerprint is not the plan's."""
+    plot_images(expected_distilled(plan, cell), fingerprint=fingerprint, outputs=outputs)

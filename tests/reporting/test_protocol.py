@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from bacon.reporting.protocol import dsa_text, network_text, protocol_note, protocol_text
+from tests.reporting.fakes import EVALUATION, NETWORK
+
+
+def test_protocol_text_names_what_is_unusual():
+    text = protocol_text({**EVALUATION, "epochs": 1, "momentum": 0.5, "weight_decay": 0.0, "dsa_strategy": "none"})
+    assert text == (
+        "1 epoch, SGD lr 0.01 (÷10 halfway), momentum 0.5, weight decay 0, batch 256, no augmentation, last epoch"
+    )
+
+
+@pytest.mark.parametrize(
+    ("strategy", "text"),
+    [
+        ("color_crop_cutout_flip_scale_rotate", "DSA"),
+        ("color_crop_cutout_scale_rotate", "DSA without flip"),
+        ("color_crop_cutout_scale", "DSA without flip and rotate"),
+        ("color_crop", "DSA color+crop"),
+        ("none", "no augmentation"),
+    ],
+)
+def test_dsa_text(strategy, text):
+    assert dsa_text(strategy) == text
+
+
+def test_network_text():
+    assert network_text(NETWORK) == "ConvNet, depth 3, width 32, instance norm"
+    assert network_text({"architecture": "convnet", "depth": 2, "width": 8, "norm": "none"}).endswith("no norm")
+
+
+def test_protocol_note_states_differences_with_their_scope(accuracy_of):
+    table = accuracy_of()
+    assert protocol_note(table) == (
+        "Full data set: 40 epochs; methods: 100 epochs; all: ConvNet, depth 3, width 32, instance norm, "
+        "SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch"
+    )
+    distilled = table[table["method"] != "full"]
+    assert protocol_note(distilled).startswith("ConvNet, depth 3, width 32, instance norm, 100 epochs")

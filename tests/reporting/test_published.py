@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from bacon.reporting.published import COLUMNS, PublishedResults, conflicts, preferred, rank, read_published
+from bacon.runtime.errors import BaconError
+from tests.reporting.conftest import ROOT
+
+
+def rows(*lines: tuple[str, ...]) -> pd.DataFrame:
+    table = pd.DataFrame(lines, columns=list(COLUMNS))
+    return table.astype({"accuracy_percent": float, "std_percent": float})
+
+
+def test_every_row_is_kept(published):
+    lines = (ROOT / "resources" / "published_results.csv").read_text().splitlines()
+    assert len(published.rows) == len(lines) - 1 == 707
+    chosen = preferred(published.rows)
+    assert len(chosen) == len(published.rows.drop_duplicates(["method", "dataset", "ipc"]))
+
+
+def test_order_of_preference():
+    order = [
+        ("DC", "VICO-UoE/DatasetCondensation readme.md", ""),
+        ("DC", "BACON README @9c3f7af", ""),
+        ("DC", "BACON project page Table 1 image", ""),
+        ("DC", "FTD (CVPR2023) paper Table 1", ""),
+        ("DC", "AutoPalette paper Table 1", ""),
+        ("DC", "DC-bench leaderboard column Test Accuracy(Avg)", ""),
+        ("DC", "DC-bench leaderboard column Test Accuracy(Best)", ""),
+        ("DC", "somewhere else", ""),
+        ("DC", "BACON README @51fd4fb", "2025; SUPERSEDED - later lowered"),
+    ]
+    ranks = [rank(*one) for one in order]
+    assert ranks == sorted(ranks)
+    assert len(set(ranks)) == len(ranks)
+    # An own source is own to its method alone.
+    assert rank("DM", "snu-mllab/Efficient-Dataset-Condensation README.md", "") == rank("DM", "somewhere else", "")
+
+
+def test_a_tie_goes_to_the_first_row_and_superseded_is_a_last_resort():
+    table = rows(
+        ("X", "D", "1", 10.0, None, "a", "unknown A", ""),
+        ("X", "D", "1", 11.0, None, "a", "unknown B", ""),
+        ("Y", "D", "1", 12.0, None, "a", "BACON README @51fd4fb", "SUPERSEDED"),
+        ("Y", "D", "1", 13.0, None, "a", "unknown", ""),
+        ("Z", "D", "1", 14.0, 0.5, "a", "BACON README @bbae75e", "SUPERSEDED"),
+    )
+    chosen = preferred(table)
+    assert list(chosen["accuracy_percent"]) == [10.0, 13.0, 14.0]
+    found = PublishedResults(table).find(method="z", method_title="Z", published_dataset="D", ipc=1)
+    assert found is not None
+    assert (found.accuracy_percent, found.std_percent, found.note) == (14.0, 0.5, "SUPERSEDED")
+
+
+def test_conflicts_name_the_preferred_row_and_ignore_rounding():
+    table = rows(
+        ("IDM", "D", "1", 65.3, None, "a", "BACON README @9c3f7af", ""),
+        ("IDM", "D", "1", 69.45, None, "a", "BACON README @51fd4fb", "SUPERSEDED"),
+        ("IDM", "D", "1", 65.32, None, "a", "PAD", ""),
+    )
+    (conflict,) = conflicts(table).to_dict("records")
+    assert conflict["source"] == "BACON README @51fd4fb"
+    assert conflict["preferred_source"] == "BACON README @9c3f7af"
+    assert conflict["difference_points"] == pytest.approx(4.15)
+
+
+@pytest.mark.parametrize(
+    ("method", "title", "dataset", "ipc", "accuracy"),
+    [
+        ("bacon", "BACON", "CIFAR10", 10, 62.06),
+        ("idm", "IDM", "SVHN", 1, 65.3),
+        ("dm", "DM", "CIFAR10", 50, 63.0),
+        ("random", "Random", "CIFAR10", 1, 14.4),
+        ("full", "Full data set", "SVHN", None, 95.4),
+        ("kcenter", "k-center", "CIFAR10", 1, 21.5),
+        ("bacon", "BACON", "CIFAR10", 2, None),
+        ("bacon", "BACON", None, 1, None),
+        ("mine", "Mine", "CIFAR10", 1, None),
+    ],
+)
+def test_our_names_find_the_published_number(published, method, title, dataset, ipc, accuracy):
+    found = published.find(method=method, method_title=title, published_dataset=dataset, ipc=ipc)
+    assert (found and found.accuracy_percent) == accuracy
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("method,dataset\n", "columns are method, dataset"),
+        (",".join(COLUMNS) + "\nX,D,ten,1,,a,b,\n", "line 2: ipc is 'ten'"),
+        (",".join(COLUMNS) + "\nX,D,1,high,,a,b,\n", "accuracy_percent"),
+    ],
+)
+def test_a_damaged_file_is_refused(tmp_path, text, message):
+    path = tmp_path / "published.csv"
+    path.write_text(text)
+    with pytest.raises(BaconError, match=message):
+        read_published(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(BaconError, match="missing"):
+        read_published(tmp_path / "published.csv")

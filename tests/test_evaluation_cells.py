@@ -1,0 +1,285 @@
+"""Evaluating cells: the file that reports read, and records that are never computed twice."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from bacon.datasets.store import ImageDataset, write_dataset
+from bacon.distillation.artifact import Distilled, write_distilled
+from bacon.evaluation import run
+from bacon.evaluation.images import ImageSet
+from bacon.evaluation.records import RecordCache
+from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
+from bacon.evaluation.training import train_and_test
+from bacon.partition import decode
+from bacon.runtime.errors import BaconError
+from bacon.settings import EvaluationSettings, NetworkSettings
+from tests.toy_images import CLASSES, CPU, MEAN, NETWORK, STD, float_set, settings, toy, uint8_set
+
+FACTOR = 2
+FINGERPRINTS = EvaluationFingerprints(rule="rule-1", record="record-1", data="data-1", distilled="distilled-1")
+
+
+@pytest.fixture
+def paths(tmp_path) -> dict[str, Path]:
+    return {
+        "data": tmp_path / "data.h5",
+        "distilled": tmp_path / "distilled.h5",
+        "output": tmp_path / "evaluation.json",
+        "cache": tmp_path / "cache",
+    }
+
+
+@pytest.fixture
+def dataset(paths) -> ImageDataset:
+    train, train_labels = toy(40)
+    test, test_labels = toy(30, seed=1)
+    made = ImageDataset(
+        name="toy",
+        train_images=train,
+        train_labels=train_labels,
+        test_images=test,
+        test_labels=test_labels,
+        class_names=("rows", "columns"),
+        mean=MEAN,
+        std=STD,
+        fingerprint="data-1",
+    )
+    write_dataset(paths["data"], made, attributes={})
+    return made
+
+
+@pytest.fixture
+def distilled(paths) -> Distilled:
+    snapshots = {iteration: float_set(4, seed=iteration).images for iteration in (0, 10, 20)}
+    made = Distilled(
+        images=snapshots[20],
+        labels=torch.tensor([0, 0, 1, 1]),
+        snapshots=snapshots,
+        attributes={"fingerprint": "distilled-1", "partition": FACTOR, "iterations": 20, "class_names": ["a", "b"]},
+    )
+    write_distilled(paths["distilled"], made)
+    return made
+
+
+def job(paths, fingerprints=FINGERPRINTS, seed=2, **changes) -> EvaluationJob:
+    return EvaluationJob(
+        dataset="toy",
+        method="bacon",
+        ipc=2,
+        seed=seed,
+        network_name="convnet",
+        network=NETWORK,
+        evaluation=settings(**({"epochs": 2, "seeds": 2, "snapshot_seeds": 1} | changes)),
+        fingerprints=fingerprints,
+        cache=paths["cache"],
+        device=CPU,
+    )
+
+
+def evaluate(paths, **changes) -> dict:
+    evaluate_distilled(
+        job(paths, **changes), distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"]
+    )
+    return json.loads(paths["output"].read_text())
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[tuple]:
+    """Seeds of the networks that are really trained, in order."""
+    calls = []
+
+    def counted(*args, **kwargs):
+        calls.append(kwargs["seed"])
+        return train_and_test(*args, **kwargs)
+
+    monkeypatch.setattr(run, "train_and_test", counted)
+    return calls
+
+
+def stable(records: list[dict]) -> list[dict]:
+    return [{name: value for name, value in record.items() if name != "wall_seconds"} for record in records]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_the_evaluation_file_holds_everything_the_reports_need(paths):
+    content = evaluate(paths)
+    assert {name: content[name] for name in ("fingerprint", "dataset", "method", "ipc", "seed", "network")} == {
+        "fingerprint": "rule-1",
+        "dataset": "toy",
+        "method": "bacon",
+        "ipc": 2,
+        "seed": 2,
+        "network": "convnet",
+    }
+    assert content["distilled_fingerprint"] == "distilled-1"
+    assert NetworkSettings(**content["settings"]["network"]) == NETWORK
+    assert EvaluationSettings(**content["settings"]["evaluation"]) == job(paths).evaluation
+    assert torch.__version__.startswith(content["provenance"]["packages"]["torch"])
+    keys = [(record["iteration"], record["evaluation_seed"], record["final"]) for record in content["records"]]
+    assert keys == [(0, 0, False), (10, 0, False), (20, 0, True), (20, 1, True)]
+    for record in content["records"]:
+        assert 0 <= record["test_accuracy"] <= 1
+        assert 0 <= record["train_accuracy"] <= 1
+        assert record["epochs"] == 2
+        assert record["wall_seconds"] > 0
+        assert record["fingerprint"] == "record-1"
+
+
+@pytest.mark.usefixtures("dataset")
+def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
+    content = evaluate(paths)
+    for record in content["records"]:
+        images = decode(distilled.snapshots[record["iteration"]], FACTOR)
+        train = ImageSet(images=images, labels=distilled.labels.repeat_interleave(FACTOR**2))
+        assert len(train.images) == len(train.labels) == 16
+        expected = train_and_test(
+            train,
+            uint8_set(30, seed=1),
+            network=NETWORK,
+            evaluation=job(paths).evaluation,
+            classes=CLASSES,
+            seed=(2, record["evaluation_seed"]),
+        )
+        for name in ("test_accuracy", "train_accuracy", "train_loss"):
+            assert record[name] == getattr(expected, name)
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_more_seeds_train_only_the_new_networks(paths, trained):
+    five = evaluate(paths, seeds=5, snapshot_seeds=0)
+    assert trained == [(2, seed) for seed in range(5)]
+    trained.clear()
+    seven = evaluate(paths, seeds=7, snapshot_seeds=0)
+    assert trained == [(2, 5), (2, 6)]
+    assert seven["records"][:5] == five["records"]
+    trained.clear()
+    assert evaluate(paths, seeds=3, snapshot_seeds=0)["records"] == five["records"][:3]
+    assert trained == []
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_a_record_does_not_depend_on_how_many_seeds_share_the_job(paths, tmp_path):
+    together = stable(evaluate(paths, seeds=3)["records"])
+    paths["cache"] = tmp_path / "other"
+    alone = stable(evaluate(paths, seeds=1)["records"])
+    assert alone == [record for record in together if record["evaluation_seed"] == 0]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_a_killed_job_goes_on_with_the_networks_that_are_missing(paths, monkeypatch, trained):
+    real, calls = run.train_and_test, []
+
+    def killed(*args, **kwargs):
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(run, "train_and_test", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(paths)
+    assert not paths["output"].exists()
+    monkeypatch.setattr(run, "train_and_test", real)
+    trained.clear()
+    assert len(evaluate(paths)["records"]) == 4
+    assert len(trained) == 1
+
+
+def truncate(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        lambda _: "",
+        lambda _: "[]",
+        lambda _: "\0\0\0",
+        lambda text: text.replace('"test_accuracy": ', '"test_accuracy": null, "other": '),
+        lambda text: text.replace('"epochs": 2', '"epochs": "2"'),
+        lambda text: text.replace("record-1", "record-2"),
+        lambda text: text.replace('"evaluation_seed": 1', '"evaluation_seed": 0'),
+        lambda text: text.replace('"final": true', '"final": true, "more": 1'),
+    ],
+)
+def test_a_damaged_record_is_trained_again_with_one_line_in_the_log(paths, trained, damage, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    before = evaluate(paths)["records"]
+    path = RecordCache(folder=paths["cache"], fingerprint="record-1").path(20, 1)
+    path.write_text(damage(path.read_text()))
+    trained.clear()
+    caplog.clear()
+    after = evaluate(paths)["records"]
+    assert trained == [(2, 1)]
+    assert stable(after) == stable(before)
+    assert len([line for line in caplog.messages if str(path) in line]) == 1
+    trained.clear()
+    evaluate(paths)
+    assert trained == []
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_another_record_fingerprint_shares_nothing(paths, trained):
+    evaluate(paths)
+    trained.clear()
+    content = evaluate(paths, fingerprints=replace(FINGERPRINTS, record="record-2"))
+    assert len(trained) == 4
+    assert {record["fingerprint"] for record in content["records"]} == {"record-2"}
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+@pytest.mark.parametrize("name", ["data", "distilled"])
+def test_inputs_with_another_fingerprint_are_refused(paths, name):
+    with pytest.raises(BaconError, match=f"{name}.h5"):
+        evaluate(paths, fingerprints=replace(FINGERPRINTS, **{name: "other"}))
+    assert not paths["output"].exists()
+
+
+@pytest.mark.usefixtures("dataset")
+def test_a_coreset_has_no_snapshots(paths):
+    images = float_set(4)
+    write_distilled(
+        paths["distilled"],
+        Distilled(
+            images=images.images,
+            labels=images.labels,
+            attributes={"fingerprint": "distilled-1", "partition": 1, "iterations": 0},
+        ),
+    )
+    records = evaluate(paths)["records"]
+    assert [(record["iteration"], record["evaluation_seed"], record["final"]) for record in records] == [
+        (0, 0, True),
+        (0, 1, True),
+    ]
+
+
+def test_the_full_training_set_is_the_reference(paths, dataset, trained):
+    reference = replace(
+        job(paths), method="full", ipc=None, seed=None, fingerprints=replace(FINGERPRINTS, distilled=None)
+    )
+    evaluate_full(reference, data_path=paths["data"], output=paths["output"])
+    content = json.loads(paths["output"].read_text())
+    assert (content["ipc"], content["seed"], content["distilled_fingerprint"]) == (None, None, None)
+    assert trained == [(0, 0), (0, 1)]
+    train = ImageSet.of_uint8(dataset.train_images, dataset.train_labels, mean=MEAN, std=STD, device=CPU)
+    expected = train_and_test(
+        train,
+        uint8_set(30, seed=1),
+        network=NETWORK,
+        evaluation=reference.evaluation,
+        classes=CLASSES,
+        seed=(0, 1),
+    )
+    record = content["records"][1]
+    assert (record["iteration"], record["final"], record["evaluation_seed"]) == (0, True, 1)
+    assert record["train_loss"] == expected.train_loss
+    assert record["test_accuracy"] == expected.test_accuracy

@@ -1,0 +1,27 @@
+"""Make the tables or figures of the whole grid.
+
+Example: aggregate.py --config config/config.yaml --target tables --published resources/published_results.csv
+"""
+
+import importlib
+from pathlib import Path
+
+from bacon.reporting.targets import TARGETS
+from bacon.runtime.scripts import parser, run
+from bacon.workflow_plan import aggregate_fingerprint, check_asked, load_plan
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--target", required=True, choices=TARGETS, help="what to make")
+    options.add_argument("--published", required=True, type=Path, help="CSV of published accuracies")
+    arguments = options.parse_args()
+    plan, target = load_plan(arguments.config), TARGETS[arguments.target]
+    fingerprint = aggregate_fingerprint(plan, arguments.target, arguments.published)
+    check_asked(arguments.target, arguments.fingerprint, fingerprint)
+    outputs = {name: Path(path) for name, path in target.outputs.items()}
+    importlib.import_module(target.module).make(plan, fingerprint=fingerprint, outputs=outputs, published=arguments.published)
+
+
+if __name__ == "__main__":
+    run(main)
