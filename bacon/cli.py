@@ -80,7 +80,9 @@ def table_command(path: str, published: str) -> None:
 
 
 @main.command("reference")
-@click.option("--write", is_flag=True, help="Write the JSON schema and config/README.md instead of printing the latter.")
+@click.option(
+    "--write", is_flag=True, help="Write the JSON schema and config/README.md instead of printing the latter."
+)
 def reference_command(write: bool) -> None:
     """Print every key of the configuration, or write the files generated from the settings models."""
     from bacon.reference import reference_text, write_reference

@@ -55,7 +55,9 @@ def _constants(schema: Mapping[str, Any]) -> list[Any]:
 def _plain(properties: dict[str, Any]) -> dict[str, Any]:
     """Without defaults and titles: in a partial layer a missing key means "as the layer below"."""
     dropped = ("default", "title")
-    return {name: {key: item for key, item in value.items() if key not in dropped} for name, value in properties.items()}
+    return {
+        name: {key: item for key, item in value.items() if key not in dropped} for name, value in properties.items()
+    }
 
 
 def schema_text() -> str:

@@ -23,7 +23,9 @@ def check_member(name: str, archive: Path) -> str:
     """
     path = PurePosixPath(name.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts or (path.parts and path.parts[0].endswith(":")):
-        raise BaconError(f"{archive}: member {name!r} points outside the archive's folder; the archive is not trustworthy")
+        raise BaconError(
+            f"{archive}: member {name!r} points outside the archive's folder; the archive is not trustworthy"
+        )
     return name
 
 

@@ -106,5 +106,7 @@ _ADMITTED: dict[tuple[str, str], Any] = {
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
-            raise BaconError(f"the pickle asks for {module}.{name}; only numpy arrays and built-in containers are admitted")
+            raise BaconError(
+                f"the pickle asks for {module}.{name}; only numpy arrays and built-in containers are admitted"
+            )
         return _ADMITTED[module, name]

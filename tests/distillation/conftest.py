@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+
 from bacon.distillation.real import RealImages
 
 

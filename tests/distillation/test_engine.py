@@ -1,15 +1,22 @@
 import pytest
 import torch
+
 from bacon.distillation.engine import Engine, class_chunks, image_step
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
 from bacon.settings import MatchingSettings, NetworkSettings
-
 from tests.distillation.naive import NaiveLoop
 
 NETWORK = NetworkSettings(width=6, depth=2)
-QUEUE = {"start": 2, "capacity": 3, "net_generate_interval": 2, "model_train_steps": 2, "batch_train": 12, "meter_interval": 3}
+QUEUE = {
+    "start": 2,
+    "capacity": 3,
+    "net_generate_interval": 2,
+    "model_train_steps": 2,
+    "batch_train": 12,
+    "meter_interval": 3,
+}
 
 
 def settings(method, **changes):
@@ -44,7 +51,9 @@ def test_class_batched_step_equals_naive_loop(real64, method, changes, chunk):
         seen = naive.iteration(iteration)
         torch.testing.assert_close(engine.state.images, seen, rtol=0, atol=1e-10)
         engine.step()
-    assert (engine.state.images - start).abs().max() > 1e-3, "the images must have moved for the comparison to mean anything"
+    assert (engine.state.images - start).abs().max() > 1e-3, (
+        "the images must have moved for the comparison to mean anything"
+    )
 
 
 def test_the_queue_trains_alike(real64):

@@ -1,4 +1,5 @@
 import torch
+
 from bacon.distillation.networks import Fresh, Queue
 from bacon.networks.build import build_network
 from bacon.settings import NetworkQueue, NetworkSettings

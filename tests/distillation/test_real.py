@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from bacon.distillation.real import RealImages, draw_without_replacement
 
+from bacon.distillation.real import RealImages, draw_without_replacement
 from tests.distillation.conftest import toy_dataset
 
 
@@ -27,9 +27,7 @@ def test_draws_are_distinct_uniform_and_keyed_by_lane():
     lanes, populations = torch.tensor([4, 9]), torch.tensor([5, 8])
     hits = torch.zeros(2, 8)
     for iteration in range(2000):
-        drawn = draw_without_replacement(
-            1, "test", iteration=iteration, lanes=lanes, populations=populations, size=3
-        )
+        drawn = draw_without_replacement(1, "test", iteration=iteration, lanes=lanes, populations=populations, size=3)
         assert all(len(set(row.tolist())) == 3 for row in drawn)
         hits[0, drawn[0]] += 1
         hits[1, drawn[1]] += 1

@@ -2,11 +2,12 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
+
 from bacon.methods.bacon import BaconMatching, gaussian_negative_log_likelihood
 from bacon.methods.base import RealStatistics
 from bacon.methods.dm import MeanMatching
 from bacon.methods.registry import METHODS, OBJECTIVES
-from pydantic import ValidationError
 
 
 def statistics(seed=0, classes=3, dimensions=7, batch=20):
@@ -85,7 +86,9 @@ def test_published_clip_is_the_difference_of_two_equal_means():
 def test_gradients(objective):
     real, synthetic = statistics()
     synthetic.requires_grad_()
-    assert torch.autograd.gradcheck(lambda s: tuple(t for t in objective.terms(real, s).values() if t.requires_grad), synthetic)
+    assert torch.autograd.gradcheck(
+        lambda s: tuple(t for t in objective.terms(real, s).values() if t.requires_grad), synthetic
+    )
 
 
 def test_every_objective_weighs_exactly_its_terms():

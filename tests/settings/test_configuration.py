@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from bacon.cells import Cell
 from bacon.configuration import check_config, grid_cells, load_config, reference_cells
 from bacon.layering import resolve
@@ -32,15 +33,30 @@ ROOT = Path(__file__).parents[2]
         ({"preset": "demos"}, ["preset = 'demos'", "did you mean 'demo'"]),
         ({"methods": {"bacon": {"distillation": {"iteration": 3}}}}, ["iteration", "did you mean 'iterations'"]),
         ({"methods": {"bacon": {"distillation": {"objective": {"lamda": 1}}}}}, ["lamda", "did you mean 'lambda'"]),
-        ({"methods": {"bacon": {"distillation": {"objective": {"lambda": 2}}}}}, ["lambda = 2", "less than or equal to 1"]),
+        (
+            {"methods": {"bacon": {"distillation": {"objective": {"lambda": 2}}}}},
+            ["lambda = 2", "less than or equal to 1"],
+        ),
         ({"methods": {"bacon": {"distillation": {"objective": 3}}}}, ["objective = 3", "needs keys of its own"]),
         ({"methods": {"bacon": {"distillation": {"lr_img": {"a": 1}}}}}, ["lr_img", "single value"]),
-        ({"methods": {"bacon": {"distillation": {"lr_img": "big"}}}}, ["methods.bacon.distillation.lr_img = 'big'", "number"]),
+        (
+            {"methods": {"bacon": {"distillation": {"lr_img": "big"}}}},
+            ["methods.bacon.distillation.lr_img = 'big'", "number"],
+        ),
         ({"methods": {"bacon": {"distill": {}}}}, ["methods.bacon.distill", "did you mean 'distillation'"]),
         ({"methods": {"nobody": {}}}, ["methods: key = 'nobody'"]),
-        ({"datasets": {"digits": {"network": {"depth": 0}}}}, ["datasets.digits.network.depth = 0", "greater than or equal"]),
-        ({"datasets": {"digits": {"evaluation": {"dsa_strategy": "flip_zoom"}}}}, ["unknown DSA operation 'zoom'", "cutout"]),
-        ({"cells": [{"dataset": "digits", "ipc": 1, "evaluation": {"epoch": 3}}]}, ["cells[0]", "did you mean 'epochs'"]),
+        (
+            {"datasets": {"digits": {"network": {"depth": 0}}}},
+            ["datasets.digits.network.depth = 0", "greater than or equal"],
+        ),
+        (
+            {"datasets": {"digits": {"evaluation": {"dsa_strategy": "flip_zoom"}}}},
+            ["unknown DSA operation 'zoom'", "cutout"],
+        ),
+        (
+            {"cells": [{"dataset": "digits", "ipc": 1, "evaluation": {"epoch": 3}}]},
+            ["cells[0]", "did you mean 'epochs'"],
+        ),
         ({"data": {"mine": {"format": "npz"}}}, ["path"]),
         ({"data": {"mine": {"mean": [0.5], "std": [0.5]}}}, ["data: key = 'mine'", "format"]),
         ({"data": {"digits": {"mean": [0.5]}}}, ["both `mean` and `std`"]),

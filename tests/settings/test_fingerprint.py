@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from bacon import fingerprint as fp
 from bacon.runtime.errors import BaconError
 
@@ -44,7 +45,8 @@ def code():
     return fp.code_digest(("bacon.stage.run",))
 
 
-def test_closure_follows_run_time_imports_only(package):
+@pytest.mark.usefixtures("package")
+def test_closure_follows_run_time_imports_only():
     assert fp.import_closure(["bacon.stage.run"]) == {
         "bacon.stage", "bacon.stage.run", "bacon.stage.maths", "bacon.stage.helper", "bacon.stage.late",
     }  # fmt: skip
@@ -78,7 +80,8 @@ def test_a_new_import_adds_its_module(package):
     assert "bacon.other.typed" in fp.import_closure(["bacon.stage.run"])
 
 
-def test_a_missing_module_is_an_error(package):
+@pytest.mark.usefixtures("package")
+def test_a_missing_module_is_an_error():
     with pytest.raises(BaconError, match=r"bacon\.stage\.absent"):
         fp.code_digest(("bacon.stage.absent",))
 
@@ -90,7 +93,8 @@ def test_canonical_json_ignores_order_and_keeps_values_apart():
         fp.digest({"a": float("nan")})
 
 
-def test_every_part_enters_the_fingerprint(package):
+@pytest.mark.usefixtures("package")
+def test_every_part_enters_the_fingerprint():
     def make(stage="s", settings=1, inputs=None):
         return fp.fingerprint(stage, settings=settings, modules=("bacon.stage.run",), inputs=inputs or {"data": "x"})
 

@@ -1,12 +1,13 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bacon.cells import Cell
 from bacon.configuration import check_config
 from bacon.layering import layers, resolve
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.setting_errors import flatten
-from hypothesis import given
-from hypothesis import strategies as st
 
 CELL = Cell("digits", "bacon", 10, 0)
 KEY = ("distillation", "networks", "ce_weight")
@@ -87,7 +88,9 @@ def test_keys_that_do_not_concern_a_method_are_left_out():
         {"grid": {"seeds": 1}, "datasets": {"digits": {"distillation": {"iterations": 7, "networks": {"start": 4}}}}}
     )
     assert resolve(config, Cell("digits", "random", 1, 0)).settings.distillation.model_dump() == {"partition": 1}
-    assert resolve(config, Cell("digits", "dm", 1, 0)).settings.distillation.networks.model_dump() == {"source": "fresh"}
+    assert resolve(config, Cell("digits", "dm", 1, 0)).settings.distillation.networks.model_dump() == {
+        "source": "fresh"
+    }
     assert resolve(config, Cell("digits", "idm", 1, 0)).settings.distillation.networks.start == 4
     assert resolve(config, Cell("digits", "full")).settings.distillation is None
 
@@ -112,8 +115,8 @@ def test_an_ablation_by_configuration_alone():
 def test_a_named_method_must_have_the_key():
     with pytest.raises(BaconError, match=r"methods\.random\.distillation\.iterations = 5: method 'random' has no such"):
         check_config({"methods": {"random": {"distillation": {"iterations": 5}}}})
+    layer = {"distillation": {"networks": {"net_generate_interval": 5}}}
     with pytest.raises(BaconError, match=r"cells\[0\].*net_generate_interval = 5: method 'dm'"):
-        layer = {"distillation": {"networks": {"net_generate_interval": 5}}}
         check_config({"cells": [layer | {"dataset": "digits", "ipc": 1, "methods": ["dm"]}]})
 
 

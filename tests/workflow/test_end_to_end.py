@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from bacon import load_distilled
 from PIL import Image
+
+from bacon import load_distilled
 
 pytestmark = pytest.mark.workflow
 

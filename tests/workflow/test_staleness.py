@@ -60,9 +60,8 @@ def test_order_of_keys_comments_and_touching_files_rerun_nothing(copy):
     path = copy.path("config/config.yaml")
     lines = json.dumps(dict(reversed(TINY.items())), indent=1)  # JSON is YAML
     path.write_text(f"# A comment.\n{lines}\n")
-    for folder, _, files in os.walk(copy.path("results")):
-        for name in files:
-            os.utime(os.path.join(folder, name))
+    for file in copy.path("results").rglob("*"):
+        os.utime(file)
     assert copy.snakemake("-n").jobs == NOTHING
 
 
@@ -115,10 +114,16 @@ def test_one_cell_is_recomputed_and_one_more_evaluation_seed_computes_that_seed_
         "digits/dm": {"evaluation": {"seeds": 3}},
     }
     copy.configure(changed(overrides=override))
-    before = {name: copy.path(f"results/distilled/digits/{name}/ipc1/seed0.h5").stat().st_mtime_ns for name in ("idm", "bacon")}
+    before = {
+        name: copy.path(f"results/distilled/digits/{name}/ipc1/seed0.h5").stat().st_mtime_ns
+        for name in ("idm", "bacon")
+    }
     run = copy.snakemake()
     assert run.jobs == AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}
-    after = {name: copy.path(f"results/distilled/digits/{name}/ipc1/seed0.h5").stat().st_mtime_ns for name in ("idm", "bacon")}
+    after = {
+        name: copy.path(f"results/distilled/digits/{name}/ipc1/seed0.h5").stat().st_mtime_ns
+        for name in ("idm", "bacon")
+    }
     assert after["idm"] == before["idm"]
     assert after["bacon"] > before["bacon"]
     log = copy.path("results/logs/evaluate/digits/dm/ipc1/seed0/convnet.log").read_text()
@@ -161,7 +166,8 @@ def test_the_aggregator_refuses_an_artifact_of_another_fingerprint(copy):
 
 def test_code_that_changes_while_the_workflow_runs_is_noticed(checkout):
     """A job whose code is no longer the code that was planned refuses to run."""
-    edit(checkout, "workflow/rules/distill.smk", '"exec {PYTHON}', '"echo EDITED=1 >>{SCRIPTS}/../../bacon/distillation/real.py;"\n        " exec {PYTHON}')
+    change = '"echo EDITED=1 >>{SCRIPTS}/../../bacon/distillation/real.py;"\n        " exec {PYTHON}'
+    edit(checkout, "workflow/rules/distill.smk", '"exec {PYTHON}', change)
     run = checkout.snakemake("--forcerun", "distill", "--until", "distill", check=False)
     assert run.returncode != 0
     assert "changed while the workflow ran" in run.output

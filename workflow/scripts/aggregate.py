@@ -20,7 +20,9 @@ def main() -> None:
     fingerprint = aggregate_fingerprint(plan, arguments.target, arguments.published)
     check_asked(arguments.target, arguments.fingerprint, fingerprint)
     outputs = {name: Path(path) for name, path in target.outputs.items()}
-    importlib.import_module(target.module).make(plan, fingerprint=fingerprint, outputs=outputs, published=arguments.published)
+    importlib.import_module(target.module).make(
+        plan, fingerprint=fingerprint, outputs=outputs, published=arguments.published
+    )
 
 
 if __name__ == "__main__":

@@ -25,7 +25,13 @@ def main() -> None:
     from bacon.evaluation.job import run_evaluation
 
     run_evaluation(
-        plan, cell, network, data=arguments.data, images=arguments.images, output=arguments.output, threads=arguments.threads
+        plan,
+        cell,
+        network,
+        data=arguments.data,
+        images=arguments.images,
+        output=arguments.output,
+        threads=arguments.threads,
     )
 
 

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from bacon.datasets.raw import RawDataset, ReadRequest
-from bacon.datasets.resize import from_pillow, resize_image
-from bacon.datasets.source import image_files
-from bacon.datasets.splits import held_out
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
-from bacon.runtime.progress import Progress
 
 log = get_logger(__name__)
 

@@ -74,14 +74,14 @@ def _validation_members(file: zipfile.ZipFile, labels: dict[str, int], archive: 
         name, _, rest = line.partition("\t")
         wnid = rest.partition("\t")[0]
         if wnid not in labels:
-            raise BaconError(f"{archive}: val_annotations.txt gives {name!r} the class {wnid!r}, which wnids.txt does not list")
+            raise BaconError(
+                f"{archive}: val_annotations.txt gives {name!r} the class {wnid!r}, which wnids.txt does not list"
+            )
         found.append((f"{_ROOT}/val/images/{name}", labels[wnid]))
     return found
 
 
-def _images(
-    file: zipfile.ZipFile, members: Sequence[Labelled], archive: Path, progress: Progress
-) -> NDArray[np.uint8]:
+def _images(file: zipfile.ZipFile, members: Sequence[Labelled], archive: Path, progress: Progress) -> NDArray[np.uint8]:
     images = np.empty((len(members), 3, _SIDE, _SIDE), dtype=np.uint8)
     for index, (name, _) in enumerate(members):
         images[index] = _decode(zip_member(file, name, limit=_MAX_BYTES), f"{archive}: {name}")
