@@ -1,6 +1,7 @@
 """The publishers' formats, from archives made here to the prepared data set."""
 
 import pickle
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -124,7 +125,7 @@ class TestCifar:
             made("cifar10", {file: content[: len(content) // 2]}, sizes=(40, 20))
 
     def test_another_number_of_images_than_the_official_one_is_an_error(self, made):
-        with pytest.raises(BaconError, match="found .*40, 20.*, expected of CIFAR-10 are .*50000, 20"):
+        with pytest.raises(BaconError, match=r"found .*40, 20.*, expected of CIFAR-10 are .*50000, 20"):
             made("cifar10", cifar("cifar10"), sizes=(50000, 20))
 
 
@@ -193,7 +194,7 @@ class TestSvhn:
 
 class TestTinyImageNet:
     WNIDS = ("n01443537", "n01629819", "n02124075")
-    WORDS = {
+    WORDS: ClassVar = {
         "n01443537": "goldfish, Carassius auratus",
         "n01629819": "cat",
         "n02124075": "cat, Egyptian cat",

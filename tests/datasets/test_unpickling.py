@@ -1,6 +1,7 @@
 """The restricted unpickler: what CIFAR's pickles hold is built, everything else is refused before it is called."""
 
 import collections
+import contextlib
 import datetime
 import os
 import pickle
@@ -46,7 +47,7 @@ class _Calls:
     [
         _Calls(os.system, "exit 1"),
         _Calls(eval, "1"),
-        _Calls(getattr, np, "load"),
+        _Calls(getattr, "text", "upper"),
         _Calls(np.fromfile, "/etc/hostname"),
         datetime.date(2020, 1, 1),
         collections.OrderedDict(),
@@ -81,7 +82,5 @@ def test_flipped_bytes_never_do_more_than_raise_our_error():
         for flip in (1, 0x80, 0xFF):
             damaged = content.copy()
             damaged[position] ^= flip
-            try:
+            with contextlib.suppress(BaconError):
                 load_pickle(bytes(damaged), "it")
-            except BaconError:
-                pass
