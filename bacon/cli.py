@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bacon._version import __version__
+from bacon.commands.data import data
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
 
@@ -30,6 +31,9 @@ class _Group(click.Group):
 def main() -> None:
     """Data-set distillation with BACON, IDM, DM and coresets. The work itself is done by `snakemake`."""
     set_up_logging()
+
+
+main.add_command(data)
 
 
 _config_option = click.option(

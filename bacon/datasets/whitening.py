@@ -39,14 +39,12 @@ class Whitening:
     def apply(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, C, H, W) float32 in [0, 1] -> (N, C, H, W) float32 whitened."""
         flat = images.reshape(len(images), -1)
-        whitened: NDArray[np.float32] = (flat - self.mean) @ self.matrix
-        return whitened.reshape(images.shape)
+        return np.asarray((flat - self.mean) @ self.matrix, dtype=np.float32).reshape(images.shape)
 
     def invert(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, C, H, W) float32 whitened -> (N, C, H, W) float32, in [0, 1] where it came from there."""
         flat = images.reshape(len(images), -1)
-        restored: NDArray[np.float32] = flat @ self.inverse + self.mean
-        return restored.reshape(images.shape)
+        return np.asarray(flat @ self.inverse + self.mean, dtype=np.float32).reshape(images.shape)
 
 
 def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> Whitening:
