@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -27,6 +28,11 @@ validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
+
+# Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
+shell.prefix(
+    f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
+)
 
 
 onstart:
