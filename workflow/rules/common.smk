@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from bacon import cells, workflow_plan
+from bacon import cells, cost, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
@@ -63,6 +63,31 @@ def reference_fingerprint(wildcards):
     return PLAN.evaluation_fingerprint(
         Cell(wildcards.dataset, "full"), wildcards.network
     )
+
+
+def distill_minutes(wildcards, attempt):
+    """Time to ask for, from the cost model; a further attempt asks for more."""
+    operations = cost.distill_operations(PLAN, cell_of(wildcards))
+    return cost.minutes(PLAN, operations, attempt=attempt)
+
+
+def evaluation_minutes(wildcards, attempt):
+    operations = cost.evaluation_operations(PLAN, cell_of(wildcards), wildcards.network)
+    return cost.minutes(PLAN, operations, attempt=attempt)
+
+
+def reference_minutes(wildcards, attempt):
+    reference = Cell(wildcards.dataset, "full")
+    operations = cost.evaluation_operations(PLAN, reference, wildcards.network)
+    return cost.minutes(PLAN, operations, attempt=attempt)
+
+
+def cell_memory(wildcards, attempt):
+    return cost.memory_mb(PLAN, cell_of(wildcards), attempt=attempt)
+
+
+def reference_memory(wildcards, attempt):
+    return cost.memory_mb(PLAN, Cell(wildcards.dataset, "full"), attempt=attempt)
 
 
 def source_fingerprint(wildcards):
