@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -38,6 +39,9 @@ def lease_device(choice: str = "auto", *, jobs_per_gpu: int = 1, log_seconds: fl
     Raises:
         BaconError: ``cuda`` was asked for and there is no usable GPU.
     """
+    if job := os.environ.get("SLURM_JOB_ID"):
+        assigned = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+        log.info("SLURM job %s on %s, assigned devices: %s", job, platform.node(), assigned)
     if choice == "cuda" and not torch.cuda.is_available():
         raise BaconError("run.device = 'cuda', but PyTorch sees no GPU here; use auto or cpu, or check the driver")
     if choice == "cpu" or not torch.cuda.is_available():

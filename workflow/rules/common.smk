@@ -7,7 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from bacon import cells, cost, workflow_plan
+from bacon import cells, cost, inventory, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
@@ -27,6 +27,13 @@ validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
+
+# What an artifact says of itself is the truth, whatever Snakemake recorded: one that was made from something else is made again.
+if workflow.is_main_process:
+    workflow.dag_settings.forcerun = {
+        *workflow.dag_settings.forcerun,
+        *inventory.outdated(PLAN, set(workflow.dag_settings.targets)),
+    }
 
 
 onstart:
