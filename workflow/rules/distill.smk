@@ -15,8 +15,8 @@ rule distill:
     threads: PLAN.config.run.threads
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=cell_memory,
+        runtime=distill_minutes,
     params:
         fingerprint=distilled_fingerprint,
     message:

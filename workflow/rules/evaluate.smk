@@ -20,8 +20,8 @@ rule evaluate:
     threads: PLAN.config.run.threads
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=cell_memory,
+        runtime=evaluation_minutes,
     params:
         fingerprint=evaluation_fingerprint,
     message:
@@ -47,8 +47,8 @@ rule evaluate_full:
     threads: PLAN.config.run.threads
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=reference_memory,
+        runtime=reference_minutes,
     params:
         fingerprint=reference_fingerprint,
     message:
