@@ -149,11 +149,8 @@ def read_images(expected: ExpectedDistilled) -> DisplayImages:
     """The images of a distilled set for display; :class:`BaconError` as :func:`open_distilled`."""
     with open_distilled(expected) as file:
         mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
-        iterations, partition, whitening = (
-            int(file.attrs["iterations"]),
-            int(file.attrs["partition"]),
-            read_whitening(file),
-        )
+        iterations, partition = int(file.attrs["iterations"]), int(file.attrs["partition"])
+        whitening = read_whitening(file)
 
         def shown(name: str) -> npt.NDArray[np.float32]:
             stored = file[name][()]
