@@ -44,8 +44,21 @@ _JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
 
 
 def write_distilled(path: Path | str, distilled: Distilled) -> None:
-    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32)."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32).
+
+    Raises:
+        OSError: the disk is full or cannot be written; a file that was there stays as it was.
+    """
+    with atomic_path(path) as temporary:
+        try:
+            _write(temporary, distilled)
+        except RuntimeError as error:
+            # HDF5 writes when it closes, and h5py reports a full disk then as a RuntimeError.
+            raise OSError(f"{path}: cannot be written ({error})") from error
+
+
+def _write(path: Path, distilled: Distilled) -> None:
+    with h5py.File(path, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in distilled.attributes.items():
             file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
