@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,16 +50,9 @@ def write_distilled(path: Path | str, distilled: Distilled) -> None:
     Raises:
         OSError: the disk is full or cannot be written; a file that was there stays as it was.
     """
-    with atomic_path(path) as temporary:
-        try:
-            _write(temporary, distilled)
-        except RuntimeError as error:
-            # HDF5 writes when it closes, and h5py reports a full disk then as a RuntimeError.
-            raise OSError(f"{path}: cannot be written ({error})") from error
-
-
-def _write(path: Path, distilled: Distilled) -> None:
-    with h5py.File(path, "w") as file:
+    # Made in memory: after a failed write HDF5 cannot close its file, and crashes the process later.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in distilled.attributes.items():
             file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
@@ -70,6 +64,8 @@ def _write(path: Path, distilled: Distilled) -> None:
             _store(file, "history/iteration", np.arange(len(next(iter(distilled.history.values()))), dtype=np.int64))
         for name, values in distilled.history.items():
             _store(file, f"history/{name}", values)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
