@@ -207,7 +207,7 @@ class Engine:
         self, chunk: ClassChunk, iteration: int, network: ConvNet, accuracy: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         draw = siamese_draw(self.settings.dsa_strategy, self.seed, iteration, chunk.classes)
-        statistics = self._real_statistics(chunk, draw, iteration, network)
+        statistics = self.real_statistics(chunk, draw, iteration, network)
         images = self.state.images.unflatten(0, (self.real.classes, self.ipc))[list(chunk.classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(chunk, draw, images, statistics, network, accuracy)
@@ -237,7 +237,7 @@ class Engine:
         return {**terms, "loss": loss}
 
     @torch.no_grad()
-    def _real_statistics(
+    def real_statistics(
         self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: ConvNet
     ) -> RealStatistics:
         """Mean and, where needed, standard deviation of the embedded real batch of each class of the chunk."""
