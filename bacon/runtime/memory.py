@@ -23,4 +23,5 @@ def keep_freed_memory() -> bool:
         return False
     mallopt = ctypes.CDLL(None).mallopt
     wanted = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, -1), (_M_TOP_PAD, _TOP_PAD_BYTES))
-    return all([mallopt(option, value) == 1 for option, value in wanted])
+    done = [mallopt(option, value) for option, value in wanted]
+    return done == [1] * len(wanted)
