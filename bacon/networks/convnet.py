@@ -1,4 +1,4 @@
-"""ConvNet: the network in which every distillation method embeds images (DC, Zhao et al., ICLR 2021; docs/algorithms.md, Network).
+"""ConvNet, in which every distillation method embeds images (DC, Zhao et al., ICLR 2021; docs/algorithms.md, Network).
 
 ``depth`` blocks of [3x3 convolution -> normalisation -> activation -> pooling by 2], then one linear layer.
 """
