@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from contextlib import nullcontext
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class Ours:
             seed=(0, 0),
             on_epoch=stamp,
         )
-        return [later - earlier for earlier, later in zip(stamps, stamps[1:], strict=False)]
+        return [later - earlier for earlier, later in pairwise(stamps)]
 
     def settings(self, epochs: int) -> EvaluationSettings:
         """The cell's protocol, cut to ``epochs``."""

@@ -56,7 +56,7 @@ class PlainLoop:
             self.push()
         self.number = 0
 
-    def some(self, label: int | None, count: int) -> Tensor:
+    def some(self, label: int, count: int) -> Tensor:
         """``count`` different real images of a class."""
         return self.images[self.random.permutation(self.indices_of[label])[:count]]
 
@@ -124,14 +124,15 @@ class PlainLoop:
 
 
 def match(settings: MatchingSettings, real: Tensor, synthetic: Tensor) -> Tensor:
-    """The matching loss of embeddings (B, D) and (n, D)."""
+    """The matching loss of embeddings (B, D) and (n, D); the published CLIP is identically zero."""
     mean_real, mean_synthetic = real.mean(0), synthetic.mean(0)
     objective = settings.objective
     if objective.kind == "mean":
         return (mean_real - mean_synthetic).square().sum()
     sigma = real.std(0)
     llh = (0.5 * ((mean_synthetic - mean_real) / sigma.exp()) ** 2 + sigma + 0.5 * math.log(2 * math.pi)).sum()
-    return llh + objective.weights()["tv"] * 0.5 * (mean_synthetic - mean_real).abs().sum()
+    total: Tensor = llh + objective.weights()["tv"] * 0.5 * (mean_synthetic - mean_real).abs().sum()
+    return total
 
 
 def unpacked(images: Tensor, factor: int) -> Tensor:
@@ -151,7 +152,7 @@ def augmented(images: Tensor, strategy: str, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     names = strategy.split("_")
     name = names[int(torch.randint(len(names), (1,), generator=generator))]
-    u = torch.rand(3, generator=generator).tolist()
+    u: list[float] = torch.rand(3, generator=generator).tolist()
     height = images.shape[-1]
     if name == "color":
         images = images + (u[0] - 0.5)
@@ -182,4 +183,5 @@ def warped(images: Tensor, name: str, u: list[float]) -> Tensor:
         matrix = [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]]
     theta = torch.stack([torch.tensor(matrix, dtype=images.dtype) for _ in range(len(images))]).to(images.device)
     grid = F.affine_grid(theta, list(images.shape), align_corners=False)
-    return F.grid_sample(images, grid, align_corners=False)
+    sampled: Tensor = F.grid_sample(images, grid, align_corners=False)
+    return sampled

@@ -237,9 +237,7 @@ class Engine:
         return {**terms, "loss": loss}
 
     @torch.no_grad()
-    def real_statistics(
-        self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: ConvNet
-    ) -> RealStatistics:
+    def real_statistics(self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: ConvNet) -> RealStatistics:
         """Mean and, where needed, standard deviation of the embedded real batch of each class of the chunk."""
         indices = self.real.sample_classes(
             self.seed, "real-batch", iteration=iteration, classes=chunk.classes, size=chunk.batch_real
