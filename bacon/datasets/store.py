@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +118,18 @@ def write_dataset(
     if taken := sorted(_RESERVED & extra.keys()):
         raise BaconError(f"{path}: attributes {', '.join(taken)} belong to the schema; choose other names")
     try:
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        # Without a chunk cache nothing is left to flush when the disk is full, which crashes the library as it closes.
+        with atomic_path(path) as temporary, h5py.File(temporary, "w", rdcc_nbytes=0) as file:
             _write(file, dataset)
             file.attrs.update(extra)
-    except OSError as error:
-        raise BaconError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:  # closing a file that cannot grow is a RuntimeError
+        raise BaconError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """What the system said; HDF5 wraps it into a report of several lines."""
+    found = re.search(r"error message = '([^']+)'", str(error))
+    return found[1] if found else getattr(error, "strerror", None) or str(error)
 
 
 def _write(file: h5py.File, dataset: ImageDataset) -> None:
