@@ -70,7 +70,7 @@ def test_a_finished_grid_is_done(folder):
 @pytest.mark.parametrize(
     ("changes", "stage", "name", "why"),
     [
-        ({"methods": {"dm": {"distillation": {"lr_img": 0.5}}}}, "distill", str(DM), "distillation.lr_img: 0.2 -> 0.5"),
+        ({"methods": {"dm": {"distillation": {"lr_img": 0.5}}}}, "distill", str(DM), "distillation.lr_img: 1.0 -> 0.5"),
         ({"methods": {"dm": {"distillation": {"lr_img": 0.5}}}}, "evaluate", str(DM), "the distilled set changed"),
         ({"methods": {"dm": {"evaluation": {"epochs": 2}}}}, "evaluate", str(DM), "evaluation.epochs: 3 -> 2"),
         ({"data": {"digits": {"mean": [0.5], "std": [0.5]}}}, "distill", str(DM), "the data set changed"),
