@@ -13,7 +13,15 @@ import torch
 from bacon.methods.base import RealStatistics
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/architecture.md", "docs/algorithms.md", "docs/add-a-method.md")
+PAGES = (
+    "README.md",
+    "docs/architecture.md",
+    "docs/algorithms.md",
+    "docs/add-a-method.md",
+    "docs/operation.md",
+    "docs/reproducibility.md",
+    "docs/slurm.md",
+)
 
 
 @pytest.fixture(scope="module")
