@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bacon._version import __version__
+from bacon.commands.data import data
 from bacon.commands.prune import prune_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
@@ -34,6 +35,7 @@ def main() -> None:
     set_up_logging()
 
 
+main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
 

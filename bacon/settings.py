@@ -181,10 +181,18 @@ class DataSettings(Strict):
     std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
     title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
     archives: str | None = Field(
-        None, description="Registry data: folder with the official archives, verified and used instead of a download."
+        None,
+        description=(
+            "Registry data: folder with official archives, relative to the working directory. They are verified and copied, so "
+            "that nothing is downloaded; what it lacks is."
+        ),
     )
     mirrors: tuple[str, ...] = Field(
-        (), description="Registry data: base addresses tried before the official ones; the file's name is appended."
+        (),
+        description=(
+            "Registry data: base addresses (http, https) tried before the official ones; /FILE is appended, the official "
+            "name. What they serve is verified all the same."
+        ),
     )
     test_fraction: float = Field(
         0.2, gt=0, lt=1, description="Image folder without test or val: share of each class held out as the test set."
@@ -212,6 +220,9 @@ class DataSettings(Strict):
             raise ValueError("give both `mean` and `std`, or neither")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("`std` must be positive in every channel")
+        for mirror in self.mirrors:
+            if not mirror.startswith(("http://", "https://")):
+                raise ValueError(f"`mirrors`: {mirror!r} is no http or https address; a folder belongs into `archives`")
         for names, formats in (
             (("archives", "mirrors"), ("registry",)),
             (("test_fraction", "corrupt_limit", "channels"), ("imagefolder",)),

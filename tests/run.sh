@@ -32,7 +32,7 @@ unit() {
     OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
 }
 
-workflow() { step "Workflow tests" pytest -m workflow; }
+workflow() { step "Workflow tests" pytest -n auto -m workflow; }
 
 slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs and starts a cluster of one node
 

@@ -42,8 +42,6 @@ def prepare(name: str, data: DataSettings, *, download_dir: Path, output: Path, 
         BaconError: the source is missing, damaged or not what it should be, or the output cannot be written.
     """
     info = registered(name) if data.format == "registry" else None
-    if info is not None:
-        require_verified(info, download_dir)
     dataset = dataclasses.replace(build(name, data, download_dir=download_dir), fingerprint=fingerprint)
     write_dataset(output, dataset, attributes=_attributes(name, data, info))
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
@@ -69,6 +67,7 @@ def build(name: str, data: DataSettings, *, download_dir: Path) -> ImageDataset:
     request = ReadRequest(
         name=name,
         path=download_dir if data.path is None else Path(data.path),
+        files=require_verified(registered(name), download_dir) if official else {},
         size=size,
         channels=data.channels,
         test_fraction=data.test_fraction,

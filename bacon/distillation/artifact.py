@@ -15,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bacon.datasets.store import read_whitening, write_whitening
+from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -31,6 +33,7 @@ class Distilled:
         labels: (M,) int64.
         snapshots: iteration -> images at that iteration, the last one included; empty for coresets.
         history: term -> (T,) float32, mean over classes per iteration; empty for coresets.
+        whitening: ZCA of the data set, which the images are in the space of; ``None``: mean and std alone.
         attributes: names and values of the file's attributes; JSON attributes are decoded.
     """
 
@@ -39,6 +42,7 @@ class Distilled:
     snapshots: Mapping[int, Tensor] = field(default_factory=dict)
     history: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    whitening: Whitening | None = None
 
 
 _JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
@@ -58,6 +62,8 @@ def write_distilled(path: Path | str, distilled: Distilled) -> None:
             file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
         _store(file, "images", distilled.images.numpy())
         _store(file, "labels", distilled.labels.numpy())
+        if distilled.whitening is not None:
+            write_whitening(file, distilled.whitening)
         for iteration, images in distilled.snapshots.items():
             _store(file, f"snapshots/{iteration}", images.numpy())
         if distilled.history:
@@ -95,6 +101,7 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
                 snapshots={int(key): torch.from_numpy(snapshots[key][()]) for key in sorted(snapshots, key=int)},
                 history={key: history[key][()] for key in history if key != "iteration"},
                 attributes=attributes,
+                whitening=read_whitening(file),
             )
     except (OSError, KeyError) as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None

@@ -4,6 +4,7 @@ import json
 import sys
 from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
@@ -28,6 +29,11 @@ validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
+
+# Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
+shell.prefix(
+    f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
+)
 
 # Artifacts that were made from something else; their files are looked into once per call.
 OUTDATED = lru_cache(maxsize=1)(lambda: inventory.outdated(PLAN))

@@ -22,7 +22,7 @@ rule distill:
     message:
         "Distilling {wildcards.dataset} with {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/distill.py --config {CONFIG}"
+        'exec "$PYTHON" "$SCRIPTS/distill.py" --config "$CONFIG"'
         " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
         " --fingerprint {params.fingerprint} --threads {threads}"
         " --data {input.data} --output {output.images} >{log} 2>&1"

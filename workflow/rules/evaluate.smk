@@ -27,7 +27,7 @@ rule evaluate:
     message:
         "Evaluating {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed} with {wildcards.network}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/evaluate.py --config {CONFIG}"
+        'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG"'
         " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
         " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
         " --data {input.data} --images {input.images} --output {output.records} >{log} 2>&1"
@@ -54,6 +54,6 @@ rule evaluate_full:
     message:
         "Evaluating the full training set of {wildcards.dataset} with {wildcards.network}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/evaluate.py --config {CONFIG} --cell {wildcards.dataset}/full"
+        'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG" --cell {wildcards.dataset}/full'
         " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
         " --data {input.data} --output {output.records} >{log} 2>&1"
