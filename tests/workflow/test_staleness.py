@@ -89,8 +89,8 @@ def test_one_cell_is_recomputed_and_one_more_evaluation_seed_computes_that_seed_
 def test_a_failed_rerun_never_leaves_old_numbers_in_a_table(copy):
     """Snakemake records new params for a failed job (issue 1978); the tables must not be taken for current."""
     table = copy.path("results/tables/accuracy.csv")
-    # lr_img so large that the loss is not finite: the distillation stops with an error.
-    copy.configure(changed(overrides={"digits/bacon": {"distillation": {"lr_img": 1e30}}}))
+    # A weight so large that the loss is not finite: the distillation stops with an error.
+    copy.configure(changed(overrides={"digits/bacon": {"distillation": {"networks": {"ce_weight": 1e38}}}}))
     failed = copy.snakemake(check=False)
     assert failed.returncode != 0
     assert "the loss is not finite" in failed.output

@@ -22,6 +22,9 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.exe
 
 try:
     PLAN = workflow_plan.plan(config)
+    # Own data that is not there stops here, with its message, and not inside an input function.
+    for name in PLAN.datasets:
+        PLAN.source(name)
 except BaconError as error:
     raise WorkflowError(str(error)) from None
 
