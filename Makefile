@@ -26,7 +26,7 @@ demo: env ## run the whole workflow on the embedded data set; prints the accurac
 	@gpus=$(GPU_JOBS); \
 	: "$${gpus:=$$(python -c 'import torch; print(torch.cuda.device_count() or $(CORES))')}"; \
 	set -x; \
-	snakemake all --cores $(CORES) --resources gpu="$$gpus"; \
+	snakemake all --cores $(CORES) --resources gpu="$$gpus" --quiet host reason; \
 	snakemake --report results/report.html; \
 	bacon table
 	@echo "Report: $(CURDIR)/results/report.html"

@@ -1,4 +1,4 @@
-"""DSA, differentiable Siamese augmentation (Zhao and Bilen, ICML 2021; ALGORITHM 2), batched, with explicit randomness.
+"""DSA, differentiable Siamese augmentation (Zhao and Bilen, ICML 2021), batched, with explicit randomness.
 
 One operation of the strategy is drawn uniformly, with up to three numbers in [0, 1) as its parameters. Distillation
 draws operation and parameters once per (iteration, class) and uses them for every real and synthetic image of the class;

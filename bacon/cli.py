@@ -69,14 +69,14 @@ def methods_command() -> None:
 
 @main.command("table")
 @click.option("--accuracy", "path", default="results/tables/accuracy.csv", show_default=True, help="The tidy table.")
-@click.option("--published", default="resources/published_results.csv", show_default=True, help="Published accuracies.")
-def table_command(path: str, published: str) -> None:
+def table_command(path: str) -> None:
     """Print the accuracy table of the last run."""
     from bacon.reporting.collect import read_accuracy
     from bacon.reporting.published import PublishedResults
     from bacon.reporting.tables import terminal_table
+    from bacon.reporting.targets import PUBLISHED
 
-    terminal_table(read_accuracy(Path(path)), published=PublishedResults.read(Path(published)))
+    terminal_table(read_accuracy(Path(path)), published=PublishedResults.read(PUBLISHED))
 
 
 @main.command("reference")

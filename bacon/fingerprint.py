@@ -31,6 +31,7 @@ EXCLUDED = frozenset(
         "bacon.datasets.class_names",
         "bacon.runtime.errors",
         "bacon.runtime.logs",
+        "bacon.runtime.memory",
         "bacon.runtime.progress",
         "bacon.runtime.provenance",
     }

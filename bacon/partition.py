@@ -1,4 +1,4 @@
-"""Partitioned images (IDM, CVPR 2023, section 3.1; ALGORITHM 3): one stored image holds factor^2 small ones.
+"""Partitioned images (IDM, CVPR 2023; docs/algorithms.md, Partition): one stored image holds factor^2 small ones.
 
 Part ``q`` of stored image ``i`` (row by row: ``q = row * factor + column``) is training image ``i * factor^2 + q``, so
 labels follow with ``labels.repeat_interleave(factor**2)``.

@@ -146,14 +146,31 @@ class Plan:
 
     def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
         """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""
+        grid = (*self.references, *self.cells)
         inputs = {
             f"{cell} {network}": self.evaluation_fingerprint(cell, network)
-            for cell in (*self.references, *self.cells)
+            for cell in grid
             for network in self.networks
         }
-        return fingerprint("aggregate", settings=extra, modules=modules, inputs=inputs)
+        settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
+        return fingerprint("aggregate", settings=settings, modules=modules, inputs=inputs)
 
     def dataset_title(self, dataset: str) -> str:
         """Name of a data set in tables and figures."""
         title = data_settings(self.config, dataset).title
         return title or (REGISTRY[dataset].title if dataset in REGISTRY else dataset)
+
+    @staticmethod
+    def published_dataset(dataset: str) -> str | None:
+        """Name of a data set among the published results; ``None`` when none are published."""
+        return REGISTRY[dataset].published_name if dataset in REGISTRY else None
+
+    @staticmethod
+    def method_title(method: str) -> str:
+        """Name of a method in tables and figures."""
+        return METHODS[method].title
+
+    def names(self, cell: Cell) -> tuple[str | None, ...]:
+        """What tables and figures call a cell's data set and method."""
+        dataset = cell.dataset
+        return self.dataset_title(dataset), self.published_dataset(dataset), self.method_title(cell.method)

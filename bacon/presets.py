@@ -11,14 +11,14 @@ from typing import Any
 from bacon.settings import PresetLayer
 
 PRESETS: Mapping[str, tuple[PresetLayer, ...]] = {
-    # The published protocol: 20,000 iterations, 1001 epochs (ALGORITHM 5, 8). The defaults are the paper's already;
+    # The published protocol: 20,000 iterations, 1001 epochs (docs/algorithms.md). The defaults are the paper's already;
     # the full data set is trained for 200 epochs, by which its accuracy has settled.
     "paper": (PresetLayer(methods=("full",), evaluation={"epochs": 200}),),
     # Minutes on two CPU cores for the embedded digits. Few iterations, small batches, a tenth of the epochs.
     "demo": (
         PresetLayer(
             distillation={
-                "iterations": 200,
+                "iterations": 150,
                 "snapshot_interval": 50,
                 "batch_real": 64,
                 "networks": {"net_generate_interval": 10, "model_train_steps": 2, "batch_train": 64},

@@ -37,7 +37,7 @@ def check_dsa_strategy(value: str) -> str:
 
 
 class NetworkSettings(Strict):
-    """One network architecture (ALGORITHM 1)."""
+    """One network architecture (docs/algorithms.md, Network)."""
 
     architecture: Literal["convnet"] = Field("convnet", description="Family of the network.")
     width: int = Field(128, ge=1, le=4096, description="Channels of every convolution.")
@@ -58,7 +58,7 @@ class FreshNetworks(Strict):
 
 
 class NetworkQueue(Strict):
-    """IDM and BACON: a queue of networks that are trained a little while they are used (ALGORITHM 5)."""
+    """IDM and BACON: a queue of networks that are trained a little while they are used (docs/algorithms.md)."""
 
     source: Literal["queue"] = "queue"
     start: int = Field(3, ge=1, le=1000, description="Networks in the queue at the start.")
@@ -99,7 +99,7 @@ class SelectionSettings(Strict):
 
 
 class MatchingSettings(Strict):
-    """Settings of the distillation engine (ALGORITHM 2-5)."""
+    """Settings of the distillation engine (docs/algorithms.md)."""
 
     iterations: int = Field(20000, ge=0, description="Distillation iterations.")
     snapshot_interval: int = Field(
@@ -108,7 +108,10 @@ class MatchingSettings(Strict):
     objective: ObjectiveSettings = Field(description="The matching loss.")
     networks: NetworkSource = Field(description="Where the embedding networks come from.")
     partition: int = Field(
-        1, ge=1, le=8, description="A stored image holds partition^2 down-scaled images (ALGORITHM 3)."
+        1,
+        ge=1,
+        le=8,
+        description="A stored image holds partition^2 down-scaled images (docs/algorithms.md, Partition).",
     )
     init: Literal["real", "noise"] = Field("real", description="Initial synthetic images: real images or N(0, 1).")
     batch_real: int = Field(256, ge=2, description="Real images per class and iteration (at most all of them).")
@@ -130,7 +133,7 @@ class MatchingSettings(Strict):
 
 
 class EvaluationSettings(Strict):
-    """How a network is trained on a distilled set and tested (ALGORITHM 8)."""
+    """How a network is trained on a distilled set and tested (docs/algorithms.md, Evaluation)."""
 
     seeds: int = Field(
         5, ge=1, le=1000, description="Evaluation seeds: networks trained on the final images of a cell."

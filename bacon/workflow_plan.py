@@ -52,7 +52,7 @@ def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
 def images_fingerprint(plan: Plan, cell: Cell) -> str:
     """Fingerprint of the figure of one distilled set."""
     inputs = {"distilled": plan.distilled_fingerprint(cell)}
-    return fingerprint("images", settings=plan.dataset_title(cell.dataset), modules=(IMAGES_MODULE,), inputs=inputs)
+    return fingerprint("images", settings=plan.names(cell), modules=(IMAGES_MODULE,), inputs=inputs)
 
 
 def shown_cell(plan: Plan, group: str) -> Cell:

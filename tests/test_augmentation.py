@@ -1,4 +1,4 @@
-"""DSA against scalar references written from ALGORITHM 2, and that its draws are Siamese, even and independent."""
+"""DSA against scalar references written from docs/algorithms.md, and that its draws are Siamese, even and independent."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_a_mixed_draw_follows_the_reference(iteration):
     torch.testing.assert_close(siamese_augment(draw, images), naive_siamese(draw, images), rtol=0, atol=1e-12)
 
 
-# Ranges, with the numbers of ALGORITHM 2 written out
+# Ranges, with the numbers of docs/algorithms.md written out
 
 
 def extremes(operation: str, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

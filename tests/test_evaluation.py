@@ -1,4 +1,4 @@
-"""Training and testing one network, against a plain loop written from ALGORITHM 8."""
+"""Training and testing one network, against a plain loop written from docs/algorithms.md."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_batches_do_not_depend_on_how_many_are_made_at_once(monkeypatch, at_once
 
 
 def naive_train_and_test(train, test, chosen, seed, drop_after):
-    """ALGORITHM 8 with PyTorch's own optimiser; (loss and accuracy of the last epoch, test accuracy)."""
+    """The protocol of docs/algorithms.md with PyTorch's own optimiser; (loss and accuracy of the last epoch, test accuracy)."""
     model = build_network(
         NETWORK, channels=1, size=8, classes=CLASSES, seed=seed, purpose="evaluation-network", device=CPU
     )

@@ -71,7 +71,7 @@ def normalise(x: torch.Tensor, norm: str, weight: torch.Tensor, bias: torch.Tens
 
 
 def reference(network: ConvNet, x: torch.Tensor, norm: str, activation, pool) -> torch.Tensor:
-    """Logits by ALGORITHM 1 for width 8 and depth 3, each norm written out."""
+    """Logits by docs/algorithms.md for width 8 and depth 3, each norm written out."""
     parameters = iter(network.parameters())
     for block in range(3):
         padding = 3 if block == 0 and x.shape[-1] == 28 else 1

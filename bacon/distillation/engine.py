@@ -1,4 +1,4 @@
-"""The distillation loop: match synthetic to real embeddings, all classes in one step (ALGORITHM 4 and 5).
+"""The distillation loop: match synthetic to real embeddings, all classes in one step (docs/algorithms.md).
 
 The published code takes one momentum step per class over the whole tensor. The network is frozen and its norm has no batch
 dependence, so the classes' gradients are independent of each other, and the loop over classes equals one step with the

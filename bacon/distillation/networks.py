@@ -71,7 +71,7 @@ class Member:
 
 
 class Queue:
-    """The network queue of ALGORITHM 5.
+    """The network queue of IDM and BACON (docs/algorithms.md).
 
     Args:
         settings: sizes, intervals and the networks' optimiser.

@@ -1,4 +1,4 @@
-"""Train a fresh network on an image set and test it on real images (ALGORITHM 8; protocol of DC and DM).
+"""Train a fresh network on an image set and test it on real images (docs/algorithms.md, Evaluation; the protocol of DC and DM).
 
 SGD with momentum and weight decay, cross-entropy, DSA with parameters per image, learning rate divided by ten half way;
 the accuracy is that of the LAST epoch, and test images never select anything. Networks are trained one after another: five

@@ -50,7 +50,7 @@ class BaconMatching(Objective):
 
 
 def gaussian_negative_log_likelihood(difference: Tensor, log_sigma: Tensor) -> Tensor:
-    """LLH: -log N(mu_S; mu_T, exp(sigma_T)^2) summed over dimensions, in closed form (ALGORITHM 5).
+    """LLH: -log N(mu_S; mu_T, exp(sigma_T)^2) summed over dimensions, in closed form (docs/algorithms.md).
 
     Args:
         difference: (C, D) float, mu_S - mu_T.

@@ -26,7 +26,7 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True, kw_only=True)
 class RealStatistics:
-    """Per-class statistics of the embedded real batch (ALGORITHM notation: mu_T, sigma_T).
+    """Per-class statistics of the embedded real batch (mu_T and sigma_T of docs/algorithms.md).
 
     Attributes:
         mean: (C, D) float, batch mean of the embeddings of each class.

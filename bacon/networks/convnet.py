@@ -1,4 +1,4 @@
-"""ConvNet: the network in which every distillation method embeds images (ALGORITHM 1; DC, Zhao et al., ICLR 2021).
+"""ConvNet, in which every distillation method embeds images (DC, Zhao et al., ICLR 2021; docs/algorithms.md, Network).
 
 ``depth`` blocks of [3x3 convolution -> normalisation -> activation -> pooling by 2], then one linear layer.
 """
@@ -22,7 +22,7 @@ _PADDED_SIZE = 28  # MNIST-like images: the first convolution pads by 3, so that
 
 
 class ConvNet(nn.Module):
-    """ConvNet of ALGORITHM 1.
+    """ConvNet of DC, DM, IDM and BACON.
 
     Norm "instance" is GroupNorm with one channel a group, which on the CPU is also the fastest exact form: forward and
     backward 1.6 ms at (256, 32, 16, 16) on one core, against 3.3 ms for ``F.instance_norm`` (see benchmarks).

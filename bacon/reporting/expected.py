@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from bacon.cells import Cell
-from bacon.datasets.registry import REGISTRY
-from bacon.methods.registry import METHODS
-from bacon.plan import Plan
+from typing import TYPE_CHECKING
+
 from bacon.reporting.collect import ExpectedDistilled, ExpectedEvaluation
+
+if TYPE_CHECKING:  # how settings are layered is not part of what a table is made with; their values are
+    from bacon.cells import Cell
+    from bacon.plan import Plan
 
 
 def expected_evaluations(plan: Plan) -> list[ExpectedEvaluation]:
@@ -21,8 +23,8 @@ def expected_evaluations(plan: Plan) -> list[ExpectedEvaluation]:
             seed=cell.seed,
             network=network,
             dataset_title=plan.dataset_title(cell.dataset),
-            method_title=METHODS[cell.method].title,
-            published_dataset=REGISTRY[cell.dataset].published_name if cell.dataset in REGISTRY else None,
+            method_title=plan.method_title(cell.method),
+            published_dataset=plan.published_dataset(cell.dataset),
         )
         for cell in (*plan.references, *plan.cells)
         for network in plan.networks
@@ -41,5 +43,5 @@ def expected_distilled(plan: Plan, cell: Cell) -> ExpectedDistilled:
         ipc=cell.ipc,
         seed=cell.seed,
         dataset_title=plan.dataset_title(cell.dataset),
-        method_title=METHODS[cell.method].title,
+        method_title=plan.method_title(cell.method),
     )

@@ -15,7 +15,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def protocol_text(evaluation_settings: Mapping[str, Any]) -> str:
-    """One line for an evaluation protocol (ALGORITHM 8).
+    """One line for an evaluation protocol (docs/algorithms.md, Evaluation).
 
     Args:
         evaluation_settings: the ``evaluation`` part of a cell's settings: ``epochs``, ``batch_size``, ``lr_net``,

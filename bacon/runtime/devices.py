@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
+from bacon.runtime.memory import keep_freed_memory
 
 log = get_logger(__name__)
 
@@ -95,6 +96,7 @@ def _cpu_model() -> str:
 def set_up_arithmetic(threads: int) -> None:
     """Full precision and deterministic kernels; ``threads`` CPU threads, the same whatever the machine has."""
     torch.set_num_threads(threads)
+    keep_freed_memory()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False

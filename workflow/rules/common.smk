@@ -11,7 +11,7 @@ from bacon import cells, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
-from bacon.reporting.targets import TARGETS, image_paths
+from bacon.reporting.targets import PUBLISHED, TARGETS, image_paths
 from bacon.runtime.errors import BaconError
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
@@ -24,8 +24,6 @@ except BaconError as error:
     raise WorkflowError(str(error)) from None
 
 validate(config, "../schemas/config.schema.json", set_default=False)
-
-PUBLISHED = Path(workflow.basedir).parent / "resources" / "published_results.csv"
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)

@@ -5,7 +5,6 @@ rule figures:
     input:
         evaluations=all_evaluations,
         distilled=all_distilled,
-        published=PUBLISHED,
     output:
         accuracy_png=report(
             f"{cells.FIGURES}/accuracy.png",
@@ -45,7 +44,7 @@ rule figures:
         "Drawing the figures"
     shell:
         "exec {PYTHON} {SCRIPTS}/aggregate.py --config {CONFIG} --target figures"
-        " --published {input.published} --fingerprint {params.fingerprint} >{log} 2>&1"
+        " --fingerprint {params.fingerprint} >{log} 2>&1"
 
 
 rule images:

@@ -5,7 +5,6 @@ rule tables:
     input:
         evaluations=all_evaluations,
         distilled=all_distilled,
-        published=PUBLISHED,
     output:
         accuracy=report(
             f"{cells.TABLES}/accuracy.csv",
@@ -46,4 +45,4 @@ rule tables:
         "Making the tables"
     shell:
         "exec {PYTHON} {SCRIPTS}/aggregate.py --config {CONFIG} --target tables"
-        " --published {input.published} --fingerprint {params.fingerprint} >{log} 2>&1"
+        " --fingerprint {params.fingerprint} >{log} 2>&1"

@@ -1,12 +1,12 @@
 """Make the tables or figures of the whole grid.
 
-Example: aggregate.py --config config/config.yaml --target tables --published resources/published_results.csv
+Example: aggregate.py --config config/config.yaml --target tables
 """
 
 import importlib
 from pathlib import Path
 
-from bacon.reporting.targets import TARGETS
+from bacon.reporting.targets import PUBLISHED, TARGETS
 from bacon.runtime.scripts import parser, run
 from bacon.workflow_plan import aggregate_fingerprint, check_asked, load_plan
 
@@ -14,7 +14,7 @@ from bacon.workflow_plan import aggregate_fingerprint, check_asked, load_plan
 def main() -> None:
     options = parser(__doc__)
     options.add_argument("--target", required=True, choices=TARGETS, help="what to make")
-    options.add_argument("--published", required=True, type=Path, help="CSV of published accuracies")
+    options.add_argument("--published", default=PUBLISHED, type=Path, help="CSV of published accuracies")
     arguments = options.parse_args()
     plan, target = load_plan(arguments.config), TARGETS[arguments.target]
     fingerprint = aggregate_fingerprint(plan, arguments.target, arguments.published)
