@@ -168,6 +168,17 @@ def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None) -
         return _read(file, Path(path))
 
 
+def verify_dataset(path: Path | str) -> ImageDataset:
+    """Read a data set whole and compare its contents with the checksum that the file carries; as :func:`read_dataset`."""
+    dataset = read_dataset(path)
+    with open_store(path) as file:
+        expected = str(file.attrs["content_sha256"])
+    found = content_sha256(dataset)
+    if found != expected:
+        raise BaconError(f"{path}: its contents have the sha256 {found}, the file says {expected}. {_REMAKE}")
+    return dataset
+
+
 class open_store:  # noqa: N801 - a context manager that reads like the function it is
     """Context manager: the open HDF5 file of a data set, its format and version checked; errors become readable."""
 
