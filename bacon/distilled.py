@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from bacon.distillation.artifact import read_distilled
+from bacon.datasets.whitening import Whitening
+from bacon.distillation.artifact import Distilled, read_distilled
+from bacon.normalisation import Normaliser
 from bacon.partition import decode
 
 
@@ -18,16 +20,19 @@ class DistilledDataset(Dataset[tuple[Tensor, int]]):
     """Training images of a distilled set.
 
     Attributes:
-        images: (N, C, H, W) float32, decoded; normalised with ``mean`` and ``std`` unless loaded ``raw``.
+        images: (N, C, H, W) float32, decoded; normalised (or whitened) as :meth:`normalise` does, unless loaded ``raw``.
         labels: (N,) int64.
         class_names: name of each label.
-        mean: mean per channel of images in [0, 1], which real test images must be normalised with.
+        mean: mean per channel of images in [0, 1].
         std: standard deviation per channel.
+        whitening: ZCA in place of ``mean`` and ``std``; ``None``: not used.
         attributes: settings, seed, fingerprint, versions, device, time and memory of the run that made it.
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, attributes: Mapping[str, Any]) -> None:
-        self.images, self.labels, self.attributes = images, labels, attributes
+    def __init__(
+        self, images: Tensor, labels: Tensor, attributes: Mapping[str, Any], whitening: Whitening | None = None
+    ) -> None:
+        self.images, self.labels, self.attributes, self.whitening = images, labels, attributes, whitening
         self.class_names: tuple[str, ...] = tuple(attributes["class_names"])
         self.mean: tuple[float, ...] = tuple(float(value) for value in attributes["mean"])
         self.std: tuple[float, ...] = tuple(float(value) for value in attributes["std"])
@@ -37,6 +42,13 @@ class DistilledDataset(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         return self.images[index], int(self.labels[index])
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Real images (..., C, H, W) uint8 -> (..., C, H, W) float32, in the space of the distilled ones.
+
+        Test images must go through it before a network that was trained on this set sees them.
+        """
+        return Normaliser(mean=self.mean, std=self.std, whitening=self.whitening, device=images.device)(images)
 
 
 def load_distilled(path: Path | str, *, raw: bool = False) -> DistilledDataset:
@@ -56,8 +68,15 @@ def load_distilled(path: Path | str, *, raw: bool = False) -> DistilledDataset:
     partition = int(distilled.attributes["partition"])
     images = decode(distilled.images, partition)
     if raw:
-        mean, std = (
-            torch.tensor(distilled.attributes[name], dtype=images.dtype)[:, None, None] for name in ("mean", "std")
-        )
-        images = images * std + mean
-    return DistilledDataset(images, distilled.labels.repeat_interleave(partition**2), distilled.attributes)
+        images = _pixels(images, distilled)
+    labels = distilled.labels.repeat_interleave(partition**2)
+    return DistilledDataset(images, labels, distilled.attributes, distilled.whitening)
+
+
+def _pixels(images: Tensor, distilled: Distilled) -> Tensor:
+    if distilled.whitening is not None:
+        return torch.from_numpy(distilled.whitening.invert(images.numpy()))
+    mean, std = (
+        torch.tensor(distilled.attributes[name], dtype=images.dtype)[:, None, None] for name in ("mean", "std")
+    )
+    return images * std + mean

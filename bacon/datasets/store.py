@@ -5,7 +5,7 @@ Schema 1::
     /train/images (N, C, H, W) uint8    /train/labels (N,) int64
     /test/images, /test/labels          as above
     /validation/images, labels          only when a validation split was asked for
-    /whitening/mean, matrix, inverse    float32, attribute epsilon; only when ZCA was asked for
+    /whitening/mean, matrix             float32, attribute epsilon; only when ZCA was asked for
     attributes: format, schema_version, name, fingerprint, content_sha256, class_names (JSON), mean, std,
                 and what the writer adds (source, title, ...)
 
@@ -26,7 +26,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bacon.datasets.whitening import Whitening
+from bacon.datasets.whitening import Whitening, read_whitening, write_whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -97,7 +97,6 @@ def content_sha256(dataset: ImageDataset) -> str:
     if dataset.whitening is not None:
         add("whitening/mean", dataset.whitening.mean)
         add("whitening/matrix", dataset.whitening.matrix)
-        add("whitening/inverse", dataset.whitening.inverse)
     return digest.hexdigest()
 
 
@@ -133,10 +132,7 @@ def _write(file: h5py.File, dataset: ImageDataset) -> None:
         group.create_dataset("images", data=images, chunks=chunks, compression="lzf", fletcher32=True)
         group.create_dataset("labels", data=labels, chunks=(min(len(labels), 65536),), fletcher32=True)
     if dataset.whitening is not None:
-        group = file.create_group("whitening")
-        for name in ("mean", "matrix", "inverse"):
-            group.create_dataset(name, data=getattr(dataset.whitening, name), chunks=True, fletcher32=True)
-        group.attrs["epsilon"] = dataset.whitening.epsilon
+        write_whitening(file, dataset.whitening)
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
     file.attrs["name"] = dataset.name
@@ -239,16 +235,11 @@ def _read(file: h5py.File, path: Path) -> ImageDataset:
         mean=tuple(file.attrs["mean"].tolist()),
         std=tuple(file.attrs["std"].tolist()),
         fingerprint=str(file.attrs["fingerprint"]),
-        whitening=_read_whitening(file) if "whitening" in file else None,
+        whitening=read_whitening(file),
         **arrays,
     )
     _check_shapes(dataset, path)
     return dataset
-
-
-def _read_whitening(file: h5py.File) -> Whitening:
-    parts = {name: read_array(file, f"whitening/{name}", np.float32) for name in ("mean", "matrix", "inverse")}
-    return Whitening(**parts, epsilon=float(file["whitening"].attrs["epsilon"]))
 
 
 def read_array(file: h5py.File, name: str, dtype: Any) -> NDArray[Any]:

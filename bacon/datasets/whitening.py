@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,18 +23,16 @@ MAX_DIMENSION = 12288
 class Whitening:
     """An affine map of images x in [0, 1], flattened to D = C * H * W values: ``matrix @ (x - mean)``.
 
-    It stands in the place of normalisation by mean and standard deviation. ``inverse`` undoes it.
+    It stands in the place of normalisation by mean and standard deviation.
 
     Attributes:
         mean: (D,) float32, the mean training image.
-        matrix: (D, D) float32, symmetric: U diag(1 / sqrt(eigenvalue + epsilon)) U^T.
-        inverse: (D, D) float32, symmetric: U diag(sqrt(eigenvalue + epsilon)) U^T.
-        epsilon: what was added to the eigenvalues.
+        matrix: (D, D) float32, symmetric and positive definite: U diag(1 / sqrt(eigenvalue + epsilon)) U^T.
+        epsilon: what was added to the eigenvalues of the pixel covariance.
     """
 
     mean: NDArray[np.float32]
     matrix: NDArray[np.float32]
-    inverse: NDArray[np.float32]
     epsilon: float
 
     def apply(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -42,9 +41,13 @@ class Whitening:
         return np.asarray((flat - self.mean) @ self.matrix, dtype=np.float32).reshape(images.shape)
 
     def invert(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, C, H, W) float32 whitened -> (N, C, H, W) float32, in [0, 1] where it came from there."""
-        flat = images.reshape(len(images), -1)
-        return np.asarray(flat @ self.inverse + self.mean, dtype=np.float32).reshape(images.shape)
+        """(N, C, H, W) float32 whitened -> (N, C, H, W) float32, in [0, 1] where it came from there.
+
+        Solves for the pixels, in float64: seconds for 32x32 colour images, however many they are.
+        """
+        flat = images.reshape(len(images), -1).astype(np.float64)
+        pixels = np.linalg.solve(self.matrix.astype(np.float64), flat.T).T + self.mean
+        return np.asarray(pixels, dtype=np.float32).reshape(images.shape)
 
 
 def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> Whitening:
@@ -66,13 +69,8 @@ def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> White
         )
     mean, covariance = _moments(images, dimension)
     values, vectors = np.linalg.eigh(covariance)
-    scale = np.sqrt(np.maximum(values, 0) + epsilon)
-    return Whitening(
-        mean=mean.astype(np.float32),
-        matrix=((vectors / scale) @ vectors.T).astype(np.float32),
-        inverse=((vectors * scale) @ vectors.T).astype(np.float32),
-        epsilon=epsilon,
-    )
+    half = vectors / np.sqrt(np.sqrt(np.maximum(values, 0) + epsilon))
+    return Whitening(mean=mean.astype(np.float32), matrix=(half @ half.T).astype(np.float32), epsilon=epsilon)
 
 
 def _moments(images: NDArray[np.uint8], dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -84,3 +82,32 @@ def _moments(images: NDArray[np.uint8], dimension: int) -> tuple[NDArray[np.floa
         block = images[start : start + _BLOCK].reshape(-1, dimension) / 255 - mean
         covariance += block.T @ block
     return mean, covariance / count
+
+
+def write_whitening(file: h5py.File, whitening: Whitening) -> None:
+    """Store a map as the group ``whitening``: mean (D,), matrix (D (D + 1) / 2,) the rows of its upper triangle."""
+    group = file.create_group("whitening")
+    packed = np.concatenate([row[number:] for number, row in enumerate(whitening.matrix)])
+    for name, values in (("mean", whitening.mean), ("matrix", packed)):
+        group.create_dataset(name, data=values, chunks=True, fletcher32=True)
+    group.attrs["epsilon"] = whitening.epsilon
+
+
+def read_whitening(file: h5py.File) -> Whitening | None:
+    """The map stored in a file; ``None`` when there is none; ``KeyError`` or ``ValueError`` when it is not as written."""
+    if "whitening" not in file:
+        return None
+    group = file["whitening"]
+    mean, packed = np.asarray(group["mean"][()]), np.asarray(group["matrix"][()])
+    size = len(mean)
+    if mean.dtype != np.float32 or packed.dtype != np.float32 or packed.shape != (size * (size + 1) // 2,):
+        raise ValueError(
+            f"whitening: mean {mean.dtype} {mean.shape} and matrix {packed.dtype} {packed.shape} do not fit"
+        )
+    matrix = np.empty((size, size), dtype=np.float32)
+    start = 0
+    for row in range(size):
+        part = packed[start : start + size - row]
+        matrix[row, row:] = matrix[row:, row] = part
+        start += size - row
+    return Whitening(mean=mean, matrix=matrix, epsilon=float(group.attrs["epsilon"]))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bacon.datasets.whitening import Whitening, read_whitening, write_whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -30,6 +31,7 @@ class Distilled:
         labels: (M,) int64.
         snapshots: iteration -> images at that iteration, the last one included; empty for coresets.
         history: term -> (T,) float32, mean over classes per iteration; empty for coresets.
+        whitening: ZCA that the images are in the space of; ``None``: they are normalised by mean and std.
         attributes: names and values of the file's attributes; JSON attributes are decoded.
     """
 
@@ -38,6 +40,7 @@ class Distilled:
     snapshots: Mapping[int, Tensor] = field(default_factory=dict)
     history: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    whitening: Whitening | None = None
 
 
 _JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
@@ -57,6 +60,8 @@ def write_distilled(path: Path | str, distilled: Distilled) -> None:
             _store(file, "history/iteration", np.arange(len(next(iter(distilled.history.values()))), dtype=np.int64))
         for name, values in distilled.history.items():
             _store(file, f"history/{name}", values)
+        if distilled.whitening is not None:
+            write_whitening(file, distilled.whitening)
 
 
 def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
@@ -86,8 +91,9 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
                 snapshots={int(key): torch.from_numpy(snapshots[key][()]) for key in sorted(snapshots, key=int)},
                 history={key: history[key][()] for key in history if key != "iteration"},
                 attributes=attributes,
+                whitening=read_whitening(file),
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None
 
 

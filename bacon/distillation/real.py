@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bacon.normalisation import Normaliser
 from bacon.runtime.draws import Seed, device_words
 
 if TYPE_CHECKING:
@@ -65,10 +66,9 @@ class RealImages:
         self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
         self._offsets = torch.tensor(np.cumsum([0, *self.counts[:-1]]), device=device)
         self._counts = torch.tensor(self.counts, device=device)
-        mean = torch.tensor(dataset.mean, dtype=torch.float64)[:, None, None]
-        std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
-        self._scale = (1 / (255 * std)).to(device, dtype)
-        self._shift = (-mean / std).to(device, dtype)
+        self._normaliser = Normaliser(
+            mean=dataset.mean, std=dataset.std, whitening=dataset.whitening, device=device, dtype=dtype
+        )
 
     @property
     def classes(self) -> int:
@@ -82,8 +82,8 @@ class RealImages:
         return channels, height, width
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Normalised images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
-        return self.images[indices].to(self.dtype) * self._scale + self._shift
+        """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
+        return self._normaliser(self.images[indices])
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""

@@ -71,7 +71,8 @@ def distil_cell(
     seconds = time.perf_counter() - start
     attributes = _attributes(identity, settings, dataset, device, seconds)
     labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    write_distilled(output, Distilled(images=images, labels=labels, attributes=attributes, **extra))
+    distilled = Distilled(images=images, labels=labels, attributes=attributes, whitening=dataset.whitening, **extra)
+    write_distilled(output, distilled)
     log.info("wrote %s: %d images in %.1f s", output, len(images), seconds)
 
 

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 
 from bacon.augmentation import augment_batches
+from bacon.normalisation import Normaliser
 from bacon.runtime.draws import Seed, device_permutation
 
 if TYPE_CHECKING:
+    from bacon.datasets.whitening import Whitening
     from bacon.settings import EvaluationSettings
 
 # Orders are drawn, and batches made and augmented, for about this many images at a time: for a set of ten images that
@@ -28,14 +30,12 @@ class ImageSet:
     Attributes:
         images: (N, C, H, W) uint8 or float32.
         labels: (N,) int64.
-        scale: (C, 1, 1) float32, factor of uint8 images; ``None`` for float32 images.
-        shift: (C, 1, 1) float32, added after ``scale``.
+        normaliser: normalises uint8 images; ``None`` for float32 images.
     """
 
     images: Tensor
     labels: Tensor
-    scale: Tensor | None = None
-    shift: Tensor | None = None
+    normaliser: Normaliser | None = None
 
     @classmethod
     def of_uint8(
@@ -45,16 +45,14 @@ class ImageSet:
         *,
         mean: Sequence[float],
         std: Sequence[float],
+        whitening: Whitening | None = None,
         device: torch.device,
     ) -> ImageSet:
-        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used; they stay uint8 on the device."""
-        channel_mean = torch.tensor(mean, dtype=torch.float64)[:, None, None]
-        channel_std = torch.tensor(std, dtype=torch.float64)[:, None, None]
+        """Images (N, C, H, W) uint8, normalised (with ``whitening``: whitened) when used; they stay uint8 on the device."""
         return cls(
             images=torch.from_numpy(images).to(device),
             labels=torch.from_numpy(labels).to(device),
-            scale=(1 / (255 * channel_std)).to(device, torch.float32),
-            shift=(-channel_mean / channel_std).to(device, torch.float32),
+            normaliser=Normaliser(mean=mean, std=std, whitening=whitening, device=device),
         )
 
     def __len__(self) -> int:
@@ -67,9 +65,7 @@ class ImageSet:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""
-        if self.scale is None or self.shift is None:
-            return images
-        return images.to(torch.float32).mul_(self.scale).add_(self.shift)
+        return images if self.normaliser is None else self.normaliser(images)
 
 
 def batch_sizes(count: int, batch_size: int) -> list[int]:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bacon.datasets.whitening import read_whitening
 from bacon.reporting.collect import RERUN, ExpectedDistilled, check_fingerprint
 from bacon.runtime.errors import BaconError
 
@@ -148,9 +149,12 @@ def read_images(expected: ExpectedDistilled) -> DisplayImages:
     with open_distilled(expected) as file:
         mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
         iterations = int(file.attrs["iterations"])
+        whitening = read_whitening(file)
 
         def shown(name: str) -> npt.NDArray[np.float32]:
-            clipped: npt.NDArray[np.float32] = np.clip(file[name][()] * std + mean, 0.0, 1.0).astype(np.float32)
+            stored = file[name][()]
+            pixels = stored * std + mean if whitening is None else whitening.invert(stored)
+            clipped: npt.NDArray[np.float32] = np.clip(pixels, 0.0, 1.0).astype(np.float32)
             return clipped
 
         return DisplayImages(
