@@ -17,6 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,11 +119,32 @@ def write_dataset(
     if taken := sorted(_RESERVED & extra.keys()):
         raise BaconError(f"{path}: attributes {', '.join(taken)} belong to the schema; choose other names")
     try:
+        _check_room(Path(path), dataset)
         with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
             _write(file, dataset)
             file.attrs.update(extra)
-    except OSError as error:
-        raise BaconError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
+        raise BaconError(f"{path}: cannot be written: {_reason(error)}") from error
+
+
+def _check_room(path: Path, dataset: ImageDataset) -> None:
+    """Before writing, since HDF5 meets a full disk with pages of messages; a quota is met only then."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    needed = sum(images.nbytes + labels.nbytes for _, (images, labels) in dataset.splits())
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise BaconError(
+            f"{path}: cannot be written: it needs up to {needed / 1e6:.1f} MB, the disk has {free / 1e6:.1f} MB free"
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """The system's reason, which HDF5 wraps in a page of its own, and failing to close the file in another."""
+    chain: list[BaseException] = [error]
+    while (inner := chain[-1].__context__) is not None:
+        chain.append(inner)
+    found = [match[1] for one in chain if (match := re.search(r"error message = '([^']*)'", str(one)))]
+    return found[-1] if found else str(getattr(error, "strerror", None) or error)
 
 
 def _write(file: h5py.File, dataset: ImageDataset) -> None:
