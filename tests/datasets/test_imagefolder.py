@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 
 from bacon.datasets.prepare import build
-from bacon.datasets.splits import held_out
 from bacon.runtime.errors import BaconError
 from bacon.settings import DataSettings
 
@@ -268,12 +267,3 @@ def test_a_folder_that_may_not_be_read_is_named(root, monkeypatch):
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(BaconError, match="dog: cannot be read: Permission denied"):
         read(root)
-
-
-def test_held_out_shares_are_stratified_and_never_a_whole_class():
-    labels = np.repeat([0, 1, 2], [100, 10, 2])
-    held = held_out(labels, 0.25, seed=0, purpose="it", name="it")
-    assert [int(held[labels == label].sum()) for label in range(3)] == [25, 2, 1]
-    assert not np.array_equal(held, held_out(labels, 0.25, seed=1, purpose="it", name="it"))
-    assert not np.array_equal(held, held_out(labels, 0.25, seed=0, purpose="other", name="it"))
-    assert held_out(labels, 0.99, seed=0, purpose="it", name="it").sum() == 99 + 9 + 1
