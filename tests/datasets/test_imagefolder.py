@@ -136,7 +136,7 @@ def test_grey_when_every_image_is_grey_and_colour_when_one_is_not(root):
 
 
 def test_modes_of_pixels_become_eight_bits(root):
-    deep = Image.fromarray(np.full((8, 8), 257 * 100, dtype=np.uint16))
+    deep = Image.fromarray(np.full((8, 8), 257 * 200, dtype=np.uint16))
     palette = Image.new("P", (8, 8), 1)
     palette.putpalette([0, 0, 0, *RED])
     transparent = Image.new("RGBA", (8, 8), (*GREEN, 0))
@@ -144,7 +144,7 @@ def test_modes_of_pixels_become_eight_bits(root):
     bilevel = {"b/1bit.png": Image.new("1", (8, 8), 1)}
     put(root, prefixed("train", striped(("a", "b"))) | prefixed("test", test | bilevel))
     dataset = read(root, mean=[0, 0, 0], std=[1, 1, 1])
-    assert dataset.test_images[:, :, 0, 0].tolist() == [[100] * 3, list(RED), list(GREEN), [255] * 3]
+    assert dataset.test_images[:, :, 0, 0].tolist() == [[200] * 3, list(RED), list(GREEN), [255] * 3]
 
 
 def test_images_are_turned_upright(root):

@@ -12,13 +12,16 @@ from bacon.datasets.store import content_sha256, read_dataset, write_dataset
 from bacon.datasets.whitening import fit_whitening, read_whitening, write_whitening
 from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
 from bacon.distillation.real import RealImages
+from bacon.distillation.run import CellIdentity, distil_cell
 from bacon.distilled import load_distilled
+from bacon.evaluation import run
 from bacon.evaluation.images import ImageSet
+from bacon.evaluation.training import Outcome
 from bacon.partition import decode, encode
 from bacon.reporting.collect import ExpectedDistilled
 from bacon.reporting.distilled_files import read_images
 from bacon.runtime.errors import BaconError
-from bacon.settings import DataSettings
+from bacon.settings import CellSettings, DataSettings, EvaluationSettings, NetworkSettings, SelectionSettings
 
 CPU = torch.device("cpu")
 
@@ -108,6 +111,47 @@ def test_distillation_and_evaluation_see_the_same_whitened_images(dataset):
         device=CPU,
     )
     np.testing.assert_allclose(train.normalised(train.images[:50]).numpy(), expected[:50], atol=1e-5)
+
+
+def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(dataset, tmp_path, monkeypatch):
+    write_dataset(tmp_path / "data.h5", dataclasses.replace(dataset, fingerprint="data"))
+    network = NetworkSettings(width=4, depth=1)
+    settings = CellSettings(network=network, distillation=SelectionSettings())
+    identity = CellIdentity(
+        dataset="digits", method="random", ipc=2, seed=0, fingerprint="cell", data_fingerprint="data"
+    )
+    output = tmp_path / "seed0.h5"
+    selector = "bacon.distillation.selectors.random"
+    distil_cell(identity, settings, data=tmp_path / "data.h5", output=output, device=CPU, selector=selector)
+    stored = read_distilled(output)
+    np.testing.assert_array_equal(stored.whitening.matrix, dataset.whitening.matrix)
+    whitened = dataset.whitening.apply(dataset.train_images.astype(np.float32) / 255)
+    for image in stored.images.numpy():
+        assert np.abs(whitened - image).max(axis=(1, 2, 3)).min() < 1e-5
+
+    seen = {}
+
+    def train_and_test(train, test, **_):
+        seen["train"], seen["test"] = train.normalised(train.images), test.normalised(test.images)
+        return Outcome(test_accuracy=0.5, train_accuracy=0.5, train_loss=1.0, epochs=1, wall_seconds=1.0)
+
+    monkeypatch.setattr(run, "train_and_test", train_and_test)
+    job = run.EvaluationJob(
+        dataset="digits",
+        method="random",
+        ipc=2,
+        seed=0,
+        network_name="convnet",
+        network=network,
+        evaluation=EvaluationSettings(seeds=1),
+        fingerprints=run.EvaluationFingerprints(rule="rule", record="record", data="data", distilled="cell"),
+        cache=tmp_path / "cache",
+        device=CPU,
+    )
+    run.evaluate_distilled(job, distilled_path=output, data_path=tmp_path / "data.h5", output=tmp_path / "it.json")
+    assert torch.equal(seen["train"], stored.images)
+    expected = dataset.whitening.apply(dataset.test_images.astype(np.float32) / 255)
+    np.testing.assert_allclose(seen["test"].numpy(), expected, atol=1e-5)
 
 
 @pytest.fixture
