@@ -200,6 +200,17 @@ def test_a_prepared_file_is_own_data_with_its_splits_joined_and_measured_anew(re
     assert read_dataset(tmp_path / "made.h5").std == (9, 9, 9)
 
 
+def test_a_damaged_prepared_file_is_own_data_that_nobody_is_told_to_delete(tmp_path):
+    np.savez(tmp_path / "own.npz", **arrays())
+    made = DataSettings(format="npz", path=str(tmp_path / "own.npz"))
+    path = tmp_path / "made.h5"
+    prepare("mine", made, download_dir=tmp_path, output=path, fingerprint="f")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(BaconError, match=r"truncated or damaged .*bring an undamaged copy") as raised:
+        build("again", DataSettings(format="hdf5", path=str(path)), download_dir=tmp_path)
+    assert "Delete" not in str(raised.value)
+
+
 def test_scaling_rounds_to_the_nearest_level():
     levels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
     for noise in (-0.4, 0, 0.4):
