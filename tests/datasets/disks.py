@@ -16,8 +16,12 @@ def full_disk(folder: Path, size: int) -> Iterator[Path]:
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
-        with limited_files(size):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        limit_files(size)
+        try:
             yield folder
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         return
     try:
         yield folder
@@ -25,14 +29,7 @@ def full_disk(folder: Path, size: int) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@contextmanager
-def limited_files(size: int) -> Iterator[None]:
-    """Writing beyond ``size`` bytes of any file fails, as beyond a quota."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
+def limit_files(size: int) -> None:
+    """Make writing beyond ``size`` bytes of any file fail from now on, as beyond a quota."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
