@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
+from bacon.datasets.shares import held_out_count
 from bacon.layering import NamedLayer, resolve
 from bacon.methods.registry import METHODS
 from bacon.presets import PRESETS
@@ -156,10 +157,7 @@ def _check_named_methods(config: Config) -> None:
 
 
 def _check_size(config: Config, cell: Cell) -> None:
-    """Whether the official training set has enough images for the initial ones.
-
-    Own data, and what a validation split leaves, is checked when the images are drawn.
-    """
+    """Whether the official training set has enough images for the initial ones; own data is checked when it is read."""
     data = data_settings(config, cell.dataset)
     distillation = resolve(config, cell).settings.distillation
     if data.format != "registry" or cell.ipc is None or distillation is None:
@@ -167,6 +165,7 @@ def _check_size(config: Config, cell: Cell) -> None:
     if isinstance(distillation, MatchingSettings) and distillation.init != "real":
         return
     smallest = REGISTRY[cell.dataset].smallest_class
+    smallest -= held_out_count(smallest, data.validation) if data.validation else 0
     parts = distillation.partition**2
     if cell.ipc * parts > smallest:
         packed = f" x {parts} parts" if parts > 1 else ""

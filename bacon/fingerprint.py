@@ -30,10 +30,12 @@ EXCLUDED = frozenset(
         "bacon.datasets.registry",
         "bacon.datasets.class_names",
         "bacon.runtime.errors",
+        "bacon.runtime.heartbeat",
         "bacon.runtime.logs",
         "bacon.runtime.memory",
         "bacon.runtime.progress",
         "bacon.runtime.provenance",
+        "bacon.runtime.signals",
     }
 )
 

@@ -242,6 +242,12 @@ class RunSettings(Strict):
     )
     chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
     progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
+    checkpoint_seconds: float = Field(
+        300.0, ge=0, description="Seconds between checkpoints of a distillation; 0: after every iteration."
+    )
+    jobs_per_gpu: int = Field(
+        1, ge=1, le=16, description="Jobs that may share one GPU of this machine; under SLURM the scheduler decides."
+    )
 
 
 class GridSettings(Strict):

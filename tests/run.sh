@@ -29,10 +29,10 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
 }
 
-workflow() { step "Workflow tests" pytest -m workflow; }
+workflow() { step "Workflow tests" pytest -n auto -m workflow; }
 
 all() {
     lint

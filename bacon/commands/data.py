@@ -6,8 +6,6 @@ from pathlib import Path
 
 import click
 
-from bacon.commands.printing import print_table
-
 _DEFAULT_CONFIG = Path("config/config.yaml")
 
 
@@ -31,6 +29,7 @@ def list_command(config_file: Path | None) -> None:
     damaged.
     """
     from bacon.commands.data_tables import LIST_COLUMNS, list_rows
+    from bacon.commands.printing import print_table
     from bacon.configuration import check_config
     from bacon.plan import Plan
     from bacon.workflow_plan import load_plan
@@ -45,6 +44,7 @@ def list_command(config_file: Path | None) -> None:
 def inspect_command(file: Path) -> None:
     """Print what a prepared data set holds, and verify every byte of it."""
     from bacon.commands.data_tables import SPLIT_COLUMNS, inspect_rows
+    from bacon.commands.printing import print_table
 
     attributes, splits = inspect_rows(file)
     print_table(str(file), ("attribute", "value"), attributes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bacon.datasets.shares import held_out_count
 from bacon.runtime.draws import words
 from bacon.runtime.errors import BaconError
 
@@ -34,7 +35,7 @@ def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: 
             raise BaconError(
                 f"{name}: class {label} has {len(members)} image; holding a share of it out needs at least 2"
             )
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        count = held_out_count(len(members), fraction)
         # Two words per image make ties, which would be broken by position, practically impossible.
         drawn = words(seed, purpose, count=2 * len(members), lanes=int(label)).reshape(-1, 2)
         order = np.lexsort((drawn[:, 1], drawn[:, 0]))

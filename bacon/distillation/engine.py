@@ -7,9 +7,9 @@ recurrence in :func:`image_step`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +24,7 @@ from bacon.methods.base import RealStatistics
 from bacon.networks.build import build_network
 from bacon.networks.convnet import ConvNet
 from bacon.partition import decode
+from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -155,15 +156,34 @@ class Engine:
             return Queue(networks, self.build, self.real, seed=self.seed)
         return Fresh(self.build, device=self.real.device, dtype=self.real.dtype)
 
-    def run(self, progress: Progress) -> None:
-        """Iterate to the end, keeping snapshots."""
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the next iteration depends on, and what the artifact will hold: tensors, numbers, containers."""
+        return {**vars(self.state), "source": self.source.state_dict(), "history": self.history.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        self.state = State(**{name: state[name] for name in vars(self.state)})
+        self.source.load_state_dict(state["source"])
+        self.history.load_state_dict(state["history"])
+
+    def check(self) -> None:
+        """Raise :class:`BaconError` when a loss term or an image is not finite."""
+        self.history.check()
+        if not bool(self.state.images.isfinite().all()):
+            raise BaconError(
+                f"iteration {self.state.iteration - 1}: the images are not finite after this step; lower lr_img or ce_weight"
+            )
+
+    def run(self, progress: Progress, after_iteration: Callable[[], None] = lambda: None) -> None:
+        """Iterate to the end, keeping snapshots; ``after_iteration`` may save the state or end the run by an error."""
         keep = set(self.settings.snapshot_iterations())
         self._snapshot(keep)
         while self.state.iteration < self.settings.iterations:
             self.step()
             self._snapshot(keep)
             progress.advance()
-        self.history.check()
+            after_iteration()
+        self.check()
 
     def _snapshot(self, keep: set[int]) -> None:
         if self.state.iteration in keep:

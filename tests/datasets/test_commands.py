@@ -22,6 +22,12 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def logging_as_it_was(monkeypatch):
+    """The command sets logging up for its process; here others share it."""
+    monkeypatch.setattr("bacon.cli.set_up_logging", lambda: None)
+
+
 def run(*arguments):
     return CliRunner().invoke(main, ["data", *arguments])
 

@@ -61,7 +61,9 @@ def test_any_other_name_is_refused(value, protocol):
 
 
 @pytest.mark.parametrize(
-    "array", [np.array([None]), np.array(["text"]), np.zeros(2, dtype="i4,f4"), np.array([1j])], ids=str
+    "array",
+    [np.array([None]), np.array(["text"]), np.zeros(2, dtype="i4,f4"), np.array([1j])],
+    ids=["object", "text", "record", "complex"],
 )
 def test_arrays_of_other_things_are_refused(array):
     with pytest.raises(BaconError, match="it: the pickle holds an array of"):

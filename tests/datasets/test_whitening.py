@@ -11,8 +11,9 @@ from bacon.datasets.prepare import build, prepare
 from bacon.datasets.store import content_sha256, read_dataset, write_dataset
 from bacon.datasets.whitening import fit_whitening, read_whitening, write_whitening
 from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
+from bacon.distillation.checkpoint import CheckpointStore
 from bacon.distillation.real import RealImages
-from bacon.distillation.run import CellIdentity, distil_cell
+from bacon.distillation.run import CellIdentity, Running, distil_cell
 from bacon.distilled import load_distilled
 from bacon.evaluation import run
 from bacon.evaluation.images import ImageSet
@@ -21,6 +22,7 @@ from bacon.partition import decode, encode
 from bacon.reporting.collect import ExpectedDistilled
 from bacon.reporting.distilled_files import read_images
 from bacon.runtime.errors import BaconError
+from bacon.runtime.heartbeat import Heartbeat
 from bacon.settings import CellSettings, DataSettings, EvaluationSettings, NetworkSettings, SelectionSettings
 
 CPU = torch.device("cpu")
@@ -122,7 +124,14 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
     )
     output = tmp_path / "seed0.h5"
     selector = "bacon.distillation.selectors.random"
-    distil_cell(identity, settings, data=tmp_path / "data.h5", output=output, device=CPU, selector=selector)
+    running = Running(
+        checkpoints=CheckpointStore(folder=tmp_path / "checkpoints", fingerprint="cell"),
+        heartbeat=Heartbeat(tmp_path / "beat.json", fingerprint="cell", device="CPU", interval=10.0),
+        checkpoint_seconds=60,
+        progress_seconds=10,
+    )
+    places = {"data": tmp_path / "data.h5", "output": output}
+    distil_cell(identity, settings, device=CPU, selector=selector, running=running, **places)
     stored = read_distilled(output)
     np.testing.assert_array_equal(stored.whitening.matrix, dataset.whitening.matrix)
     whitened = dataset.whitening.apply(dataset.train_images.astype(np.float32) / 255)

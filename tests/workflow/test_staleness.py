@@ -167,8 +167,12 @@ def test_the_aggregator_refuses_an_artifact_of_another_fingerprint(copy):
 
 def test_code_that_changes_while_the_workflow_runs_is_noticed(checkout):
     """A job whose code is no longer the code that was planned refuses to run."""
-    change = '"echo EDITED=1 >>{SCRIPTS}/../../bacon/distillation/real.py;"\n        " exec {PYTHON}'
-    edit(checkout, "workflow/rules/distill.smk", '"exec {PYTHON}', change)
+    edit(
+        checkout,
+        "workflow/rules/distill.smk",
+        "'exec ",
+        "'echo EDITED=1 >>$SCRIPTS/../../bacon/distillation/real.py; exec ",
+    )
     run = checkout.snakemake("--forcerun", "distill", "--until", "distill", check=False)
     assert run.returncode != 0
     assert "changed while the workflow ran" in run.output

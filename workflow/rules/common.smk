@@ -3,11 +3,12 @@
 import json
 import sys
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from bacon import cells, workflow_plan
+from bacon import cells, cost, inventory, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
@@ -27,6 +28,18 @@ validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
+
+# Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
+shell.prefix(
+    f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
+)
+
+# What an artifact says of itself is the truth, whatever Snakemake recorded: one that was made from something else is made again.
+if workflow.is_main_process and workflow.dag_settings is not None:
+    workflow.dag_settings.forcerun = {
+        *workflow.dag_settings.forcerun,
+        *inventory.outdated(PLAN, set(workflow.dag_settings.targets)),
+    }
 
 
 onstart:
@@ -63,6 +76,31 @@ def reference_fingerprint(wildcards):
     return PLAN.evaluation_fingerprint(
         Cell(wildcards.dataset, "full"), wildcards.network
     )
+
+
+def distill_minutes(wildcards, attempt):
+    """Time to ask for, from the cost model; a further attempt asks for more."""
+    operations = cost.distill_operations(PLAN, cell_of(wildcards))
+    return cost.minutes(PLAN, operations, attempt=attempt)
+
+
+def evaluation_minutes(wildcards, attempt):
+    operations = cost.evaluation_operations(PLAN, cell_of(wildcards), wildcards.network)
+    return cost.minutes(PLAN, operations, attempt=attempt)
+
+
+def reference_minutes(wildcards, attempt):
+    reference = Cell(wildcards.dataset, "full")
+    operations = cost.evaluation_operations(PLAN, reference, wildcards.network)
+    return cost.minutes(PLAN, operations, attempt=attempt)
+
+
+def cell_memory(wildcards, attempt):
+    return cost.memory_mb(PLAN, cell_of(wildcards), attempt=attempt)
+
+
+def reference_memory(wildcards, attempt):
+    return cost.memory_mb(PLAN, Cell(wildcards.dataset, "full"), attempt=attempt)
 
 
 def source_fingerprint(wildcards):

@@ -22,5 +22,5 @@ rule preprocess:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/preprocess.py --config {CONFIG} --dataset {wildcards.dataset}"
+        'exec "$PYTHON" "$SCRIPTS/preprocess.py" --config "$CONFIG" --dataset {wildcards.dataset}'
         " --fingerprint {params.fingerprint} --output {output.data} >{log} 2>&1"
