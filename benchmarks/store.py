@@ -1,160 +1,90 @@
-"""Reading a prepared data set, against the least that it can cost: the same bytes from a flat file, and decompression.
+"""Reading a data set from the store into a training-ready tensor, against the least that any reader must do.
 
-Run: python -m benchmarks.store results/data/cifar10.h5
+The least: `numpy.fromfile` of the same file, and decompression of all its images, from memory, with the store's own filters
+(lzf, fletcher32) into one array. Both are timed in turn, in one process; the file is in the page cache for both.
 
-The floor reads the stored bytes of every chunk with ``numpy.fromfile`` and decompresses them, one after the other, into the
-final arrays with the same LZF routine that h5py uses; it checks nothing. Ours is :func:`bacon.datasets.store.read_dataset`,
-with every chunk's checksum, to uint8 tensors, which is the form that distillation and evaluation keep on the device. Both
-run in turn, in this process, on files in the page cache; medians and their ratio are printed. With ``--gzip`` the same data
-set, compressed with gzip instead, is read too.
+Run in the project's folder: python -m benchmarks.store [FILE]. Without FILE, random images of CIFAR-10's size are written
+first. What it gave on real CIFAR-10 is in docs/data.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
-import h5py.h5z
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.datasets.store import ImageDataset, read_dataset, write_dataset
 
-_ARRAYS = ("images", "labels")
-_CHECKSUM = 4
+RUNS = 9
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """Where a chunk's stored bytes lie in the flat file, and where its content goes."""
-
-    offset: int
-    size: int
-    compressed: bool
-    target: NDArray[np.uint8]
+def training_ready(path: Path) -> torch.Tensor:
+    """What distillation starts from: the training images (N, C, H, W) uint8 as a tensor; checks and labels included."""
+    return torch.from_numpy(read_dataset(path).train_images)
 
 
-def main(arguments: Sequence[str] | None = None) -> float:
-    """Print the times; returns ours divided by the floor."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("path", type=Path, help="a prepared data set")
-    options.add_argument("--repetitions", type=int, default=9)
-    options.add_argument("--gzip", action="store_true", help="read a copy compressed with gzip too")
-    given = options.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder:
-        flat = Path(folder) / "chunks"
-        chunks = write_flat(given.path, flat)
-        candidates: dict[str, Callable[[], Any]] = {
-            "floor": lambda: read_flat(flat, chunks),
-            "ours": lambda: tensors(read_dataset(given.path)),
+def least(path: Path, image: h5py.File) -> None:
+    """Read the bytes of ``path``; decompress the images of ``image``, the same file in memory."""
+    np.fromfile(path, dtype=np.uint8)
+    for split in ("train", "test"):
+        stored = image[f"{split}/images"]
+        stored.read_direct(np.empty(stored.shape, dtype=np.uint8))
+
+
+def measure(path: Path) -> dict[str, float]:
+    """Median seconds of each, taken in turn, and the median of the ratios of neighbouring runs."""
+    with h5py.File(h5py.h5f.open_file_image(path.read_bytes())) as image:
+        ways: dict[str, Callable[[], object]] = {
+            "store": lambda: training_ready(path),
+            "least": lambda: least(path, image),
         }
-        if given.gzip:
-            recompressed = write_gzip(given.path, Path(folder) / "gzip.h5")
-            candidates["ours, gzip"] = lambda: tensors(read_dataset(recompressed))
-        read_flat(flat, chunks)
-        check(read_dataset(given.path), chunks)
-        times = measure(candidates, given.repetitions)
-    for name, values in times.items():
-        ratio = statistics.median(values) / statistics.median(times["floor"])
-        print(
-            f"{name:12s} median {statistics.median(values):.3f} s, least {min(values):.3f} s, {ratio:.2f} x the floor"
-        )
-    return statistics.median(times["ours"]) / statistics.median(times["floor"])
+        seconds: dict[str, list[float]] = {name: [] for name in ways}
+        for _ in range(RUNS):
+            for name, way in ways.items():
+                start = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - start)
+    ratios = [ours / theirs for ours, theirs in zip(seconds["store"], seconds["least"], strict=True)]
+    return {name: statistics.median(values) for name, values in seconds.items()} | {"ratio": statistics.median(ratios)}
 
 
-def measure(candidates: dict[str, Callable[[], Any]], repetitions: int) -> dict[str, list[float]]:
-    """Seconds of each call; the candidates take turns, so that a busy machine disturbs all alike."""
-    times: dict[str, list[float]] = {name: [] for name in candidates}
-    for _ in range(repetitions):
-        for name, call in candidates.items():
-            start = time.perf_counter()
-            call()
-            times[name].append(time.perf_counter() - start)
-    return times
+def write_random(path: Path) -> None:
+    """A store of CIFAR-10's size."""
+    images = np.random.default_rng(0).integers(0, 256, (60000, 3, 32, 32), dtype=np.uint8)
+    labels = np.arange(60000) % 10
+    dataset = ImageDataset(
+        name="random",
+        train_images=images[:50000],
+        train_labels=labels[:50000],
+        test_images=images[50000:],
+        test_labels=labels[50000:],
+        class_names=tuple("0123456789"),
+        mean=(0.5,) * 3,
+        std=(0.3,) * 3,
+        fingerprint="",
+    )
+    write_dataset(path, dataset)
 
 
-def tensors(dataset: ImageDataset) -> list[torch.Tensor]:
-    """Images and labels of every split, ready for training."""
-    return [torch.from_numpy(array) for _, split in dataset.splits() for array in split]
-
-
-def write_flat(path: Path, flat: Path) -> list[Chunk]:
-    """Put the stored bytes of every chunk of a data set into one flat file."""
-    chunks: list[Chunk] = []
-    with h5py.File(path) as file, flat.open("wb") as out:
-        for split in ("train", "test", "validation"):
-            for name in _ARRAYS if split in file else ():
-                stored = file[f"{split}/{name}"]
-                final = np.empty(stored.shape, dtype=stored.dtype)
-                for index in range(stored.id.get_num_chunks()):
-                    info = stored.id.get_chunk_info(index)
-                    _, content = stored.id.read_direct_chunk(info.chunk_offset)
-                    start, rows = info.chunk_offset[0], stored.chunks[0]
-                    target = final[start : start + rows].reshape(-1).view(np.uint8)
-                    compressed = stored.compression == "lzf" and not info.filter_mask
-                    chunks.append(Chunk(out.tell(), len(content), compressed, target))
-                    out.write(content)
-    return chunks
-
-
-def read_flat(flat: Path, chunks: Sequence[Chunk]) -> None:
-    """The floor: read the stored bytes and decompress each chunk into its place."""
-    content = np.fromfile(flat, dtype=np.uint8)
-    decompress = ctypes.CDLL(h5py.h5z.__file__).lzf_decompress
-    spare = np.empty(max(chunk.size for chunk in chunks) * 4, dtype=np.uint8)
-    for chunk in chunks:
-        stored = content[chunk.offset : chunk.offset + chunk.size - _CHECKSUM]
-        if not chunk.compressed:
-            chunk.target[:] = stored[: len(chunk.target)]
-            continue
-        # The last chunk of an array is stored padded to its full length.
-        whole = len(chunk.target)
-        written = decompress(_pointer(stored), len(stored), _pointer(chunk.target), whole)
-        if written == 0:
-            written = decompress(_pointer(stored), len(stored), _pointer(spare), len(spare))
-            chunk.target[:] = spare[:whole]
-        assert written >= whole, "the chunk holds less than its array"
-
-
-def _pointer(array: NDArray[np.uint8]) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
-
-
-def check(dataset: ImageDataset, chunks: Sequence[Chunk]) -> None:
-    """Fail unless the floor reads what we read."""
-    flat = b"".join(chunk.target.tobytes() for chunk in chunks)
-    ours = b"".join(array.tobytes() for _, split in _in_file_order(dataset) for array in split)
-    assert flat == ours, "the floor reads something else"
-
-
-def _in_file_order(dataset: ImageDataset) -> list[tuple[str, tuple[NDArray[Any], ...]]]:
-    order = {"train": 0, "test": 1, "validation": 2}
-    return sorted(dataset.splits(), key=lambda item: order[item[0]])
-
-
-def write_gzip(path: Path, target: Path) -> Path:
-    """A copy of a data set, its images compressed with gzip in the same chunks."""
-    with h5py.File(path) as source, h5py.File(target, "w") as file:
-        file.attrs.update(source.attrs)
-        for split in source:
-            if split == "whitening":
-                source.copy(split, file)
-                continue
-            images, labels = source[f"{split}/images"], source[f"{split}/labels"]
-            group = file.create_group(split)
-            options = {"chunks": images.chunks, "compression": "gzip", "fletcher32": True}
-            group.create_dataset("images", data=images[()], **options)
-            group.create_dataset("labels", data=labels[()], chunks=labels.chunks, fletcher32=True)
-    return target
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="Time reading a prepared data set.")
+    parser.add_argument("file", type=Path, nargs="?", help="a prepared data set, such as results/data/cifar10.h5")
+    given = parser.parse_args().file
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if given is None:
+            write_random(folder / "random.h5")
+        result = measure(given or folder / "random.h5")
+    for what, value in result.items():
+        print(f"{what}: {value:.3f}{'' if what == 'ratio' else ' s'}")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bacon.datasets.whitening import Whitening, read_whitening, write_whitening
+from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -119,32 +118,18 @@ def write_dataset(
     if taken := sorted(_RESERVED & extra.keys()):
         raise BaconError(f"{path}: attributes {', '.join(taken)} belong to the schema; choose other names")
     try:
-        _check_room(Path(path), dataset)
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        # Without a chunk cache nothing is left to flush when the disk is full, which crashes the library as it closes.
+        with atomic_path(path) as temporary, h5py.File(temporary, "w", rdcc_nbytes=0) as file:
             _write(file, dataset)
             file.attrs.update(extra)
-    except (OSError, RuntimeError) as error:  # h5py reports a full disk as either
-        raise BaconError(f"{path}: cannot be written: {_reason(error)}") from error
+    except (OSError, RuntimeError) as error:  # closing a file that cannot grow is a RuntimeError
+        raise BaconError(f"{path}: cannot be written: {_reason(error)}") from None
 
 
-def _check_room(path: Path, dataset: ImageDataset) -> None:
-    """Before writing, since HDF5 meets a full disk with pages of messages; a quota is met only then."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    needed = sum(images.nbytes + labels.nbytes for _, (images, labels) in dataset.splits())
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise BaconError(
-            f"{path}: cannot be written: it needs up to {needed / 1e6:.1f} MB, the disk has {free / 1e6:.1f} MB free"
-        )
-
-
-def _reason(error: BaseException) -> str:
-    """The system's reason, which HDF5 wraps in a page of its own, and failing to close the file in another."""
-    chain: list[BaseException] = [error]
-    while (inner := chain[-1].__context__) is not None:
-        chain.append(inner)
-    found = [match[1] for one in chain if (match := re.search(r"error message = '([^']*)'", str(one)))]
-    return found[-1] if found else str(getattr(error, "strerror", None) or error)
+def _reason(error: OSError | RuntimeError) -> str:
+    """What the system said; HDF5 wraps it into a report of several lines."""
+    found = re.search(r"error message = '([^']+)'", str(error))
+    return found[1] if found else getattr(error, "strerror", None) or str(error)
 
 
 def _write(file: h5py.File, dataset: ImageDataset) -> None:
@@ -268,6 +253,24 @@ def _read(file: h5py.File, path: Path) -> ImageDataset:
     )
     _check_shapes(dataset, path)
     return dataset
+
+
+def write_whitening(file: h5py.File, whitening: Whitening) -> None:
+    """Add the group ``whitening`` to an open file."""
+    group = file.create_group("whitening")
+    for name in ("mean", "matrix"):
+        group.create_dataset(name, data=getattr(whitening, name), chunks=True, fletcher32=True)
+    group.attrs["epsilon"] = whitening.epsilon
+
+
+def read_whitening(file: h5py.File) -> Whitening | None:
+    """The whitening of an open file; ``None`` when it has none."""
+    if "whitening" not in file:
+        return None
+    parts = {name: read_array(file, f"whitening/{name}", np.float32) for name in ("mean", "matrix")}
+    if parts["matrix"].shape != parts["mean"].shape * 2:
+        raise ValueError(f"whitening/matrix is {parts['matrix'].shape} for a mean of {parts['mean'].shape}")
+    return Whitening(**parts, epsilon=float(file["whitening"].attrs["epsilon"]))
 
 
 def read_array(file: h5py.File, name: str, dtype: Any) -> NDArray[Any]:

@@ -7,8 +7,8 @@ regularised eigenvalues that the field uses (Krizhevsky 2009; epsilon .1 on imag
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,13 +27,19 @@ class Whitening:
 
     Attributes:
         mean: (D,) float32, the mean training image.
-        matrix: (D, D) float32, symmetric and positive definite: U diag(1 / sqrt(eigenvalue + epsilon)) U^T.
-        epsilon: what was added to the eigenvalues of the pixel covariance.
+        matrix: (D, D) float32, symmetric: U diag(1 / sqrt(eigenvalue + epsilon)) U^T.
+        epsilon: what was added to the eigenvalues.
     """
 
     mean: NDArray[np.float32]
     matrix: NDArray[np.float32]
     epsilon: float
+
+    @cached_property
+    def inverse(self) -> NDArray[np.float32]:
+        """(D, D) float32, symmetric: U diag(sqrt(eigenvalue + epsilon)) U^T."""
+        # From the matrix, so that files hold one of the two; epsilon bounds its condition.
+        return np.linalg.inv(self.matrix.astype(np.float64)).astype(np.float32)
 
     def apply(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, C, H, W) float32 in [0, 1] -> (N, C, H, W) float32 whitened."""
@@ -41,13 +47,9 @@ class Whitening:
         return np.asarray((flat - self.mean) @ self.matrix, dtype=np.float32).reshape(images.shape)
 
     def invert(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(N, C, H, W) float32 whitened -> (N, C, H, W) float32, in [0, 1] where it came from there.
-
-        Solves for the pixels, in float64: seconds for 32x32 colour images, however many they are.
-        """
-        flat = images.reshape(len(images), -1).astype(np.float64)
-        pixels = np.linalg.solve(self.matrix.astype(np.float64), flat.T).T + self.mean
-        return np.asarray(pixels, dtype=np.float32).reshape(images.shape)
+        """(N, C, H, W) float32 whitened -> (N, C, H, W) float32, in [0, 1] where it came from there."""
+        flat = images.reshape(len(images), -1)
+        return np.asarray(flat @ self.inverse + self.mean, dtype=np.float32).reshape(images.shape)
 
 
 def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> Whitening:
@@ -69,8 +71,12 @@ def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> White
         )
     mean, covariance = _moments(images, dimension)
     values, vectors = np.linalg.eigh(covariance)
-    half = vectors / np.sqrt(np.sqrt(np.maximum(values, 0) + epsilon))
-    return Whitening(mean=mean.astype(np.float32), matrix=(half @ half.T).astype(np.float32), epsilon=epsilon)
+    scale = np.sqrt(np.maximum(values, 0) + epsilon)
+    return Whitening(
+        mean=mean.astype(np.float32),
+        matrix=((vectors / scale) @ vectors.T).astype(np.float32),
+        epsilon=epsilon,
+    )
 
 
 def _moments(images: NDArray[np.uint8], dimension: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -82,32 +88,3 @@ def _moments(images: NDArray[np.uint8], dimension: int) -> tuple[NDArray[np.floa
         block = images[start : start + _BLOCK].reshape(-1, dimension) / 255 - mean
         covariance += block.T @ block
     return mean, covariance / count
-
-
-def write_whitening(file: h5py.File, whitening: Whitening) -> None:
-    """Store a map as the group ``whitening``: mean (D,), matrix (D (D + 1) / 2,) the rows of its upper triangle."""
-    group = file.create_group("whitening")
-    packed = np.concatenate([row[number:] for number, row in enumerate(whitening.matrix)])
-    for name, values in (("mean", whitening.mean), ("matrix", packed)):
-        group.create_dataset(name, data=values, chunks=True, fletcher32=True)
-    group.attrs["epsilon"] = whitening.epsilon
-
-
-def read_whitening(file: h5py.File) -> Whitening | None:
-    """The map stored in a file; ``None`` when there is none; ``KeyError`` or ``ValueError`` when it is not as written."""
-    if "whitening" not in file:
-        return None
-    group = file["whitening"]
-    mean, packed = np.asarray(group["mean"][()]), np.asarray(group["matrix"][()])
-    size = len(mean)
-    if mean.dtype != np.float32 or packed.dtype != np.float32 or packed.shape != (size * (size + 1) // 2,):
-        raise ValueError(
-            f"whitening: mean {mean.dtype} {mean.shape} and matrix {packed.dtype} {packed.shape} do not fit"
-        )
-    matrix = np.empty((size, size), dtype=np.float32)
-    start = 0
-    for row in range(size):
-        part = packed[start : start + size - row]
-        matrix[row, row:] = matrix[row:, row] = part
-        start += size - row
-    return Whitening(mean=mean, matrix=matrix, epsilon=float(group.attrs["epsilon"]))

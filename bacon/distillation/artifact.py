@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bacon.datasets.whitening import Whitening, read_whitening, write_whitening
+from bacon.datasets.store import read_whitening, write_whitening
+from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -31,7 +32,7 @@ class Distilled:
         labels: (M,) int64.
         snapshots: iteration -> images at that iteration, the last one included; empty for coresets.
         history: term -> (T,) float32, mean over classes per iteration; empty for coresets.
-        whitening: ZCA that the images are in the space of; ``None``: they are normalised by mean and std.
+        whitening: ZCA of the data set, which the images are in the space of; ``None``: mean and std alone.
         attributes: names and values of the file's attributes; JSON attributes are decoded.
     """
 
@@ -54,14 +55,14 @@ def write_distilled(path: Path | str, distilled: Distilled) -> None:
             file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
         _store(file, "images", distilled.images.numpy())
         _store(file, "labels", distilled.labels.numpy())
+        if distilled.whitening is not None:
+            write_whitening(file, distilled.whitening)
         for iteration, images in distilled.snapshots.items():
             _store(file, f"snapshots/{iteration}", images.numpy())
         if distilled.history:
             _store(file, "history/iteration", np.arange(len(next(iter(distilled.history.values()))), dtype=np.int64))
         for name, values in distilled.history.items():
             _store(file, f"history/{name}", values)
-        if distilled.whitening is not None:
-            write_whitening(file, distilled.whitening)
 
 
 def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacon.normalisation import Normaliser
 from bacon.runtime.draws import Seed, device_words
+from bacon.whitener import Whitener
 
 if TYPE_CHECKING:
     from bacon.datasets.store import ImageDataset
@@ -66,9 +66,12 @@ class RealImages:
         self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
         self._offsets = torch.tensor(np.cumsum([0, *self.counts[:-1]]), device=device)
         self._counts = torch.tensor(self.counts, device=device)
-        self._normaliser = Normaliser(
-            mean=dataset.mean, std=dataset.std, whitening=dataset.whitening, device=device, dtype=dtype
-        )
+        mean = torch.tensor(dataset.mean, dtype=torch.float64)[:, None, None]
+        std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
+        self._scale = (1 / (255 * std)).to(device, dtype)
+        self._shift = (-mean / std).to(device, dtype)
+        whitening = dataset.whitening
+        self._whitener = Whitener(whitening, device=device, dtype=dtype) if whitening is not None else None
 
     @property
     def classes(self) -> int:
@@ -83,7 +86,9 @@ class RealImages:
 
     def batch(self, indices: Tensor) -> Tensor:
         """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
-        return self._normaliser(self.images[indices])
+        if self._whitener is not None:
+            return self._whitener(self.images[indices])
+        return self.images[indices].to(self.dtype) * self._scale + self._shift
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""

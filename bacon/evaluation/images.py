@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from bacon.augmentation import augment_batches
-from bacon.normalisation import Normaliser
 from bacon.runtime.draws import Seed, device_permutation
+from bacon.whitener import Whitener
 
 if TYPE_CHECKING:
     from bacon.datasets.whitening import Whitening
@@ -30,12 +30,16 @@ class ImageSet:
     Attributes:
         images: (N, C, H, W) uint8 or float32.
         labels: (N,) int64.
-        normaliser: normalises uint8 images; ``None`` for float32 images.
+        scale: (C, 1, 1) float32, factor of uint8 images; ``None`` for float32 images.
+        shift: (C, 1, 1) float32, added after ``scale``.
+        whitener: whitens uint8 images in place of ``scale`` and ``shift``; ``None``: not asked for.
     """
 
     images: Tensor
     labels: Tensor
-    normaliser: Normaliser | None = None
+    scale: Tensor | None = None
+    shift: Tensor | None = None
+    whitener: Whitener | None = None
 
     @classmethod
     def of_uint8(
@@ -45,14 +49,18 @@ class ImageSet:
         *,
         mean: Sequence[float],
         std: Sequence[float],
-        whitening: Whitening | None = None,
         device: torch.device,
+        whitening: Whitening | None = None,
     ) -> ImageSet:
-        """Images (N, C, H, W) uint8, normalised (with ``whitening``: whitened) when used; they stay uint8 on the device."""
+        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used, or are whitened; they stay uint8."""
+        channel_mean = torch.tensor(mean, dtype=torch.float64)[:, None, None]
+        channel_std = torch.tensor(std, dtype=torch.float64)[:, None, None]
         return cls(
             images=torch.from_numpy(images).to(device),
             labels=torch.from_numpy(labels).to(device),
-            normaliser=Normaliser(mean=mean, std=std, whitening=whitening, device=device),
+            scale=(1 / (255 * channel_std)).to(device, torch.float32),
+            shift=(-channel_mean / channel_std).to(device, torch.float32),
+            whitener=Whitener(whitening, device=device) if whitening is not None else None,
         )
 
     def __len__(self) -> int:
@@ -65,7 +73,11 @@ class ImageSet:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""
-        return images if self.normaliser is None else self.normaliser(images)
+        if self.whitener is not None:
+            return self.whitener(images)
+        if self.scale is None or self.shift is None:
+            return images
+        return images.to(torch.float32).mul_(self.scale).add_(self.shift)
 
 
 def batch_sizes(count: int, batch_size: int) -> list[int]:

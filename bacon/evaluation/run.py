@@ -137,7 +137,7 @@ def _decoded(distilled: Distilled, iteration: int, final: int, device: torch.dev
 
 def _on_device(images: Any, labels: Any, dataset: ImageDataset, device: torch.device) -> ImageSet:
     return ImageSet.of_uint8(
-        images, labels, mean=dataset.mean, std=dataset.std, whitening=dataset.whitening, device=device
+        images, labels, mean=dataset.mean, std=dataset.std, device=device, whitening=dataset.whitening
     )
 
 

@@ -1,4 +1,4 @@
-"""Own data and official archives through the real workflow, by configuration alone; the examples of docs/data.md."""
+"""Official archives through the real workflow on a machine without a network."""
 
 import dataclasses
 import hashlib
@@ -7,59 +7,12 @@ import shutil
 
 import h5py
 import numpy as np
-import pandas as pd
 import pytest
-import yaml
 
 from tests.datasets import archives
 from tests.workflow.conftest import ROOT, TINY
 
 pytestmark = pytest.mark.workflow
-
-PAGE = (ROOT / "docs" / "data.md").read_text()
-
-
-def block(language, containing):
-    """The code block of docs/data.md in a language that contains a text."""
-    blocks = re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
-    (found,) = [text for text in blocks if containing in text]
-    return found
-
-
-def run_example(code, folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    exec(compile(code, "docs/data.md", "exec"), {})
-
-
-def test_the_image_folder_of_the_documentation_goes_through_to_tables_and_figures(project, monkeypatch):
-    run_example(block("python", "photos"), project.folder, monkeypatch)
-    config = yaml.safe_load(block("yaml", "imagefolder"))
-    config |= {"preset": "smoke", "datasets": {"photos": {"network": {"width": 8, "depth": 2}}}}
-    project.configure(config)
-    project.snakemake()
-    with h5py.File(project.path("results/data/photos.h5")) as file:
-        assert file["train/images"].shape[1:] == (1, 16, 16)
-        assert file.attrs["class_names"] == '["even", "odd"]'
-    accuracy = pd.read_csv(project.path("results/tables/accuracy.csv"))
-    assert set(accuracy["dataset"]) == {"photos"}
-    assert set(accuracy["method"]) == {"full", "random", "bacon"}
-    assert "Photographs" in project.path("results/tables/summary.md").read_text()
-    for figure in ("accuracy.png", "images/photos_bacon_ipc1.png"):
-        assert project.path(f"results/figures/{figure}").stat().st_size > 10_000
-    assert project.snakemake().jobs == {}
-
-
-def test_the_arrays_of_the_documentation_are_prepared(project, monkeypatch):
-    run_example(block("python", "own.npz"), project.folder, monkeypatch)
-    project.configure(TINY | yaml.safe_load(block("yaml", "own.npz")) | {"grid": {"datasets": ["own"], "seeds": 1}})
-    project.snakemake("results/data/own.h5")
-    with h5py.File(project.path("results/data/own.h5")) as file:
-        assert file["train/images"].shape == (90, 3, 16, 16)
-
-
-def test_the_configuration_of_the_documentation_for_archives_is_one(project):
-    project.configure(TINY | yaml.safe_load(block("yaml", "archives")))
-    assert project.snakemake("-n").returncode == 0
 
 
 @pytest.fixture
