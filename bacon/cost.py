@@ -1,8 +1,9 @@
-"""What a job will cost, from its settings alone: floating-point operations, time and memory to ask a scheduler for. No torch.
+"""What a job will cost, from its settings alone: time and memory to ask a scheduler for. No torch.
 
-Operations are those of the convolutions, a multiplication and an addition counted as two; forward and backward together are
-three times the forward pass. Time is operations over a rate that is low on purpose: a job that asks for too little is
-killed, one that asks for too much waits a little longer. ``bacon status`` replaces the rate by the measured one.
+Time is that of the convolutions' operations (a multiplication and an addition counted as two; forward and backward together
+are three times the forward pass) and a constant for each pass through a network, which is what small networks cost. Rates are
+low on purpose: a job that asks for too little is killed, one that asks for too much waits a little longer.
+``bacon status`` scales the times by what finished jobs took.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from bacon.settings import MatchingSettings, NetworkQueue, NetworkSettings
 # Sustained operations per second: of one GPU in full precision, and of one CPU thread.
 GPU_RATE = 4e12
 CPU_RATE = 1e10
+# Of one pass, forward and backward, whatever its size.
+PASS_SECONDS = 0.005
 # Importing PyTorch, reading the data set, and everything that is not a convolution.
 START_SECONDS = 60.0
 SLACK = 2.0
@@ -70,24 +73,25 @@ def forward_operations(network: NetworkSettings, channels: int, size: int) -> fl
     return total
 
 
-def distill_operations(plan: Plan, cell: Cell) -> float:
-    """Operations of a cell's distillation; choosing real images counts as one pass over the training set."""
+def distill_seconds(plan: Plan, cell: Cell) -> float:
+    """Time of a cell's distillation; choosing real images counts as one pass over the training set."""
     settings, data = plan.settings(cell), extent(plan, cell.dataset)
     forward = forward_operations(settings.network, data.channels, data.size)
     matching = settings.distillation
     if not isinstance(matching, MatchingSettings):
-        return forward * data.train
+        return _seconds(plan, forward * data.train, passes=1)
     real = min(matching.batch_real, math.ceil(data.train / data.classes)) * data.classes
     synthetic = (cell.ipc or 0) * matching.partition**2 * data.classes
-    images = real + _BACKWARD * synthetic
+    images, passes = real + _BACKWARD * synthetic, 2
     if isinstance(matching.networks, NetworkQueue):
         queue = matching.networks
         images += _BACKWARD * queue.networks_trained * queue.model_train_steps * queue.batch_train
-    return forward * images * matching.iterations
+        passes += queue.networks_trained * queue.model_train_steps
+    return _seconds(plan, forward * images * matching.iterations, passes=passes * matching.iterations)
 
 
-def evaluation_operations(plan: Plan, cell: Cell, network: str) -> float:
-    """Operations of all the networks trained on a cell."""
+def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
+    """Time of all the networks trained on a cell."""
     settings, data = plan.settings(cell), extent(plan, cell.dataset)
     evaluation = settings.evaluation
     forward = forward_operations(plan.evaluation_network(cell, network), data.channels, data.size)
@@ -98,18 +102,20 @@ def evaluation_operations(plan: Plan, cell: Cell, network: str) -> float:
         train, networks = cell.ipc * partition**2 * data.classes, evaluation.seeds
         if isinstance(settings.distillation, MatchingSettings):
             networks += evaluation.snapshot_seeds * (len(settings.distillation.snapshot_iterations()) - 1)
-    return forward * networks * (_BACKWARD * train * evaluation.epochs + data.test)
+    operations = forward * (_BACKWARD * train * evaluation.epochs + data.test)
+    passes = evaluation.epochs * math.ceil(train / evaluation.batch_size)
+    return _seconds(plan, networks * operations, passes=networks * passes)
 
 
-def rate(plan: Plan) -> float:
-    """Operations per second that a job is taken to sustain: a GPU's, unless `run.device` is cpu."""
-    return CPU_RATE * plan.config.run.threads if plan.config.run.device == "cpu" else GPU_RATE
+def _seconds(plan: Plan, operations: float, *, passes: float) -> float:
+    """At a GPU's rate, unless `run.device` is cpu."""
+    rate = CPU_RATE * plan.config.run.threads if plan.config.run.device == "cpu" else GPU_RATE
+    return operations / rate + passes * PASS_SECONDS
 
 
-def minutes(plan: Plan, operations: float, *, attempt: int = 1) -> int:
-    """Time to ask a scheduler for; each further attempt asks for as much again."""
-    needed = SLACK * (START_SECONDS + operations / rate(plan)) / 60
-    return attempt * max(SHORTEST_MINUTES, math.ceil(needed))
+def minutes(seconds: float, *, attempt: int = 1) -> int:
+    """Time to ask a scheduler for a job that takes ``seconds``; each further attempt asks for as much again."""
+    return attempt * max(SHORTEST_MINUTES, math.ceil(SLACK * (START_SECONDS + seconds) / 60))
 
 
 def memory_mb(plan: Plan, cell: Cell, *, attempt: int = 1) -> int:

@@ -31,7 +31,6 @@ class Expected:
         fingerprint: that it must carry.
         cell: the cell; ``None`` for a data set.
         network: the evaluation network; empty for other stages.
-        inputs: artifacts it is made from, directly or not.
     """
 
     stage: Stage
@@ -39,7 +38,6 @@ class Expected:
     fingerprint: str
     cell: Cell | None = None
     network: str = ""
-    inputs: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,11 +64,8 @@ def expected_artifacts(plan: Plan) -> Iterator[Expected]:
         yield Expected(stage="data", path=path, fingerprint=plan.data_fingerprint(dataset))
     for cell in plan.cells:
         fingerprint = plan.distilled_fingerprint(cell)
-        yield Expected(
-            stage="distill", path=cell.distilled_path, fingerprint=fingerprint, cell=cell, inputs=(cell.data_path,)
-        )
+        yield Expected(stage="distill", path=cell.distilled_path, fingerprint=fingerprint, cell=cell)
     for cell in (*plan.references, *plan.cells):
-        inputs = (cell.data_path,) if cell.ipc is None else (cell.data_path, cell.distilled_path)
         for network in plan.networks:
             yield Expected(
                 stage="evaluate",
@@ -78,7 +73,6 @@ def expected_artifacts(plan: Plan) -> Iterator[Expected]:
                 fingerprint=plan.evaluation_fingerprint(cell, network),
                 cell=cell,
                 network=network,
-                inputs=inputs,
             )
 
 
@@ -160,21 +154,11 @@ def _json_header(path: Path) -> Header:
     )
 
 
-def outdated(plan: Plan, targets: set[str]) -> set[str]:
-    """Files that are there but carry another fingerprint than the plan's, among those that ``targets`` need.
-
-    Args:
-        plan: the plan.
-        targets: files or rules that were asked for; none, or a rule, stands for everything.
-
-    Returns:
-        Paths, as the workflow names them.
-    """
-    artifacts = {str(expected.path): expected for expected in expected_artifacts(plan)}
-    wanted = set(artifacts)
-    if targets and targets <= artifacts.keys():
-        wanted = targets | {str(path) for target in targets for path in artifacts[target].inputs}
+def outdated(plan: Plan) -> frozenset[str]:
+    """Paths of files that are there but carry another fingerprint than the plan's, as the workflow names them."""
     inventory = Inventory(plan.directory)
-    found = {path: inventory.header(Path(path)) for path in wanted}
+    found = [(expected, inventory.header(expected.path)) for expected in expected_artifacts(plan)]
     inventory.save()
-    return {path for path, header in found.items() if header and header.fingerprint != artifacts[path].fingerprint}
+    return frozenset(
+        str(expected.path) for expected, header in found if header and header.fingerprint != expected.fingerprint
+    )

@@ -78,14 +78,14 @@ def read_status(plan: Plan) -> Status:
     inventory = Inventory(plan.directory)
     artifacts = [(expected, inventory.header(expected.path)) for expected in expected_artifacts(plan)]
     inventory.save()
-    rates = _measured_rates(plan, artifacts)
-    return Status([_job(plan, expected, header, rates) for expected, header in artifacts])
+    factors = _measured_factors(plan, artifacts)
+    return Status([_job(plan, expected, header, factors) for expected, header in artifacts])
 
 
-def _job(plan: Plan, expected: Expected, header: Header | None, rates: dict[str, float]) -> Job:
+def _job(plan: Plan, expected: Expected, header: Header | None, factors: dict[str, float]) -> Job:
     name = str(expected.cell) if expected.cell else expected.path.stem
     log = _log_path(expected)
-    estimate = operations(plan, expected) / rates[expected.stage]
+    estimate = assumed_seconds(plan, expected) * factors[expected.stage]
     state, detail, fraction, left = _state(plan, expected, header, log)
     if left is None:
         left = 0.0 if state == "done" else estimate * (1 - fraction)
@@ -190,28 +190,27 @@ def _settings_now(plan: Plan, expected: Expected) -> dict[str, Any]:
     }
 
 
-def operations(plan: Plan, expected: Expected) -> float:
-    """Floating-point operations of a job, by the cost model."""
+def assumed_seconds(plan: Plan, expected: Expected) -> float:
+    """Time of a job by the cost model; preparing data counts as nothing."""
     if expected.cell is None:
         return 0.0
     if expected.stage == "distill":
-        return cost.distill_operations(plan, expected.cell)
-    return cost.evaluation_operations(plan, expected.cell, expected.network)
+        return cost.distill_seconds(plan, expected.cell)
+    return cost.evaluation_seconds(plan, expected.cell, expected.network)
 
 
-def _measured_rates(plan: Plan, artifacts: list[tuple[Expected, Header | None]]) -> dict[str, float]:
-    """Operations per second of each stage: measured on what is done, or assumed as long as nothing is."""
-    rates = {}
+def _measured_factors(plan: Plan, artifacts: list[tuple[Expected, Header | None]]) -> dict[str, float]:
+    """Measured over assumed time of each stage, from what is done; 1 as long as nothing is."""
+    factors = {}
     for stage in ("data", "distill", "evaluate"):
         done = [
-            (operations(plan, expected), header.seconds)
+            (assumed_seconds(plan, expected), header.seconds)
             for expected, header in artifacts
             if header and expected.stage == stage and header.fingerprint == expected.fingerprint
         ]
-        seconds = sum(each for _, each in done)
-        rates[stage] = sum(each for each, _ in done) / seconds if seconds > 0 else cost.rate(plan)
-        rates[stage] = rates[stage] or cost.rate(plan)
-    return rates
+        assumed, measured = (sum(times) for times in zip(*done, strict=True)) if done else (0.0, 0.0)
+        factors[stage] = measured / assumed if assumed > 0 else 1.0
+    return factors
 
 
 def duration(seconds: float) -> str:

@@ -34,20 +34,26 @@ unit() {
 
 workflow() { step "Workflow tests" pytest -n auto -m workflow; }
 
+slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs and starts a cluster of one node
+
+faults() { step "Faults" pytest -m faults tests/faults; } # as root: mounts small disks
+
 all() {
     lint
     types
     rules
     unit
     workflow
+    slurm
+    faults
 }
 
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | all) "$name" ;;
+        lint | types | rules | unit | workflow | slurm | faults | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, slurm, faults, all" >&2
             exit 2
             ;;
     esac

@@ -13,7 +13,7 @@ import torch
 from bacon.methods.base import RealStatistics
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/architecture.md", "docs/algorithms.md", "docs/add-a-method.md", "docs/data.md")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("architecture", "algorithms", "add-a-method", "data", "speed")))
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -48,8 +49,14 @@ _JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
 
 
 def write_distilled(path: Path | str, distilled: Distilled) -> None:
-    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32)."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32).
+
+    Raises:
+        OSError: the disk is full or cannot be written; a file that was there stays as it was.
+    """
+    # Made in memory: after a failed write HDF5 cannot close its file, and crashes the process later.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in distilled.attributes.items():
             file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
@@ -63,6 +70,8 @@ def write_distilled(path: Path | str, distilled: Distilled) -> None:
             _store(file, "history/iteration", np.arange(len(next(iter(distilled.history.values()))), dtype=np.int64))
         for name, values in distilled.history.items():
             _store(file, f"history/{name}", values)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:

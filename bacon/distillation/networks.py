@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bacon.distillation.real import RealImages
 from bacon.networks.convnet import ConvNet
+from bacon.networks.sgd import Sgd
 from bacon.runtime.draws import uniform, words
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Member:
 
     serial: int
     network: ConvNet
-    optimiser: torch.optim.SGD
+    optimiser: Sgd
     correct: Tensor
     seen: int = 0
 
@@ -102,7 +103,7 @@ class Queue:
 
     def _push(self) -> None:
         network = self._build(self._next_serial)
-        optimiser = torch.optim.SGD(
+        optimiser = Sgd(
             network.parameters(),
             lr=self.settings.lr_net,
             momentum=self.settings.momentum,
@@ -151,9 +152,8 @@ class Queue:
     def _step(self, member: Member, indices: Tensor) -> None:
         labels = self._real.labels[indices]
         logits = member.network(self._real.batch(indices))
-        member.optimiser.zero_grad(set_to_none=True)
-        F.cross_entropy(logits, labels).backward()
-        member.optimiser.step()
+        loss = F.cross_entropy(logits, labels)
+        member.optimiser.step(torch.autograd.grad(loss, member.optimiser.parameters))
         member.correct = member.correct + (logits.detach().argmax(dim=1) == labels).sum()
         member.seen += len(labels)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
@@ -70,6 +70,10 @@ class ImageSet:
     def device(self) -> torch.device:
         """Where the images are."""
         return self.images.device
+
+    def first(self, count: int) -> ImageSet:
+        """The first ``count`` images, without a copy."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bacon.networks.block import InstanceNormReluPool
 from bacon.networks.pooling import AveragePool
 from bacon.runtime.errors import BaconError
 
@@ -56,6 +57,9 @@ class ConvNet(nn.Module):
             width_in = channels if index == 0 else settings.width
             padding = 3 if index == 0 and size == _PADDED_SIZE else 1
             blocks.append(nn.Conv2d(width_in, settings.width, 3, padding=padding, device=device, dtype=dtype))
+            if (settings.norm, settings.activation, settings.pooling) == ("instance", "relu", "avg"):
+                blocks.append(InstanceNormReluPool(settings.width, device=device, dtype=dtype))
+                continue
             blocks += _norm(settings, map_size, device, dtype)
             blocks += [_activation(settings), *_pooling(settings)]
         self.features = nn.Sequential(*blocks)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 
@@ -34,12 +35,8 @@ shell.prefix(
     f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
 )
 
-# What an artifact says of itself is the truth, whatever Snakemake recorded: one that was made from something else is made again.
-if workflow.is_main_process and workflow.dag_settings is not None:
-    workflow.dag_settings.forcerun = {
-        *workflow.dag_settings.forcerun,
-        *inventory.outdated(PLAN, set(workflow.dag_settings.targets)),
-    }
+# Artifacts that were made from something else; their files are looked into once per call.
+OUTDATED = lru_cache(maxsize=1)(lambda: inventory.outdated(PLAN))
 
 
 onstart:
@@ -80,19 +77,18 @@ def reference_fingerprint(wildcards):
 
 def distill_minutes(wildcards, attempt):
     """Time to ask for, from the cost model; a further attempt asks for more."""
-    operations = cost.distill_operations(PLAN, cell_of(wildcards))
-    return cost.minutes(PLAN, operations, attempt=attempt)
+    return cost.minutes(cost.distill_seconds(PLAN, cell_of(wildcards)), attempt=attempt)
 
 
 def evaluation_minutes(wildcards, attempt):
-    operations = cost.evaluation_operations(PLAN, cell_of(wildcards), wildcards.network)
-    return cost.minutes(PLAN, operations, attempt=attempt)
+    seconds = cost.evaluation_seconds(PLAN, cell_of(wildcards), wildcards.network)
+    return cost.minutes(seconds, attempt=attempt)
 
 
 def reference_minutes(wildcards, attempt):
     reference = Cell(wildcards.dataset, "full")
-    operations = cost.evaluation_operations(PLAN, reference, wildcards.network)
-    return cost.minutes(PLAN, operations, attempt=attempt)
+    seconds = cost.evaluation_seconds(PLAN, reference, wildcards.network)
+    return cost.minutes(seconds, attempt=attempt)
 
 
 def cell_memory(wildcards, attempt):
@@ -119,8 +115,18 @@ def images_fingerprint(wildcards):
     return workflow_plan.images_fingerprint(PLAN, shown_cell(wildcards))
 
 
+def force_outdated():
+    """Make Snakemake remake what carries another fingerprint than the plan's, whatever it recorded itself.
+
+    An input function is the first that Snakemake calls with a graph of jobs at hand; forced files add no targets to it.
+    """
+    if workflow.is_main_process:
+        workflow.dag.forcefiles.update(OUTDATED())
+
+
 def raw_files(wildcards):
     """What a data set is read from; own data is compared by content (the fingerprint), so its time does not matter."""
+    force_outdated()
     data = data_settings(PLAN.config, wildcards.dataset)
     if data.path is not None:
         return ancient(data.path)

@@ -1,0 +1,113 @@
+"""Instance norm, ReLU and 2x2 average pooling as one layer: a compiled kernel on the CPU, PyTorch's layers elsewhere."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bacon.networks.block_source import LARGEST_SIDE, SOURCE
+from bacon.networks.native import load
+from bacon.networks.pooling import AveragePool
+
+_POOL = AveragePool()
+_REALS = {torch.float32: "float", torch.float64: "double"}
+
+
+class InstanceNormReluPool(nn.GroupNorm):
+    """``avg_pool2d(relu(instance_norm(x)), 2)`` with weight and bias per channel, equal to rounding; differentiable twice.
+
+    On one core, forward and backward of (256, 128, 32, 32) in float32: 13 ms, against 63 ms for the three layers.
+
+    Args:
+        channels: channels of the maps.
+        device: where the parameters are made.
+        dtype: of the parameters.
+    """
+
+    def __init__(
+        self, channels: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__(channels, channels, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H // 2, W // 2) of maps (N, C, H, W) float."""
+        if not _fits(input) or kernel() is None:
+            return _layers(input, self.weight, self.bias, self.eps)
+        if not torch.is_grad_enabled():
+            return _forward(input.contiguous(), self.weight, self.bias, self.eps)[0]
+        pooled: Tensor = _Fused.apply(input.contiguous(), self.weight, self.bias, self.eps)
+        return pooled
+
+
+@lru_cache(maxsize=1)
+def kernel() -> ctypes.CDLL | None:
+    """The compiled kernel, or ``None`` where it cannot be compiled (which has been logged, once)."""
+    library = load("convnet-block", SOURCE)
+    if library is not None:
+        for real in _REALS.values():
+            forward, backward = getattr(library, f"forward_{real}"), getattr(library, f"backward_{real}")
+            forward.restype = backward.restype = None
+            forward.argtypes = [ctypes.c_void_p] * 6 + [ctypes.c_long] * 4 + [ctypes.c_double, ctypes.c_int]
+            backward.argtypes = [ctypes.c_void_p] * 9 + [ctypes.c_long] * 4 + [ctypes.c_int]
+    return library
+
+
+def _fits(x: Tensor) -> bool:
+    height, width = x.shape[-2:]
+    even = height % 2 == 0 and width % 2 == 0
+    return x.device.type == "cpu" and x.dtype in _REALS and even and max(height, width) <= LARGEST_SIDE
+
+
+def _layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    # Without the kernel the CPU still has the fast pooling: (400, 32, 16, 16) forward and backward 14 ms, not 21 ms.
+    pooled: Tensor = _POOL(F.relu(F.group_norm(x, x.shape[1], weight, bias, eps), inplace=True))
+    return pooled
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled maps, and mean and 1/sd of each map, of contiguous maps (N, C, H, W)."""
+    count, channels, height, width = x.shape
+    pooled = x.new_empty(count, channels, height // 2, width // 2)
+    mean, rstd = x.new_empty(count, channels), x.new_empty(count, channels)
+    run = getattr(kernel(), f"forward_{_REALS[x.dtype]}")
+    arrays = (tensor.data_ptr() for tensor in (x, weight, bias, pooled, mean, rstd))
+    run(*arrays, count * channels, channels, height, width, eps, torch.get_num_threads())
+    return pooled, mean, rstd
+
+
+class _Fused(torch.autograd.Function):
+    # The context is an argument of forward: with `setup_context`, every call would look up the signature, 44 us.
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        pooled, mean, rstd = _forward(x, weight, bias, eps)
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        ctx.eps = eps
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        x, weight, bias, mean, rstd = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
+            return *_twice(x, weight, bias, gradient, ctx.eps, ctx.needs_input_grad), None
+        count, channels, height, width = x.shape
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
+        run = getattr(kernel(), f"backward_{_REALS[x.dtype]}")
+        arrays = (x, gradient.contiguous(), weight, bias, mean, rstd, dx, dweight, dbias)
+        run(*(a.data_ptr() for a in arrays), count * channels, channels, height, width, torch.get_num_threads())
+        return dx, dweight.sum(dim=0), dbias.sum(dim=0), None
+
+
+def _twice(
+    x: Tensor, weight: Tensor, bias: Tensor, gradient: Tensor, eps: float, needed: tuple[bool, ...]
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    inputs = (x, weight, bias)
+    wanted = [tensor for tensor, need in zip(inputs, needed, strict=False) if need]
+    found = iter(torch.autograd.grad(_layers(x, weight, bias, eps), wanted, gradient, create_graph=True))
+    dx, dweight, dbias = (next(found) if need else None for need in needed[:3])
+    return dx, dweight, dbias

@@ -1,0 +1,199 @@
+"""``python -m benchmarks``: measures speed and memory on this machine; every command says what it compares.
+
+python -m benchmarks distillation --cell cifar10/bacon/ipc10 --published ~/BACON/Code --threads 2 --output speed.json
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from bacon.runtime.devices import set_up_arithmetic
+from bacon.runtime.errors import BaconError
+from benchmarks import distillation as distillation_benchmark
+from benchmarks import evaluation as evaluation_benchmark
+from benchmarks import workflow as workflow_benchmark
+from benchmarks.cells import PAPER_CELLS, measured
+from benchmarks.machine import ceilings
+from benchmarks.report import save, show
+
+Command = Callable[..., None]
+
+
+def common(function: Command) -> Command:
+    """Options of every command."""
+    for option in (
+        click.option("--output", type=click.Path(path_type=Path), help="Write the figures as JSON."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option(
+            "--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads of each program."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def of_cells(*default: str) -> Callable[[Command], Command]:
+    """Options of commands that measure cells."""
+
+    def add(function: Command) -> Command:
+        for option in (
+            click.option(
+                "--cell", "cells", multiple=True, default=default, show_default=True, help="DATASET/METHOD/ipcN."
+            ),
+            click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from."),
+        ):
+            function = option(function)
+        return function
+
+    return add
+
+
+published_option = click.option(
+    "--published", type=click.Path(path_type=Path), help="Checkout of the published BACON code to compare with."
+)
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each, in turns."
+)
+
+
+def chosen_device(name: str, threads: int) -> torch.device:
+    """The device, set up as a job sets it up."""
+    set_up_arithmetic(threads)
+    cuda = torch.cuda.is_available()
+    if name == "cuda" and not cuda:
+        raise BaconError("--device cuda: PyTorch sees no GPU here")
+    return torch.device("cuda" if name != "cpu" and cuda else "cpu")
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Command group."""
+
+
+@main.command()
+@common
+def machine(output: Path | None, device: str, threads: int) -> None:
+    """What this machine can do: a large matrix product, a large copy."""
+    found = ceilings(chosen_device(device, threads))
+    show("machine", [found])
+    save(output, {"machine": found})
+
+
+@main.command()
+@common
+@of_cells("digits/bacon/ipc1", "cifar10/bacon/ipc10")
+@rounds_option
+@published_option
+@click.option("--naive/--no-naive", default=True, show_default=True, help="Compare with the plain per-class loop.")
+def distillation(
+    cells: tuple[str, ...],
+    config: Path | None,
+    rounds: int,
+    published: Path | None,
+    naive: bool,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Iterations per second, by part, against the plain loop and the published program."""
+    place = chosen_device(device, threads)
+    found = ceilings(place)
+    rows: list[dict[str, Any]] = []
+    for name in cells:
+        cell = measured(name, config)
+        theirs = published if cell.cell.dataset == "cifar10" and cell.cell.method == "bacon" else None
+        rows.append(
+            distillation_benchmark.measure(
+                cell, device=place, rounds=rounds, ceilings=found, naive=naive, published=theirs
+            )
+        )
+    show("machine", [found])
+    show("distillation, one iteration", rows)
+    save(output, {"machine": found, "distillation": rows})
+
+
+@main.command()
+@common
+@of_cells("cifar10/bacon/ipc1", "cifar10/bacon/ipc10")
+@rounds_option
+@published_option
+@click.option(
+    "--epochs", type=click.IntRange(3), default=8, show_default=True, help="Epochs of each measured training."
+)
+def evaluation(
+    cells: tuple[str, ...],
+    config: Path | None,
+    rounds: int,
+    published: Path | None,
+    epochs: int,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Time to train and test the networks of a cell, against the published evaluation."""
+    place = chosen_device(device, threads)
+    rows: list[dict[str, Any]] = []
+    for name in cells:
+        cell = measured(name, config)
+        theirs = published if cell.cell.dataset == "cifar10" else None
+        rows.append(evaluation_benchmark.measure(cell, device=place, rounds=rounds, epochs=epochs, published=theirs))
+    show("evaluation of one cell", rows)
+    save(output, {"evaluation": rows})
+
+
+@main.command()
+@common
+@click.option("--cells", type=click.IntRange(40), default=1000, show_default=True, help="Cells of the planned grid.")
+@click.option("--dataset", default="cifar10", show_default=True, help="Data set that is read.")
+def workflow(cells: int, dataset: str, output: Path | None, device: str, threads: int) -> None:
+    """Starting a job, reading data, planning a large grid."""
+    row = workflow_benchmark.measure(cells=cells, dataset=dataset, device=chosen_device(device, threads))
+    show("workflow", [row])
+    save(output, {"workflow": row})
+
+
+@main.command()
+@common
+@rounds_option
+@published_option
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+def paper(
+    cells: tuple[str, ...], rounds: int, published: Path | None, output: Path | None, device: str, threads: int
+) -> None:
+    """Everything that the targets of docs/speed.md ask of a machine, in one go; made for a GPU."""
+    place = chosen_device(device, threads)
+    found = ceilings(place)
+    show("machine", [found])
+    results: dict[str, Any] = {"machine": found, "distillation": [], "evaluation": []}
+    for name in cells:
+        cell = measured(name)
+        theirs = published if cell.cell.dataset == "cifar10" else None
+        results["distillation"].append(
+            distillation_benchmark.measure(
+                cell, device=place, rounds=rounds, ceilings=found, naive=False, published=theirs
+            )
+        )
+        results["evaluation"].append(evaluation_benchmark.measure(cell, device=place, rounds=rounds, published=theirs))
+        save(output, results)  # after each cell: what is measured is kept when the machine is not
+    results["hours"] = sum(row["whole_hours"] for row in results["distillation"])
+    show("distillation, one iteration", results["distillation"])
+    show("evaluation of one cell", results["evaluation"])
+    show("all cells, one seed, distillation", [{"hours": results["hours"]}])
+    save(output, results)
+
+
+def run() -> None:
+    """Run, with errors of the user's input as one line."""
+    try:
+        main.main(standalone_mode=True, prog_name="python -m benchmarks")
+    except BaconError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    run()

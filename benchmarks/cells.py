@@ -1,0 +1,86 @@
+"""What is measured: a cell's settings as the workflow resolves them, and random data of its data set's shape."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bacon.cells import Cell
+from bacon.configuration import load_config
+from bacon.datasets.registry import REGISTRY
+from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.layering import resolve
+from bacon.runtime.errors import BaconError
+from bacon.settings import CellSettings, MatchingSettings
+
+ROOT = Path(__file__).resolve().parents[1]
+PAPER_CELLS = tuple(
+    f"{dataset}/bacon/ipc{ipc}/seed0"
+    for dataset in ("svhn", "cifar10", "cifar100", "tinyimagenet")
+    for ipc in (1, 10, 50)
+    if (dataset, ipc) != ("tinyimagenet", 50)
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A cell with its settings."""
+
+    cell: Cell
+    settings: CellSettings
+
+    @property
+    def matching(self) -> MatchingSettings:
+        """Settings of distillation."""
+        if not isinstance(self.settings.distillation, MatchingSettings):
+            raise BaconError(f"cell {self.cell}: chooses real images, there is no iteration to measure")
+        return self.settings.distillation
+
+    @property
+    def ipc(self) -> int:
+        """Images per class."""
+        assert self.cell.ipc is not None
+        return self.cell.ipc
+
+
+def measured(name: str, config: Path | None = None) -> Measured:
+    """The cell called ``name``, such as ``cifar10/bacon/ipc10`` (seed 0 unless named).
+
+    Args:
+        name: the cell.
+        config: configuration whose settings apply; by default the paper's, and the demo's for the embedded digits.
+    """
+    cell = Cell.parse(name if "/seed" in name else f"{name}/seed0")
+    default = "config.yaml" if cell.dataset == "digits" else "paper.yaml"
+    loaded = load_config(config or ROOT / "config" / default)
+    return Measured(cell=cell, settings=resolve(loaded, cell).settings)
+
+
+def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int | None = None) -> ImageDataset:
+    """Random images with the shape, the sizes and the normalisation of a registered data set; always the same."""
+    info = REGISTRY[name]
+    generator = np.random.default_rng(0)
+    train, test = (
+        min(size, limit or size) for size, limit in ((info.train_size, train_limit), (info.test_size, test_limit))
+    )
+    images = generator.integers(0, 256, size=(train + test, *info.shape), dtype=np.uint8)
+    labels = np.arange(train + test, dtype=np.int64) % info.classes
+    channels = info.shape[0]
+    return ImageDataset(
+        name=name,
+        train_images=images[:train],
+        train_labels=labels[:train],
+        test_images=images[train:],
+        test_labels=labels[train:],
+        class_names=tuple(str(label) for label in range(info.classes)),
+        mean=info.mean or (0.5,) * channels,
+        std=info.std or (0.25,) * channels,
+        fingerprint="random",
+    )
+
+
+def dataset_of(name: str, data: Path | None) -> ImageDataset:
+    """The preprocessed data set in ``data``, or random data of the shape of ``name``."""
+    return random_dataset(name) if data is None else read_dataset(data)
