@@ -81,8 +81,10 @@ def test_a_validation_split_is_stratified_and_leaves_the_rest(read):
     whole, dataset = read(stored), read(stored, validation=0.25)
     assert np.bincount(dataset.validation_labels).tolist() == [1, 1, 1]
     assert np.bincount(dataset.train_labels).tolist() == [3, 3, 3]
-    joined = {image.tobytes() for image in (*dataset.train_images, *dataset.validation_images)}
-    assert joined == {image.tobytes() for image in whole.train_images}
+    label_of = {image.tobytes(): label for image, label in zip(whole.train_images, whole.train_labels, strict=True)}
+    images = [image.tobytes() for image in (*dataset.train_images, *dataset.validation_images)]
+    assert set(images) == set(label_of)
+    assert [label_of[image] for image in images] == [*dataset.train_labels, *dataset.validation_labels]
     assert dataset.mean == pytest.approx((dataset.train_images / 255).mean(axis=(0, 2, 3)))
     assert not np.array_equal(read(stored, validation=0.25, split_seed=3).validation_images, dataset.validation_images)
 

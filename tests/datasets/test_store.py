@@ -227,6 +227,8 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, kind, message):
         capture_output=True,
         text=True,
     )
+    assert done.returncode == 1, done.stderr
+    assert "ignored" not in done.stderr
     assert re.search(rf"BaconError: .*it\.h5: cannot be written: ({message})$", done.stderr, re.MULTILINE), done.stderr
     assert (tmp_path / "left").read_text() == "it.h5"
     assert len(verify_dataset(tmp_path / "copy.h5").train_images) == 20
