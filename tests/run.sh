@@ -44,8 +44,6 @@ all() {
     rules
     unit
     workflow
-    slurm
-    faults
 }
 
 start=$SECONDS

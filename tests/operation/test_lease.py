@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -101,8 +102,10 @@ def test_users_of_one_machine_share_the_locks(tmp_path):
     other = None
     if os.getuid() == 0:
         other = 65534
-        for folder in (tmp_path, *tmp_path.parents[:2]):
-            folder.chmod(0o755)
+        # pytest's folders are its user's alone: down from the system's temporary folder every one is opened.
+        for folder in (tmp_path, *tmp_path.parents):
+            if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
+                folder.chmod(0o755)
     mine = Holder(tmp_path / "locks", "gpu-a")
     assert mine.position() == 0
     assert oct((tmp_path / "locks").stat().st_mode)[-4:] == "0777", "the sticky bit would lock other users out"
