@@ -6,6 +6,7 @@ artifacts that carry another one. No torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from bacon.fingerprint import digest, fingerprint
 from bacon.layering import Resolved, resolve
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
-from bacon.settings import CellSettings, Config, MatchingSettings, NetworkSettings
+from bacon.settings import CellSettings, Config, DataSettings, MatchingSettings, NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
 # Where data lies and what it is called; what it is, is in its source's digest.
@@ -90,10 +91,9 @@ class Plan:
 
     def _data_fingerprint(self, dataset: str) -> str:
         data = data_settings(self.config, dataset)
-        settings = data.model_dump(mode="json", exclude=set(DATA_PLACES)) | {"name": dataset}
         return fingerprint(
             "data",
-            settings=settings,
+            settings=data.model_dump(mode="json", exclude=set(_irrelevant(data))) | {"name": dataset},
             modules=(*DATA_MODULES, reader_module(dataset, data)),
             inputs={"source": self.source(dataset)},
         )
@@ -174,3 +174,12 @@ class Plan:
         """What tables and figures call a cell's data set and method."""
         dataset = cell.dataset
         return self.dataset_title(dataset), self.published_dataset(dataset), self.method_title(cell.method)
+
+
+def _irrelevant(data: DataSettings) -> Iterator[str]:
+    """Keys of a data set that cannot change what is prepared."""
+    yield from DATA_PLACES
+    if not data.zca:
+        yield "zca_epsilon"
+    if data.validation == 0 and data.format != "imagefolder":
+        yield "split_seed"

@@ -184,7 +184,7 @@ class DataSettings(Strict):
         None,
         description=(
             "Registry data: folder with official archives, relative to the working directory. They are verified and copied, so "
-            "that nothing is downloaded; what it lacks is."
+            "that nothing is downloaded but what is missing there."
         ),
     )
     mirrors: tuple[str, ...] = Field(

@@ -17,8 +17,9 @@ from bacon.datasets.registry import REGISTRY, Source
 from bacon.datasets.store import ImageDataset, open_store, verify_dataset
 from bacon.plan import Plan
 from bacon.runtime.errors import BaconError
+from bacon.settings import NetworkSettings
 
-LIST_COLUMNS = ("name", "image", "classes", "train", "test", "state", "source")
+LIST_COLUMNS = ("name", "image", "classes", "train", "test", "network", "IPC", "state", "source")
 SPLIT_COLUMNS = ("split", "images", "stored", "per class", "values")
 
 
@@ -49,7 +50,15 @@ def _list_row(name: str, plan: Plan) -> tuple[str, ...]:
             state = _prepared_state(name, plan, carried)
         except BaconError:
             state = "damaged"
-    return name, *(facts.cells() if facts else ("",) * 4), state or _raw_state(name, plan), _source(name, plan)
+    cells = (*(facts.cells() if facts else ("",) * 4), *_defaults(name))
+    return name, *cells, state or _raw_state(name, plan), _source(name, plan)
+
+
+def _defaults(name: str) -> tuple[str, str]:
+    """The network, and the IPC that the field reports."""
+    info = REGISTRY.get(name)
+    network = NetworkSettings.model_validate(info.settings.get("network", {}) if info is not None else {})
+    return f"ConvNet-{network.depth}, {network.width}", ", ".join(map(str, info.ipc)) if info is not None else ""
 
 
 def _registered_facts(name: str) -> _Facts | None:

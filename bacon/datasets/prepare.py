@@ -132,16 +132,17 @@ def _normalised(name: str, data: DataSettings, info: DatasetInfo | None, raw: Ra
 
 def _with_validation(dataset: ImageDataset, data: DataSettings) -> ImageDataset:
     # Imported here: random numbers need torch, whose import takes longer than preparing a small data set.
-    from bacon.datasets.splits import held_out
+    from bacon.datasets.splits import held_out, without
 
     held = held_out(
         dataset.train_labels, data.validation, seed=data.split_seed, purpose="validation split", name=dataset.name
     )
+    validation_images = dataset.train_images[held]
     return dataclasses.replace(
         dataset,
-        train_images=dataset.train_images[~held],
+        train_images=without(dataset.train_images, held),
         train_labels=dataset.train_labels[~held],
-        validation_images=dataset.train_images[held],
+        validation_images=validation_images,
         validation_labels=dataset.train_labels[held],
     )
 

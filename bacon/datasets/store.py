@@ -184,10 +184,15 @@ def verify_dataset(path: Path | str) -> ImageDataset:
 
 
 class open_store:  # noqa: N801 - a context manager that reads like the function it is
-    """Context manager: the open HDF5 file of a data set, its format and version checked; errors become readable."""
+    """Context manager: the open HDF5 file of a data set, its format and version checked; errors become readable.
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
+    Args:
+        path: the file.
+        advice: what to do about a damaged file, or one of another version.
+    """
+
+    def __init__(self, path: Path | str, *, advice: str = _REMAKE) -> None:
+        self._path, self._advice = Path(path), advice
         self._file: h5py.File | None = None
 
     def __enter__(self) -> h5py.File:
@@ -195,7 +200,7 @@ class open_store:  # noqa: N801 - a context manager that reads like the function
             raise BaconError(f"{self._path}: does not exist")
         try:
             self._file = h5py.File(self._path, "r")
-            check_schema(self._file, self._path)
+            check_schema(self._file, self._path, self._advice)
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -206,10 +211,10 @@ class open_store:  # noqa: N801 - a context manager that reads like the function
             self._file.close()
         # h5py reports damage as OSError, RuntimeError, KeyError or ValueError, depending on the structure it meets.
         if isinstance(error, OSError | RuntimeError | KeyError | ValueError):
-            raise BaconError(_damage(self._path, error)) from error
+            raise BaconError(_damage(self._path, error, self._advice)) from error
 
 
-def check_schema(file: h5py.File, path: Path) -> None:
+def check_schema(file: h5py.File, path: Path, advice: str) -> None:
     """Raise :class:`BaconError` unless the file is a data set of this version."""
     if file.attrs.get("format") != FORMAT:
         raise BaconError(
@@ -219,16 +224,16 @@ def check_schema(file: h5py.File, path: Path) -> None:
     if version != SCHEMA_VERSION:
         age = "an older" if version < SCHEMA_VERSION else "a newer"
         raise BaconError(
-            f"{path}: written by {age} version of this project (schema {version}, this one reads {SCHEMA_VERSION}). {_REMAKE}"
+            f"{path}: written by {age} version of this project (schema {version}, this one reads {SCHEMA_VERSION}). {advice}"
         )
 
 
-def _damage(path: Path, error: BaseException) -> str:
+def _damage(path: Path, error: BaseException, advice: str) -> str:
     with path.open("rb") as file:
         ours = file.read(8) == b"\x89HDF\r\n\x1a\n"
     if not ours:
         return f"{path}: not an HDF5 file (or its beginning is damaged)"
-    return f"{path}: truncated or damaged ({error}). {_REMAKE}"
+    return f"{path}: truncated or damaged ({error}). {advice}"
 
 
 def _read(file: h5py.File, path: Path) -> ImageDataset:
@@ -263,6 +268,8 @@ def read_whitening(file: h5py.File) -> Whitening | None:
     if "whitening" not in file:
         return None
     parts = {name: read_array(file, f"whitening/{name}", np.float32) for name in ("mean", "matrix")}
+    if parts["matrix"].shape != parts["mean"].shape * 2:
+        raise ValueError(f"whitening/matrix is {parts['matrix'].shape} for a mean of {parts['mean'].shape}")
     return Whitening(**parts, epsilon=float(file["whitening"].attrs["epsilon"]))
 
 

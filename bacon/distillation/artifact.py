@@ -103,7 +103,7 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
                 attributes=attributes,
                 whitening=read_whitening(file),
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None
 
 

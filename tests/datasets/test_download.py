@@ -17,6 +17,7 @@ from bacon.datasets.registry import Source
 from bacon.runtime.errors import BaconError
 from tests.datasets import server as faults
 from tests.datasets.conftest import official
+from tests.datasets.disks import full_disk
 
 SIZE = 300_000
 IMPATIENT = Patience(connect=2, read=0.3, attempts=3, pause=0.001)
@@ -257,6 +258,19 @@ def test_a_folder_that_cannot_be_written_is_named(info, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BaconError, match=r"file.*cannot be written"):
         fetched(info, tmp_path / "file" / "folder")
+
+
+def test_a_full_disk_keeps_the_part_and_the_next_call_goes_on(info, server, content, tmp_path):
+    with full_disk(tmp_path / "disk", 131_072) as folder:
+        with pytest.raises(
+            BaconError, match=r"a\.bin\.part: cannot be written: (No space left on device|File too large)"
+        ):
+            fetched(info, folder)
+        assert len(server.requests) == 1
+        assert left(folder) == {"a.bin.part"}
+        held = (folder / "a.bin.part").read_bytes()
+        assert 0 < len(held) <= 131_072
+        assert content.startswith(held)
 
 
 DOWNLOAD = """

@@ -1,7 +1,6 @@
 """The publishers' formats, from archives made here to the prepared data set."""
 
 import pickle
-from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -62,10 +61,10 @@ class TestCifar:
         assert dataset.class_names == class_names.CIFAR100
 
     def test_an_archive_pickled_by_python_3_is_read_too(self, made):
-        batch = {b"labels": labels(8).tolist(), b"data": images(8).reshape(8, -1)}
+        batch = {b"labels": list(range(10)), b"data": images(10).reshape(10, -1)}
         changes = {f"cifar-10-batches-py/data_batch_{n}": pickle.dumps(batch, protocol=2) for n in range(1, 6)}
-        with pytest.raises(BaconError, match="no training image of class"):
-            made("cifar10", cifar("cifar10", **changes), sizes=(40, 20))
+        dataset = made("cifar10", cifar("cifar10", **changes), sizes=(50, 20))
+        np.testing.assert_array_equal(dataset.train_images[20:30], images(10))
 
     def test_a_pickle_bomb_is_refused_before_it_runs(self, made, tmp_path):
         class Bomb:
@@ -192,25 +191,26 @@ class TestSvhn:
             made("svhn", self.contents(**{"train_32x32.mat": wrong}), sizes=(30, 20))
 
 
-class TestTinyImageNet:
-    WNIDS = ("n01443537", "n01629819", "n02124075")
-    WORDS: ClassVar = {
-        "n01443537": "goldfish, Carassius auratus",
-        "n01629819": "cat",
-        "n02124075": "cat, Egyptian cat",
-        "n99999999": "unused",
-    }
+WNIDS = ("n01443537", "n01629819", "n02124075")
+WORDS = {
+    "n01443537": "goldfish, Carassius auratus",
+    "n01629819": "cat",
+    "n02124075": "cat, Egyptian cat",
+    "n99999999": "unused",
+}
 
+
+class TestTinyImageNet:
     @staticmethod
     def picture(number, *, grey=False):
         shape = (64, 64) if grey else (64, 64, 3)
         return np.full(shape, 10 * number, dtype=np.uint8)
 
     def contents(self, *, replace=None, validation=("n02124075", "n01443537", "n01629819", "n01443537")):
-        train = {wnid: [self.picture(3 * row + n) for n in range(3)] for row, wnid in enumerate(self.WNIDS)}
+        train = {wnid: [self.picture(3 * row + n) for n in range(3)] for row, wnid in enumerate(WNIDS)}
         train["n01629819"][1] = self.picture(4, grey=True)
         val = [(wnid, self.picture(20 + number, grey=number == 1)) for number, wnid in enumerate(validation)]
-        members = archives.tinyimagenet_members(train, val, self.WORDS) | (replace or {})
+        members = archives.tinyimagenet_members(train, val, WORDS) | (replace or {})
         return {"tiny-imagenet-200.zip": archives.zipped(members)}
 
     def read(self, made, contents):

@@ -47,7 +47,7 @@ class _Calls:
     [
         _Calls(os.system, "exit 1"),
         _Calls(eval, "1"),
-        _Calls(getattr, "text", "upper"),
+        _Calls(getattr, "text", "format"),
         _Calls(np.fromfile, "/etc/hostname"),
         datetime.date(2020, 1, 1),
         collections.OrderedDict(),
@@ -62,12 +62,12 @@ def test_any_other_name_is_refused(value, protocol):
 
 @pytest.mark.parametrize(
     "array",
-    [np.array([object()]), np.array(["text"]), np.zeros(2, dtype="i4,f4"), np.array([1j])],
+    [np.array([None]), np.array(["text"]), np.zeros(2, dtype="i4,f4"), np.array([1j])],
     ids=["object", "text", "record", "complex"],
 )
 def test_arrays_of_other_things_are_refused(array):
-    with pytest.raises(BaconError, match="it: "):
-        load_pickle(pickle.dumps(array if array.dtype != object else np.array([None]), protocol=2), "it")
+    with pytest.raises(BaconError, match="it: the pickle holds an array of"):
+        load_pickle(pickle.dumps(array, protocol=2), "it")
 
 
 @pytest.mark.parametrize("protocol", [2, 5])
