@@ -49,12 +49,14 @@ class Header:
         seconds: wall time of making it, over all parts and networks.
         inputs: fingerprints of its inputs by name.
         settings: its settings.
+        packages: versions of the packages that made it, where it says so.
     """
 
     fingerprint: str | None
     seconds: float = 0.0
     inputs: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    packages: dict[str, str] = field(default_factory=dict)
 
 
 def expected_artifacts(plan: Plan) -> Iterator[Expected]:
@@ -140,6 +142,7 @@ def _hdf5_header(path: Path) -> Header:
         seconds=float(attributes.get("wall_seconds", 0.0)),
         inputs=inputs,
         settings=json.loads(attributes["settings"]) if "data_fingerprint" in attributes else {},
+        packages=json.loads(attributes["provenance"])["packages"] if "provenance" in attributes else {},
     )
 
 
@@ -151,6 +154,7 @@ def _json_header(path: Path) -> Header:
         seconds=sum(record["wall_seconds"] for record in content["records"]),
         inputs={name: value for name, value in inputs.items() if value is not None},
         settings=content["settings"],
+        packages=content["provenance"]["packages"],
     )
 
 

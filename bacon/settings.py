@@ -315,4 +315,9 @@ class Config(Strict):
     overrides: dict[str, Layer] = Field(
         default_factory=dict, description="Last layer: patterns of cells (digits/bacon/ipc10/seed*) and their settings."
     )
+    stale_on_upgrade: tuple[str, ...] = Field(
+        (),
+        description="Packages, such as torch, whose version is part of every fingerprint: with another version results are "
+        "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
+    )
     run: RunSettings = Field(default_factory=RunSettings)

@@ -170,6 +170,13 @@ def why_stale(plan: Plan, expected: Expected, header: Header) -> str:
     ]
     if changes:
         return "; ".join(changes)
+    upgraded = [
+        f"{name}: {before} -> {now}"
+        for name, now in plan.packages.items()
+        if (before := header.packages.get(name, now)) != now
+    ]
+    if upgraded:
+        return f"another version of {'; '.join(upgraded)}"
     if expected.cell is not None and header.inputs.get("data") != plan.data_fingerprint(expected.cell.dataset):
         return "the data set changed"
     distilled = header.inputs.get("distilled")

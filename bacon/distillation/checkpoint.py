@@ -84,6 +84,7 @@ class CheckpointStore:
             "format": FORMAT,
             "version": VERSION,
             "fingerprint": self.fingerprint,
+            "torch": torch.__version__,
             "iteration": checkpoint.iteration,
             "seconds": checkpoint.seconds,
             "bytes": len(payload),
@@ -112,11 +113,22 @@ class CheckpointStore:
 
 
 def read_checkpoint(path: Path, *, fingerprint: str, device: torch.device) -> Checkpoint:
-    """Read and verify a checkpoint; raises :class:`DamagedCheckpointError` unless it is whole and of this fingerprint."""
+    """Read and verify a checkpoint.
+
+    Raises:
+        DamagedCheckpointError: it is not whole, or not of this fingerprint and this version of PyTorch.
+    """
     try:
         head, _, payload = path.read_bytes().partition(b"\n")
         header = json.loads(head)
-        expected = {"format": FORMAT, "version": VERSION, "fingerprint": fingerprint, "bytes": len(payload)}
+        expected = {
+            "format": FORMAT,
+            "version": VERSION,
+            "fingerprint": fingerprint,
+            # A result that two versions have computed could not be computed again.
+            "torch": torch.__version__,
+            "bytes": len(payload),
+        }
         wrong = next((key for key, value in expected.items() if header[key] != value), None)
         iteration, seconds, checksum = header["iteration"], float(header["seconds"]), header["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import re
 import shutil
 import time
 from dataclasses import asdict
@@ -17,6 +18,7 @@ from bacon.commands.status import as_dict
 from bacon.configuration import check_config
 from bacon.plan import Plan
 from bacon.prune import orphans, remove_path
+from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Beat
 from bacon.runtime.job_lock import is_held, job_lock
 from bacon.status import duration, read_status
@@ -91,6 +93,26 @@ def test_an_artifact_of_other_code_says_so(folder):
     assert job(read_status(plan(folder)), "distill", str(DM)).detail == "the code changed"
     (folder / DM.distilled_path).write_bytes(b"damaged")
     assert job(read_status(plan(folder)), "distill", str(DM)).detail == "the file is damaged"
+
+
+def test_packages_make_results_stale_only_when_asked_and_then_status_names_them(folder, monkeypatch):
+    monkeypatch.setattr("bacon.runtime.provenance.version", lambda name: {"torch": "99.0"}.get(name, "1.0"))
+    assert read_status(plan(folder)).counts == {"done": 1 + 2 + 3}
+    older = plan(folder, stale_on_upgrade=["torch"])
+    found = read_status(older)
+    assert found.counts == {"stale": 1 + 2 + 3}
+    for stage in ("distill", "evaluate"):
+        assert re.fullmatch(r"another version of torch: \S+ -> 99\.0", job(found, stage, str(DM)).detail)
+    monkeypatch.setattr("bacon.runtime.provenance.version", lambda _: "100.0")
+    newer = plan(folder, stale_on_upgrade=["torch"])
+    assert newer.data_fingerprint("digits") != older.data_fingerprint("digits")
+    assert newer.distilled_fingerprint(DM) != older.distilled_fingerprint(DM)
+    assert newer.record_fingerprint(DM, "convnet") != older.record_fingerprint(DM, "convnet")
+
+
+def test_a_package_that_is_not_there_is_an_error(folder):
+    with pytest.raises(BaconError, match="stale_on_upgrade: no package 'pytorhc' is installed here"):
+        plan(folder, stale_on_upgrade=["pytorhc"])
 
 
 def test_a_running_job_says_how_far_it_is(folder):

@@ -3,14 +3,32 @@
 # with all cores, and two GPU slots whose device files are no GPUs: SLURM sets CUDA_VISIBLE_DEVICES to 0 or 1.
 # No accounting database.
 #
-#   tests/slurm/cluster.sh start    install what is missing (apt-get), write /etc/slurm, start, wait until the node is idle
-#   tests/slurm/cluster.sh stop     end the daemons that this script started
-#   tests/slurm/cluster.sh status   sinfo and squeue
+#   tests/slurm/cluster.sh possible  says why it cannot be started here, and fails then
+#   tests/slurm/cluster.sh start     install what is missing (apt-get), write /etc/slurm, start, wait until the node is idle
+#   tests/slurm/cluster.sh stop      end the daemons that this script started, remove its configuration
+#   tests/slurm/cluster.sh status    sinfo and squeue
 set -euo pipefail
 dir=${SLURM_TEST_DIR:-/tmp/one_node_slurm}
 node=$(hostname -s)
+name=bacontests
+
+conf=/etc/slurm/slurm.conf
+
+possible() {
+  if [[ $(id -u) != 0 ]]; then
+    echo "starting a cluster needs root"
+  elif [[ -e $conf ]] && ! grep -qx "ClusterName=$name" "$conf"; then
+    echo "$conf is that of another cluster, which these tests must not touch"
+  elif ! command -v slurmctld >/dev/null && ! command -v apt-get >/dev/null; then
+    echo "SLURM is not installed, and there is no apt-get to install it"
+  else
+    return 0
+  fi
+  return 1
+}
 
 start() {
+  possible >&2
   if ! command -v slurmctld >/dev/null || ! command -v slurmd >/dev/null || ! command -v munged >/dev/null; then
     apt-get update -qq >/dev/null
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq slurm-wlm munge >/dev/null
@@ -21,8 +39,8 @@ start() {
   fi
   mkdir -p "$dir"/{state,spool,log} /run/munge /etc/slurm
   for i in 0 1; do [[ -e $dir/gpu$i ]] || mknod "$dir/gpu$i" c 1 3; done
-  cat >/etc/slurm/slurm.conf <<CONF
-ClusterName=onenode
+  cat >"$conf" <<CONF
+ClusterName=$name
 SlurmctldHost=$node(127.0.0.1)
 AuthType=auth/munge
 SlurmUser=root
@@ -60,19 +78,22 @@ CONF
 }
 
 stop() {
-  local pid
-  for name in slurmd slurmctld; do
-    pid=$(cat "$dir/$name.pid" 2>/dev/null || true)
+  local daemon pid
+  for daemon in slurmd slurmctld; do
+    pid=$(cat "$dir/$daemon.pid" 2>/dev/null || true)
     [[ -n $pid ]] && kill "$pid" 2>/dev/null || true
   done
+  # Without it SLURM's commands fail at once; with it, each Snakemake call asks the absent controller for ten seconds.
+  if grep -qsx "ClusterName=$name" "$conf"; then rm -f "$conf" /etc/slurm/gres.conf; fi
 }
 
 case ${1:-} in
+  possible) possible ;;
   start) start ;;
   stop) stop ;;
   status) sinfo; squeue ;;
   *)
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    sed -n '2,9s/^# \{0,1\}//p' "$0"
     exit 2
     ;;
 esac

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,8 @@ import h5py
 import pytest
 import yaml
 
+from bacon.cells import Cell
+from bacon.runtime.heartbeat import read_beat
 from tests.workflow.conftest import ROOT, TINY, Project
 
 CLUSTER = Path(__file__).with_name("cluster.sh")
@@ -19,9 +22,11 @@ CLUSTER = Path(__file__).with_name("cluster.sh")
 
 @pytest.fixture(scope="session")
 def cluster():
-    subprocess.run([CLUSTER, "start"], check=True, capture_output=True, text=True, timeout=300)
+    started = subprocess.run([CLUSTER, "start"], check=True, capture_output=True, text=True, timeout=300)
     yield
-    subprocess.run([CLUSTER, "stop"], check=True, timeout=60)
+    # One that was there before stays.
+    if "already running" not in started.stdout:
+        subprocess.run([CLUSTER, "stop"], check=True, timeout=60)
 
 
 @dataclass
@@ -69,11 +74,30 @@ class SlurmProject(Project):
             if started.process.poll() is None:
                 os.killpg(started.process.pid, signal.SIGKILL)
                 started.process.wait()
-                subprocess.run(["scancel", *queue()], check=False)
+                if jobs := self.queue():
+                    subprocess.run(["scancel", *jobs], check=False)
+
+    def queue(self, state: str = "R,PD") -> list[str]:
+        """Numbers of this project's jobs in these states; never another's."""
+        command = ["squeue", "-h", "-t", state, "-o", "%A %Z"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [number for number, folder in (line.split(" ", 1) for line in lines) if Path(folder) == self.folder]
 
     def job_log(self, cell: str) -> str:
         path = self.path(f"results/logs/distill/{cell}.log")
         return path.read_text() if path.exists() else ""
+
+    def freeze(self, cell: str, text: str) -> int:
+        """Put a distillation to sleep as soon as its log holds ``text``, so that no machine is too fast; its process."""
+        wait_for(lambda: text in self.job_log(cell))
+        pid = read_beat(self.path(str(Cell.parse(cell).running_path("distill")))).pid
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+
+def wake(pid: int) -> None:
+    """Let a sleeping process go on."""
+    os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -83,28 +107,29 @@ def project(cluster, tmp_path):  # noqa: ARG001 - the cluster must run
 
 @pytest.fixture
 def long_project(project):
-    """Two distillations of a quarter of a minute each, a checkpoint every two seconds."""
+    """Two distillations of seconds to a minute each, with many checkpoints."""
     project.configure(long_config())
     return project
 
 
-def long_config(iterations=500, **changes):
-    """One method, two seeds; ``iterations`` decides how long a distillation takes."""
+def long_config(**run):
+    """One method, two seeds."""
     digits = {
         "network": {"width": 8, "depth": 2},
-        "distillation": {"iterations": iterations, "snapshot_interval": 0},
+        "distillation": {"iterations": 1500, "snapshot_interval": 0},
     }
     config = yaml.safe_load(yaml.safe_dump(TINY))
     config["grid"] |= {"methods": ["bacon"], "seeds": 2}
     config["datasets"] = {"digits": digits}
-    config["run"] = {"progress_seconds": 0.5, "checkpoint_seconds": 2}
-    return config | changes
+    config["run"] = {"progress_seconds": 0.2, "checkpoint_seconds": 0.2} | run
+    return config
 
 
-def queue(state: str = "R,PD") -> list[str]:
-    """Numbers of the jobs in these states."""
-    command = ["squeue", "-h", "-t", state, "-o", "%A"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal waits for a process that is stopped."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def wait_for(condition, seconds: float = 120):
@@ -113,7 +138,7 @@ def wait_for(condition, seconds: float = 120):
     while time.monotonic() < end:
         if found := condition():
             return found
-        time.sleep(0.3)
+        time.sleep(0.05)
     raise AssertionError(f"nothing after {seconds} s")
 
 

@@ -1,12 +1,15 @@
 """The workflow on a real SLURM cluster of one node: every stage, GPUs, time limits, cancelled and failing jobs."""
 
+import json
 import re
+import signal
 import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tests.slurm.conftest import images_of, long_config, queue, wait_for
+from tests.slurm.conftest import images_of, is_pending, long_config, wait_for, wake
 from tests.workflow.conftest import TINY, Project
 
 pytestmark = pytest.mark.slurm
@@ -47,12 +50,17 @@ def assert_undisturbed(project, local_images):
 def test_two_gpu_jobs_get_different_devices_and_a_cancelled_one_resumes(long_project, local_images):
     project = long_project
     with project.call(*map(distilled, SEEDS)) as call:
-        wait_for(lambda: all("checkpoint at iteration" in project.job_log(cell) for cell in SEEDS))
-        # Both run at this moment.
+        pids = [project.freeze(cell, "checkpoint at iteration") for cell in SEEDS]
+        assert len(project.queue("R")) == 2
         logs = [project.job_log(cell) for cell in SEEDS]
         devices = [re.search(r"SLURM job (\d+) on \S+, assigned devices: (\d+)", log).groups() for log in logs]
         assert {device for _, device in devices} == {"0", "1"}
+        for cell, (job, _) in zip(SEEDS, devices, strict=True):
+            found = next(each for each in status(project)["jobs"] if (each["stage"], each["name"]) == ("distill", cell))
+            assert found["state"] == "running"
+            assert found["detail"].endswith(f"SLURM job {job}")
         subprocess.run(["scancel", devices[0][0]], check=True)
+        wake(pids[1])
         output = call.wait()
     assert call.returncode == 0, output
     assert re.search(r"resumed at iteration \d+", project.job_log(SEEDS[0]))
@@ -60,42 +68,52 @@ def test_two_gpu_jobs_get_different_devices_and_a_cancelled_one_resumes(long_pro
     assert_undisturbed(project, local_images)
 
 
-def test_slurm_warns_a_job_with_usr1_which_then_writes_a_checkpoint(long_project, local_images):
-    project = long_project
-    project.configure(long_config() | {"run": {"progress_seconds": 0.5, "checkpoint_seconds": 1000}})
+def status(project):
+    """What ``bacon status`` says while the workflow runs."""
+    command = [sys.executable, "-m", "bacon.cli", "status", "--json"]
+    return json.loads(subprocess.run(command, cwd=project.folder, capture_output=True, check=True).stdout)
+
+
+def test_slurm_warns_a_job_with_usr1_which_then_writes_a_checkpoint(project, local_images):
+    project.configure(long_config(checkpoint_seconds=1000))
     with project.call(*map(distilled, SEEDS)) as call:
-        wait_for(lambda: all("left" in project.job_log(cell) for cell in SEEDS))
-        jobs = queue("R")
-        assert len(jobs) == 2
+        pids = [project.freeze(cell, " left") for cell in SEEDS]
         # What SLURM does before a time limit with the profile's --signal=USR1@120.
-        subprocess.run(["scancel", "--signal=USR1", *jobs], check=True)
-        wait_for(lambda: all("stopped by signal 10" in project.job_log(cell) for cell in SEEDS), 30)
+        subprocess.run(["scancel", "--signal=USR1", *project.queue("R")], check=True)
+        for pid, cell in zip(pids, SEEDS, strict=True):
+            wait_for(lambda pid=pid: is_pending(pid, signal.SIGUSR1))
+            wake(pid)
+            wait_for(lambda cell=cell: "stopped by signal 10" in project.job_log(cell))
         output = call.wait()
     assert call.returncode == 0, output
     assert all("resumed at iteration" in project.job_log(cell) for cell in SEEDS)
     assert_undisturbed(project, local_images)
 
 
-def test_a_job_over_its_time_limit_resumes_with_more_time(project):
-    """Longer than a minute, which is the least that SLURM counts; the second attempt has more and finishes the rest."""
-    project.configure(long_config(iterations=3000))
-    cell = SEEDS[0]
-    with project.call(distilled(cell), "--set-resources", "distill:runtime=attempt") as call:
-        wait_for(lambda: "resumed at iteration" in project.job_log(cell), 240)
-        assert int(re.search(r"resumed at iteration (\d+)", project.job_log(cell))[1]) > 100
-        time_limit = subprocess.run(
-            ["squeue", "-h", "-o", "%l"], capture_output=True, text=True, check=True
-        ).stdout.split()
-        assert time_limit == ["2:00"]
+def test_jobs_at_their_time_limit_resume_with_more_time(long_project, local_images):
+    """Both sleep after a checkpoint, so that a minute is too little on any machine.
+
+    The first wakes for SLURM's warning before the limit, as a job that computes would; the second sleeps until SLURM ends it.
+    """
+    project = long_project
+    limits = ["distill:runtime=attempt", "distill:slurm_extra='--signal=USR1@20'"]
+    with project.call(*map(distilled, SEEDS), "--set-resources", *limits) as call:
+        warned, _ = (project.freeze(cell, "checkpoint at iteration") for cell in SEEDS)
+        wait_for(lambda: is_pending(warned, signal.SIGUSR1))
+        wake(warned)
+        wait_for(lambda: "stopped by signal 10" in project.job_log(SEEDS[0]))
         output = call.wait()
     assert call.returncode == 0, output
-    assert len(images_of(project.path(distilled(cell)))[1]) == 3000
+    assert len(re.findall(r"Error in rule distill", output)) == 2
+    assert "TIMEOUT" in output
+    assert all(re.search(r"resumed at iteration [1-9]", project.job_log(cell)) for cell in SEEDS)
+    assert_undisturbed(project, local_images)
 
 
 def test_a_failing_cell_stops_no_other_and_is_reported(project):
     config = TINY | {"grid": TINY["grid"] | {"methods": ["random", "bacon"]}}
-    # lr_img so large that the loss is not finite.
-    override = {"digits/bacon": {"distillation": {"lr_img": 1.0e30}}}
+    # A weight so large that the loss is not finite.
+    override = {"digits/bacon": {"distillation": {"networks": {"ce_weight": 1.0e38}}}}
     project.configure(config | {"overrides": override})
     with project.call("--retries", "0") as call:
         output = call.wait()

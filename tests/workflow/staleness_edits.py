@@ -3,7 +3,10 @@
 ``python -m tests.workflow.staleness_edits`` writes the table into the page.
 """
 
+from itertools import product
 from pathlib import Path
+
+from tests.workflow.conftest import TINY
 
 PAGE = Path(__file__).parents[2] / "docs" / "reproducibility.md"
 START, END = "<!-- staleness table: start -->", "<!-- staleness table: end -->"
@@ -12,6 +15,7 @@ NOTHING = {}
 AGGREGATES = {"all": 1, "tables": 1, "figures": 1}
 ALL_DISTILLED = {"distill": 4, "evaluate": 4, "images": 4}
 ONE_CELL = AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1}
+EVERYTHING = AGGREGATES | {"preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4}
 
 # What is done -> (changes of the configuration, jobs of every rule).
 SETTINGS_EDITS = [
@@ -46,7 +50,12 @@ SETTINGS_EDITS = [
     ("one more evaluation network", {"grid": {"networks": ["convnet", "small"]}, "networks": {"small": {"width": 4}}},
      AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
     ("normalisation of the data set", {"data": {"digits": {"mean": [0.5], "std": [0.5]}}},
-     AGGREGATES | {"preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4}),
+     EVERYTHING),
+    ("one evaluation seed less of one method (trains nothing)", {"overrides": {"digits/dm": {"evaluation": {"seeds": 1}}}},
+     AGGREGATES | {"evaluate": 1}),
+    ("another default of one method: its learning rate", {"methods": {"dm": {"distillation": {"lr_img": 0.5}}}}, ONE_CELL),
+    ("PyTorch's version as part of every fingerprint (`stale_on_upgrade: [torch]`)", {"stale_on_upgrade": ["torch"]},
+     EVERYTHING),
 ]  # fmt: skip
 
 # What is done -> (file, old text, new text, jobs of every rule).
@@ -67,12 +76,77 @@ CODE_EDITS = [
      {"all": 1, "figures": 1, "images": 4}),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
     ("a script of the workflow", "workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
+    ("a default in the record of one method", "bacon/methods/dm.py", '"lr_img": 1.0', '"lr_img": 0.5', ONE_CELL),
+    ("what a method says of itself", "bacon/methods/dm.py", 'summary="Matches', 'summary="DM matches', NOTHING),
+    ("code of an objective that two methods use", "bacon/methods/dm.py", ".square().sum(dim=1)", ".square().sum(1)",
+     AGGREGATES | {"distill": 2, "evaluate": 2, "images": 2}),
+    # A package's metadata before the installed one's on Python's path.
+    ("another version of PyTorch, without `stale_on_upgrade`", "torch-99.0.dist-info/METADATA", "",
+     "Name: torch\nVersion: 99.0\n", NOTHING),
+]  # fmt: skip
+
+# The larger grid, whose axes have two values each: as many cells as show what an edit of an axis does.
+AXES = {
+    "datasets": ["digits", "own"], "methods": ["random", "dm"], "ipc": [1, 2], "seeds": [0, 1],
+    "networks": ["convnet", "small"],
+}  # fmt: skip
+CELLS = {
+    "digits/random/ipc1/seed0", "digits/random/ipc1/seed1", "digits/random/ipc2/seed0", "digits/dm/ipc1/seed0",
+    "own/random/ipc1/seed0", "more/random/ipc1/seed0", "digits/idm/ipc1/seed0", "digits/random/ipc3/seed0",
+    "digits/random/ipc1/seed2",
+}  # fmt: skip
+
+
+def larger_grid(**axes):
+    """The configuration of the larger grid, with some axes replaced; own data sets lie in ``{name}.npz``."""
+    grid = AXES | axes
+    cells = {
+        f"{dataset}/{method}/ipc{ipc}/seed{seed}"
+        for dataset, method, ipc, seed in product(*(grid[axis] for axis in ("datasets", "methods", "ipc", "seeds")))
+    }
+    own = {name: {"format": "npz", "path": f"{name}.npz"} for name in grid["datasets"] if name != "digits"}
+    small = {"network": {"width": 8, "depth": 2}}
+    return TINY | {
+        "grid": grid | {"exclude": sorted(cells - CELLS)},
+        "data": own,
+        "datasets": dict.fromkeys(grid["datasets"], small),
+        "networks": {"small": {"width": 4}, "wide": {"width": 12}},
+    }
+
+
+# What is done -> (axes of the larger grid, jobs of every rule).
+GRID_EDITS = [
+    ("nothing", {}, NOTHING),
+    ("IPC in another order", {"ipc": [2, 1]}, NOTHING),
+    ("methods in another order", {"methods": ["dm", "random"]}, NOTHING),
+    ("data sets in another order", {"datasets": ["own", "digits"]}, NOTHING),
+    ("evaluation networks in another order", {"networks": ["small", "convnet"]}, NOTHING),
+    ("distillation seeds in another order (another seed's images are shown)", {"seeds": [1, 0]}, {"all": 1, "images": 1}),
+    ("one IPC less", {"ipc": [1]}, AGGREGATES),
+    ("one distillation seed less", {"seeds": [0]}, AGGREGATES),
+    ("one data set less", {"datasets": ["digits"]}, AGGREGATES),
+    ("one evaluation network less", {"networks": ["convnet"]}, AGGREGATES),
+    ("one data set more", {"datasets": ["digits", "own", "more"]},
+     AGGREGATES | {"preprocess": 1, "distill": 1, "evaluate": 2, "evaluate_full": 2, "images": 1}),
+    ("one method more", {"methods": ["random", "dm", "idm"]}, AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}),
+    ("one IPC more, in front", {"ipc": [3, 1, 2]}, AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}),
+    ("one distillation seed more", {"seeds": [0, 1, 2]}, AGGREGATES | {"distill": 1, "evaluate": 2}),
+    ("one evaluation network more", {"networks": ["convnet", "small", "wide"]},
+     AGGREGATES | {"evaluate": 5, "evaluate_full": 2}),
 ]  # fmt: skip
 
 
 def table() -> str:
-    """The edits as a Markdown table."""
-    rows = [(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS)]
+    """The edits as Markdown tables."""
+    small = _rows([(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS)])
+    large = _rows([(edit[0], edit[-1]) for edit in GRID_EDITS])
+    between = (
+        "And of a grid of five cells with two data sets, methods, IPC, distillation seeds and evaluation networks:"
+    )
+    return f"{small}\n\n{between}\n\n{large}"
+
+
+def _rows(rows) -> str:
     lines = ["| edit | jobs that run again |", "|---|---|"]
     return "\n".join([*lines, *(f"| {what} | {_jobs(jobs)} |" for what, jobs in rows)])
 

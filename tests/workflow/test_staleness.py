@@ -51,6 +51,10 @@ def checkout(copy, tmp_path):
 
 def edit(project, file, old, new):
     path = project.snakefile.parents[1] / file
+    if not old:
+        path.parent.mkdir()
+        path.write_text(new)
+        return
     text = path.read_text()
     assert old in text, f"{file} no longer holds {old!r}"
     path.write_text(text.replace(old, new, 1))

@@ -1,6 +1,7 @@
 """Validation, wildcard constraints and named input functions; no rules."""
 
 import json
+import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,11 @@ from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.targets import PUBLISHED, TARGETS, image_paths
 from bacon.runtime.errors import BaconError
+
+# SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
+# end the job before its checkpoint is written; a distillation, its child, has a handler of its own (bacon/runtime/signals.py).
+if not workflow.is_main_process:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
