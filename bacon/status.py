@@ -171,9 +171,9 @@ def why_stale(plan: Plan, expected: Expected, header: Header) -> str:
     if changes:
         return "; ".join(changes)
     upgraded = [
-        f"{name}: {before} -> {now}"
+        f"{name}: {old} -> {now}"
         for name, now in plan.packages.items()
-        if (before := header.packages.get(name, now)) != now
+        if (old := header.packages.get(name, now)) != now
     ]
     if upgraded:
         return f"another version of {'; '.join(upgraded)}"
