@@ -52,10 +52,12 @@ def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
 def report_fingerprint(plan: Plan, published: Path) -> str:
     """Fingerprint of the report: the figures in it, its templates, and the settings of every cell with their layers."""
     templates = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir() if path.is_file()}
+    groups = [f"{dataset}/{method}/ipc{ipc}" for dataset, method, ipc in shown_groups(plan)]
     extra = {
         "target": "report",
         "published": hashlib.sha256(published.read_bytes()).hexdigest(),
         "figures": aggregate_fingerprint(plan, "figures", published),
+        "images": [images_fingerprint(plan, shown_cell(plan, group)) for group in sorted(groups)],
         "templates": templates,
         "preset": plan.config.preset,
         "settings": {str(cell): plan.resolved(cell).rows() for cell in (*plan.references, *plan.cells)},

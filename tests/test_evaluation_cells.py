@@ -14,7 +14,7 @@ from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.distillation.artifact import Distilled, write_distilled
 from bacon.evaluation import run
 from bacon.evaluation.images import ImageSet
-from bacon.evaluation.records import RecordCache
+from bacon.evaluation.records import RecordCache, RecordKey, read_evaluation
 from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
 from bacon.evaluation.training import train_and_test
 from bacon.partition import decode
@@ -132,6 +132,52 @@ def test_the_evaluation_file_holds_everything_the_reports_need(paths):
         assert record["fingerprint"] == "record-1"
 
 
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_the_evaluation_file_reads_back_as_records(paths):
+    content = evaluate(paths)
+    read = read_evaluation(paths["output"])
+    assert [vars(record) for record in read["records"]] == content["records"]
+    assert {name: read[name] for name in content if name != "records"} == {
+        name: content[name] for name in content if name != "records"
+    }
+    for record in read["records"]:
+        assert [sum(row) for row in record.confusion] == [15, 15]
+        assert record.test_accuracy == (record.confusion[0][0] + record.confusion[1][1]) / 30
+        assert record.class_accuracy == [record.confusion[label][label] / 15 for label in range(2)]
+        assert (record.augmentation, record.lr_net, record.validation_accuracy) == ("dsa", 0.01, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"fingerprint": "x", "records": []}', r"version 1, this program reads version 2.*run `snakemake` again"),
+        ('{"version": 3, "records": []}', r"version 3"),
+        ('{"version": 2, "records": [{}]}', r"not a complete evaluation file \(not the fields of a record\)"),
+        ('{"version": 2, "records": 1}', r"not a complete evaluation file"),
+        ("[1]", "not an evaluation file"),
+        ("{", "not a readable evaluation file"),
+    ],
+)
+def test_an_evaluation_file_of_an_older_version_or_damaged_is_a_clear_error(tmp_path, text, message):
+    path = tmp_path / "convnet.json"
+    path.write_text(text)
+    with pytest.raises(BaconError, match=rf"convnet\.json: .*{message}"):
+        read_evaluation(path)
+    with pytest.raises(BaconError, match=r"absent\.json: the evaluation is missing"):
+        read_evaluation(tmp_path / "absent.json")
+
+
+def test_validation_accuracy_is_recorded_where_there_is_a_validation_split(paths, dataset, distilled):
+    images, labels = toy(17, seed=2)
+    held_out = replace(dataset, validation_images=images, validation_labels=labels)
+    write_dataset(paths["data"], held_out, attributes={})
+    record = evaluate(paths, snapshot_seeds=0)["records"][0]
+    validation = ImageSet.of_uint8(images, labels, mean=MEAN, std=STD, device=CPU)
+    train = ImageSet(images=decode(distilled.images, FACTOR), labels=distilled.labels.repeat_interleave(FACTOR**2))
+    arguments = {"network": NETWORK, "evaluation": job(paths).evaluation, "classes": CLASSES, "seed": (2, 0)}
+    assert record["validation_accuracy"] == train_and_test(train, validation, **arguments).test_accuracy
+
+
 @pytest.mark.usefixtures("dataset")
 def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
     content = evaluate(paths)
@@ -209,12 +255,17 @@ def truncate(text: str) -> str:
         lambda text: text.replace("record-1", "record-2"),
         lambda text: text.replace('"evaluation_seed": 1', '"evaluation_seed": 0'),
         lambda text: text.replace('"final": true', '"final": true, "more": 1'),
+        lambda text: text.replace('"augmentation": "dsa"', '"augmentation": "none"'),
+        lambda text: text.replace('"confusion": [', '"confusion": [[1],'),
+        lambda text: text.replace('"class_accuracy": [', '"class_accuracy": [1,'),
     ],
 )
 def test_a_damaged_record_is_trained_again_with_one_line_in_the_log(paths, trained, damage, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
     before = evaluate(paths)["records"]
-    path = RecordCache(folder=paths["cache"], fingerprint="record-1").path(20, 1)
+    path = RecordCache(folder=paths["cache"], fingerprint="record-1").path(
+        RecordKey(iteration=20, evaluation_seed=1, augmentation="dsa", lr_net=0.01)
+    )
     path.write_text(damage(path.read_text()))
     trained.clear()
     caplog.clear()

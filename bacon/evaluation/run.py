@@ -13,10 +13,9 @@ import torch
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.distillation.artifact import Distilled, read_distilled
 from bacon.evaluation.images import ImageSet
-from bacon.evaluation.records import Record, RecordCache
+from bacon.evaluation.records import Record, RecordCache, RecordKey, write_evaluation
 from bacon.evaluation.training import Outcome, train_and_test
 from bacon.partition import decode
-from bacon.runtime.atomic import write_json
 from bacon.runtime.devices import device_name
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
@@ -146,55 +145,57 @@ def _records(
 ) -> list[Record]:
     """The records of all (iteration, evaluation seed) ``wanted``, in their order: cached, or computed and cached."""
     cache = RecordCache(folder=job.cache, fingerprint=job.fingerprints.record)
-    found = {key: record for key in wanted if (record := cache.load(*key)) is not None}
-    missing = [key for key in wanted if key not in found]
-    log.info("%s: %d networks, %d of them trained before", job, len(wanted), len(found))
+    keys = [_key(job, iteration, seed) for iteration, seed in wanted]
+    found = {key: record for key in keys if (record := cache.load(key)) is not None}
+    missing = [key for key in keys if key not in found]
+    log.info("%s: %d networks, %d of them trained before", job, len(keys), len(found))
     if missing:
         dataset = read_dataset(data_path, expected_fingerprint=job.fingerprints.data)
         test = _on_device(dataset.test_images, dataset.test_labels, dataset, job.device)
+        validation = _validation_set(dataset, job.device)
         # Iterations come one after the other, so one training set is in memory at a time.
         train_of = lru_cache(maxsize=1)(lambda iteration: training_set(dataset, iteration))
         total = len(missing) * job.evaluation.epochs
         with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
-            for iteration, seed in missing:
-                outcome = _train_one(job, train_of(iteration), test, len(dataset.class_names), seed, progress)
-                record = _record(job, outcome, iteration, seed, final=iteration == final)
+            for key in missing:
+                outcome = train_and_test(
+                    train_of(key.iteration),
+                    test,
+                    network=job.network,
+                    evaluation=job.evaluation,
+                    classes=len(dataset.class_names),
+                    seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
+                    validation=validation,
+                    on_epoch=progress.advance,
+                )
+                record = _record(job, outcome, key, final=key.iteration == final)
                 cache.store(record)
-                found[iteration, seed] = record
-    return [found[key] for key in wanted]
+                found[key] = record
+    return [found[key] for key in keys]
 
 
-def _train_one(
-    job: EvaluationJob, train: ImageSet, test: ImageSet, classes: int, seed: int, progress: Progress
-) -> Outcome:
-    return train_and_test(
-        train,
-        test,
-        network=job.network,
-        evaluation=job.evaluation,
-        classes=classes,
-        seed=(_REFERENCE_SEED if job.seed is None else job.seed, seed),
-        on_epoch=progress.advance,
-    )
+def _key(job: EvaluationJob, iteration: int, seed: int) -> RecordKey:
+    augmentation = "none" if job.evaluation.dsa_strategy == "none" else "dsa"
+    return RecordKey(iteration=iteration, evaluation_seed=seed, augmentation=augmentation, lr_net=job.evaluation.lr_net)
 
 
-def _record(job: EvaluationJob, outcome: Outcome, iteration: int, seed: int, *, final: bool) -> Record:
+def _validation_set(dataset: ImageDataset, device: torch.device) -> ImageSet | None:
+    if dataset.validation_images is None:
+        return None
+    return _on_device(dataset.validation_images, dataset.validation_labels, dataset, device)
+
+
+def _record(job: EvaluationJob, outcome: Outcome, key: RecordKey, *, final: bool) -> Record:
     log.info(
         "%s: iteration %d, evaluation seed %d: test accuracy %.2f%%, train accuracy %.2f%%, %.1f s",
         job,
-        iteration,
-        seed,
+        key.iteration,
+        key.evaluation_seed,
         100 * outcome.test_accuracy,
         100 * outcome.train_accuracy,
         outcome.wall_seconds,
     )
-    return Record(
-        iteration=iteration,
-        final=final,
-        evaluation_seed=seed,
-        fingerprint=job.fingerprints.record,
-        **asdict(outcome),
-    )
+    return Record(final=final, fingerprint=job.fingerprints.record, **asdict(key), **asdict(outcome))
 
 
 def _write(job: EvaluationJob, records: Sequence[Record], output: Path) -> None:
@@ -214,6 +215,5 @@ def _write(job: EvaluationJob, records: Sequence[Record], output: Path) -> None:
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,
         "provenance": provenance(device_name(job.device)),
-        "records": [asdict(record) for record in ordered],
     }
-    write_json(output, content)
+    write_evaluation(output, content, ordered)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from bacon.evaluation.records import check_version
 from bacon.reporting.protocol import network_text, protocol_text
 from bacon.runtime.errors import BaconError
 
@@ -138,9 +139,8 @@ def _load(path: Path) -> dict[str, Any]:
         raise BaconError(
             f"{path}: not a readable evaluation file ({error}). Delete it and run `snakemake` again."
         ) from error
-    if not isinstance(content, dict):
-        raise BaconError(f"{path}: expected a JSON object, found {type(content).__name__}. {RERUN}")
-    return content
+    check_version(path, content)
+    return dict(content)
 
 
 def _check_records(path: Path, records: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> None:

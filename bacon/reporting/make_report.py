@@ -6,23 +6,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bacon.cells import FIGURES
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.distilled_files import collect_cost
-from bacon.reporting.expected import expected_distilled, expected_evaluations
-from bacon.reporting.published import PublishedResults
+from bacon.reporting.contents import left_out, report_figures, report_tables
 from bacon.reporting.report.answer import answer_tables, cost_tables, findings
 from bacon.reporting.report.artifacts import Artifact, duration_text
-from bacon.reporting.report.cells import accuracy_by_cell, cell_columns, report_cell
-from bacon.reporting.report.figures import figure_views
+from bacon.reporting.report.cells import CellReport, accuracy_by_cell, cell_columns, report_cell
+from bacon.reporting.report.figures import figure_views, image_links
+from bacon.reporting.report.frames import frame_table
 from bacon.reporting.report.links import Links
 from bacon.reporting.report.page import render
-from bacon.reporting.report.views import Page
-from bacon.reporting.summary import summarise
+from bacon.reporting.report.views import Page, Table
 from bacon.runtime.atomic import write_text
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bacon.plan import Plan
+    from bacon.reporting.contents import ReportFigure, ReportTable
+
+# Tables with a place of their own in the page; "accuracy", every trained network, is in the cells.
+_ARRANGED = ("summary", "cost", "accuracy")
 
 
 def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path, published: Path) -> None:
@@ -38,40 +40,45 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
     Raises:
         BaconError: an artifact or a figure is missing, damaged or of another fingerprint.
     """
-    page = build(
-        plan,
-        fingerprint=fingerprint,
-        figures_fingerprint=figures_fingerprint,
-        links=Links(output),
-        published=PublishedResults.read(published),
-    )
-    write_text(output, render(page))
-
-
-def build(plan: Plan, *, fingerprint: str, figures_fingerprint: str, links: Links, published: PublishedResults) -> Page:
-    """What the report says; arguments and errors as for :func:`make`."""
-    accuracy = collect_accuracy(expected_evaluations(plan))
-    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    summary, by_cell = summarise(accuracy, published), accuracy_by_cell(accuracy)
-    cells = [report_cell(plan, cell, by_cell, links) for cell in (*plan.references, *plan.cells)]
-    artifacts = [artifact for cell in cells for artifact in cell.artifacts]
-    return Page(
+    tables, figures = report_tables(plan, published=published), report_figures(plan)
+    links, accuracy = Links(output), tables["accuracy"].frame
+    cells = report_cells(plan, accuracy, figures, links)
+    page = Page(
         title=f"Dataset distillation: {', '.join(plan.dataset_title(name) for name in plan.datasets)}",
         fingerprint=fingerprint,
-        findings=tuple(findings(summary)),
-        answers=tuple(answer_tables(accuracy, summary)),
-        figures=tuple(figure_views(plan.directory / FIGURES, figures_fingerprint, links)),
-        tables=tuple(cost_tables(cost)),
+        findings=tuple(findings(tables["summary"].frame)),
+        answers=tuple(answer_tables(accuracy, tables["summary"].frame)),
+        figures=tuple(figure_views(figures, figures_fingerprint, links)),
+        left_out=tuple((figure.title, figure.reason) for figure in left_out(plan)),
+        tables=tuple(further_tables(tables)),
         cell_columns=cell_columns(plan.networks),
         cells=tuple(cell.view for cell in cells),
         origin=(
             ("distilled sets", str(len(plan.cells))),
             ("trained networks", str(len(accuracy))),
-            *origin(artifacts),
+            *origin([artifact for cell in cells for artifact in cell.artifacts]),
             ("preset", plan.config.preset),
             ("fingerprint of this report", fingerprint),
         ),
     )
+    write_text(output, render(page))
+
+
+def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFigure], links: Links) -> list[CellReport]:
+    """Every cell of a plan, the full data sets first."""
+    by_cell, images = accuracy_by_cell(accuracy), image_links(figures, links)
+    return [
+        report_cell(
+            plan, cell, accuracy=by_cell, images=images.get((cell.dataset, cell.method, cell.ipc or 0), ()), links=links
+        )
+        for cell in (*plan.references, *plan.cells)
+    ]
+
+
+def further_tables(tables: dict[str, ReportTable]) -> list[Table]:
+    """The cost, and every table that has no place of its own in the page."""
+    others = [frame_table(name, table) for name, table in tables.items() if name not in _ARRANGED]
+    return [*others, *cost_tables(tables["cost"])]
 
 
 def origin(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:

@@ -142,7 +142,15 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
 
     def train_and_test(train, test, **_):
         seen["train"], seen["test"] = train.normalised(train.images), test.normalised(test.images)
-        return Outcome(test_accuracy=0.5, train_accuracy=0.5, train_loss=1.0, epochs=1, wall_seconds=1.0)
+        return Outcome(
+            test_accuracy=0.5,
+            train_accuracy=0.5,
+            train_loss=1.0,
+            epochs=1,
+            wall_seconds=1.0,
+            confusion=[[1]],
+            class_accuracy=[1.0],
+        )
 
     monkeypatch.setattr(run, "train_and_test", train_and_test)
     job = run.EvaluationJob(

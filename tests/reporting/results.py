@@ -14,8 +14,8 @@ from bacon.configuration import check_config
 from bacon.plan import Plan
 from bacon.reporting.expected import expected_distilled, expected_evaluations
 from bacon.reporting.make_report import make
-from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
-from bacon.workflow_plan import aggregate_fingerprint, report_fingerprint
+from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
+from bacon.workflow_plan import aggregate_fingerprint, report_fingerprint, shown_groups
 from tests.reporting.fakes import EVALUATION, NETWORK, record
 
 PROVENANCE = {
@@ -65,14 +65,17 @@ def write_results(
 
 
 def draw_figures(plan: Plan, fingerprint: str | None = None) -> None:
-    """Every figure of the grid as a blank sheet that carries its fingerprint."""
+    """Every figure of the grid as a blank sheet that carries its fingerprint, and its words."""
     information = PngImagePlugin.PngInfo()
     information.add_text("Fingerprint", fingerprint or aggregate_fingerprint(plan, "figures", PUBLISHED))
-    for name in TARGETS["figures"].outputs.values():
+    images = [path for group in shown_groups(plan) for path in image_paths(*group)]
+    for name in [*TARGETS["figures"].outputs(plan).values(), *images]:
         path = plan.directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".png":
             Image.new("RGB", (1200, 800), "white").save(path, pnginfo=information)
+        elif path.suffix == ".json":
+            path.write_text(json.dumps({"title": f"Title of {path.stem}", "caption": f"Caption of {path.stem}."}))
 
 
 def write_report(plan: Plan, output: Path | None = None) -> Path:

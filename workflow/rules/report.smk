@@ -5,7 +5,8 @@ rule report:
     input:
         evaluations=all_evaluations,
         distilled=all_distilled,
-        figures=figure_files,
+        figures=drawn_figures,
+        images=all_images,
     output:
         page=REPORT,
     log:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -11,7 +11,10 @@ from bacon.reporting.markup import MISSING
 from bacon.reporting.protocol import FULL
 from bacon.reporting.report.views import Column, Table, Value
 from bacon.reporting.summary import Block, Entry, blocks, notes
-from bacon.reporting.tables import ours_text, published_text, spread_text, summarise_cost
+from bacon.reporting.tables import ours_text, published_text, spread_text
+
+if TYPE_CHECKING:
+    from bacon.reporting.contents import ReportTable
 
 BEST = "Bold: the highest mean among the methods of a column, whether or not the difference is more than chance."
 
@@ -37,27 +40,25 @@ def findings(summary: pd.DataFrame) -> list[str]:
     return lines
 
 
-def cost_tables(cost: pd.DataFrame) -> list[Table]:
-    """The cost of distillation, one table per data set; ``cost`` as ``collect_cost`` gives it."""
+def cost_tables(table: ReportTable) -> list[Table]:
+    """The cost of distillation, one table per data set.
+
+    Args:
+        table: its frame as :func:`bacon.reporting.tables.summarise_cost` gives it.
+    """
     columns = (
         Column(title="Method", numeric=False),
         *(Column(title=title) for title in ("IPC", "n", "Iterations", "Time (s)", "Iterations/s", "Peak memory (MiB)")),
     )
-    remarks = (
-        "Making one distilled set, mean ± sample standard deviation over n distillation seeds.",
-        "Peak memory is what was allocated on a GPU, or the whole process on the CPU.",
-        f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
-    )
-    groups = summarise_cost(cost).groupby("dataset", sort=False)
     return [
         Table(
             name=f"cost-{place}",
             title=f"Cost of distillation, {group['dataset_title'].iloc[0]}",
             columns=columns,
             rows=tuple(tuple(_cost_row(row)) for _, row in group.iterrows()),
-            notes=remarks,
+            notes=(table.caption,),
         )
-        for place, (_, group) in enumerate(groups)
+        for place, (_, group) in enumerate(table.frame.groupby("dataset", sort=False))
     ]
 
 

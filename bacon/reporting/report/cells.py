@@ -17,7 +17,7 @@ from bacon.reporting.markup import MISSING
 from bacon.reporting.report.artifacts import Artifact, distilled_artifact, duration_text, evaluation_artifact
 from bacon.reporting.report.links import Links
 from bacon.reporting.report.pictures import cell_picture
-from bacon.reporting.report.views import CellView, Column, NetworkAccuracy, Setting, Value
+from bacon.reporting.report.views import CellView, Column, Link, NetworkAccuracy, Setting, Value
 
 if TYPE_CHECKING:  # how settings are layered is not part of what a report is made with; their values are
     from bacon.plan import Plan
@@ -63,13 +63,21 @@ def accuracy_by_cell(accuracy: pd.DataFrame) -> dict[tuple[str, str], pd.DataFra
     return {(str(name), str(network)): group for (name, network), group in groups}
 
 
-def report_cell(plan: Plan, cell: Cell, accuracy: Mapping[tuple[str, str], pd.DataFrame], links: Links) -> CellReport:
+def report_cell(
+    plan: Plan,
+    cell: Cell,
+    *,
+    accuracy: Mapping[tuple[str, str], pd.DataFrame],
+    images: tuple[Link, ...],
+    links: Links,
+) -> CellReport:
     """One cell.
 
     Args:
         plan: the plan; what carries another fingerprint than the plan's is refused.
         cell: a cell of the plan, or the full data set.
         accuracy: as :func:`accuracy_by_cell` gives it.
+        images: to the figure of the images of its data set, method and IPC.
         links: to files beside the page.
 
     Raises:
@@ -97,6 +105,7 @@ def report_cell(plan: Plan, cell: Cell, accuracy: Mapping[tuple[str, str], pd.Da
         made=tuple(one.made for one in artifacts),
         picture=picture,
         picture_caption=caption,
+        picture_links=images,
     )
     return CellReport(view=view, artifacts=artifacts)
 

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
 
-from bacon.reporting.figures import accuracy, curve, loss
+from bacon.reporting.contents import ReportFigure
 from bacon.reporting.report.links import Links
 from bacon.reporting.report.pictures import figure_picture
-from bacon.reporting.report.views import FigureView
+from bacon.reporting.report.views import FigureView, Link
 
-# Protocol and n stand beneath each figure, in the picture itself.
-_FIGURES = (
-    ("accuracy", accuracy.TITLE, "Marker and bar: mean ± sd over networks; dots: single networks."),
-    ("curve", curve.TITLE, "Line and band: mean ± sd over networks; methods that select real images are level lines."),
-    ("loss", loss.TITLE, "Line and band: mean ± sd over distillation seeds; shapes can be compared, levels cannot."),
-)
+IMAGES = "images"
 
 
-def figure_views(folder: Path, fingerprint: str, links: Links) -> list[FigureView]:
-    """Every figure in ``folder``; :class:`BaconError` where one is missing, no image, or of another fingerprint."""
-    return [_view(name, title, caption, folder, fingerprint, links) for name, title, caption in _FIGURES]
+def figure_views(figures: Iterable[ReportFigure], fingerprint: str, links: Links) -> list[FigureView]:
+    """The figures, without those of single distilled sets, which each cell shows itself.
+
+    Raises:
+        BaconError: a figure is missing, no image, or carries another fingerprint.
+    """
+    return [
+        FigureView(
+            title=figure.title,
+            caption=figure.caption,
+            picture=figure_picture(figure.files["png"], fingerprint),
+            files=tuple(link for kind, path in figure.files.items() if (link := links.to(kind, path))),
+        )
+        for figure in figures
+        if figure.topic != IMAGES
+    ]
 
 
-def _view(name: str, title: str, caption: str, folder: Path, fingerprint: str, links: Links) -> FigureView:
-    files = [links.to(kind, folder / f"{name}.{kind}") for kind in ("png", "pdf")]
-    return FigureView(
-        name=name,
-        title=title,
-        caption=caption,
-        picture=figure_picture(folder / f"{name}.png", fingerprint),
-        files=tuple(link for link in files if link),
-    )
+def image_links(figures: Iterable[ReportFigure], links: Links) -> dict[tuple[str, str, int], tuple[Link, ...]]:
+    """(data set, method, IPC) -> the figure of the images of its first seed, with class names and initial images."""
+    return {
+        (figure.dataset, figure.method, figure.ipc): tuple(
+            link for kind, path in figure.files.items() if (link := links.to(kind, path))
+        )
+        for figure in figures
+        if figure.dataset is not None and figure.method is not None and figure.ipc is not None
+    }

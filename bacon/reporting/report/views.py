@@ -66,7 +66,6 @@ class Link:
 class FigureView:
     """A figure with its words."""
 
-    name: str
     title: str
     caption: str
     picture: Picture
@@ -118,6 +117,8 @@ class CellView:
     made: tuple[Made, ...]
     picture: Picture | None
     picture_caption: str
+    picture_links: tuple[Link, ...]
+    """Figures of these images or those of another seed, larger and with class names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +131,8 @@ class Page:
     """Sentences that answer which method is the best."""
     answers: tuple[Table, ...]
     figures: tuple[FigureView, ...]
+    left_out: tuple[tuple[str, str], ...]
+    """Title of a figure that this grid is too small for, and the reason."""
     tables: tuple[Table, ...]
     """Further tables, such as the cost."""
     cell_columns: tuple[Column, ...]
