@@ -166,8 +166,10 @@ def numbers(path: Path) -> list[dict]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Checkpoints that should be gone."""
-    return [str(path) for path in (folder / "results/.cache/checkpoints").rglob("*.ckpt")]
+    """Checkpoints and half-written results that should be gone; what a killed job left of a record, `bacon prune` removes."""
+    checkpoints = (folder / "results/.cache/checkpoints").rglob("*.ckpt")
+    half = (path for place in ("distilled", "evaluation") for path in (folder / "results" / place).rglob(".tmp-*"))
+    return [str(path) for path in (*checkpoints, *half)]
 
 
 def main() -> None:

@@ -109,7 +109,7 @@ def project(cluster, tmp_path):  # noqa: ARG001 - the cluster must run
 
 @pytest.fixture
 def long_project(project):
-    """Two distillations of seconds to a minute each, with many checkpoints."""
+    """Two distillations of seconds each, with many checkpoints."""
     project.configure(long_config())
     return project
 
@@ -118,7 +118,7 @@ def long_config(**run):
     """One method, two seeds."""
     digits = {
         "network": {"width": 8, "depth": 2},
-        "distillation": {"iterations": 1500, "snapshot_interval": 0},
+        "distillation": {"iterations": 600, "snapshot_interval": 0},
     }
     config = yaml.safe_load(yaml.safe_dump(TINY))
     config["grid"] |= {"methods": ["bacon"], "seeds": 2}
