@@ -47,6 +47,9 @@ class Extent:
         return (self.train + self.test) * self.channels * self.size**2 / 1e6
 
 
+# Convolutions and large linear layers of one 32x32 colour image, forward.
+_OPERATIONS = {"mlp": 8e5, "lenet": 1.3e6, "alexnet": 5.0e8, "vgg11": 3.1e8, "resnet18": 1.11e9}
+
 # What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
 _UNKNOWN = Extent(channels=3, size=64, classes=100, train=100_000, test=10_000)
 
@@ -63,7 +66,12 @@ def extent(plan: Plan, dataset: str) -> Extent:
 
 
 def forward_operations(network: NetworkSettings, channels: int, size: int) -> float:
-    """Operations of one image's forward pass through the convolutions (0.1014e9 for ConvNet-3 on 32x32 colour images)."""
+    """Operations of one image's forward pass through the convolutions (0.1014e9 for ConvNet-3 on 32x32 colour images).
+
+    Architectures other than ConvNet: what theirs take at 32x32, by the number of pixels.
+    """
+    if network.architecture != "convnet":
+        return _OPERATIONS[network.architecture] * (size / 32) ** 2
     total, inputs, side = 0.0, channels, size
     for _ in range(network.depth):
         total += 2 * 9 * inputs * network.width * side**2
@@ -91,19 +99,20 @@ def distill_seconds(plan: Plan, cell: Cell) -> float:
 
 
 def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
-    """Time of all the networks trained on a cell."""
+    """Time of all the networks trained on a cell, those of a search for the learning rate included."""
     settings, data = plan.settings(cell), extent(plan, cell.dataset)
     evaluation = settings.evaluation
     forward = forward_operations(plan.evaluation_network(cell, network), data.channels, data.size)
-    if cell.ipc is None:
-        train, networks = data.train, evaluation.seeds
-    else:
+    # Of the networks that a search trains, the chosen one is among the final ones.
+    train, networks = data.train, evaluation.seeds + max(len(evaluation.lr_search) - 1, 0)
+    if cell.ipc is not None:
         partition = getattr(settings.distillation, "partition", 1)
-        train, networks = cell.ipc * partition**2 * data.classes, evaluation.seeds
+        train = cell.ipc * partition**2 * data.classes
         if isinstance(settings.distillation, MatchingSettings):
             networks += evaluation.snapshot_seeds * (len(settings.distillation.snapshot_iterations()) - 1)
-    operations = forward * (_BACKWARD * train * evaluation.epochs + data.test)
-    passes = evaluation.epochs * math.ceil(train / evaluation.batch_size)
+    epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
+    operations = forward * (_BACKWARD * train * epochs + data.test * len(evaluation.augmentations))
+    passes = epochs * math.ceil(train / evaluation.batch_size)
     return _seconds(plan, networks * operations, passes=networks * passes)
 
 

@@ -12,10 +12,11 @@ import torch
 
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.distillation.artifact import Distilled, write_distilled
-from bacon.evaluation import run
+from bacon.evaluation import networks
 from bacon.evaluation.images import ImageSet
+from bacon.evaluation.networks import EvaluationFingerprints, EvaluationJob
 from bacon.evaluation.records import RecordCache, RecordKey, read_evaluation
-from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
+from bacon.evaluation.run import evaluate_distilled, evaluate_full
 from bacon.evaluation.training import train_and_test
 from bacon.partition import decode
 from bacon.runtime.errors import BaconError
@@ -77,6 +78,7 @@ def job(paths, fingerprints=FINGERPRINTS, seed=2, **changes) -> EvaluationJob:
         network_name="convnet",
         network=NETWORK,
         evaluation=settings(**({"epochs": 2, "seeds": 2, "snapshot_seeds": 1} | changes)),
+        protocol="paper",
         fingerprints=fingerprints,
         cache=paths["cache"],
         device=CPU,
@@ -99,7 +101,7 @@ def trained(monkeypatch) -> list[tuple]:
         calls.append(kwargs["seed"])
         return train_and_test(*args, **kwargs)
 
-    monkeypatch.setattr(run, "train_and_test", counted)
+    monkeypatch.setattr(networks, "train_and_test", counted)
     return calls
 
 
@@ -220,7 +222,7 @@ def test_a_record_does_not_depend_on_how_many_seeds_share_the_job(paths, tmp_pat
 
 @pytest.mark.usefixtures("dataset", "distilled")
 def test_a_killed_job_goes_on_with_the_networks_that_are_missing(paths, monkeypatch, trained):
-    real, calls = run.train_and_test, []
+    real, calls = networks.train_and_test, []
 
     def killed(*args, **kwargs):
         if len(calls) == 3:
@@ -228,11 +230,11 @@ def test_a_killed_job_goes_on_with_the_networks_that_are_missing(paths, monkeypa
         calls.append(1)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(run, "train_and_test", killed)
+    monkeypatch.setattr(networks, "train_and_test", killed)
     with pytest.raises(KeyboardInterrupt):
         evaluate(paths)
     assert not paths["output"].exists()
-    monkeypatch.setattr(run, "train_and_test", real)
+    monkeypatch.setattr(networks, "train_and_test", real)
     trained.clear()
     assert len(evaluate(paths)["records"]) == 4
     assert len(trained) == 1

@@ -10,6 +10,14 @@ import pandas as pd
 _DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 # The field's usual values go unsaid; anything else is stated.
 _USUAL = {"momentum": 0.9, "weight_decay": 5e-4}
+_ARCHITECTURES = {
+    "convnet": "ConvNet",
+    "mlp": "MLP",
+    "lenet": "LeNet",
+    "alexnet": "AlexNet",
+    "vgg11": "VGG11",
+    "resnet18": "ResNet18",
+}
 FULL = "full"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -57,8 +65,8 @@ def dsa_text(strategy: str) -> str:
 
 def network_text(network_settings: Mapping[str, Any]) -> str:
     """A network in words: ``ConvNet, depth 3, width 128, instance norm``."""
-    name = {"convnet": "ConvNet"}.get(str(network_settings["architecture"]), str(network_settings["architecture"]))
-    parts = [name]
+    architecture = str(network_settings["architecture"])
+    parts = [_ARCHITECTURES.get(architecture, architecture)]
     parts += [f"{key} {network_settings[key]}" for key in ("depth", "width") if key in network_settings]
     if "norm" in network_settings:
         parts.append("no norm" if network_settings["norm"] == "none" else f"{network_settings['norm']} norm")
