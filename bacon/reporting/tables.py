@@ -57,14 +57,18 @@ def write_cost(cost: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path])
         fingerprint: as for :func:`write_summary`.
         outputs: as for :func:`write_summary`.
     """
-    summary = summarise_cost(cost)
-    lines = [
+    summary, lines = summarise_cost(cost), cost_notes(cost)
+    tables = [(_cost_grid(group), lines) for _, group in summary.groupby("dataset", sort=False)]
+    _write(summary, tables, lines, fingerprint=fingerprint, outputs=outputs)
+
+
+def cost_notes(cost: pd.DataFrame) -> list[str]:
+    """What stands beneath the cost table."""
+    return [
         "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation).",
         "Peak memory is what was allocated on a GPU, or the whole process on the CPU.",
         f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
     ]
-    tables = [(_cost_grid(group), lines) for _, group in summary.groupby("dataset", sort=False)]
-    _write(summary, tables, lines, fingerprint=fingerprint, outputs=outputs)
 
 
 def summarise_cost(cost: pd.DataFrame) -> pd.DataFrame:

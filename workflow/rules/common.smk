@@ -14,6 +14,7 @@ from bacon import cells, cost, inventory, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
+from bacon.reporting.catalogue import drawn
 from bacon.reporting.targets import PUBLISHED, TARGETS, image_paths
 from bacon.runtime.errors import BaconError
 
@@ -175,8 +176,29 @@ def all_images():
     ]
 
 
+def in_report(figure, kind):
+    """A figure's file; its picture goes into Snakemake's report with the caption of its kind."""
+    if kind != "png":
+        return str(figure.path(kind))
+    caption, labels = f"../report/{figure.topic}_figure.rst", {"figure": figure.title}
+    return report(
+        str(figure.path(kind)), caption=caption, category="2. Figures", labels=labels
+    )
+
+
+def figure_files():
+    """The figures that the grid has, as named outputs."""
+    return {
+        f"{figure.name}_{kind}": in_report(figure, kind)
+        for figure in drawn(PLAN)
+        for kind in figure.kinds
+    }
+
+
 def every_output():
     """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
     data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
-    tables = [path for target in TARGETS.values() for path in target.outputs.values()]
+    tables = [
+        path for target in TARGETS.values() for path in target.outputs(PLAN).values()
+    ]
     return [*data, *all_distilled(), *all_evaluations(), *tables, *all_images()]
