@@ -55,7 +55,7 @@ def augment_policy(
             f"evaluation.augmentations: {name!r} works on pixels, and whitened images (data.NAME.zca) have none; "
             "choose none or dsa, or turn whitening off"
         )
-    pixels = images.mul(std).add_(mean).clamp_(0, 1).mul_(255).to(torch.uint8)
+    pixels = images.mul(std).add_(mean).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
     size = pixels.shape[-1]
     with _seeded(int(words(seed, "evaluation-policy", count=1, iteration=iteration)[0])):
         pixels = _transform(name, size, mirror)(pixels)
