@@ -1,6 +1,6 @@
 """Validation, wildcard constraints and named input functions; no rules."""
 
-import json
+import gc
 import signal
 import sys
 from functools import lru_cache
@@ -10,7 +10,7 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from bacon import cells, cost, inventory, workflow_plan
+from bacon import cells, cost, inventory, run_times, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
@@ -22,6 +22,10 @@ from bacon.runtime.errors import BaconError
 # end the job before its checkpoint is written; a distillation, its child, has a handler of its own (bacon/runtime/signals.py).
 if not workflow.is_main_process:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+# Snakemake's graph of a large grid is millions of objects that live to the end: looking for garbage among them every 700
+# allocations is a tenth of a dry run's time.
+gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
@@ -136,6 +140,14 @@ def force_outdated():
     """
     if workflow.is_main_process:
         workflow.dag.forcefiles.update(OUTDATED())
+        report_true_times()
+
+
+@lru_cache(maxsize=1)
+def report_true_times():
+    """Let `--report` show the times of all parts of a job, where it would show those of the last one."""
+    records = workflow.persistence
+    records.metadata = run_times.with_true_times(records.metadata, PLAN)
 
 
 def raw_files(wildcards):
