@@ -12,6 +12,7 @@ import click
 from bacon._version import __version__
 from bacon.commands.data import data
 from bacon.commands.prune import prune_command
+from bacon.commands.ranking import checkpoints_command, ranking_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
@@ -38,6 +39,8 @@ def main() -> None:
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
+main.add_command(ranking_command)
+main.add_command(checkpoints_command)
 
 _config_option = click.option(
     "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."
