@@ -11,6 +11,7 @@ import click
 
 from bacon._version import __version__
 from bacon.commands.data import data
+from bacon.commands.export import export_command
 from bacon.commands.prune import prune_command
 from bacon.commands.ranking import checkpoints_command, ranking_command
 from bacon.commands.status import status_command
@@ -39,6 +40,7 @@ def main() -> None:
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
+main.add_command(export_command)
 main.add_command(ranking_command)
 main.add_command(checkpoints_command)
 
