@@ -55,6 +55,11 @@ class Resolved:
     settings: CellSettings
     origin: Mapping[Key, str]
 
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(dotted key, value, layer) of every setting; values are JSON-able."""
+        values = flatten(self.settings.model_dump(mode="json", by_alias=True))
+        return [(".".join(key), value, self.origin.get(key, "default")) for key, value in values]
+
 
 SECTIONS = ("network", "distillation", "evaluation")
 

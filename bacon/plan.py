@@ -46,6 +46,7 @@ class Plan:
         self._resolve = lru_cache(maxsize=None)(lambda cell: resolve(config, cell))
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
         self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
+        self._record = lru_cache(maxsize=None)(self._record_fingerprint)
 
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
@@ -125,6 +126,9 @@ class Plan:
 
     def record_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
+        return str(self._record(cell, network))
+
+    def _record_fingerprint(self, cell: Cell, network: str) -> str:
         inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)

@@ -8,6 +8,7 @@ from bacon.cells import CACHE, Cell
 from bacon.evaluation.networks import EvaluationFingerprints, EvaluationJob
 from bacon.evaluation.run import evaluate_distilled, evaluate_full
 from bacon.plan import Plan
+from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
@@ -42,6 +43,8 @@ def run_evaluation(
     )
     beat_path = plan.directory / cell.running_path(network)
     with job_lock(beat_path.with_suffix(".lock")):
+        for path in (output, beat_path):
+            remove_leftovers(path.parent, path.name)
         set_up_arithmetic(threads)
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             job = EvaluationJob(

@@ -130,7 +130,12 @@ def read_accuracy(path: Path) -> pd.DataFrame:
     )
 
 
-def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+def read_evaluation(expected: ExpectedEvaluation) -> dict[str, Any]:
+    """The content of an evaluation file, its fingerprint and its cell checked.
+
+    Raises:
+        BaconError: the file is missing, unreadable, of another cell or of another fingerprint.
+    """
     content = _load(expected.path)
     check_fingerprint(expected.path, expected=expected.fingerprint, found=content.get("fingerprint"))
     for key in ("dataset", "method", "ipc", "seed", "network"):
@@ -139,6 +144,11 @@ def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
                 f"{expected.path}: `{key}` is {content.get(key)!r}, expected {getattr(expected, key)!r}; the file belongs "
                 f"to another cell. {RERUN}"
             )
+    return content
+
+
+def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+    content = read_evaluation(expected)
     try:
         _check_records(expected.path, content["records"], content["settings"]["evaluation"])
         return [_row(expected, content, record) for record in content["records"]]
