@@ -24,6 +24,7 @@ _NAMES = (
     "reproducibility",
     "slurm",
     "evaluation",
+    "use-a-distilled-set",
 )
 PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 

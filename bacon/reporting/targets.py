@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.cells import FIGURES, TABLES
+from bacon.configuration import data_settings
 from bacon.reporting.catalogue import KINDS, drawn
 
 if TYPE_CHECKING:
@@ -31,13 +32,22 @@ class Target:
     """Dotted module with the function that makes it; the root of its code fingerprint."""
 
 
-def table_outputs(_: Plan) -> dict[str, str]:
-    """The tables; the same for every plan."""
+def table_outputs(plan: Plan) -> dict[str, str]:
+    """The tables; those of what a validation split chooses where the plan has them."""
     return {
         "accuracy": f"{TABLES}/accuracy.csv",
         **{f"summary_{kind}": f"{TABLES}/summary.{kind}" for kind in ("csv", "md", "tex")},
         **{f"cost_{kind}": f"{TABLES}/cost.{kind}" for kind in ("csv", "md", "tex")},
+        **validated_outputs(plan),
     }
+
+
+def validated_outputs(plan: Plan) -> dict[str, str]:
+    """Every network with its validation accuracy; the best checkpoints; DD-Ranking's scores under its protocol."""
+    if not any(data_settings(plan.config, dataset).validation for dataset in plan.datasets):
+        return {}
+    names = ("networks", "checkpoints", *(("ranking",) if plan.config.protocol == "dd-ranking" else ()))
+    return {name: f"{TABLES}/{name}.csv" for name in names}
 
 
 def figure_outputs(plan: Plan) -> dict[str, str]:

@@ -15,7 +15,13 @@ from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.catalogue import drawn
-from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
+from bacon.reporting.targets import (
+    PUBLISHED,
+    REPORT,
+    TARGETS,
+    image_paths,
+    validated_outputs,
+)
 from bacon.runtime.errors import BaconError
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would

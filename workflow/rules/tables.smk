@@ -1,4 +1,7 @@
-"""OUTPUTS: results/tables/accuracy.csv, results/tables/summary.{csv,md,tex}, results/tables/cost.{csv,md,tex}."""
+"""OUTPUTS: results/tables/accuracy.csv, results/tables/summary.{csv,md,tex}, results/tables/cost.{csv,md,tex}.
+
+With a validation split also networks.csv and checkpoints.csv, under the protocol dd-ranking ranking.csv (docs/evaluation.md).
+"""
 
 
 rule tables:
@@ -6,6 +9,7 @@ rule tables:
         evaluations=all_evaluations,
         distilled=all_distilled,
     output:
+        **validated_outputs(PLAN),
         accuracy=report(
             f"{cells.TABLES}/accuracy.csv",
             caption="../report/accuracy_table.rst",
