@@ -23,6 +23,7 @@ _NAMES = (
     "reproducibility",
     "slurm",
     "statistics",
+    "evaluation",
 )
 PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 
