@@ -23,6 +23,7 @@ _NAMES = (
     "operation",
     "reproducibility",
     "slurm",
+    "statistics",
     "evaluation",
     "use-a-distilled-set",
 )
