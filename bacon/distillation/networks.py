@@ -142,7 +142,7 @@ class Queue:
             return
         size = min(self.settings.batch_train, len(self._real.labels))
         chosen = self.chosen_for_training(iteration)
-        lanes = range(len(chosen) * steps)
+        lanes = len(chosen) * steps
         indices = self._real.sample_all(self._seed, "queue-batch", iteration=iteration, lanes=lanes, size=size)
         for number, member in enumerate(chosen):
             member.network.requires_grad_(True).train()
