@@ -49,6 +49,12 @@ class NetworkSettings(Strict):
         "relu", description="Activation of each block."
     )
     pooling: Literal["avg", "max", "none"] = Field("avg", description="Pooling of each block.")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32",
+        description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, "
+        "fp32 on a CPU; bf16: factors rounded to 7 bits. Norms, losses, statistics, images, optimisers stay float32. Results "
+        "change with it (docs/speed.md), so it is part of every fingerprint.",
+    )
 
 
 class FreshNetworks(Strict):

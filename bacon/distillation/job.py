@@ -36,7 +36,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
         if waited and _is_whole(output, identity.fingerprint):
             log.info("%s was made meanwhile by the process that this one waited for", output)
             return
-        set_up_arithmetic(threads)
+        set_up_arithmetic(threads, tf32=plan.settings(cell).network.precision == "tf32")
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             distil_cell(
                 identity,

@@ -35,7 +35,9 @@ class InstanceNormReluPool(nn.GroupNorm):
         super().__init__(channels, channels, device=device, dtype=dtype)
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H // 2, W // 2) of maps (N, C, H, W) float."""
+        """(N, C, H // 2, W // 2) of maps (N, C, H, W) float; of bfloat16 maps computed in float32, then rounded."""
+        if input.dtype == torch.bfloat16:
+            return self.forward(input.float()).to(torch.bfloat16)
         if not _fits(input) or kernel() is None:
             return _layers(input, self.weight, self.bias, self.eps)
         if not torch.is_grad_enabled():

@@ -29,7 +29,8 @@ class ConvNet(nn.Module):
     backward 1.6 ms at (256, 32, 16, 16) on one core, against 3.3 ms for ``F.instance_norm`` (see benchmarks).
 
     Args:
-        settings: width, depth, norm, activation and pooling.
+        settings: width, depth, norm, activation, pooling and precision (of which tf32 is set by process, see
+            ``bacon.runtime.devices.set_up_arithmetic``).
         channels: channels of the images.
         size: height and width of the images in pixels.
         classes: number of classes.
@@ -63,6 +64,7 @@ class ConvNet(nn.Module):
             blocks += _norm(settings, map_size, device, dtype)
             blocks += [_activation(settings), *_pooling(settings)]
         self.features = nn.Sequential(*blocks)
+        self._bf16 = settings.precision == "bf16"
         last = sizes[-1] if settings.pooling == "none" else sizes[-1] // 2
         self.embedding_size = settings.width * last * last
         self.classifier = nn.Linear(self.embedding_size, classes, device=device, dtype=dtype)
@@ -74,10 +76,15 @@ class ConvNet(nn.Module):
             x: (N, C, H, W) float, normalised images.
 
         Returns:
-            (N, embedding_size) float.
+            (N, embedding_size) float, in the dtype of ``x`` whatever the precision of the convolutions.
         """
-        embedding: Tensor = self.features(x).flatten(1)
-        return embedding
+        if not self._bf16:
+            embedding: Tensor = self.features(x).flatten(1)
+            return embedding
+        # Without the cache of weights: a recorded step must round the weights again each time it is replayed.
+        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+            maps: Tensor = self.features(x)
+        return maps.flatten(1).to(x.dtype)
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits (N, classes) of embeddings (N, embedding_size)."""

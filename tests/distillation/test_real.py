@@ -27,7 +27,9 @@ def test_draws_are_distinct_uniform_and_keyed_by_lane():
     lanes, populations = torch.tensor([4, 9]), torch.tensor([5, 8])
     hits = torch.zeros(2, 8)
     for iteration in range(2000):
-        drawn = draw_without_replacement(1, "test", iteration=iteration, lanes=lanes, populations=populations, largest=8, size=3)
+        drawn = draw_without_replacement(
+            1, "test", iteration=iteration, lanes=lanes, populations=populations, largest=8, size=3
+        )
         assert all(len(set(row.tolist())) == 3 for row in drawn)
         hits[0, drawn[0]] += 1
         hits[1, drawn[1]] += 1
@@ -35,7 +37,9 @@ def test_draws_are_distinct_uniform_and_keyed_by_lane():
     # 2000 draws of 3 from n: binomial with p = 3/n, standard deviation below 22; five of them.
     assert (hits[0, :5] - 1200).abs().max() < 110
     assert (hits[1] - 750).abs().max() < 110
-    alone = draw_without_replacement(1, "test", iteration=7, lanes=lanes[1:], populations=populations[1:], largest=8, size=3)
+    alone = draw_without_replacement(
+        1, "test", iteration=7, lanes=lanes[1:], populations=populations[1:], largest=8, size=3
+    )
     both = draw_without_replacement(1, "test", iteration=7, lanes=lanes, populations=populations, largest=8, size=3)
     assert torch.equal(alone[0], both[1])
 
