@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bacon.evaluation.images import ImageSet, batch_sizes, training_batches
 from bacon.networks.build import build_network
-from bacon.networks.convnet import ConvNet
+from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
 from bacon.runtime.errors import BaconError
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _LR_DROP = 0.1
 _TEST_BATCH = 512
+
+
+class DivergedError(BaconError):
+    """The loss of a network is no finite number after training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,7 @@ def train_and_test(
         train: the training images, decoded.
         test: the whole test set, on the same device.
         network: the architecture.
-        evaluation: the protocol; its seed counts are not used.
+        evaluation: the protocol, of a single augmentation (``with_augmentation``); its seed counts are not used.
         classes: number of classes.
         seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
         validation: images held out of the training set, on the same device; their accuracy is reported beside the test's.
@@ -96,7 +100,7 @@ def train_and_test(
     held_out = None if validation is None else confusion_matrix(model, validation, classes)
     loss, correct = (total / len(train) for total in running.tolist())
     if not loss < float("inf"):
-        raise BaconError(
+        raise DivergedError(
             f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
             f"Lower evaluation.lr_net (now {evaluation.lr_net}), or check that the distilled images are finite."
         )
@@ -113,7 +117,7 @@ def train_and_test(
 
 
 def _train(
-    model: ConvNet, train: ImageSet, settings: EvaluationSettings, seed: tuple[int, int], on_epoch: Callable[[], None]
+    model: Network, train: ImageSet, settings: EvaluationSettings, seed: tuple[int, int], on_epoch: Callable[[], None]
 ) -> Tensor:
     """Train ``model`` in place; returns (2,) float64: sum of losses and number correct during the last epoch."""
     steps = len(batch_sizes(len(train), settings.batch_size))
@@ -133,7 +137,7 @@ def _train(
     return running
 
 
-def _optimiser(model: ConvNet, settings: EvaluationSettings, lr: float) -> Sgd:
+def _optimiser(model: Network, settings: EvaluationSettings, lr: float) -> Sgd:
     return Sgd(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
@@ -144,7 +148,7 @@ def _sums(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def confusion_matrix(model: ConvNet, images: ImageSet, classes: int) -> Tensor:
+def confusion_matrix(model: Network, images: ImageSet, classes: int) -> Tensor:
     """(classes, classes) int64 counts, row the label, column the largest logit, on the CPU; leaves the model in eval mode."""
     model.eval()
     counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)

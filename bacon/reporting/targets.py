@@ -50,6 +50,11 @@ TARGETS: Mapping[str, Target] = {
     "figures": Target(figure_outputs, "bacon.reporting.make_figures"),
 }
 
+REPORT = "results/report.html"
+REPORT_MODULE = "bacon.reporting.make_report"
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+"""What the report is laid out with: part of its code, though no module."""
+
 IMAGES = f"{FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.{{kind}}"
 IMAGES_MODULE = "bacon.reporting.make_images"
 

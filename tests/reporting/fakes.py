@@ -17,7 +17,10 @@ DATASETS = {"digits": ("Digits", None), "cifar10": ("CIFAR-10", "CIFAR10"), "svh
 EVALUATION = {
     "seeds": 5,
     "snapshot_seeds": 1,
+    "augmentations": ["dsa"],
     "epochs": 100,
+    "epochs_plain": None,
+    "lr_search": [],
     "batch_size": 256,
     "lr_net": 0.01,
     "momentum": 0.9,
