@@ -23,6 +23,7 @@ from bacon.distillation.real import RealImages
 from bacon.methods.base import RealStatistics
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
+from bacon.networks.steps import worth_recording
 from bacon.partition import decode
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
@@ -166,7 +167,9 @@ class Engine:
     def _make_source(self) -> NetworkSource:
         networks = self.settings.networks
         if networks.source == "queue":
-            return Queue(networks, self.build, self.real, seed=self.seed)
+            steps = self.settings.iterations * networks.networks_trained * networks.model_train_steps
+            shared = worth_recording(self.real.device, steps)
+            return Queue(networks, self.build, self.real, seed=self.seed, shared=shared)
         return Fresh(self.build, device=self.real.device, dtype=self.real.dtype)
 
     def state_dict(self) -> dict[str, Any]:

@@ -53,6 +53,9 @@ def build_network(
     network.bf16 = settings.precision == "bf16"
     network.to_empty(device=device)
     initialise(network, seed=seed, purpose=purpose, index=index)
+    if device.type == "cuda" and settings.precision != "fp32":
+        # Tensor cores read channels-last maps; convolutions of other maps turn them around and back.
+        network.to(memory_format=torch.channels_last)
     return network
 
 
