@@ -163,6 +163,18 @@ def test_a_source_that_does_not_compile_is_reported_and_leaves_nothing(cache, ca
     assert not [path for path in cache.rglob("*") if path.is_file()]
 
 
+def test_without_the_kernel_gradients_and_their_gradients_are_the_layers(monkeypatch):
+    layer, x = made(3), draw(2, 3, 4, 4, seed=3).requires_grad_()
+    monkeypatch.setattr(block, "kernel", lambda: None)
+    found = []
+    for function in (layer, lambda x: plain(layer, x)):
+        inputs = (x, layer.weight, layer.bias)
+        first = torch.autograd.grad(function(x).square().sum(), inputs, create_graph=True)
+        found.append([*first, *torch.autograd.grad(first[0].square().sum(), inputs)])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
+
+
 def test_without_the_kernel_networks_give_the_same(monkeypatch):
     network = ConvNet(NetworkSettings(width=6, depth=2), channels=1, size=8, classes=3, dtype=torch.float64)
     x = draw(4, 1, 8, 8)
