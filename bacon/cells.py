@@ -17,6 +17,8 @@ TABLES = "results/tables"
 FIGURES = "results/figures"
 DOWNLOADS = "resources/downloads"
 CACHE = "results/.cache"
+CHECKPOINTS = f"{CACHE}/checkpoints"
+RUNNING = f"{CACHE}/running"
 
 _CELL = re.compile(r"(?P<dataset>[^/]+)/(?P<method>[^/]+)/ipc(?P<ipc>\d+)/seed(?P<seed>\d+)")
 _FULL = re.compile(r"(?P<dataset>[^/]+)/full")
@@ -62,6 +64,18 @@ class Cell:
     def data_path(self) -> Path:
         """Where the preprocessed data set lies."""
         return Path(DATA.format(dataset=self.dataset))
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where checkpoints of its distillation lie while it runs."""
+        return Path(CHECKPOINTS) / str(self)
+
+    def running_path(self, what: str) -> Path:
+        """Heartbeat of the job that computes ``what`` of this cell: ``distill`` or the name of an evaluation network.
+
+        With another suffix, its lock.
+        """
+        return Path(RUNNING) / str(self) / f"{what}.json"
 
     def evaluation_path(self, network: str) -> Path:
         """Where the records of the networks trained on this cell lie."""

@@ -10,6 +10,9 @@ from typing import Any
 import click
 
 from bacon._version import __version__
+from bacon.commands.data import data
+from bacon.commands.prune import prune_command
+from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
 
@@ -31,6 +34,10 @@ def main() -> None:
     """Data-set distillation with BACON, IDM, DM and coresets. The work itself is done by `snakemake`."""
     set_up_logging()
 
+
+main.add_command(data)
+main.add_command(status_command)
+main.add_command(prune_command)
 
 _config_option = click.option(
     "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."

@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
+from bacon.datasets.shares import held_out_count
 from bacon.layering import NamedLayer, resolve
 from bacon.methods.registry import METHODS
 from bacon.presets import PRESETS
 from bacon.runtime.errors import BaconError
 from bacon.setting_errors import check_layer, check_name, describe
-from bacon.settings import Config, DataSettings, Layer
+from bacon.settings import Config, DataSettings, Layer, MatchingSettings
 
 GRID_METHODS = tuple(name for name, method in METHODS.items() if method.family != "reference")
 
@@ -156,11 +157,16 @@ def _check_named_methods(config: Config) -> None:
 
 
 def _check_size(config: Config, cell: Cell) -> None:
-    resolved = resolve(config, cell).settings
-    smallest = REGISTRY[cell.dataset].smallest_class if cell.dataset in REGISTRY else None
-    if smallest is None or cell.ipc is None or resolved.distillation is None:
+    """Whether the official training set has enough images for the initial ones; own data is checked when it is read."""
+    data = data_settings(config, cell.dataset)
+    distillation = resolve(config, cell).settings.distillation
+    if data.format != "registry" or cell.ipc is None or distillation is None:
         return
-    parts = resolved.distillation.partition**2
+    if isinstance(distillation, MatchingSettings) and distillation.init != "real":
+        return
+    smallest = REGISTRY[cell.dataset].smallest_class
+    smallest -= held_out_count(smallest, data.validation) if data.validation else 0
+    parts = distillation.partition**2
     if cell.ipc * parts > smallest:
         packed = f" x {parts} parts" if parts > 1 else ""
         raise BaconError(

@@ -30,10 +30,12 @@ EXCLUDED = frozenset(
         "bacon.datasets.registry",
         "bacon.datasets.class_names",
         "bacon.runtime.errors",
+        "bacon.runtime.heartbeat",
         "bacon.runtime.logs",
         "bacon.runtime.memory",
         "bacon.runtime.progress",
         "bacon.runtime.provenance",
+        "bacon.runtime.signals",
     }
 )
 
@@ -89,8 +91,9 @@ def module_path(module: str) -> Path | None:
 
 @lru_cache(maxsize=1024)
 def module_digest(module: str) -> str:
-    """Hash of a module's syntax tree without docstrings; comments and layout are not in the tree."""
+    """Hash of a module's syntax tree without docstrings and method records; comments and layout are not in the tree."""
     tree = _tree(module)
+    tree.body = [item for item in tree.body if not _is_method_record(item)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstrings(node)
@@ -107,6 +110,16 @@ def _tree(module: str) -> ast.Module:
 def _drop_docstrings(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     """Remove bare strings: the docstring, and the texts under fields of a class."""
     node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
+
+
+def _is_method_record(node: ast.stmt) -> bool:
+    """Whether a statement is ``NAME = Method(...)``.
+
+    A record reaches a cell by value: its settings through the layers, its selector as a module whose code is hashed. IDM, whose
+    objective is in DM's module, does not depend on DM's defaults, and no cell on a method's title.
+    """
+    call = node.value if isinstance(node, ast.Assign) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Method"
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -6,6 +6,7 @@ artifacts that carry another one. No torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from bacon.fingerprint import digest, fingerprint
 from bacon.layering import Resolved, resolve
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
-from bacon.settings import CellSettings, Config, MatchingSettings, NetworkSettings
+from bacon.runtime.provenance import installed_versions
+from bacon.settings import CellSettings, Config, DataSettings, MatchingSettings, NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
 # Where data lies and what it is called; what it is, is in its source's digest.
@@ -40,6 +42,8 @@ class Plan:
     def __init__(self, config: Config, directory: Path | str = ".") -> None:
         self.config = config
         self.directory = Path(directory)
+        self.packages = installed_versions(config.stale_on_upgrade)
+        """Package -> version, of the packages whose upgrade makes results stale."""
         self._resolve = lru_cache(maxsize=None)(lambda cell: resolve(config, cell))
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
         self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
@@ -90,12 +94,11 @@ class Plan:
 
     def _data_fingerprint(self, dataset: str) -> str:
         data = data_settings(self.config, dataset)
-        settings = data.model_dump(mode="json", exclude=set(DATA_PLACES)) | {"name": dataset}
         return fingerprint(
             "data",
-            settings=settings,
+            settings=data.model_dump(mode="json", exclude=set(_irrelevant(data))) | {"name": dataset},
             modules=(*DATA_MODULES, reader_module(dataset, data)),
-            inputs={"source": self.source(dataset)},
+            inputs={"source": self.source(dataset)} | self._package_inputs(),
         )
 
     def source(self, dataset: str) -> str:
@@ -114,8 +117,11 @@ class Plan:
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
             modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
-            inputs={"data": self.data_fingerprint(cell.dataset)},
+            inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
+
+    def _package_inputs(self) -> dict[str, str]:
+        return {f"package {name}": number for name, number in self.packages.items()}
 
     @staticmethod
     def _method_module(cell: Cell, settings: CellSettings) -> str:
@@ -127,7 +133,7 @@ class Plan:
 
     def record_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
-        inputs = {"data": self.data_fingerprint(cell.dataset)}
+        inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)
         evaluation = self.settings(cell).evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
@@ -174,3 +180,12 @@ class Plan:
         """What tables and figures call a cell's data set and method."""
         dataset = cell.dataset
         return self.dataset_title(dataset), self.published_dataset(dataset), self.method_title(cell.method)
+
+
+def _irrelevant(data: DataSettings) -> Iterator[str]:
+    """Keys of a data set that cannot change what is prepared."""
+    yield from DATA_PLACES
+    if not data.zca:
+        yield "zca_epsilon"
+    if data.validation == 0 and data.format != "imagefolder":
+        yield "split_seed"

@@ -181,10 +181,18 @@ class DataSettings(Strict):
     std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
     title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
     archives: str | None = Field(
-        None, description="Registry data: folder with the official archives, verified and used instead of a download."
+        None,
+        description=(
+            "Registry data: folder with official archives, relative to the working directory. They are verified and copied, so "
+            "that nothing is downloaded but what is missing there."
+        ),
     )
     mirrors: tuple[str, ...] = Field(
-        (), description="Registry data: base addresses tried before the official ones; the file's name is appended."
+        (),
+        description=(
+            "Registry data: base addresses (http, https) tried before the official ones; /FILE is appended, the official "
+            "name. What they serve is verified all the same."
+        ),
     )
     test_fraction: float = Field(
         0.2, gt=0, lt=1, description="Image folder without test or val: share of each class held out as the test set."
@@ -212,6 +220,9 @@ class DataSettings(Strict):
             raise ValueError("give both `mean` and `std`, or neither")
         if self.std is not None and min(self.std) <= 0:
             raise ValueError("`std` must be positive in every channel")
+        for mirror in self.mirrors:
+            if not mirror.startswith(("http://", "https://")):
+                raise ValueError(f"`mirrors`: {mirror!r} is no http or https address; a folder belongs into `archives`")
         for names, formats in (
             (("archives", "mirrors"), ("registry",)),
             (("test_fraction", "corrupt_limit", "channels"), ("imagefolder",)),
@@ -231,6 +242,12 @@ class RunSettings(Strict):
     )
     chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
     progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
+    checkpoint_seconds: float = Field(
+        300.0, ge=0, description="Seconds between checkpoints of a distillation; 0: after every iteration."
+    )
+    jobs_per_gpu: int = Field(
+        1, ge=1, le=16, description="Jobs that may share one GPU of this machine; under SLURM the scheduler decides."
+    )
 
 
 class GridSettings(Strict):
@@ -297,5 +314,10 @@ class Config(Strict):
     cells: tuple[CellLayer, ...] = Field((), description="The (data set, IPC) layer.")
     overrides: dict[str, Layer] = Field(
         default_factory=dict, description="Last layer: patterns of cells (digits/bacon/ipc10/seed*) and their settings."
+    )
+    stale_on_upgrade: tuple[str, ...] = Field(
+        (),
+        description="Packages, such as torch, whose version is part of every fingerprint: with another version results are "
+        "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
     )
     run: RunSettings = Field(default_factory=RunSettings)

@@ -16,7 +16,8 @@ from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
-from benchmarks.cells import measured
+from benchmarks import workflow as workflow_benchmark
+from benchmarks.cells import PAPER_CELLS, measured
 from benchmarks.machine import ceilings
 from benchmarks.report import save, show
 
@@ -143,6 +144,47 @@ def evaluation(
         rows.append(evaluation_benchmark.measure(cell, device=place, rounds=rounds, epochs=epochs, published=theirs))
     show("evaluation of one cell", rows)
     save(output, {"evaluation": rows})
+
+
+@main.command()
+@common
+@click.option("--cells", type=click.IntRange(40), default=1000, show_default=True, help="Cells of the planned grid.")
+@click.option("--dataset", default="cifar10", show_default=True, help="Data set that is read.")
+def workflow(cells: int, dataset: str, output: Path | None, device: str, threads: int) -> None:
+    """Starting a job, reading data, planning a large grid."""
+    row = workflow_benchmark.measure(cells=cells, dataset=dataset, device=chosen_device(device, threads))
+    show("workflow", [row])
+    save(output, {"workflow": row})
+
+
+@main.command()
+@common
+@rounds_option
+@published_option
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+def paper(
+    cells: tuple[str, ...], rounds: int, published: Path | None, output: Path | None, device: str, threads: int
+) -> None:
+    """Everything that the targets of docs/speed.md ask of a machine, in one go; made for a GPU."""
+    place = chosen_device(device, threads)
+    found = ceilings(place)
+    show("machine", [found])
+    results: dict[str, Any] = {"machine": found, "distillation": [], "evaluation": []}
+    for name in cells:
+        cell = measured(name)
+        theirs = published if cell.cell.dataset == "cifar10" else None
+        results["distillation"].append(
+            distillation_benchmark.measure(
+                cell, device=place, rounds=rounds, ceilings=found, naive=False, published=theirs
+            )
+        )
+        results["evaluation"].append(evaluation_benchmark.measure(cell, device=place, rounds=rounds, published=theirs))
+        save(output, results)  # after each cell: what is measured is kept when the machine is not
+    results["hours"] = sum(row["whole_hours"] for row in results["distillation"])
+    show("distillation, one iteration", results["distillation"])
+    show("evaluation of one cell", results["evaluation"])
+    show("all cells, one seed, distillation", [{"hours": results["hours"]}])
+    save(output, results)
 
 
 def run() -> None:

@@ -15,6 +15,7 @@ import torch
 from bacon.distillation.engine import Engine
 from bacon.distillation.real import RealImages
 from bacon.runtime.errors import BaconError
+from bacon.runtime.provenance import peak_memory_bytes
 from benchmarks.cells import Measured, random_dataset
 from benchmarks.cost import Cost, iteration
 from benchmarks.machine import seconds_of, synchronise
@@ -47,6 +48,8 @@ def measure(
         One row: seconds per iteration of each program, ratios to ours, our parts, and the share of the roofline.
     """
     dataset = random_dataset(measured.cell.dataset)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     real = RealImages(dataset, device=device)
     engine = Engine(
         real, measured.matching, measured.settings.network, ipc=measured.ipc, seed=0, chunk_images=chunk_images
@@ -66,6 +69,8 @@ def measure(
         seconds = in_turns(programs, rounds)
     costs = iteration(measured.matching, measured.settings.network, real.shape, list(real.counts), measured.ipc)
     row = {"cell": str(measured.cell), **summary(seconds), **parts(engine, rounds)}
+    row |= {"whole_hours": measured.matching.iterations * row["seconds"] / 3600}
+    row |= {"peak_memory_bytes": peak_memory_bytes(device)}
     return row | roofline(costs, ceilings, row["seconds"])
 
 

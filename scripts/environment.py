@@ -98,7 +98,9 @@ def create(reason: str) -> None:
     print(
         f"Installing packages: {count} pins of requirements.lock, several GB, takes minutes; log in {LOG}", flush=True
     )
-    pip("install", "--require-hashes", "-r", str(LOCK))
+    # The lock is complete. Were pip to resolve dependencies itself, an extra such as `coverage[toml]` would make it look at
+    # releases newer than the pinned one, and refuse them for having no hash.
+    pip("install", "--require-hashes", "--no-deps", "-r", str(LOCK))
 
 
 def has_ensurepip() -> bool:
@@ -110,6 +112,7 @@ def install_project() -> None:
     """Install this project in place, with the build tools that the lock pins."""
     print("Installing bacon-distillation in place (editable).", flush=True)
     pip("install", "--no-deps", "--no-build-isolation", "-e", str(ROOT))
+    pip("check")
 
 
 def pip(*arguments: str) -> None:

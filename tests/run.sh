@@ -29,10 +29,14 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults" --cov --cov-report=term:skip-covered
 }
 
-workflow() { step "Workflow tests" pytest -m workflow; }
+workflow() { step "Workflow tests" pytest -n auto -m workflow; }
+
+slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs and starts a cluster of one node
+
+faults() { step "Faults" pytest -m faults tests/faults; } # as root: mounts small disks
 
 all() {
     lint
@@ -45,9 +49,9 @@ all() {
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | all) "$name" ;;
+        lint | types | rules | unit | workflow | slurm | faults | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, slurm, faults, all" >&2
             exit 2
             ;;
     esac

@@ -13,7 +13,8 @@ import torch
 from bacon.methods.base import RealStatistics
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/architecture.md", "docs/algorithms.md", "docs/add-a-method.md")
+_NAMES = ("architecture", "algorithms", "add-a-method", "data", "speed", "operation", "reproducibility", "slurm")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 
 
 @pytest.fixture(scope="module")

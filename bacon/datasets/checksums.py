@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from bacon.datasets.registry import DatasetInfo, Source
@@ -37,40 +38,50 @@ def unpacked_name(source: Source) -> str | None:
     return source.file.removesuffix(".gz") if source.unpacked_sha256 is not None else None
 
 
-def find_verified(folder: Path, source: Source) -> tuple[Path | None, list[str]]:
+def find_verified(folder: Path, source: Source) -> tuple[Path | None, list[tuple[Path, str]]]:
     """The official file, or its unpacked copy, in a folder.
 
     Returns:
-        The verified path or ``None``, and for each file of that name that is not the official one what is wrong.
+        The verified path or ``None``, and each file of that name that is not the official one, with what is wrong.
     """
-    problems: list[str] = []
+    wrong: list[tuple[Path, str]] = []
     for name, check in ((source.file, problem), (unpacked_name(source), unpacked_problem)):
         path = folder / name if name is not None else None
         if path is None or not path.is_file():
             continue
-        wrong = check(path, source)
-        if wrong is None:
-            return path, problems
-        problems.append(f"{path}: {wrong}")
-    return None, problems
+        found = _checked(path, source, check)
+        if found is None:
+            return path, wrong
+        wrong.append((path, found))
+    return None, wrong
 
 
-def require_verified(info: DatasetInfo, folder: Path) -> list[Path]:
+def _checked(path: Path, source: Source, check: Callable[[Path, Source], str | None]) -> str | None:
+    try:
+        return check(path, source)
+    except OSError as error:
+        raise BaconError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def require_verified(info: DatasetInfo, folder: Path) -> dict[str, Path]:
     """The official files of a data set in a folder, verified before anything opens them.
+
+    Returns:
+        Official name -> path, which is that of the unpacked copy where only that is there.
 
     Raises:
         BaconError: one is missing or is not the official file.
     """
-    found = []
+    found = {}
     for source in info.sources:
-        path, problems = find_verified(folder, source)
+        path, wrong = find_verified(folder, source)
         if path is None:
-            what = "; ".join(problems) or f"{folder / source.file} does not exist"
+            what = "; ".join(f"{file}: {text}" for file, text in wrong) or f"{folder / source.file} does not exist"
             raise BaconError(
-                f"{info.title}: {what}. Download it again (delete the wrong file), or put the official {source.file} "
-                f"({describe(source)}) into {folder}"
+                f"{info.title}: {what}. Delete {folder / '.complete'} and run again, which downloads it and keeps a wrong "
+                f"file aside; or put the official {source.file} ({describe(source)}) into {folder}"
             )
-        found.append(path)
+        found[source.file] = path
     return found
 
 

@@ -79,10 +79,8 @@ def _range(images: NDArray[Any], what: str) -> tuple[float, float, bool]:
 
 def to_uint8(images: NDArray[Any], layout: Layout, scale: Scale, what: str) -> NDArray[np.uint8]:
     """Images as (N, C, H, W) uint8, a fresh contiguous array; raises :class:`BaconError` for values out of ``scale``."""
-    if layout == "NHW":
-        ordered = images[:, None]
-    else:
-        ordered = images.transpose(0, 3, 1, 2) if layout == "NHWC" else images
+    with_channels = images[:, None] if layout == "NHW" else images
+    ordered = with_channels.transpose(0, 3, 1, 2) if layout == "NHWC" else with_channels
     result = np.empty(ordered.shape, dtype=np.uint8)
     for start in range(0, len(images), _BLOCK):
         block = ordered[start : start + _BLOCK]

@@ -42,8 +42,6 @@ def prepare(name: str, data: DataSettings, *, download_dir: Path, output: Path, 
         BaconError: the source is missing, damaged or not what it should be, or the output cannot be written.
     """
     info = registered(name) if data.format == "registry" else None
-    if info is not None:
-        require_verified(info, download_dir)
     dataset = dataclasses.replace(build(name, data, download_dir=download_dir), fingerprint=fingerprint)
     write_dataset(output, dataset, attributes=_attributes(name, data, info))
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
@@ -69,6 +67,7 @@ def build(name: str, data: DataSettings, *, download_dir: Path) -> ImageDataset:
     request = ReadRequest(
         name=name,
         path=download_dir if data.path is None else Path(data.path),
+        files=require_verified(registered(name), download_dir) if official else {},
         size=size,
         channels=data.channels,
         test_fraction=data.test_fraction,
@@ -133,16 +132,17 @@ def _normalised(name: str, data: DataSettings, info: DatasetInfo | None, raw: Ra
 
 def _with_validation(dataset: ImageDataset, data: DataSettings) -> ImageDataset:
     # Imported here: random numbers need torch, whose import takes longer than preparing a small data set.
-    from bacon.datasets.splits import held_out
+    from bacon.datasets.splits import held_out, without
 
     held = held_out(
         dataset.train_labels, data.validation, seed=data.split_seed, purpose="validation split", name=dataset.name
     )
+    validation_images = dataset.train_images[held]
     return dataclasses.replace(
         dataset,
-        train_images=dataset.train_images[~held],
+        train_images=without(dataset.train_images, held),
         train_labels=dataset.train_labels[~held],
-        validation_images=dataset.train_images[held],
+        validation_images=validation_images,
         validation_labels=dataset.train_labels[held],
     )
 

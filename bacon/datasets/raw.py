@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ class ReadRequest:
     name: str
     """Name of the data set, for messages."""
     path: Path
-    """Own data: the file or folder. Registered data: the folder of the verified official files."""
+    """Own data: the file or folder. Registered data: the folder of the official files."""
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Registered data: official name -> verified file; a reader opens no other."""
     size: int | None = None
     """Side in pixels; a reader of files of mixed sizes brings each image to it while it reads."""
     channels: int | None = None

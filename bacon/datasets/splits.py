@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bacon.datasets.shares import held_out_count
 from bacon.runtime.draws import words
 from bacon.runtime.errors import BaconError
+
+_BLOCK = 4096
 
 
 def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: str, name: str) -> NDArray[np.bool_]:
@@ -32,9 +35,28 @@ def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: 
             raise BaconError(
                 f"{name}: class {label} has {len(members)} image; holding a share of it out needs at least 2"
             )
-        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        count = held_out_count(len(members), fraction)
         # Two words per image make ties, which would be broken by position, practically impossible.
         drawn = words(seed, purpose, count=2 * len(members), lanes=int(label)).reshape(-1, 2)
         order = np.lexsort((drawn[:, 1], drawn[:, 0]))
         chosen[members[order[:count]]] = True
     return chosen
+
+
+def without(images: NDArray[np.uint8], held: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """The images that are not held out, in their order.
+
+    They are moved together in the memory of ``images``, which is lost, where that may be written: a large data set is then
+    not in memory twice.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        held: (N,) bool.
+    """
+    kept = np.flatnonzero(~held)
+    if not images.flags.writeable:
+        return images[kept]
+    for start in range(0, len(kept), _BLOCK):
+        part = kept[start : start + _BLOCK]
+        images[start : start + len(part)] = images[part]
+    return images[: len(kept)]

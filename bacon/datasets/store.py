@@ -5,7 +5,7 @@ Schema 1::
     /train/images (N, C, H, W) uint8    /train/labels (N,) int64
     /test/images, /test/labels          as above
     /validation/images, labels          only when a validation split was asked for
-    /whitening/mean, matrix, inverse    float32, attribute epsilon; only when ZCA was asked for
+    /whitening/mean, matrix             float32, attribute epsilon; only when ZCA was asked for
     attributes: format, schema_version, name, fingerprint, content_sha256, class_names (JSON), mean, std,
                 and what the writer adds (source, title, ...)
 
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,6 @@ def content_sha256(dataset: ImageDataset) -> str:
     if dataset.whitening is not None:
         add("whitening/mean", dataset.whitening.mean)
         add("whitening/matrix", dataset.whitening.matrix)
-        add("whitening/inverse", dataset.whitening.inverse)
     return digest.hexdigest()
 
 
@@ -118,11 +118,18 @@ def write_dataset(
     if taken := sorted(_RESERVED & extra.keys()):
         raise BaconError(f"{path}: attributes {', '.join(taken)} belong to the schema; choose other names")
     try:
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        # Without a chunk cache nothing is left to flush when the disk is full, which crashes the library as it closes.
+        with atomic_path(path) as temporary, h5py.File(temporary, "w", rdcc_nbytes=0) as file:
             _write(file, dataset)
             file.attrs.update(extra)
-    except OSError as error:
-        raise BaconError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except (OSError, RuntimeError) as error:  # closing a file that cannot grow is a RuntimeError
+        raise BaconError(f"{path}: cannot be written: {_reason(error)}") from None
+
+
+def _reason(error: OSError | RuntimeError) -> str:
+    """What the system said; HDF5 wraps it into a report of several lines."""
+    found = re.search(r"error message = '([^']+)'", str(error))
+    return found[1] if found else getattr(error, "strerror", None) or str(error)
 
 
 def _write(file: h5py.File, dataset: ImageDataset) -> None:
@@ -133,10 +140,7 @@ def _write(file: h5py.File, dataset: ImageDataset) -> None:
         group.create_dataset("images", data=images, chunks=chunks, compression="lzf", fletcher32=True)
         group.create_dataset("labels", data=labels, chunks=(min(len(labels), 65536),), fletcher32=True)
     if dataset.whitening is not None:
-        group = file.create_group("whitening")
-        for name in ("mean", "matrix", "inverse"):
-            group.create_dataset(name, data=getattr(dataset.whitening, name), chunks=True, fletcher32=True)
-        group.attrs["epsilon"] = dataset.whitening.epsilon
+        write_whitening(file, dataset.whitening)
     file.attrs["format"] = FORMAT
     file.attrs["schema_version"] = SCHEMA_VERSION
     file.attrs["name"] = dataset.name
@@ -168,11 +172,27 @@ def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None) -
         return _read(file, Path(path))
 
 
-class open_store:  # noqa: N801 - a context manager that reads like the function it is
-    """Context manager: the open HDF5 file of a data set, its format and version checked; errors become readable."""
+def verify_dataset(path: Path | str) -> ImageDataset:
+    """Read a data set whole and compare its contents with the checksum that the file carries; as :func:`read_dataset`."""
+    dataset = read_dataset(path)
+    with open_store(path) as file:
+        expected = str(file.attrs["content_sha256"])
+    found = content_sha256(dataset)
+    if found != expected:
+        raise BaconError(f"{path}: its contents have the sha256 {found}, the file says {expected}. {_REMAKE}")
+    return dataset
 
-    def __init__(self, path: Path | str) -> None:
-        self._path = Path(path)
+
+class open_store:  # noqa: N801 - a context manager that reads like the function it is
+    """Context manager: the open HDF5 file of a data set, its format and version checked; errors become readable.
+
+    Args:
+        path: the file.
+        advice: what to do about a damaged file, or one of another version.
+    """
+
+    def __init__(self, path: Path | str, *, advice: str = _REMAKE) -> None:
+        self._path, self._advice = Path(path), advice
         self._file: h5py.File | None = None
 
     def __enter__(self) -> h5py.File:
@@ -180,7 +200,7 @@ class open_store:  # noqa: N801 - a context manager that reads like the function
             raise BaconError(f"{self._path}: does not exist")
         try:
             self._file = h5py.File(self._path, "r")
-            check_schema(self._file, self._path)
+            check_schema(self._file, self._path, self._advice)
         except BaseException as error:
             self.__exit__(type(error), error, None)
             raise
@@ -191,10 +211,10 @@ class open_store:  # noqa: N801 - a context manager that reads like the function
             self._file.close()
         # h5py reports damage as OSError, RuntimeError, KeyError or ValueError, depending on the structure it meets.
         if isinstance(error, OSError | RuntimeError | KeyError | ValueError):
-            raise BaconError(_damage(self._path, error)) from error
+            raise BaconError(_damage(self._path, error, self._advice)) from error
 
 
-def check_schema(file: h5py.File, path: Path) -> None:
+def check_schema(file: h5py.File, path: Path, advice: str) -> None:
     """Raise :class:`BaconError` unless the file is a data set of this version."""
     if file.attrs.get("format") != FORMAT:
         raise BaconError(
@@ -204,16 +224,16 @@ def check_schema(file: h5py.File, path: Path) -> None:
     if version != SCHEMA_VERSION:
         age = "an older" if version < SCHEMA_VERSION else "a newer"
         raise BaconError(
-            f"{path}: written by {age} version of this project (schema {version}, this one reads {SCHEMA_VERSION}). {_REMAKE}"
+            f"{path}: written by {age} version of this project (schema {version}, this one reads {SCHEMA_VERSION}). {advice}"
         )
 
 
-def _damage(path: Path, error: BaseException) -> str:
+def _damage(path: Path, error: BaseException, advice: str) -> str:
     with path.open("rb") as file:
         ours = file.read(8) == b"\x89HDF\r\n\x1a\n"
     if not ours:
         return f"{path}: not an HDF5 file (or its beginning is damaged)"
-    return f"{path}: truncated or damaged ({error}). {_REMAKE}"
+    return f"{path}: truncated or damaged ({error}). {advice}"
 
 
 def _read(file: h5py.File, path: Path) -> ImageDataset:
@@ -228,15 +248,28 @@ def _read(file: h5py.File, path: Path) -> ImageDataset:
         mean=tuple(file.attrs["mean"].tolist()),
         std=tuple(file.attrs["std"].tolist()),
         fingerprint=str(file.attrs["fingerprint"]),
-        whitening=_read_whitening(file) if "whitening" in file else None,
+        whitening=read_whitening(file),
         **arrays,
     )
     _check_shapes(dataset, path)
     return dataset
 
 
-def _read_whitening(file: h5py.File) -> Whitening:
-    parts = {name: read_array(file, f"whitening/{name}", np.float32) for name in ("mean", "matrix", "inverse")}
+def write_whitening(file: h5py.File, whitening: Whitening) -> None:
+    """Add the group ``whitening`` to an open file."""
+    group = file.create_group("whitening")
+    for name in ("mean", "matrix"):
+        group.create_dataset(name, data=getattr(whitening, name), chunks=True, fletcher32=True)
+    group.attrs["epsilon"] = whitening.epsilon
+
+
+def read_whitening(file: h5py.File) -> Whitening | None:
+    """The whitening of an open file; ``None`` when it has none."""
+    if "whitening" not in file:
+        return None
+    parts = {name: read_array(file, f"whitening/{name}", np.float32) for name in ("mean", "matrix")}
+    if parts["matrix"].shape != parts["mean"].shape * 2:
+        raise ValueError(f"whitening/matrix is {parts['matrix'].shape} for a mean of {parts['mean'].shape}")
     return Whitening(**parts, epsilon=float(file["whitening"].attrs["epsilon"]))
 
 

@@ -71,7 +71,7 @@ class _PickledType:
 class _NumpyArray:
     """Stands for the name ``numpy.ndarray``: an argument of the rebuilding function, never called."""
 
-    def __new__(cls, *_: Any) -> NoReturn:  # type: ignore[misc]
+    def __new__(cls, *_: Any) -> NoReturn:
         raise BaconError("the pickle builds an array in a way that numpy's pickles do not")
 
 

@@ -7,6 +7,7 @@ regularised eigenvalues that the field uses (Krizhevsky 2009; epsilon .1 on imag
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,31 +23,33 @@ MAX_DIMENSION = 12288
 class Whitening:
     """An affine map of images x in [0, 1], flattened to D = C * H * W values: ``matrix @ (x - mean)``.
 
-    It stands in the place of normalisation by mean and standard deviation. ``inverse`` undoes it.
+    It stands in the place of normalisation by mean and standard deviation.
 
     Attributes:
         mean: (D,) float32, the mean training image.
         matrix: (D, D) float32, symmetric: U diag(1 / sqrt(eigenvalue + epsilon)) U^T.
-        inverse: (D, D) float32, symmetric: U diag(sqrt(eigenvalue + epsilon)) U^T.
         epsilon: what was added to the eigenvalues.
     """
 
     mean: NDArray[np.float32]
     matrix: NDArray[np.float32]
-    inverse: NDArray[np.float32]
     epsilon: float
+
+    @cached_property
+    def inverse(self) -> NDArray[np.float32]:
+        """(D, D) float32, symmetric: U diag(sqrt(eigenvalue + epsilon)) U^T."""
+        # From the matrix, so that files hold one of the two; epsilon bounds its condition.
+        return np.linalg.inv(self.matrix.astype(np.float64)).astype(np.float32)
 
     def apply(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, C, H, W) float32 in [0, 1] -> (N, C, H, W) float32 whitened."""
         flat = images.reshape(len(images), -1)
-        whitened: NDArray[np.float32] = (flat - self.mean) @ self.matrix
-        return whitened.reshape(images.shape)
+        return np.asarray((flat - self.mean) @ self.matrix, dtype=np.float32).reshape(images.shape)
 
     def invert(self, images: NDArray[np.float32]) -> NDArray[np.float32]:
         """(N, C, H, W) float32 whitened -> (N, C, H, W) float32, in [0, 1] where it came from there."""
         flat = images.reshape(len(images), -1)
-        restored: NDArray[np.float32] = flat @ self.inverse + self.mean
-        return restored.reshape(images.shape)
+        return np.asarray(flat @ self.inverse + self.mean, dtype=np.float32).reshape(images.shape)
 
 
 def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> Whitening:
@@ -72,7 +75,6 @@ def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> White
     return Whitening(
         mean=mean.astype(np.float32),
         matrix=((vectors / scale) @ vectors.T).astype(np.float32),
-        inverse=((vectors * scale) @ vectors.T).astype(np.float32),
         epsilon=epsilon,
     )
 

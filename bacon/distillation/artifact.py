@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from bacon.datasets.store import read_whitening, write_whitening
+from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -30,6 +33,7 @@ class Distilled:
         labels: (M,) int64.
         snapshots: iteration -> images at that iteration, the last one included; empty for coresets.
         history: term -> (T,) float32, mean over classes per iteration; empty for coresets.
+        whitening: ZCA of the data set, which the images are in the space of; ``None``: mean and std alone.
         attributes: names and values of the file's attributes; JSON attributes are decoded.
     """
 
@@ -38,25 +42,36 @@ class Distilled:
     snapshots: Mapping[int, Tensor] = field(default_factory=dict)
     history: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    whitening: Whitening | None = None
 
 
 _JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
 
 
 def write_distilled(path: Path | str, distilled: Distilled) -> None:
-    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32)."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32).
+
+    Raises:
+        OSError: the disk is full or cannot be written; a file that was there stays as it was.
+    """
+    # Made in memory: after a failed write HDF5 cannot close its file, and crashes the process later.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
         for name, value in distilled.attributes.items():
             file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
         _store(file, "images", distilled.images.numpy())
         _store(file, "labels", distilled.labels.numpy())
+        if distilled.whitening is not None:
+            write_whitening(file, distilled.whitening)
         for iteration, images in distilled.snapshots.items():
             _store(file, f"snapshots/{iteration}", images.numpy())
         if distilled.history:
             _store(file, "history/iteration", np.arange(len(next(iter(distilled.history.values()))), dtype=np.int64))
         for name, values in distilled.history.items():
             _store(file, f"history/{name}", values)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
@@ -86,8 +101,9 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
                 snapshots={int(key): torch.from_numpy(snapshots[key][()]) for key in sorted(snapshots, key=int)},
                 history={key: history[key][()] for key in history if key != "iteration"},
                 attributes=attributes,
+                whitening=read_whitening(file),
             )
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None
 
 

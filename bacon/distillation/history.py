@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -45,6 +48,16 @@ class History:
                 "the normalisation of the data set"
             )
         self._checked = self._recorded
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows recorded so far."""
+        return {"values": self.values[: self._recorded].clone()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on after the rows of :meth:`state_dict`; they were checked when they were recorded."""
+        rows: Tensor = state["values"]
+        self.values[: len(rows)] = rows
+        self._checked = self._recorded = len(rows)
 
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
         """Term -> (T,) float32 for the iterations recorded."""

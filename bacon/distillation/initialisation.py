@@ -29,9 +29,11 @@ def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Ten
     smallest = min(real.counts)
     if needed > smallest:
         name = real.class_names[real.counts.index(smallest)]
+        most = smallest // partition**2
+        remedy = f"lower the IPC to at most {most}, or the partition" if most else "lower the partition"
         raise BaconError(
             f"IPC {ipc} with partition {partition} needs {needed} different real images per class; class {name!r} has "
-            f"{smallest}: lower the IPC to at most {smallest // partition**2}, or the partition"
+            f"{smallest}: {remedy}, or start from noise (distillation.init: noise)"
         )
     indices = real.sample_classes(seed, "initial-images", iteration=0, classes=range(real.classes), size=needed)
     return encode(real.batch(indices), partition).flatten(0, 1)

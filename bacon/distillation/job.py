@@ -5,11 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from bacon.cells import Cell
-from bacon.distillation.run import CellIdentity, distil_cell
+from bacon.distillation.artifact import read_distilled
+from bacon.distillation.checkpoint import CheckpointStore
+from bacon.distillation.run import CellIdentity, Running, distil_cell
 from bacon.methods.registry import METHODS
 from bacon.plan import Plan
-from bacon.runtime.devices import lease_device, set_up_arithmetic
+from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.job_lock import job_lock
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 
 def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) -> None:
@@ -24,15 +31,38 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
         fingerprint=plan.distilled_fingerprint(cell),
         data_fingerprint=plan.data_fingerprint(cell.dataset),
     )
-    set_up_arithmetic(threads)
-    with lease_device(plan.config.run.device) as device:
-        distil_cell(
-            identity,
-            plan.settings(cell),
-            data=data,
-            output=output,
-            device=device,
-            selector=METHODS[cell.method].selector,
-            chunk_images=plan.config.run.chunk_images,
-            progress_seconds=plan.config.run.progress_seconds,
-        )
+    beat_path = plan.directory / cell.running_path("distill")
+    with job_lock(beat_path.with_suffix(".lock")) as waited:
+        if waited and _is_whole(output, identity.fingerprint):
+            log.info("%s was made meanwhile by the process that this one waited for", output)
+            return
+        set_up_arithmetic(threads)
+        with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
+            distil_cell(
+                identity,
+                plan.settings(cell),
+                data=data,
+                output=output,
+                device=device,
+                selector=METHODS[cell.method].selector,
+                chunk_images=plan.config.run.chunk_images,
+                running=_running(plan, cell, beat_path, device_name(device)),
+            )
+
+
+def _running(plan: Plan, cell: Cell, beat_path: Path, device: str) -> Running:
+    run, fingerprint = plan.config.run, plan.distilled_fingerprint(cell)
+    return Running(
+        checkpoints=CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=fingerprint),
+        heartbeat=Heartbeat(beat_path, fingerprint=fingerprint, device=device, interval=run.progress_seconds),
+        checkpoint_seconds=run.checkpoint_seconds,
+        progress_seconds=run.progress_seconds,
+    )
+
+
+def _is_whole(output: Path, fingerprint: str) -> bool:
+    try:
+        read_distilled(output, expected_fingerprint=fingerprint)
+    except BaconError:
+        return False
+    return True

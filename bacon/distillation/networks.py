@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from bacon.distillation.real import RealImages
 from bacon.networks.convnet import ConvNet
+from bacon.networks.sgd import Sgd
 from bacon.runtime.draws import uniform, words
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ class NetworkSource(Protocol):
     def train(self, iteration: int) -> None:
         """Train networks a little on real images."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint keeps: tensors, numbers and containers of them."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become the source that :meth:`state_dict` was taken from."""
+
 
 class Fresh:
     """A fresh random network per iteration; it is never trained, so its accuracy is zero."""
@@ -50,6 +57,13 @@ class Fresh:
     def train(self, iteration: int) -> None:
         """Nothing to train."""
 
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to keep: the iteration names the network."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to restore."""
+
 
 @dataclass
 class Member:
@@ -57,7 +71,7 @@ class Member:
 
     serial: int
     network: ConvNet
-    optimiser: torch.optim.SGD
+    optimiser: Sgd
     correct: Tensor
     seen: int = 0
 
@@ -89,7 +103,7 @@ class Queue:
 
     def _push(self) -> None:
         network = self._build(self._next_serial)
-        optimiser = torch.optim.SGD(
+        optimiser = Sgd(
             network.parameters(),
             lr=self.settings.lr_net,
             momentum=self.settings.momentum,
@@ -138,8 +152,33 @@ class Queue:
     def _step(self, member: Member, indices: Tensor) -> None:
         labels = self._real.labels[indices]
         logits = member.network(self._real.batch(indices))
-        member.optimiser.zero_grad(set_to_none=True)
-        F.cross_entropy(logits, labels).backward()
-        member.optimiser.step()
+        loss = F.cross_entropy(logits, labels)
+        member.optimiser.step(torch.autograd.grad(loss, member.optimiser.parameters))
         member.correct = member.correct + (logits.detach().argmax(dim=1) == labels).sum()
         member.seen += len(labels)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Serial numbers, networks, optimisers and meters, oldest first."""
+        members = [
+            {
+                "serial": member.serial,
+                "network": member.network.state_dict(),
+                "optimiser": member.optimiser.state_dict(),
+                "correct": member.correct,
+                "seen": member.seen,
+            }
+            for member in self.members
+        ]
+        return {"next_serial": self._next_serial, "members": members}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Rebuild the members of :meth:`state_dict`, bit for bit."""
+        self.members = []
+        for kept in state["members"]:
+            self._next_serial = kept["serial"]
+            self._push()
+            member = self.members[-1]
+            member.network.load_state_dict(kept["network"])
+            member.optimiser.load_state_dict(kept["optimiser"])
+            member.correct, member.seen = kept["correct"], kept["seen"]
+        self._next_serial = state["next_serial"]

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_words
+from bacon.whitener import Whitener
 
 if TYPE_CHECKING:
     from bacon.datasets.store import ImageDataset
@@ -69,6 +70,8 @@ class RealImages:
         std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
         self._scale = (1 / (255 * std)).to(device, dtype)
         self._shift = (-mean / std).to(device, dtype)
+        whitening = dataset.whitening
+        self._whitener = Whitener(whitening, device=device, dtype=dtype) if whitening is not None else None
 
     @property
     def classes(self) -> int:
@@ -82,7 +85,9 @@ class RealImages:
         return channels, height, width
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Normalised images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
+        """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
+        if self._whitener is not None:
+            return self._whitener(self.images[indices])
         return self.images[indices].to(self.dtype) * self._scale + self._shift
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:

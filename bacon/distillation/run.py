@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +15,15 @@ from torch import Tensor
 
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.distillation.artifact import Distilled, write_distilled
+from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
 from bacon.distillation.real import RealImages
 from bacon.runtime.devices import device_name
+from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import peak_memory_bytes, provenance
+from bacon.runtime.signals import Stop, deferred_stop
 
 if TYPE_CHECKING:
     from bacon.settings import CellSettings
@@ -38,6 +43,23 @@ class CellIdentity:
     data_fingerprint: str
 
 
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """How a job runs; nothing here changes a number.
+
+    Attributes:
+        checkpoints: where its state is kept while it runs.
+        heartbeat: says how far it is, and counts the wall time of all its parts.
+        checkpoint_seconds: seconds between checkpoints.
+        progress_seconds: seconds between progress lines in a log.
+    """
+
+    checkpoints: CheckpointStore
+    heartbeat: Heartbeat
+    checkpoint_seconds: float
+    progress_seconds: float
+
+
 def distil_cell(
     identity: CellIdentity,
     settings: CellSettings,
@@ -47,7 +69,7 @@ def distil_cell(
     device: torch.device,
     selector: str | None = None,
     chunk_images: int = 2048,
-    progress_seconds: float = 10.0,
+    running: Running,
 ) -> None:
     """Compute a cell and write its artifact atomically.
 
@@ -59,32 +81,68 @@ def distil_cell(
         device: where it is computed.
         selector: for selection methods, the module whose ``select`` chooses the images.
         chunk_images: images embedded at a time.
-        progress_seconds: seconds between progress lines in a log.
+        running: progress, checkpoints and the time of earlier parts.
     """
     dataset = read_dataset(data, expected_fingerprint=identity.data_fingerprint)
-    start = time.perf_counter()
     real = RealImages(dataset, device=device)
     if selector is None:
-        images, extra = _match(identity, settings, real, chunk_images, progress_seconds)
+        images, extra = _match(identity, settings, real, chunk_images, running)
     else:
         images, extra = _select(identity, settings, real, selector), {}
-    seconds = time.perf_counter() - start
+    seconds = running.heartbeat.seconds()
     attributes = _attributes(identity, settings, dataset, device, seconds)
     labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    write_distilled(output, Distilled(images=images, labels=labels, attributes=attributes, **extra))
+    made = Distilled(images=images, labels=labels, attributes=attributes, whitening=dataset.whitening, **extra)
+    write_distilled(output, made)
+    running.checkpoints.remove()
+    running.heartbeat.remove()
     log.info("wrote %s: %d images in %.1f s", output, len(images), seconds)
 
 
 def _match(
-    identity: CellIdentity, settings: CellSettings, real: RealImages, chunk_images: int, progress_seconds: float
+    identity: CellIdentity, settings: CellSettings, real: RealImages, chunk_images: int, running: Running
 ) -> tuple[Tensor, dict[str, Any]]:
     matching: Any = settings.distillation
     engine = Engine(real, matching, settings.network, ipc=identity.ipc, seed=identity.seed, chunk_images=chunk_images)
+    kept = running.checkpoints.load(real.device)
+    if kept is not None:
+        engine.load_state_dict(kept.state)
+        log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
     title = f"{identity.dataset}/{identity.method}/ipc{identity.ipc}/seed{identity.seed}"
-    with Progress(title, matching.iterations, seconds=progress_seconds) as progress:
-        engine.run(progress)
+    with (
+        Progress(
+            title,
+            matching.iterations,
+            seconds=running.progress_seconds,
+            done=engine.state.iteration,
+            heartbeat=running.heartbeat,
+        ) as progress,
+        deferred_stop() as stop,
+    ):
+        engine.run(progress, _checkpointing(engine, running, stop))
     snapshots = engine.state.snapshots
     return snapshots[matching.iterations], {"snapshots": snapshots, "history": engine.history.arrays()}
+
+
+def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[], None]:
+    """What the engine calls after every iteration: a checkpoint now and then, and at a request to stop."""
+    last = time.monotonic()
+
+    def after_iteration() -> None:
+        nonlocal last
+        due = time.monotonic() - last >= running.checkpoint_seconds
+        if not due and stop.number is None:
+            return
+        # A state that has diverged is no state to go on from: the last good one stays.
+        engine.check()
+        iteration, seconds = engine.state.iteration, running.heartbeat.seconds()
+        running.checkpoints.save(Checkpoint(iteration=iteration, seconds=seconds, state=engine.state_dict()))
+        last = time.monotonic()
+        if stop.number is not None:
+            log.info("stopped by signal %d at iteration %d; the next run continues", stop.number, iteration)
+            sys.exit(stop.exit_status())
+
+    return after_iteration
 
 
 def _select(identity: CellIdentity, settings: CellSettings, real: RealImages, selector: str) -> Tensor:

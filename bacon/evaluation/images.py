@@ -12,8 +12,10 @@ from torch import Tensor
 
 from bacon.augmentation import augment_batches
 from bacon.runtime.draws import Seed, device_permutation
+from bacon.whitener import Whitener
 
 if TYPE_CHECKING:
+    from bacon.datasets.whitening import Whitening
     from bacon.settings import EvaluationSettings
 
 # Orders are drawn, and batches made and augmented, for about this many images at a time: for a set of ten images that
@@ -30,12 +32,14 @@ class ImageSet:
         labels: (N,) int64.
         scale: (C, 1, 1) float32, factor of uint8 images; ``None`` for float32 images.
         shift: (C, 1, 1) float32, added after ``scale``.
+        whitener: whitens uint8 images in place of ``scale`` and ``shift``; ``None``: not asked for.
     """
 
     images: Tensor
     labels: Tensor
     scale: Tensor | None = None
     shift: Tensor | None = None
+    whitener: Whitener | None = None
 
     @classmethod
     def of_uint8(
@@ -46,8 +50,9 @@ class ImageSet:
         mean: Sequence[float],
         std: Sequence[float],
         device: torch.device,
+        whitening: Whitening | None = None,
     ) -> ImageSet:
-        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used; they stay uint8 on the device."""
+        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used, or are whitened; they stay uint8."""
         channel_mean = torch.tensor(mean, dtype=torch.float64)[:, None, None]
         channel_std = torch.tensor(std, dtype=torch.float64)[:, None, None]
         return cls(
@@ -55,6 +60,7 @@ class ImageSet:
             labels=torch.from_numpy(labels).to(device),
             scale=(1 / (255 * channel_std)).to(device, torch.float32),
             shift=(-channel_mean / channel_std).to(device, torch.float32),
+            whitener=Whitener(whitening, device=device) if whitening is not None else None,
         )
 
     def __len__(self) -> int:
@@ -71,6 +77,8 @@ class ImageSet:
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""
+        if self.whitener is not None:
+            return self.whitener(images)
         if self.scale is None or self.shift is None:
             return images
         return images.to(torch.float32).mul_(self.scale).add_(self.shift)

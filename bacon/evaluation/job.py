@@ -7,8 +7,10 @@ from pathlib import Path
 from bacon.cells import CACHE, Cell
 from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
 from bacon.plan import Plan
-from bacon.runtime.devices import lease_device, set_up_arithmetic
+from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.job_lock import job_lock
 
 
 def run_evaluation(
@@ -37,22 +39,31 @@ def run_evaluation(
         data=plan.data_fingerprint(cell.dataset),
         distilled=None if reference else plan.distilled_fingerprint(cell),
     )
-    set_up_arithmetic(threads)
-    with lease_device(plan.config.run.device) as device:
-        job = EvaluationJob(
-            dataset=cell.dataset,
-            method=cell.method,
-            ipc=cell.ipc,
-            seed=cell.seed,
-            network_name=network,
-            network=plan.evaluation_network(cell, network),
-            evaluation=plan.settings(cell).evaluation,
-            fingerprints=fingerprints,
-            cache=plan.directory / CACHE / "evaluation",
-            device=device,
-            progress_seconds=plan.config.run.progress_seconds,
-        )
-        if images is None:
-            evaluate_full(job, data_path=data, output=output)
-        else:
-            evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
+    beat_path = plan.directory / cell.running_path(network)
+    with job_lock(beat_path.with_suffix(".lock")):
+        set_up_arithmetic(threads)
+        with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
+            job = EvaluationJob(
+                dataset=cell.dataset,
+                method=cell.method,
+                ipc=cell.ipc,
+                seed=cell.seed,
+                network_name=network,
+                network=plan.evaluation_network(cell, network),
+                evaluation=plan.settings(cell).evaluation,
+                fingerprints=fingerprints,
+                cache=plan.directory / CACHE / "evaluation",
+                device=device,
+                progress_seconds=plan.config.run.progress_seconds,
+                heartbeat=Heartbeat(
+                    beat_path,
+                    fingerprint=fingerprints.rule,
+                    device=device_name(device),
+                    interval=plan.config.run.progress_seconds,
+                ),
+            )
+            if images is None:
+                evaluate_full(job, data_path=data, output=output)
+            else:
+                evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
+        beat_path.unlink(missing_ok=True)

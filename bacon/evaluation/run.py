@@ -18,6 +18,7 @@ from bacon.evaluation.training import Outcome, train_and_test
 from bacon.partition import decode
 from bacon.runtime.atomic import write_json
 from bacon.runtime.devices import device_name
+from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import provenance
@@ -64,6 +65,7 @@ class EvaluationJob:
         cache: folder of finished records.
         device: where networks are trained.
         progress_seconds: seconds between progress lines in a log.
+        heartbeat: says how far the job is.
     """
 
     dataset: str
@@ -77,6 +79,7 @@ class EvaluationJob:
     cache: Path
     device: torch.device
     progress_seconds: float = 10.0
+    heartbeat: Heartbeat | None = None
 
     def __str__(self) -> str:
         place = self.method if self.ipc is None else f"{self.method}/ipc{self.ipc}/seed{self.seed}"
@@ -133,7 +136,9 @@ def _decoded(distilled: Distilled, iteration: int, final: int, device: torch.dev
 
 
 def _on_device(images: Any, labels: Any, dataset: ImageDataset, device: torch.device) -> ImageSet:
-    return ImageSet.of_uint8(images, labels, mean=dataset.mean, std=dataset.std, device=device)
+    return ImageSet.of_uint8(
+        images, labels, mean=dataset.mean, std=dataset.std, device=device, whitening=dataset.whitening
+    )
 
 
 def _records(
@@ -150,7 +155,7 @@ def _records(
         # Iterations come one after the other, so one training set is in memory at a time.
         train_of = lru_cache(maxsize=1)(lambda iteration: training_set(dataset, iteration))
         total = len(missing) * job.evaluation.epochs
-        with Progress(f"evaluate {job}", total, seconds=job.progress_seconds) as progress:
+        with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
             for iteration, seed in missing:
                 outcome = _train_one(job, train_of(iteration), test, len(dataset.class_names), seed, progress)
                 record = _record(job, outcome, iteration, seed, final=iteration == final)

@@ -77,7 +77,6 @@ BACON = Method(
             "update": "per_class",
             "lr_img": 0.2,
             "momentum": 0.5,
-            "batch_real": 256,
         }
     },
 )

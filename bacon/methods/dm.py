@@ -38,7 +38,6 @@ DM = Method(
             "update": "joint",
             "lr_img": 1.0,
             "momentum": 0.5,
-            "batch_real": 256,
         }
     },
 )

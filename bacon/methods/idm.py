@@ -16,7 +16,6 @@ IDM = Method(
             "update": "per_class",
             "lr_img": 0.2,
             "momentum": 0.5,
-            "batch_real": 256,
         }
     },
 )

@@ -6,7 +6,8 @@ trains for about as long. The update is the same function that the class calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,3 +46,11 @@ class Sgd:
             nesterov=False,
             maximize=False,
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The momentum of each parameter, ``None`` before the first step."""
+        return {"momentum": list(self._buffers)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the momentum of :meth:`state_dict`."""
+        self._buffers = [None if kept is None else kept.clone() for kept in state["momentum"]]

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bacon.datasets.store import read_whitening
+from bacon.datasets.whitening import Whitening
 from bacon.reporting.collect import RERUN, ExpectedDistilled, check_fingerprint
 from bacon.runtime.errors import BaconError
 
@@ -147,11 +149,13 @@ def read_images(expected: ExpectedDistilled) -> DisplayImages:
     """The images of a distilled set for display; :class:`BaconError` as :func:`open_distilled`."""
     with open_distilled(expected) as file:
         mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
-        iterations = int(file.attrs["iterations"])
+        iterations, partition = int(file.attrs["iterations"]), int(file.attrs["partition"])
+        whitening = read_whitening(file)
 
         def shown(name: str) -> npt.NDArray[np.float32]:
-            clipped: npt.NDArray[np.float32] = np.clip(file[name][()] * std + mean, 0.0, 1.0).astype(np.float32)
-            return clipped
+            stored = file[name][()]
+            pixels = stored * std + mean if whitening is None else _unwhitened(stored, whitening, partition)
+            return np.clip(pixels, 0.0, 1.0).astype(np.float32)
 
         return DisplayImages(
             final=shown("images"),
@@ -159,5 +163,20 @@ def read_images(expected: ExpectedDistilled) -> DisplayImages:
             labels=file["labels"][()].astype(np.int64),
             class_names=tuple(json.loads(file.attrs["class_names"])),
             iterations=iterations,
-            partition=int(file.attrs["partition"]),
+            partition=partition,
         )
+
+
+def _unwhitened(stored: npt.NDArray[np.float32], whitening: Whitening, partition: int) -> npt.NDArray[np.float32]:
+    """Stored images (N, C, H, W), partitioned, in the space of pixels.
+
+    Whitening is a map of whole images, so each part is blown up to one, mapped back and brought to its place again.
+    """
+    if partition == 1:
+        return whitening.invert(stored)
+    result, side = stored.copy(), stored.shape[2] // partition
+    for row, column in np.ndindex(partition, partition):
+        rows, columns = slice(row * side, (row + 1) * side), slice(column * side, (column + 1) * side)
+        whole = stored[:, :, rows, columns].repeat(partition, axis=2).repeat(partition, axis=3)
+        result[:, :, rows, columns] = whitening.invert(whole)[:, :, ::partition, ::partition]
+    return result

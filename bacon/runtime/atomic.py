@@ -27,11 +27,16 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         yield temporary
         # mkstemp makes private files; results are as readable as anything else the user creates.
         temporary.chmod(0o666 & ~_umask())
-        _flush(temporary)
-        temporary.replace(target)
-        _flush(target.parent)
+        publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, target: Path) -> None:
+    """Flush a finished file to disk and rename it over ``target``, which is in the same folder."""
+    _flush(temporary)
+    temporary.replace(target)
+    _flush(target.parent)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import tempfile
 import time
 from collections.abc import Iterator
@@ -27,16 +28,20 @@ def lock_folder() -> Path:
 
 
 @contextmanager
-def lease_device(choice: str = "auto", *, log_seconds: float = 30.0) -> Iterator[torch.device]:
+def lease_device(choice: str = "auto", *, jobs_per_gpu: int = 1, log_seconds: float = 30.0) -> Iterator[torch.device]:
     """Yield the device for this job, held until the context ends.
 
     Args:
         choice: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
+        jobs_per_gpu: jobs that may share one GPU.
         log_seconds: seconds between log lines while every GPU is taken.
 
     Raises:
         BaconError: ``cuda`` was asked for and there is no usable GPU.
     """
+    if job := os.environ.get("SLURM_JOB_ID"):
+        assigned = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+        log.info("SLURM job %s on %s, assigned devices: %s", job, platform.node(), assigned)
     if choice == "cuda" and not torch.cuda.is_available():
         raise BaconError("run.device = 'cuda', but PyTorch sees no GPU here; use auto or cpu, or check the driver")
     if choice == "cpu" or not torch.cuda.is_available():
@@ -48,23 +53,27 @@ def lease_device(choice: str = "auto", *, log_seconds: float = 30.0) -> Iterator
         yield torch.device("cuda", 0)
     else:
         keys = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-        with lease_key(keys, log_seconds=log_seconds) as index:
+        with lease_key(keys, jobs_per_key=jobs_per_gpu, log_seconds=log_seconds) as index:
             log.info("device: cuda:%d, %s", index, torch.cuda.get_device_name(index))
             torch.cuda.set_device(index)
             yield torch.device("cuda", index)
 
 
 @contextmanager
-def lease_key(keys: list[str], *, log_seconds: float) -> Iterator[int]:
-    """Hold the lock of the first free key and yield its position; wait, with a log line, while all are taken."""
+def lease_key(keys: list[str], *, jobs_per_key: int = 1, log_seconds: float) -> Iterator[int]:
+    """Hold a lock of the first free key and yield its position; wait, with a log line, while all are taken.
+
+    With several jobs per key, every key is given once before any is given twice.
+    """
     folder = lock_folder()
-    folder.mkdir(parents=True, exist_ok=True, mode=0o1777)
-    if folder.stat().st_uid == os.getuid():
-        folder.chmod(0o1777)
-    last = time.monotonic()
+    _open_to_all_users(folder)
+    slots = [
+        (position, folder / f"{key}.{slot}.lock") for slot in range(jobs_per_key) for position, key in enumerate(keys)
+    ]
+    last = -float("inf")
     while True:
-        for position, key in enumerate(keys):
-            lock = FileLock(folder / f"{key}.lock", mode=0o666)
+        for position, path in slots:
+            lock = FileLock(path, mode=0o666)
             try:
                 lock.acquire(blocking=False)
             except Timeout:
@@ -78,6 +87,16 @@ def lease_key(keys: list[str], *, log_seconds: float) -> Iterator[int]:
             last = time.monotonic()
             log.info("waiting for a device: all %d are taken by other jobs", len(keys))
         time.sleep(_POLL_SECONDS)
+
+
+def _open_to_all_users(folder: Path) -> None:
+    """Make the folder of locks, in which every user of the machine takes part.
+
+    Without the sticky bit: with it, the kernel (fs.protected_regular) keeps a user from opening another user's lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid == os.getuid():
+        folder.chmod(0o777)
 
 
 def device_name(device: torch.device) -> str:

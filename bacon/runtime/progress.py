@@ -7,6 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
+from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
@@ -19,11 +20,21 @@ class Progress:
         description: what is being done.
         total: number of steps.
         seconds: seconds between lines when stderr is not a terminal.
+        done: steps that an earlier part of the job has done.
+        heartbeat: written now and then, for ``bacon status``.
     """
 
-    def __init__(self, description: str, total: int, *, seconds: float = 10.0) -> None:
-        self.description, self.total, self.seconds = description, total, seconds
-        self.done = 0
+    def __init__(
+        self,
+        description: str,
+        total: int,
+        *,
+        seconds: float = 10.0,
+        done: int = 0,
+        heartbeat: Heartbeat | None = None,
+    ) -> None:
+        self.description, self.total, self.seconds, self.heartbeat = description, total, seconds, heartbeat
+        self.done = self._first = done
         self._start = self._last = time.monotonic()
         self._fields: dict[str, float] = {}
         self._bar = _Bar(description, total) if sys.stderr.isatty() else None
@@ -33,23 +44,32 @@ class Progress:
         if self._bar is not None:
             self._bar.start()
         else:
-            log.info("%s: started, %d steps", self.description, self.total)
+            log.info("%s: started, %d steps", self.description, self.total - self._first)
+        self._beat(time.monotonic())
         return self
 
     def advance(self, steps: int = 1, **fields: float) -> None:
         """Record ``steps`` more steps; ``fields`` are shown beside the bar or in the line."""
         self.done += steps
         self._fields = fields or self._fields
+        now = time.monotonic()
+        self._beat(now)
         if self._bar is not None:
             self._bar.update(self.done, _text(self._fields))
             return
-        now = time.monotonic()
         if now - self._last >= self.seconds:
             self._last = now
             self._line(now)
 
+    def _rate(self, now: float) -> float:
+        return (self.done - self._first) / max(now - self._start, 1e-9)
+
+    def _beat(self, now: float) -> None:
+        if self.heartbeat is not None:
+            self.heartbeat.beat(self.done, self.total, self._rate(now))
+
     def _line(self, now: float) -> None:
-        rate = self.done / max(now - self._start, 1e-9)
+        rate = self._rate(now)
         left = (self.total - self.done) / rate if rate > 0 else float("nan")
         percent = 100 * self.done / max(self.total, 1)
         text = f"{self.description}: {self.done}/{self.total} ({percent:.0f}%), {rate:.2f}/s, {left:.0f} s left"
@@ -62,7 +82,9 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
         elif kind is None:
-            log.info("%s: %d steps in %.1f s", self.description, self.done, time.monotonic() - self._start)
+            log.info(
+                "%s: %d steps in %.1f s", self.description, self.done - self._first, time.monotonic() - self._start
+            )
 
 
 class _Bar:

@@ -8,9 +8,11 @@ import resource
 import subprocess
 import sys
 from functools import lru_cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     import torch
@@ -30,10 +32,23 @@ def commit() -> str:
     return done.stdout.strip()
 
 
+def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
+    """Package -> version; raises :class:`BaconError` for one that is not installed."""
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            raise BaconError(
+                f"stale_on_upgrade: no package {name!r} is installed here; name packages as `pip list` does, such as torch"
+            ) from None
+    return found
+
+
 def provenance(device: str) -> dict[str, Any]:
     """Versions, commit, host and device of this process, ready for JSON; ``device`` is a device's readable name."""
     return {
-        "packages": {name: version(name) for name in _PACKAGES},
+        "packages": installed_versions(_PACKAGES),
         "python": platform.python_version(),
         "commit": commit(),
         "device": device,

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Callable
 
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger, set_up_logging
+
+_DISK_ERRORS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some of your quota",
+    errno.EROFS: "make the file system writable",
+    errno.EACCES: "make the folder writable",
+}
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
@@ -26,3 +35,16 @@ def run(main: Callable[[], None]) -> None:
     except BaconError as error:
         get_logger("scripts").error("%s", error)
         sys.exit(1)
+    except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
+        if (advice := _disk_advice(error)) is None:
+            raise
+        get_logger("scripts").error("%s; %s, then run snakemake again: finished work is kept", error, advice)
+        sys.exit(1)
+
+
+def _disk_advice(error: OSError | RuntimeError) -> str | None:
+    """What to do about a disk that cannot be written, or ``None`` when that is not the error; HDF5 says it in words only."""
+    for number, advice in _DISK_ERRORS.items():
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return advice
+    return None

@@ -13,8 +13,9 @@ from bacon.networks.convnet import ConvNet
 from bacon.partition import decode
 from bacon.runtime.errors import BaconError
 from bacon.settings import NetworkSettings
+from benchmarks import workflow
 from benchmarks.__main__ import main
-from benchmarks.cells import measured, random_dataset
+from benchmarks.cells import PAPER_CELLS, measured, random_dataset
 from benchmarks.cost import forward, forward_backward
 from benchmarks.distillation import in_turns, parts, summary
 from benchmarks.naive import PlainLoop, augmented, plain_network, unpacked
@@ -180,3 +181,40 @@ def test_the_published_loop_is_timed_from_outside_and_stands_still_between(tmp_p
             assert answer["matching"] >= 0.002
             assert answer["queue"] >= 0.001
             time.sleep(0.001)
+
+
+def test_paper_measures_everything_and_sums_the_hours(tmp_path):
+    output = tmp_path / "speed.json"
+    arguments = [
+        "paper",
+        "--cell",
+        "digits/bacon/ipc1",
+        "--cell",
+        "digits/idm/ipc1",
+        "--rounds",
+        "1",
+        "--device",
+        "cpu",
+    ]
+    result = CliRunner().invoke(main, [*arguments, "--output", str(output)], catch_exceptions=False)
+    assert result.exit_code == 0
+    found = json.loads(output.read_text())
+    rows = found["distillation"]
+    assert [row["cell"] for row in rows] == ["digits/bacon/ipc1/seed0", "digits/idm/ipc1/seed0"]
+    assert found["hours"] == pytest.approx(sum(row["whole_hours"] for row in rows))
+    assert all(row["whole_hours"] == pytest.approx(150 * row["seconds"] / 3600) for row in rows)
+    assert all(row["peak_memory_bytes"] > 2**24 for row in rows)
+    assert len(found["evaluation"]) == 2
+
+
+@pytest.mark.workflow
+def test_workflow_plans_a_grid_and_starts_jobs():
+    row = workflow.measure(cells=40, dataset="digits", device=torch.device("cpu"))
+    assert row["planned_jobs"] >= 80
+    assert min(row["start_python_seconds"], row["start_distill_job_seconds"], row["start_evaluate_job_seconds"]) > 0
+    assert row["read_seconds"] > 0
+
+
+def test_the_papers_cells_are_eleven():
+    assert len(PAPER_CELLS) == 11
+    assert all(measured(name).matching.iterations == 20000 for name in PAPER_CELLS)

@@ -21,6 +21,7 @@ def toy_dataset(*, counts=(14, 11, 17), channels=2, size=8, seed=0):
         class_names=tuple(f"class {label}" for label in range(len(counts))),
         mean=(0.3, 0.4)[:channels],
         std=(0.2, 0.25)[:channels],
+        whitening=None,
     )
 
 

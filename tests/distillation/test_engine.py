@@ -1,11 +1,16 @@
+import logging
+
 import pytest
 import torch
 
+import bacon.distillation.engine as engine_module
 from bacon.distillation.engine import Engine, class_chunks, image_step
+from bacon.distillation.real import RealImages
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
 from bacon.settings import MatchingSettings, NetworkSettings
+from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 
 NETWORK = NetworkSettings(width=6, depth=2)
@@ -141,3 +146,58 @@ def test_noise_init_and_too_small_classes(real32):
     assert abs(float(engine.state.images.std()) - 1) < 0.05
     with pytest.raises(BaconError, match="class 'class 1' has 11"):
         Engine(real32, settings("bacon"), NETWORK, ipc=3, seed=0)
+
+
+def test_an_out_of_memory_error_halves_the_chunk_and_changes_no_number(real64, monkeypatch, caplog):
+    engines = [Engine(real64, settings("bacon"), NETWORK, ipc=2, seed=0, chunk_images=64) for _ in range(2)]
+    gradient, refused = Engine.gradient, []
+
+    def full(engine, *args):
+        if engine is engines[0] and not refused:
+            refused.append(engine.chunk_images)
+            raise torch.OutOfMemoryError("no room")
+        return gradient(engine, *args)
+
+    monkeypatch.setattr(Engine, "gradient", full)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    for engine in engines:
+        engine.step()
+    assert (refused, engines[0].chunk_images, engines[1].chunk_images) == ([64], 32, 64)
+    torch.testing.assert_close(engines[0].state.images, engines[1].state.images, rtol=0, atol=1e-12)
+    (record,) = caplog.records
+    assert "run.chunk_images is now 32" in record.message
+
+
+def test_memory_that_does_not_suffice_for_half_the_chunk_ends_the_run(real32, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(Engine, "gradient", full)
+    engine = Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=0, chunk_images=64)
+    with pytest.raises(torch.OutOfMemoryError):
+        engine.step()
+    assert engine.chunk_images == 32
+
+
+def test_larger_images_make_smaller_chunks():
+    for size, images in ((8, 100), (32, 100), (64, 25)):
+        real = RealImages(toy_dataset(size=size), device=torch.device("cpu"))
+        engine = Engine(real, settings("dm"), NETWORK, ipc=1, seed=0, chunk_images=100)
+        seen = []
+        original = engine.build(0).embed
+        network = engine.build(0)
+        network.embed = lambda x, original=original, seen=seen: seen.append(len(x)) or original(x)
+        engine.gradient(0, network, torch.zeros(()))
+        assert max(seen) <= images
+
+
+def test_real_images_are_embedded_in_pieces_that_change_no_number(real64, monkeypatch):
+    engine = Engine(real64, settings("bacon"), NETWORK, ipc=1, seed=0)
+    whole = engine.gradient(0, engine.build(0), torch.ones(()).double())[0]
+    monkeypatch.setattr(engine_module, "_CACHE_BYTES", 5 * 6 * 8 * 8 * 8)
+    network = engine.build(0)
+    embed, seen = network.embed, []
+    network.embed = lambda x: seen.append(len(x)) or embed(x)
+    pieces = engine.gradient(0, network, torch.ones(()).double())[0]
+    assert 5 * torch.get_num_threads() in seen
+    torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)

@@ -101,3 +101,24 @@ def test_fresh_networks_are_keyed_by_the_iteration(real32):
     assert built == [3]
     assert float(accuracy) == 0
     assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_an_optimiser_goes_on_where_its_state_was_taken(real32):
+    (one, _), (other, _) = (make_queue(real32, start=1) for _ in range(2))
+    one.train(0)
+    member, copy = one.members[0], other.members[0]
+    copy.network.load_state_dict(member.network.state_dict())
+    copy.optimiser.load_state_dict(member.optimiser.state_dict())
+    for queue in (one, other):
+        queue.train(1)
+    for mine, theirs in zip(member.network.parameters(), copy.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_a_fresh_optimiser_has_no_momentum_to_keep(real32):
+    (queue, _), (other, _) = (make_queue(real32, start=1) for _ in range(2))
+    other.members[0].optimiser.load_state_dict(queue.members[0].optimiser.state_dict())
+    for each in (queue, other):
+        each.train(0)
+    for mine, theirs in zip(*(each.members[0].network.parameters() for each in (queue, other)), strict=True):
+        assert torch.equal(mine, theirs)

@@ -176,3 +176,16 @@ def test_cell_names(text):
 @pytest.mark.parametrize("text", ["digits/bacon/ipc10/seed0", "digits/full"])
 def test_cell_names_round_trip(text):
     assert str(Cell.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"grid": {"ipc": [500], "methods": ["bacon"]}, "methods": {"bacon": {"distillation": {"init": "noise"}}}},
+        {"grid": {"ipc": [500]}, "data": {"digits": {"format": "npz", "path": "own.npz"}}},
+        {"grid": {"ipc": [500], "datasets": ["mine"]}, "data": {"mine": {"format": "npz", "path": "own.npz"}}},
+    ],
+    ids=["noise", "own data under a registered name", "own data"],
+)
+def test_ipc_is_held_against_the_official_class_size_only_where_official_images_are_the_start(config):
+    assert check_config(config).grid.ipc == (500,)

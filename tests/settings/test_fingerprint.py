@@ -73,6 +73,20 @@ def test_code_changes_the_fingerprint_and_comments_do_not(package, file, old, ne
     assert (code() != before) is changes
 
 
+def test_a_method_record_is_no_code_and_what_stands_beside_it_is(package):
+    """A record reaches a cell by the values of its settings."""
+    path = package / "stage" / "maths.py"
+    code_alone = path.read_text()
+    path.write_text(f"{code_alone}DM = Method(title='DM')\n")
+    with_record = code()
+    path.write_text(f"{code_alone}DM = Method(title='Another', settings={{'lr': 1}})\n")
+    assert code() == with_record
+    path.write_text(f"{code_alone.replace('2', '3')}DM = Method(title='DM')\n")
+    assert code() != with_record
+    path.write_text(f"{code_alone}DM = Other(title='DM')\n")
+    assert code() != with_record
+
+
 def test_a_new_import_adds_its_module(package):
     before = code()
     (package / "stage" / "maths.py").write_text("from bacon.other import typed\ndef double(x):\n    return 2 * x\n")

@@ -4,16 +4,16 @@ import copy as copying
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import h5py
 import pytest
 
 from tests.workflow.conftest import ROOT, TINY, Project
+from tests.workflow.staleness_edits import AGGREGATES, CODE_EDITS, NOTHING, SETTINGS_EDITS, page_with_table
 
 pytestmark = pytest.mark.workflow
-
-NOTHING = {}
-AGGREGATES = {"all": 1, "tables": 1, "figures": 1}
 
 
 def changed(**changes):
@@ -24,33 +24,7 @@ def changed(**changes):
     return config
 
 
-@pytest.mark.parametrize(
-    ("changes", "jobs"),
-    [
-        ({}, NOTHING),
-        ({"run": {"progress_seconds": 3}}, NOTHING),
-        # The value that is already the default.
-        ({"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.8}}}}}, NOTHING),
-        (
-            {"overrides": {"digits/bacon/ipc1/seed0": {"distillation": {"networks": {"ce_weight": 0.1}}}}},
-            AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1},
-        ),
-        (
-            {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.5}}}}},
-            AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1},
-        ),
-        ({"overrides": {"digits/dm": {"evaluation": {"epochs": 2}}}}, AGGREGATES | {"evaluate": 1}),
-        ({"overrides": {"digits/full": {"evaluation": {"epochs": 2}}}}, AGGREGATES | {"evaluate_full": 1}),
-        ({"overrides": {"digits/dm": {"evaluation": {"seeds": 3}}}}, AGGREGATES | {"evaluate": 1}),
-        ({"grid": {"seeds": 2}}, AGGREGATES | {"distill": 4, "evaluate": 4}),
-        ({"grid": {"ipc": [1, 2]}}, AGGREGATES | {"distill": 4, "evaluate": 4, "images": 4}),
-        ({"grid": {"methods": ["random", "dm", "idm"]}}, AGGREGATES),
-        (
-            {"data": {"digits": {"mean": [0.5], "std": [0.5]}}},
-            AGGREGATES | {"preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4},
-        ),
-    ],
-)
+@pytest.mark.parametrize(("changes", "jobs"), [edit[1:] for edit in SETTINGS_EDITS], ids=[e[0] for e in SETTINGS_EDITS])
 def test_a_change_of_the_configuration_reruns_what_it_must(copy, changes, jobs):
     copy.configure(changed(**changes))
     assert copy.snakemake("-n").jobs == jobs
@@ -77,32 +51,16 @@ def checkout(copy, tmp_path):
 
 def edit(project, file, old, new):
     path = project.snakefile.parents[1] / file
+    if not old:
+        path.parent.mkdir()
+        path.write_text(new)
+        return
     text = path.read_text()
     assert old in text, f"{file} no longer holds {old!r}"
     path.write_text(text.replace(old, new, 1))
 
 
-ALL_DISTILLED = {"distill": 4, "evaluate": 4, "images": 4}
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "jobs"),
-    [
-        (None, "", "", NOTHING),  # another checkout of the same sources
-        ("bacon/distillation/engine.py", "iteration = self.state.iteration", "iteration = 0 + self.state.iteration",
-         AGGREGATES | ALL_DISTILLED),
-        ("bacon/distillation/engine.py", '"""The distillation loop', '"""The loop', NOTHING),
-        ("bacon/methods/bacon.py", "0.5 * difference.abs()", "0.25 * difference.abs()",
-         AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1}),
-        ("bacon/evaluation/training.py", "import torch\n", "import torch\n\nEDITED = True\n",
-         AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
-        ("bacon/reporting/make_tables.py", "kinds = (", "edited, kinds = True, (", {"all": 1, "tables": 1}),
-        ("bacon/reporting/figures/style.py", "\nimport hashlib", "\nEDITED = True\nimport hashlib",
-         {"all": 1, "figures": 1, "images": 4}),
-        ("bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
-        ("workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize(("file", "old", "new", "jobs"), [e[1:] for e in CODE_EDITS], ids=[e[0] for e in CODE_EDITS])
 def test_a_change_of_the_code_reruns_what_it_must(checkout, file, old, new, jobs):
     if file is not None:
         edit(checkout, file, old, new)
@@ -135,8 +93,8 @@ def test_one_cell_is_recomputed_and_one_more_evaluation_seed_computes_that_seed_
 def test_a_failed_rerun_never_leaves_old_numbers_in_a_table(copy):
     """Snakemake records new params for a failed job (issue 1978); the tables must not be taken for current."""
     table = copy.path("results/tables/accuracy.csv")
-    # lr_img so large that the loss is not finite: the distillation stops with an error.
-    copy.configure(changed(overrides={"digits/bacon": {"distillation": {"lr_img": 1e30}}}))
+    # A weight so large that the loss is not finite: the distillation stops with an error.
+    copy.configure(changed(overrides={"digits/bacon": {"distillation": {"networks": {"ce_weight": 1e38}}}}))
     failed = copy.snakemake(check=False)
     assert failed.returncode != 0
     assert "the loss is not finite" in failed.output
@@ -149,26 +107,56 @@ def test_a_failed_rerun_never_leaves_old_numbers_in_a_table(copy):
     assert copy.snakemake("-n").jobs == NOTHING
 
 
-def test_the_aggregator_refuses_an_artifact_of_another_fingerprint(copy):
-    path = copy.path("results/distilled/digits/idm/ipc1/seed0.h5")
-    with h5py.File(path, "r+") as file:
+def test_an_artifact_of_another_fingerprint_is_made_again_though_nothing_was_recorded(copy):
+    """A folder of results without Snakemake's records, as after a clone: what each file carries decides."""
+    shutil.rmtree(copy.path(".snakemake"))
+    assert copy.snakemake("-n").jobs == NOTHING
+    with h5py.File(copy.path("results/distilled/digits/idm/ipc1/seed0.h5"), "r+") as file:
         file.attrs["fingerprint"] = "0" * 32
-    run = copy.snakemake("--forcerun", "tables", "--rerun-triggers", "params", check=False)
-    assert run.returncode != 0
-    assert "seed0.h5" in run.output
-    assert "fingerprint" in run.output
+    assert copy.snakemake("-n").jobs == AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1}
     records = copy.path("results/evaluation/digits/dm/ipc1/seed0/convnet.json")
-    content = json.loads(records.read_text())
-    records.write_text(json.dumps(content | {"fingerprint": "1" * 32}))
-    run = copy.snakemake("--forcerun", "figures", "--rerun-triggers", "params", check=False)
-    assert run.returncode != 0
-    assert "convnet.json" in run.output
+    records.write_text(json.dumps(json.loads(records.read_text()) | {"fingerprint": "1" * 32}))
+    assert copy.snakemake("-n").jobs == AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}
+    assert copy.snakemake("-n", "results/evaluation/digits/dm/ipc1/seed0/convnet.json").jobs == {"evaluate": 1}
+    assert copy.snakemake("-n", "results/distilled/digits/dm/ipc1/seed0.h5").jobs == NOTHING
+
+
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        ("tables", "results/distilled/digits/idm/ipc1/seed0.h5"),
+        ("figures", "results/evaluation/digits/dm/ipc1/seed0/convnet.json"),
+    ],
+)
+def test_the_aggregator_refuses_an_artifact_of_another_fingerprint(copy, target, name):
+    path = copy.path(name)
+    if path.suffix == ".h5":
+        with h5py.File(path, "r+") as file:
+            file.attrs["fingerprint"] = "0" * 32
+    else:
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"fingerprint": "1" * 32}))
+    script = copy.snakefile.parent / "scripts" / "aggregate.py"
+    command = [sys.executable, str(script), "--config", "config/config.yaml", "--target", target]
+    done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert path.name in done.stderr
+    assert "fingerprint" in done.stderr
 
 
 def test_code_that_changes_while_the_workflow_runs_is_noticed(checkout):
     """A job whose code is no longer the code that was planned refuses to run."""
-    change = '"echo EDITED=1 >>{SCRIPTS}/../../bacon/distillation/real.py;"\n        " exec {PYTHON}'
-    edit(checkout, "workflow/rules/distill.smk", '"exec {PYTHON}', change)
+    edit(
+        checkout,
+        "workflow/rules/distill.smk",
+        "'exec ",
+        "'echo EDITED=1 >>$SCRIPTS/../../bacon/distillation/real.py; exec ",
+    )
     run = checkout.snakemake("--forcerun", "distill", "--until", "distill", check=False)
     assert run.returncode != 0
     assert "changed while the workflow ran" in run.output
+
+
+def test_the_documented_table_is_the_one_that_is_tested():
+    """``python -m tests.workflow.staleness_edits`` writes it."""
+    page = ROOT / "docs" / "reproducibility.md"
+    assert page.read_text() == page_with_table(page.read_text())

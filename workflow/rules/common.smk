@@ -1,18 +1,26 @@
 """Validation, wildcard constraints and named input functions; no rules."""
 
 import json
+import signal
 import sys
+from functools import lru_cache
 from pathlib import Path
+from shlex import quote
 
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from bacon import cells, workflow_plan
+from bacon import cells, cost, inventory, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.targets import PUBLISHED, TARGETS, image_paths
 from bacon.runtime.errors import BaconError
+
+# SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
+# end the job before its checkpoint is written; a distillation, its child, has a handler of its own (bacon/runtime/signals.py).
+if not workflow.is_main_process:
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
@@ -20,6 +28,9 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.exe
 
 try:
     PLAN = workflow_plan.plan(config)
+    # Own data that is not there stops here, with its message, and not inside an input function.
+    for name in PLAN.datasets:
+        PLAN.source(name)
 except BaconError as error:
     raise WorkflowError(str(error)) from None
 
@@ -27,6 +38,14 @@ validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
+
+# Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
+shell.prefix(
+    f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
+)
+
+# Artifacts that were made from something else; their files are looked into once per call.
+OUTDATED = lru_cache(maxsize=1)(lambda: inventory.outdated(PLAN))
 
 
 onstart:
@@ -65,6 +84,30 @@ def reference_fingerprint(wildcards):
     )
 
 
+def distill_minutes(wildcards, attempt):
+    """Time to ask for, from the cost model; a further attempt asks for more."""
+    return cost.minutes(cost.distill_seconds(PLAN, cell_of(wildcards)), attempt=attempt)
+
+
+def evaluation_minutes(wildcards, attempt):
+    seconds = cost.evaluation_seconds(PLAN, cell_of(wildcards), wildcards.network)
+    return cost.minutes(seconds, attempt=attempt)
+
+
+def reference_minutes(wildcards, attempt):
+    reference = Cell(wildcards.dataset, "full")
+    seconds = cost.evaluation_seconds(PLAN, reference, wildcards.network)
+    return cost.minutes(seconds, attempt=attempt)
+
+
+def cell_memory(wildcards, attempt):
+    return cost.memory_mb(PLAN, cell_of(wildcards), attempt=attempt)
+
+
+def reference_memory(wildcards, attempt):
+    return cost.memory_mb(PLAN, Cell(wildcards.dataset, "full"), attempt=attempt)
+
+
 def source_fingerprint(wildcards):
     return workflow_plan.sources_fingerprint(PLAN, wildcards.dataset)
 
@@ -81,8 +124,18 @@ def images_fingerprint(wildcards):
     return workflow_plan.images_fingerprint(PLAN, shown_cell(wildcards))
 
 
+def force_outdated():
+    """Make Snakemake remake what carries another fingerprint than the plan's, whatever it recorded itself.
+
+    An input function is the first that Snakemake calls with a graph of jobs at hand; forced files add no targets to it.
+    """
+    if workflow.is_main_process:
+        workflow.dag.forcefiles.update(OUTDATED())
+
+
 def raw_files(wildcards):
     """What a data set is read from; own data is compared by content (the fingerprint), so its time does not matter."""
+    force_outdated()
     data = data_settings(PLAN.config, wildcards.dataset)
     if data.path is not None:
         return ancient(data.path)

@@ -15,14 +15,14 @@ rule distill:
     threads: PLAN.config.run.threads
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=cell_memory,
+        runtime=distill_minutes,
     params:
         fingerprint=distilled_fingerprint,
     message:
         "Distilling {wildcards.dataset} with {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/distill.py --config {CONFIG}"
+        'exec "$PYTHON" "$SCRIPTS/distill.py" --config "$CONFIG"'
         " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
         " --fingerprint {params.fingerprint} --threads {threads}"
         " --data {input.data} --output {output.images} >{log} 2>&1"

@@ -1,4 +1,8 @@
-"""OUTPUTS: resources/downloads/{dataset}/.complete, the official archives of a data set, verified."""
+"""OUTPUTS: resources/downloads/{dataset}/.complete, beside the official archives of a data set, verified.
+
+A local rule: on a cluster it runs where Snakemake runs, since compute nodes often have no network. The archives are no
+declared outputs, which Snakemake would delete before a run and after a failed one: what is there is kept and used.
+"""
 
 
 rule download:
@@ -8,6 +12,7 @@ rule download:
         "results/logs/download/{dataset}.log",
     benchmark:
         "results/benchmarks/download/{dataset}.jsonl"
+    localrule: True
     conda:
         "../../environment.yml"
     threads: 1
@@ -20,5 +25,5 @@ rule download:
     message:
         "Downloading {wildcards.dataset}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/download.py --config {CONFIG} --dataset {wildcards.dataset}"
+        'exec "$PYTHON" "$SCRIPTS/download.py" --config "$CONFIG" --dataset {wildcards.dataset}'
         " --fingerprint {params.fingerprint} --output {output.marker} >{log} 2>&1"

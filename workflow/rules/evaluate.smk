@@ -20,14 +20,14 @@ rule evaluate:
     threads: PLAN.config.run.threads
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=240,
+        mem_mb=cell_memory,
+        runtime=evaluation_minutes,
     params:
         fingerprint=evaluation_fingerprint,
     message:
         "Evaluating {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed} with {wildcards.network}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/evaluate.py --config {CONFIG}"
+        'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG"'
         " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
         " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
         " --data {input.data} --images {input.images} --output {output.records} >{log} 2>&1"
@@ -47,13 +47,13 @@ rule evaluate_full:
     threads: PLAN.config.run.threads
     resources:
         gpu=1,
-        mem_mb=6000,
-        runtime=720,
+        mem_mb=reference_memory,
+        runtime=reference_minutes,
     params:
         fingerprint=reference_fingerprint,
     message:
         "Evaluating the full training set of {wildcards.dataset} with {wildcards.network}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/evaluate.py --config {CONFIG} --cell {wildcards.dataset}/full"
+        'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG" --cell {wildcards.dataset}/full'
         " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
         " --data {input.data} --output {output.records} >{log} 2>&1"

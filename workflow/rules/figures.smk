@@ -43,7 +43,7 @@ rule figures:
     message:
         "Drawing the figures"
     shell:
-        "exec {PYTHON} {SCRIPTS}/aggregate.py --config {CONFIG} --target figures"
+        'exec "$PYTHON" "$SCRIPTS/aggregate.py" --config "$CONFIG" --target figures'
         " --fingerprint {params.fingerprint} >{log} 2>&1"
 
 
@@ -75,6 +75,6 @@ rule images:
     message:
         "Showing the images of {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/images.py --config {CONFIG}"
+        'exec "$PYTHON" "$SCRIPTS/images.py" --config "$CONFIG"'
         " --group {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc} --fingerprint {params.fingerprint}"
         " --output {output.png} {output.pdf} >{log} 2>&1"

@@ -1,4 +1,8 @@
-"""OUTPUTS: results/data/{dataset}.h5, the preprocessed data set."""
+"""OUTPUTS: results/data/{dataset}.h5, the preprocessed data set.
+
+Working directories can share it (`--cache`, docs/operation.md). Snakemake allows no benchmark of such a rule, since there is
+nothing to measure when the result comes from the cache.
+"""
 
 
 rule preprocess:
@@ -8,8 +12,7 @@ rule preprocess:
         data=cells.DATA,
     log:
         "results/logs/preprocess/{dataset}.log",
-    benchmark:
-        "results/benchmarks/preprocess/{dataset}.jsonl"
+    cache: True
     conda:
         "../../environment.yml"
     threads: 1
@@ -22,5 +25,5 @@ rule preprocess:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        "exec {PYTHON} {SCRIPTS}/preprocess.py --config {CONFIG} --dataset {wildcards.dataset}"
+        'exec "$PYTHON" "$SCRIPTS/preprocess.py" --config "$CONFIG" --dataset {wildcards.dataset}'
         " --fingerprint {params.fingerprint} --output {output.data} >{log} 2>&1"

@@ -44,5 +44,5 @@ rule tables:
     message:
         "Making the tables"
     shell:
-        "exec {PYTHON} {SCRIPTS}/aggregate.py --config {CONFIG} --target tables"
+        'exec "$PYTHON" "$SCRIPTS/aggregate.py" --config "$CONFIG" --target tables'
         " --fingerprint {params.fingerprint} >{log} 2>&1"

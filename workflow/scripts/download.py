@@ -5,6 +5,7 @@ Example: download.py --config config/paper.yaml --dataset cifar10 --output resou
 
 from pathlib import Path
 
+from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.runtime.atomic import write_json
 from bacon.runtime.scripts import parser, run
@@ -22,7 +23,9 @@ def main() -> None:
 
     from bacon.datasets.download import download
 
-    files = download(REGISTRY[name], arguments.output.parent)
+    data = data_settings(plan.config, name)
+    archives = None if data.archives is None else Path(data.archives)
+    files = download(REGISTRY[name], arguments.output.parent, archives=archives, mirrors=data.mirrors)
     write_json(arguments.output, {"fingerprint": fingerprint, "files": [file.name for file in files]})
 
 

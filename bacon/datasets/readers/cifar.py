@@ -52,9 +52,9 @@ _LAYOUTS = {
 
 
 def read(request: ReadRequest) -> RawDataset:
-    """The images, (3, 32, 32) uint8, (fine) labels and class names of the official archive in a folder."""
+    """The images, (3, 32, 32) uint8, (fine) labels and class names of the official archive."""
     layout = _LAYOUTS[request.name]
-    archive = request.path / layout.archive
+    archive = request.files[layout.archive]
     files = (*layout.train, layout.test, layout.meta)
     members = tar_members(archive, lambda name: PurePosixPath(name).name in files, limit=_MAX_BYTES)
     batches: dict[str, Mapping[bytes, Any]] = {}

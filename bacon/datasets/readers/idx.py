@@ -21,21 +21,16 @@ _MAX_BYTES = 512 * 1024 * 1024
 
 
 def read(request: ReadRequest) -> RawDataset:
-    """The images, (1, 28, 28) uint8, and labels of the four official files in a folder."""
+    """The images, (1, 28, 28) uint8, and labels of the four official files."""
     arrays = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
-        images = read_idx(_find(request.path, f"{prefix}-images-idx3-ubyte"), dimensions=3)
-        labels = read_idx(_find(request.path, f"{prefix}-labels-idx1-ubyte"), dimensions=1)
+        images = read_idx(request.files[f"{prefix}-images-idx3-ubyte.gz"], dimensions=3)
+        labels = read_idx(request.files[f"{prefix}-labels-idx1-ubyte.gz"], dimensions=1)
         arrays[split] = (images[:, None], to_labels(labels, f"{request.name}: {split} labels"))
     (train_images, train_labels), (test_images, test_labels) = arrays["train"], arrays["test"]
     return RawDataset(
         train_images=train_images, train_labels=train_labels, test_images=test_images, test_labels=test_labels
     )
-
-
-def _find(folder: Path, name: str) -> Path:
-    packed = folder / f"{name}.gz"
-    return packed if packed.is_file() else folder / name
 
 
 def read_idx(path: Path, *, dimensions: int) -> NDArray[np.uint8]:

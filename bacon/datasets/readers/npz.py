@@ -43,9 +43,10 @@ def read(request: ReadRequest) -> RawDataset:
 
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise BaconError(f"{path}: not an .npz file; save one with numpy.savez({', '.join(_KEYS)})")
+        loaded = np.load(path, allow_pickle=False)
+        if not isinstance(loaded, np.lib.npyio.NpzFile):
+            raise BaconError(f"{path}: holds a single array; save {', '.join(_KEYS)} with numpy.savez")
+        with loaded as file:
             missing = [key for key in _KEYS if key not in file]
             if missing:
                 raise BaconError(f"{path}: {', '.join(missing)} missing; it holds {', '.join(file) or 'nothing'}")

@@ -16,9 +16,9 @@ _ZERO = 10
 
 
 def read(request: ReadRequest) -> RawDataset:
-    """The images, (3, 32, 32) uint8, and labels of the two official files in a folder; the label 10 means the digit 0."""
-    train_images, train_labels = _read_mat(request.path / "train_32x32.mat")
-    test_images, test_labels = _read_mat(request.path / "test_32x32.mat")
+    """The images, (3, 32, 32) uint8, and labels of the two official files; the label 10 means the digit 0."""
+    train_images, train_labels = _read_mat(request.files["train_32x32.mat"])
+    test_images, test_labels = _read_mat(request.files["test_32x32.mat"])
     return RawDataset(
         train_images=train_images, train_labels=train_labels, test_images=test_images, test_labels=test_labels
     )

@@ -33,7 +33,7 @@ def read(request: ReadRequest) -> RawDataset:
 
     Labels follow the sorted identifiers (wnids) of the classes; class names are the words that the archive gives for them.
     """
-    archive = request.path / ARCHIVE
+    archive = request.files[ARCHIVE]
     with open_zip(archive) as file:
         wnids = sorted(_text(file, "wnids.txt").split())
         labels = {wnid: label for label, wnid in enumerate(wnids)}

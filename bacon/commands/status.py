@@ -1,0 +1,110 @@
+"""``bacon status``: what is done, stale, running, failed and left."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from bacon.status import Job, Status
+
+_COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta"}
+
+
+@click.command("status")
+@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+@click.option("--watch", is_flag=True, help="Print again every --seconds until everything is done or Ctrl-C.")
+@click.option("--seconds", default=5.0, show_default=True, help="Time between two tables of --watch.")
+@click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
+def status_command(config_file: str, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
+    """Show what is done, stale (and why), running, failed, and what is left to compute."""
+    from bacon.status import read_status
+    from bacon.workflow_plan import load_plan
+
+    while True:
+        status = read_status(load_plan(config_file))
+        if as_json:
+            click.echo(json.dumps(as_dict(status), indent=1))
+        else:
+            _print(status, everything=everything)
+        if not watch or status.counts.keys() <= {"done"}:
+            return
+        time.sleep(seconds)
+
+
+def as_dict(status: Status) -> dict[str, object]:
+    """What ``--json`` prints."""
+    return {
+        "jobs": [asdict(job) for job in status.jobs],
+        "counts": status.counts,
+        "seconds_left": status.seconds_left,
+        "running": status.running,
+    }
+
+
+def _print(status: Status, *, everything: bool) -> None:
+    import sys
+
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 200)
+    console.print(_grid(status))
+    shown = [job for job in status.jobs if everything or job.state not in ("done", "waiting")]
+    if shown:
+        console.print(_details(shown))
+    console.print(_summary(status), highlight=False)
+
+
+def _grid(status: Status) -> Table:
+    """One row per data set, method and IPC; one letter per seed and network says the state."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Cells: a letter is a job (D done, S stale, R running, F failed, P stopped, . waiting)")
+    for column in ("cell", "distil", "evaluate"):
+        table.add_column(column, overflow="fold")
+    rows: dict[str, dict[str, Text]] = {}
+    for job in status.jobs:
+        group = job.name.rpartition("/seed")[0] or job.name
+        stage = "distill" if job.stage == "data" else job.stage
+        text = rows.setdefault(group, {"distill": Text(), "evaluate": Text()})[stage]
+        text.append(_letter(job.state), _COLOURS.get(job.state, ""))
+    for group, texts in rows.items():
+        table.add_row(group, texts["distill"], texts["evaluate"])
+    return table
+
+
+def _letter(state: str) -> str:
+    return {"waiting": ".", "stopped": "P"}.get(state, state[0].upper())
+
+
+def _details(jobs: list[Job]) -> Table:
+    from rich.table import Table
+
+    table = Table(title="Jobs", title_justify="left")
+    for column in ("stage", "cell", "network", "state", "detail", "log"):
+        table.add_column(column, overflow="fold")
+    for job in jobs:
+        log = job.log if job.state in ("failed", "stopped") else ""
+        table.add_row(job.stage, job.name, job.network, job.state, job.detail, log, style=_COLOURS.get(job.state))
+    return table
+
+
+def _summary(status: Status) -> str:
+    from bacon.status import duration
+
+    counts = ", ".join(f"{number} {state}" for state, number in sorted(status.counts.items()))
+    text = f"{len(status.jobs)} jobs: {counts}."
+    if status.seconds_left:
+        text += f" About {duration(status.seconds_left)} of computing left"
+        if status.running:
+            text += f", {duration(status.seconds_left / status.running)} with {status.running} at a time"
+        text += "."
+    return text

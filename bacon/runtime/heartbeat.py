@@ -1,0 +1,105 @@
+"""A small file that says how far a running job is, for ``bacon status`` and for the time of a job's lost parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bacon.runtime.atomic import write_json
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beat:
+    """What a running job says of itself.
+
+    Attributes:
+        fingerprint: of the artifact that it makes.
+        done: steps done, those of earlier parts included.
+        total: steps in all.
+        rate: steps per second of this part; 0 before the first step.
+        seconds: wall time of all parts, in seconds.
+        updated: when this was written, seconds since the epoch; for people and other machines, never for results.
+        interval: seconds until the next beat is due.
+        pid: process.
+        host: machine.
+        slurm_job: the SLURM job, or an empty text.
+        device: where it computes.
+    """
+
+    fingerprint: str
+    done: int
+    total: int
+    rate: float
+    seconds: float
+    updated: float
+    interval: float
+    pid: int
+    host: str
+    slurm_job: str
+    device: str
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated time to the end; ``None`` before there is a rate."""
+        return (self.total - self.done) / self.rate if self.rate > 0 else None
+
+
+class Heartbeat:
+    """Writes beats to a file, at most one every ``interval`` seconds, and removes it when the job ends well.
+
+    Args:
+        path: the file.
+        fingerprint: of the artifact that the job makes.
+        device: where it computes, readable.
+        interval: seconds between beats.
+    """
+
+    def __init__(self, path: Path, *, fingerprint: str, device: str, interval: float) -> None:
+        self.path, self.fingerprint, self.device, self.interval = path, fingerprint, device, interval
+        previous = read_beat(path)
+        known = previous is not None and previous.fingerprint == fingerprint
+        self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
+        """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
+        self._start = time.monotonic()
+        self._last: float | None = None
+
+    def seconds(self) -> float:
+        """Wall time of all parts of the job so far."""
+        return self.earlier_seconds + time.monotonic() - self._start
+
+    def beat(self, done: int, total: int, rate: float, *, force: bool = False) -> None:
+        """Write the file when a beat is due; a full disk is no reason to stop computing."""
+        now = time.monotonic()
+        if not force and self._last is not None and now - self._last < self.interval:
+            return
+        self._last = now
+        beat = Beat(
+            fingerprint=self.fingerprint, done=done, total=total, rate=rate, seconds=self.seconds(),
+            updated=time.time(), interval=self.interval, pid=os.getpid(), host=platform.node(),
+            slurm_job=os.environ.get("SLURM_JOB_ID", ""), device=self.device,
+        )  # fmt: skip
+        try:
+            write_json(self.path, asdict(beat))
+        except OSError as error:
+            log.warning("progress not written to %s (%s)", self.path, error)
+
+    def remove(self) -> None:
+        """The job is done: there is nothing to say any more."""
+        self.path.unlink(missing_ok=True)
+
+
+def read_beat(path: Path) -> Beat | None:
+    """The beat in a file; ``None`` when there is none, or none that can be read."""
+    try:
+        value: Any = json.loads(path.read_text(encoding="utf-8"))
+        return Beat(**{field.name: value[field.name] for field in fields(Beat)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

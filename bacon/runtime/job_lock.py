@@ -1,0 +1,66 @@
+"""One job per artifact: an OS file lock that is held while it is computed and ends with the process.
+
+A killed Snakemake leaves its jobs running; the next call would start the same job beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_POLL_SECONDS = 0.2
+
+
+@contextmanager
+def job_lock(path: Path, *, log_seconds: float = 30.0) -> Iterator[bool]:
+    """Hold the lock in ``path``; yields whether another process held it first, which is waited for with a log line."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock, waited, last = FileLock(path), False, -float("inf")
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            break
+        except Timeout:
+            waited = True
+        if time.monotonic() - last >= log_seconds:
+            last = time.monotonic()
+            log.info("waiting for the process that computes this already (%s)", _holder(path))
+        time.sleep(_POLL_SECONDS)
+    try:
+        _holder_file(path).write_text(f"process {os.getpid()}", encoding="utf-8")
+        yield waited
+    finally:
+        lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process on this machine (or on one that shares its locks) holds the lock."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _holder_file(path: Path) -> Path:
+    return path.with_suffix(".holder")
+
+
+def _holder(path: Path) -> str:
+    try:
+        return _holder_file(path).read_text(encoding="utf-8")
+    except OSError:
+        return "unknown process"

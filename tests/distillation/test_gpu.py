@@ -1,0 +1,49 @@
+"""What only a GPU can show; each test runs wherever there is one."""
+
+import pytest
+import torch
+
+from bacon.distillation.engine import Engine
+from bacon.distillation.real import RealImages
+from bacon.runtime.devices import set_up_arithmetic
+from benchmarks.cells import measured, random_dataset
+from tests.distillation.conftest import toy_dataset
+from tests.distillation.test_engine import NETWORK, settings
+
+pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+GPU = torch.device("cuda")
+
+
+def after_steps(device, dtype, method, chunk=10_000):
+    real = RealImages(toy_dataset(), device=device, dtype=dtype)
+    engine = Engine(real, settings(method), NETWORK, ipc=2, seed=3, chunk_images=chunk)
+    for _ in range(4):
+        engine.step()
+    return engine.state.images.cpu()
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 5e-3)])
+@pytest.mark.parametrize("method", ["bacon", "idm", "dm"])
+def test_the_gpu_computes_what_the_cpu_computes(method, dtype, tolerance):
+    set_up_arithmetic(torch.get_num_threads())
+    results = [after_steps(device, dtype, method) for device in (torch.device("cpu"), GPU)]
+    torch.testing.assert_close(*results, rtol=0, atol=tolerance)
+
+
+def test_chunks_change_no_number_on_the_gpu():
+    set_up_arithmetic(torch.get_num_threads())
+    results = [after_steps(GPU, torch.float64, "bacon", chunk=chunk) for chunk in (10_000, 13)]
+    torch.testing.assert_close(*results, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["tinyimagenet/bacon/ipc10", "cifar100/bacon/ipc50", "cifar10/bacon/ipc1"])
+def test_the_papers_largest_cells_fit_16_gb(name):
+    cell = measured(name)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(GPU)
+    real = RealImages(random_dataset(cell.cell.dataset), device=GPU)
+    engine = Engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
+    engine.step()
+    # A queue holds 100 networks at the most; each takes its weights and as much momentum.
+    network = sum(parameter.numel() * 4 for parameter in engine.build(0).parameters())
+    assert torch.cuda.max_memory_allocated(GPU) + 2 * 100 * network <= 16e9

@@ -1,0 +1,189 @@
+"""Full and read-only disks, damaged inputs, two calls at once: a clear error, and the right result after the next call."""
+
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
+from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from tests.faults.kills import CONFIG, command, prepare, target
+from tests.workflow.conftest import Project
+
+pytestmark = pytest.mark.faults
+
+MIB = 1024 * 1024
+CELL = "results/distilled/digits/bacon/ipc1/seed0.h5"
+
+
+@contextmanager
+def disk(folder, size):
+    """A file system of ``size`` bytes in ``folder``; needs root, as the cluster's tests do."""
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def remount(folder, options):
+    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
+
+
+@pytest.fixture
+def project(tmp_path):
+    prepare(tmp_path / "work")
+    return Project(tmp_path / "work")
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The images of the cell on a healthy disk."""
+    folder = tmp_path_factory.mktemp("healthy") / "work"
+    prepare(folder)
+    subprocess.run(command(folder, CELL), cwd=folder, capture_output=True, check=True)
+    return read_distilled(folder / CELL).images
+
+
+def test_a_disk_that_is_full_during_hdf5_output_leaves_the_old_file(tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    small = Distilled(images=torch.rand(10, 1, 8, 8, generator=generator), labels=torch.arange(10))
+    large = Distilled(images=torch.rand(1000, 3, 32, 32, generator=generator), labels=torch.arange(1000))
+    with disk(tmp_path / "disk", 2 * MIB):
+        path = tmp_path / "disk" / "set.h5"
+        write_distilled(path, small)
+        with pytest.raises(OSError, match="No space left"):
+            write_distilled(path, large)
+        assert torch.equal(read_distilled(path).images, small.images)
+        assert [file.name for file in path.parent.iterdir()] == ["set.h5"]
+        remount(path.parent, f"size={32 * MIB}")
+        write_distilled(path, large)
+        assert torch.equal(read_distilled(path).images, large.images)
+
+
+def test_a_disk_that_is_full_during_a_checkpoint_keeps_the_one_before(tmp_path):
+    with disk(tmp_path / "disk", 3 * MIB):
+        store = CheckpointStore(folder=tmp_path / "disk" / "cell", fingerprint="f" * 32)
+        state = {"images": torch.arange(400_000, dtype=torch.float32)}
+        assert store.save(Checkpoint(iteration=1, seconds=1.0, state=state))
+        assert not store.save(Checkpoint(iteration=2, seconds=2.0, state=state))
+        kept = store.load(torch.device("cpu"))
+        assert kept.iteration == 1
+        assert torch.equal(kept.state["images"], state["images"])
+        assert [path.name for path in store.own.iterdir()] == ["000000001.ckpt"]
+
+
+def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(project, expected):
+    results = project.path("results")
+    with disk(results, MIB // 4):
+        run = project.snakemake(CELL, check=False)
+        assert run.returncode != 0
+        assert "No space left on device" in run.output
+        assert not project.path(CELL).exists()
+        remount(results, f"size={64 * MIB}")
+        project.snakemake(CELL)
+        assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+
+
+def test_read_only_results_are_a_clear_error(project, expected):
+    results = project.path("results")
+    with disk(results, 64 * MIB):
+        project.snakemake("results/data/digits.h5")
+        remount(results, "ro")
+        run = project.snakemake(CELL, check=False)
+        assert run.returncode != 0
+        assert "Read-only file system" in run.output
+        remount(results, "rw")
+        project.snakemake(CELL)
+        assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+
+
+def test_a_figure_on_a_full_disk_fails_and_is_drawn_by_the_next_call(project):
+    project.configure(CONFIG | {"grid": CONFIG["grid"] | {"seeds": 1}})
+    images = ("results/figures/images/digits_bacon_ipc1.png", "results/figures/images/digits_bacon_ipc1.pdf")
+    project.snakemake(CELL)
+    with disk(project.path("results/figures"), 8192):
+        run = project.snakemake(images[0], check=False)
+        assert run.returncode != 0
+        assert "No space left on device" in run.output
+        assert not any(project.path(image).exists() for image in images)
+        remount(project.path("results/figures"), f"size={16 * MIB}")
+        project.snakemake(images[0])
+        assert all(project.path(image).stat().st_size > 1000 for image in images)
+
+
+@pytest.mark.parametrize("how", ["cut short", "other bytes"])
+def test_a_damaged_distilled_set_is_never_used(project, expected, how):
+    project.snakemake(CELL)
+    path = project.path(CELL)
+    content = bytearray(path.read_bytes())
+    if how == "cut short":
+        path.write_bytes(content[: len(content) // 2])
+        run = project.snakemake(target(0))
+        assert run.jobs["distill"] == 1, "a file that says nothing of itself is made again"
+    else:
+        _spoil(path)
+        run = project.snakemake(target(0), check=False)
+        assert run.returncode != 0
+        assert "seed0.h5: not a readable distilled set" in run.output
+        assert "delete it and run snakemake again" in run.output
+        path.unlink()
+        project.snakemake(target(0))
+    assert torch.equal(read_distilled(path).images, expected)
+
+
+def _spoil(path):
+    """Change a byte of the stored images, whose checksum then is wrong."""
+    with h5py.File(path) as file:
+        where = file["images"].id.get_chunk_info(0).byte_offset
+    with path.open("r+b") as file:
+        file.seek(where + 20)
+        byte = file.read(1)
+        file.seek(where + 20)
+        file.write(bytes([byte[0] ^ 0xFF]))
+
+
+def test_two_calls_on_one_folder_do_not_disturb_each_other(project, expected):
+    first = subprocess.Popen(
+        command(project.folder, CELL), cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    lock = project.path(".snakemake/locks")
+    while first.poll() is None and not (lock.exists() and any(lock.iterdir())):
+        pass
+    second = project.snakemake(CELL, check=False)
+    assert second.returncode != 0
+    assert "LockException" in second.output or "cannot be locked" in second.output
+    assert first.wait(300) == 0
+    assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+
+
+def test_clock_jumps_change_nothing(tmp_path):
+    """The wall clock runs backwards by a year with every call; results and measured times do not notice."""
+    code = (
+        "import sys, time, itertools\n"
+        "jumps = itertools.count(2_000_000_000, -31_536_000)\n"
+        "time.time = lambda: float(next(jumps))\n"
+        "sys.argv[0] = sys.argv.pop(1)\n"
+        "exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'), {'__name__': '__main__'})\n"
+    )
+    prepare(tmp_path / "work")
+    project = Project(tmp_path / "work")
+    project.snakemake("results/data/digits.h5")
+    script = project.snakefile.parent / "scripts" / "distill.py"
+    seconds, images = [], []
+    for number, program in enumerate(([script], ["-c", code, script])):
+        output = project.path(f"{number}.h5")
+        command_line = [
+            sys.executable, *map(str, program), "--config", "config/config.yaml", "--cell", "digits/bacon/ipc1/seed0",
+            "--data", "results/data/digits.h5", "--output", str(output),
+        ]  # fmt: skip
+        subprocess.run(command_line, cwd=project.folder, check=True, capture_output=True)
+        images.append(read_distilled(output).images)
+        seconds.append(read_distilled(output).attributes["wall_seconds"])
+    assert np.array_equal(images[0], images[1])
+    assert 0 < seconds[1] < 3600

@@ -1,0 +1,249 @@
+"""A distillation that is stopped anywhere ends with the bits of one that never was; bad checkpoints are set aside."""
+
+import errno
+import logging
+import os
+import signal
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from bacon.distillation import run as distillation_run
+from bacon.distillation.artifact import read_distilled
+from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from bacon.distillation.engine import Engine
+from bacon.distillation.run import CellIdentity, Running, distil_cell
+from bacon.runtime.errors import BaconError
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.progress import Progress
+from bacon.settings import CellSettings
+from tests.distillation.conftest import toy_dataset
+from tests.distillation.test_engine import NETWORK, settings
+
+CPU = torch.device("cpu")
+IDENTITY = CellIdentity(dataset="toy", method="bacon", ipc=2, seed=3, fingerprint="f" * 32, data_fingerprint="d" * 32)
+
+
+@pytest.fixture(autouse=True)
+def _log_is_seen(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "bacon")
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return CheckpointStore(folder=tmp_path / "checkpoints", fingerprint=IDENTITY.fingerprint)
+
+
+def distil(tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_seconds=0.0, stop_at=None, **changes):
+    """Run a cell of the toy data set into ``name``; ``stop_at``: SIGTERM arrives during that iteration."""
+    monkeypatch.setattr(distillation_run, "read_dataset", lambda *_, **__: toy_dataset())
+    step, done = Engine.step, []
+
+    def stepping(engine):
+        if engine.state.iteration == stop_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        step(engine)
+        done.append(engine.state.iteration)
+
+    running = Running(
+        checkpoints=CheckpointStore(folder=tmp_path / "checkpoints", fingerprint=IDENTITY.fingerprint),
+        heartbeat=Heartbeat(tmp_path / "beat.json", fingerprint=IDENTITY.fingerprint, device="CPU", interval=0.0),
+        checkpoint_seconds=checkpoint_seconds,
+        progress_seconds=10.0,
+    )
+    cell = CellSettings(network=NETWORK, distillation=settings(method, iterations=12, **changes))
+    output = tmp_path / f"{name}.h5"
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "step", stepping)
+        try:
+            distil_cell(IDENTITY, cell, data=tmp_path, output=output, device=CPU, running=running)
+        except SystemExit as error:
+            return SimpleNamespace(status=error.code, done=done, output=output)
+    return SimpleNamespace(status=0, done=done, output=output)
+
+
+def assert_same_numbers(first, second):
+    one, two = read_distilled(first), read_distilled(second)
+    assert torch.equal(one.images, two.images)
+    assert one.snapshots.keys() == two.snapshots.keys()
+    assert all(torch.equal(one.snapshots[key], two.snapshots[key]) for key in one.snapshots)
+    assert one.history.keys() == two.history.keys()
+    assert all(np.array_equal(one.history[key], two.history[key]) for key in one.history)
+
+
+@pytest.mark.parametrize(
+    ("method", "changes"), [("bacon", {}), ("idm", {"networks": {"networks_trained": 1}}), ("dm", {})]
+)
+@pytest.mark.parametrize("stop_at", [0, 3, 11])
+def test_resume_is_bit_identical(tmp_path, monkeypatch, method, changes, stop_at):
+    whole = distil(tmp_path / "whole", monkeypatch, method=method, **changes)
+    part = distil(tmp_path / "parts", monkeypatch, method=method, stop_at=stop_at, checkpoint_seconds=1e6, **changes)
+    assert part.status == 128 + signal.SIGTERM
+    assert part.done == list(range(1, stop_at + 2))
+    assert not part.output.exists()
+    rest = distil(tmp_path / "parts", monkeypatch, method=method, **changes)
+    assert rest.done == list(range(stop_at + 2, 13)), "it must not begin again"
+    assert_same_numbers(whole.output, rest.output)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
+def test_signals_ask_for_a_checkpoint_once_and_then_act_as_always(number):
+    from bacon.runtime.signals import deferred_stop
+
+    before = signal.getsignal(number)
+    with deferred_stop() as stop:
+        assert stop.number is None
+        os.kill(os.getpid(), number)
+        assert stop.number == number
+        assert stop.exit_status() == 128 + number
+        assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == before
+
+
+def test_two_checkpoints_are_kept_and_none_at_the_end(tmp_path, monkeypatch, store):
+    stopped = distil(tmp_path, monkeypatch, stop_at=7)
+    assert stopped.status == 143
+    assert [path.stem for path in store.paths()] == ["000000008", "000000007"]
+    distil(tmp_path, monkeypatch)
+    assert not store.folder.exists()
+    assert not (tmp_path / "beat.json").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-1],
+        lambda content: content[:0],
+        lambda content: content[: len(content) // 2] + b"\x00" + content[len(content) // 2 + 1 :],
+        lambda content: content.replace(b'"version": 1', b'"version": 9', 1),
+        lambda content: content.replace(b"f" * 32, b"e" * 32, 1),
+        lambda content: content.replace(f'"torch": "{torch.__version__}"'.encode(), b'"torch": "0.0"', 1),
+        lambda content: b"[1]\n" + content,
+    ],
+)
+def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used(tmp_path, monkeypatch, store, caplog, damage):
+    whole = distil(tmp_path / "whole", monkeypatch)
+    distil(tmp_path, monkeypatch, stop_at=7)
+    newest = store.paths()[0]
+    content = newest.read_bytes()
+    newest.write_bytes(damage(content))
+    assert newest.read_bytes() != content
+    caplog.clear()
+    rest = distil(tmp_path, monkeypatch)
+    assert rest.done[0] == 8
+    assert len([record for record in caplog.records if "set aside" in record.message]) == 1
+    assert_same_numbers(whole.output, rest.output)
+
+
+def test_with_every_checkpoint_damaged_it_begins_again(tmp_path, monkeypatch, store):
+    whole = distil(tmp_path / "whole", monkeypatch)
+    distil(tmp_path, monkeypatch, stop_at=7)
+    for path in store.paths():
+        path.write_bytes(b"nothing")
+    rest = distil(tmp_path, monkeypatch)
+    assert rest.done[0] == 1
+    assert_same_numbers(whole.output, rest.output)
+
+
+def test_checkpoints_of_other_settings_are_left_alone_with_one_line(tmp_path, monkeypatch, store, caplog):
+    distil(tmp_path, monkeypatch, stop_at=7)
+    store.own.rename(store.folder / ("0" * 32))
+    caplog.clear()
+    assert CheckpointStore(folder=store.folder, fingerprint="f" * 32).load(CPU) is None
+    assert [record.message for record in caplog.records] == [
+        f"checkpoints of other settings, data or code are not used: {'0' * 32}"
+    ]
+    assert len(list((store.folder / ("0" * 32)).iterdir())) == 2
+
+
+def test_a_full_disk_during_a_checkpoint_costs_that_checkpoint_alone(tmp_path, monkeypatch, store, caplog):
+    whole = distil(tmp_path / "whole", monkeypatch)
+    distil(tmp_path, monkeypatch, stop_at=4)
+    before = [path.read_bytes() for path in store.paths()]
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", full)
+        assert not store.save(Checkpoint(iteration=99, seconds=1.0, state={}))
+    assert "No space left" in caplog.text
+    assert [path.read_bytes() for path in store.paths()] == before
+    assert sorted(store.own.iterdir()) == sorted(store.paths()), "nothing half-written stays"
+    rest = distil(tmp_path, monkeypatch)
+    assert_same_numbers(whole.output, rest.output)
+
+
+def test_wall_seconds_count_every_part_even_a_killed_one(tmp_path, monkeypatch):
+    now = SimpleNamespace(value=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: now.value)
+    first = Heartbeat(tmp_path / "beat.json", fingerprint="f" * 32, device="CPU", interval=1.0)
+    now.value = 50.0
+    first.beat(5, 12, 0.1)  # and killed: nothing else is written
+    monkeypatch.setattr(Engine, "step", _advancing(Engine.step, now, 10.0))
+    finished = distil(tmp_path, monkeypatch)
+    assert read_distilled(finished.output).attributes["wall_seconds"] == pytest.approx(50 + 12 * 10)
+    other = Heartbeat(tmp_path / "beat.json", fingerprint="0" * 32, device="CPU", interval=1.0)
+    assert other.seconds() == 0.0, "the time of another fingerprint is not this job's"
+
+
+def _advancing(step, now, seconds):
+    def stepping(engine):
+        step(engine)
+        now.value += seconds
+
+    return stepping
+
+
+def test_a_diverged_state_stops_with_iteration_and_terms_and_the_last_good_checkpoint_stays(
+    tmp_path, monkeypatch, store
+):
+    distil(tmp_path, monkeypatch, stop_at=4)
+    good = [path.name for path in store.paths()]
+    record = Engine.gradient
+
+    def diverging(engine, iteration, network, accuracy):
+        gradient, terms = record(engine, iteration, network, accuracy)
+        return gradient, terms | ({"loss": terms["loss"] * float("nan")} if iteration == 8 else {})
+
+    monkeypatch.setattr(Engine, "gradient", diverging)
+    with pytest.raises(BaconError, match=r"iteration 8: the loss is not finite \(.*llh = .*loss = nan"):
+        distil(tmp_path, monkeypatch, checkpoint_seconds=1e6)
+    assert [path.name for path in store.paths()] == good
+    with pytest.raises(BaconError, match="iteration 8"):
+        distil(tmp_path, monkeypatch)
+    assert store.paths()[0].stem == "000000008", "checkpoints until the iteration that diverged are good"
+
+
+def test_images_that_are_not_finite_are_found_though_the_loss_was(tmp_path, monkeypatch):
+    monkeypatch.setattr(Engine, "gradient", _with_infinite_gradient(Engine.gradient))
+    with pytest.raises(BaconError, match="iteration 11: the images are not finite"):
+        distil(tmp_path, monkeypatch, checkpoint_seconds=1e6)
+
+
+def _with_infinite_gradient(gradient):
+    def changed(engine, iteration, network, accuracy):
+        found, terms = gradient(engine, iteration, network, accuracy)
+        return (found / 0 if iteration == 11 else found), terms
+
+    return changed
+
+
+def test_saving_does_not_disturb_the_run(real64):
+    """An engine that saves its state after every iteration computes what one does that never saves."""
+    engines = [Engine(real64, settings("bacon"), NETWORK, ipc=2, seed=3) for _ in range(2)]
+    with Progress("plain", 6) as progress:
+        engines[0].run(progress)
+    with Progress("saving", 6) as progress:
+        engines[1].run(progress, lambda: engines[1].state_dict() and None)
+    assert torch.equal(engines[0].state.images, engines[1].state.images)
+
+
+@pytest.fixture
+def real64():
+    from bacon.distillation.real import RealImages
+
+    return RealImages(toy_dataset(), device=CPU, dtype=torch.float64)

@@ -1,0 +1,159 @@
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import pytest
+import yaml
+
+from bacon.cells import Cell
+from bacon.runtime.heartbeat import read_beat
+from tests.workflow.conftest import ROOT, TINY, Project
+
+CLUSTER = Path(__file__).with_name("cluster.sh")
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    started = subprocess.run([CLUSTER, "start"], check=True, capture_output=True, text=True, timeout=300)
+    yield
+    # One that was there before stays.
+    if "already running" not in started.stdout:
+        subprocess.run([CLUSTER, "stop"], check=True, timeout=60)
+
+
+@dataclass
+class Call:
+    """A Snakemake that submits to the cluster and runs until it is waited for."""
+
+    project: Project
+    process: subprocess.Popen
+    log: Path
+
+    def wait(self, seconds: float = 300) -> str:
+        self.returncode = self.process.wait(timeout=seconds)
+        return self.log.read_text()
+
+
+@dataclass
+class SlurmProject(Project):
+    """A working directory whose jobs go through sbatch."""
+
+    def start(self, *arguments: str) -> Call:
+        command = [
+            sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile), "--directory", str(self.folder),
+            "--workflow-profile", str(ROOT / "workflow" / "profiles" / "slurm"),
+            # A cluster of one node answers at once; the rest is the profile's.
+            "--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2",
+            "--latency-wait", "10", "--nocolor", *arguments,
+        ]  # fmt: skip
+        log = self.folder / "snakemake.log"
+        # Nothing of a real cluster's variables; the profile's defaults must do here.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("BACON_SLURM_")}
+        environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.snakefile.parents[1])}
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, env=environment, cwd=self.folder, start_new_session=True
+            )
+        return Call(self, process, log)
+
+    @contextmanager
+    def call(self, *arguments: str):
+        """A call that is ended with its jobs when the test leaves, whatever happened."""
+        started = self.start(*arguments)
+        try:
+            yield started
+        finally:
+            if started.process.poll() is None:
+                os.killpg(started.process.pid, signal.SIGKILL)
+                started.process.wait()
+                if jobs := self.queue():
+                    subprocess.run(["scancel", *jobs], check=False)
+
+    def queue(self, state: str = "R,PD") -> list[str]:
+        """Numbers of this project's jobs in these states; never another's."""
+        command = ["squeue", "-h", "-t", state, "-o", "%A %Z"]
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [number for number, folder in (line.split(" ", 1) for line in lines) if Path(folder) == self.folder]
+
+    def job_log(self, cell: str) -> str:
+        path = self.path(f"results/logs/distill/{cell}.log")
+        return path.read_text() if path.exists() else ""
+
+    def freeze(self, cell: str, text: str) -> int:
+        """Put a distillation to sleep as soon as its log holds ``text``, so that no machine is too fast; its process."""
+        wait_for(lambda: text in self.job_log(cell))
+        pid = read_beat(self.path(str(Cell.parse(cell).running_path("distill")))).pid
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
+
+def wake(pid: int) -> None:
+    """Let a sleeping process go on."""
+    os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def project(cluster, tmp_path):  # noqa: ARG001 - the cluster must run
+    return SlurmProject(tmp_path)
+
+
+@pytest.fixture
+def long_project(project):
+    """Two distillations of seconds to a minute each, with many checkpoints."""
+    project.configure(long_config())
+    return project
+
+
+def long_config(**run):
+    """One method, two seeds."""
+    digits = {
+        "network": {"width": 8, "depth": 2},
+        "distillation": {"iterations": 1500, "snapshot_interval": 0},
+    }
+    config = yaml.safe_load(yaml.safe_dump(TINY))
+    config["grid"] |= {"methods": ["bacon"], "seeds": 2}
+    config["datasets"] = {"digits": digits}
+    config["run"] = {"progress_seconds": 0.2, "checkpoint_seconds": 0.2} | run
+    return config
+
+
+def is_pending(pid: int, number: signal.Signals) -> bool:
+    """Whether a signal waits for a process that is stopped."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
+
+
+def wait_for(condition, seconds: float = 120):
+    """The first true value of ``condition()``."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"nothing after {seconds} s")
+
+
+def images_of(path: Path):
+    with h5py.File(path) as file:
+        return file["images"][()], file["history/loss"][()]
+
+
+@pytest.fixture(scope="session")
+def local_images(tmp_path_factory):
+    """The two long cells, computed by a local Snakemake that nobody disturbs."""
+    local = Project(tmp_path_factory.mktemp("local"))
+    local.configure(long_config())
+    paths = [f"results/distilled/digits/bacon/ipc1/seed{seed}.h5" for seed in (0, 1)]
+    local.snakemake(*paths)
+    found = [images_of(local.path(path)) for path in paths]
+    shutil.rmtree(local.folder)
+    return found

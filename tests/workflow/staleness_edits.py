@@ -1,0 +1,165 @@
+"""Edits and the jobs that each must cause: the cases of test_staleness.py and the table in docs/reproducibility.md.
+
+``python -m tests.workflow.staleness_edits`` writes the table into the page.
+"""
+
+from itertools import product
+from pathlib import Path
+
+from tests.workflow.conftest import TINY
+
+PAGE = Path(__file__).parents[2] / "docs" / "reproducibility.md"
+START, END = "<!-- staleness table: start -->", "<!-- staleness table: end -->"
+
+NOTHING = {}
+AGGREGATES = {"all": 1, "tables": 1, "figures": 1}
+ALL_DISTILLED = {"distill": 4, "evaluate": 4, "images": 4}
+ONE_CELL = AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1}
+EVERYTHING = AGGREGATES | {"preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4}
+
+# What is done -> (changes of the configuration, jobs of every rule).
+SETTINGS_EDITS = [
+    ("nothing", {}, NOTHING),
+    ("how jobs run (`run.progress_seconds`)", {"run": {"progress_seconds": 3}}, NOTHING),
+    ("how often checkpoints are written", {"run": {"checkpoint_seconds": 3}}, NOTHING),
+    (
+        "a value written out that is the default anyway",
+        {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.8}}}}},
+        NOTHING,
+    ),
+    (
+        "`ce_weight` of one cell",
+        {"overrides": {"digits/bacon/ipc1/seed0": {"distillation": {"networks": {"ce_weight": 0.1}}}}},
+        ONE_CELL,
+    ),
+    (
+        "`lambda` of one method (which has one cell here)",
+        {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.5}}}}},
+        ONE_CELL,
+    ),
+    ("evaluation epochs of one method", {"overrides": {"digits/dm": {"evaluation": {"epochs": 2}}}},
+     AGGREGATES | {"evaluate": 1}),
+    ("evaluation epochs of the full data set", {"overrides": {"digits/full": {"evaluation": {"epochs": 2}}}},
+     AGGREGATES | {"evaluate_full": 1}),
+    ("one more evaluation seed of one method (trains that network alone)",
+     {"overrides": {"digits/dm": {"evaluation": {"seeds": 3}}}}, AGGREGATES | {"evaluate": 1}),
+    ("one more distillation seed", {"grid": {"seeds": 2}}, AGGREGATES | {"distill": 4, "evaluate": 4}),
+    ("one more IPC", {"grid": {"ipc": [1, 2]}}, AGGREGATES | {"distill": 4, "evaluate": 4, "images": 4}),
+    ("one method less", {"grid": {"methods": ["random", "dm", "idm"]}}, AGGREGATES),
+    ("seeds as a list instead of their number", {"grid": {"seeds": [0]}}, NOTHING),
+    ("one more evaluation network", {"grid": {"networks": ["convnet", "small"]}, "networks": {"small": {"width": 4}}},
+     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
+    ("normalisation of the data set", {"data": {"digits": {"mean": [0.5], "std": [0.5]}}},
+     EVERYTHING),
+    ("one evaluation seed less of one method (trains nothing)", {"overrides": {"digits/dm": {"evaluation": {"seeds": 1}}}},
+     AGGREGATES | {"evaluate": 1}),
+    ("another default of one method: its learning rate", {"methods": {"dm": {"distillation": {"lr_img": 0.5}}}}, ONE_CELL),
+    ("PyTorch's version as part of every fingerprint (`stale_on_upgrade: [torch]`)", {"stale_on_upgrade": ["torch"]},
+     EVERYTHING),
+]  # fmt: skip
+
+# What is done -> (file, old text, new text, jobs of every rule).
+CODE_EDITS = [
+    ("another checkout of the same sources", None, "", "", NOTHING),
+    ("code of the distillation engine", "bacon/distillation/engine.py", "iteration = self.state.iteration",
+     "iteration = 0 + self.state.iteration", AGGREGATES | ALL_DISTILLED),
+    ("a docstring of the distillation engine", "bacon/distillation/engine.py", '"""The distillation loop', '"""The loop',
+     NOTHING),
+    ("a comment in the distillation engine", "bacon/distillation/engine.py", "@dataclass\nclass State",
+     "# A comment.\n@dataclass\nclass State", NOTHING),
+    ("code of one method", "bacon/methods/bacon.py", "0.5 * difference.abs()", "0.25 * difference.abs()", ONE_CELL),
+    ("code of the evaluation", "bacon/evaluation/training.py", "import torch\n", "import torch\n\nEDITED = True\n",
+     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
+    ("code of the tables", "bacon/reporting/make_tables.py", "kinds = (", "edited, kinds = True, (",
+     {"all": 1, "tables": 1}),
+    ("style of the figures", "bacon/reporting/figures/style.py", "\nimport hashlib", "\nEDITED = True\nimport hashlib",
+     {"all": 1, "figures": 1, "images": 4}),
+    ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
+    ("a script of the workflow", "workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
+    ("a default in the record of one method", "bacon/methods/dm.py", '"lr_img": 1.0', '"lr_img": 0.5', ONE_CELL),
+    ("what a method says of itself", "bacon/methods/dm.py", 'summary="Matches', 'summary="DM matches', NOTHING),
+    ("code of an objective that two methods use", "bacon/methods/dm.py", ".square().sum(dim=1)", ".square().sum(1)",
+     AGGREGATES | {"distill": 2, "evaluate": 2, "images": 2}),
+    # A package's metadata before the installed one's on Python's path.
+    ("another version of PyTorch, without `stale_on_upgrade`", "torch-99.0.dist-info/METADATA", "",
+     "Name: torch\nVersion: 99.0\n", NOTHING),
+]  # fmt: skip
+
+# The larger grid, whose axes have two values each: as many cells as show what an edit of an axis does.
+AXES = {
+    "datasets": ["digits", "own"], "methods": ["random", "dm"], "ipc": [1, 2], "seeds": [0, 1],
+    "networks": ["convnet", "small"],
+}  # fmt: skip
+CELLS = {
+    "digits/random/ipc1/seed0", "digits/random/ipc1/seed1", "digits/random/ipc2/seed0", "digits/dm/ipc1/seed0",
+    "own/random/ipc1/seed0", "more/random/ipc1/seed0", "digits/idm/ipc1/seed0", "digits/random/ipc3/seed0",
+    "digits/random/ipc1/seed2",
+}  # fmt: skip
+
+
+def larger_grid(**axes):
+    """The configuration of the larger grid, with some axes replaced; own data sets lie in ``{name}.npz``."""
+    grid = AXES | axes
+    cells = {
+        f"{dataset}/{method}/ipc{ipc}/seed{seed}"
+        for dataset, method, ipc, seed in product(*(grid[axis] for axis in ("datasets", "methods", "ipc", "seeds")))
+    }
+    own = {name: {"format": "npz", "path": f"{name}.npz"} for name in grid["datasets"] if name != "digits"}
+    small = {"network": {"width": 8, "depth": 2}}
+    return TINY | {
+        "grid": grid | {"exclude": sorted(cells - CELLS)},
+        "data": own,
+        "datasets": dict.fromkeys(grid["datasets"], small),
+        "networks": {"small": {"width": 4}, "wide": {"width": 12}},
+    }
+
+
+# What is done -> (axes of the larger grid, jobs of every rule).
+GRID_EDITS = [
+    ("nothing", {}, NOTHING),
+    ("IPC in another order", {"ipc": [2, 1]}, NOTHING),
+    ("methods in another order", {"methods": ["dm", "random"]}, NOTHING),
+    ("data sets in another order", {"datasets": ["own", "digits"]}, NOTHING),
+    ("evaluation networks in another order", {"networks": ["small", "convnet"]}, NOTHING),
+    ("distillation seeds in another order (another seed's images are shown)", {"seeds": [1, 0]}, {"all": 1, "images": 1}),
+    ("one IPC less", {"ipc": [1]}, AGGREGATES),
+    ("one distillation seed less", {"seeds": [0]}, AGGREGATES),
+    ("one data set less", {"datasets": ["digits"]}, AGGREGATES),
+    ("one evaluation network less", {"networks": ["convnet"]}, AGGREGATES),
+    ("one data set more", {"datasets": ["digits", "own", "more"]},
+     AGGREGATES | {"preprocess": 1, "distill": 1, "evaluate": 2, "evaluate_full": 2, "images": 1}),
+    ("one method more", {"methods": ["random", "dm", "idm"]}, AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}),
+    ("one IPC more, in front", {"ipc": [3, 1, 2]}, AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}),
+    ("one distillation seed more", {"seeds": [0, 1, 2]}, AGGREGATES | {"distill": 1, "evaluate": 2}),
+    ("one evaluation network more", {"networks": ["convnet", "small", "wide"]},
+     AGGREGATES | {"evaluate": 5, "evaluate_full": 2}),
+]  # fmt: skip
+
+
+def table() -> str:
+    """The edits as Markdown tables."""
+    small = _rows([(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS)])
+    large = _rows([(edit[0], edit[-1]) for edit in GRID_EDITS])
+    between = (
+        "And of a grid of five cells with two data sets, methods, IPC, distillation seeds and evaluation networks:"
+    )
+    return f"{small}\n\n{between}\n\n{large}"
+
+
+def _rows(rows) -> str:
+    lines = ["| edit | jobs that run again |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {what} | {_jobs(jobs)} |" for what, jobs in rows)])
+
+
+def _jobs(jobs: dict[str, int]) -> str:
+    return ", ".join(f"{count} {rule}" for rule, count in jobs.items() if rule != "all") or "none"
+
+
+def page_with_table(page: str) -> str:
+    """The page with the table as it should be."""
+    before, _, rest = page.partition(START)
+    return f"{before}{START}\n{table()}\n{END}{rest.partition(END)[2]}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page_with_table(PAGE.read_text()))
