@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bacon.networks.block import InstanceNormReluPool
+from bacon.networks.first import first_block
 from bacon.networks.pooling import AveragePool
 from bacon.runtime.errors import BaconError
 
@@ -76,8 +77,14 @@ class ConvNet(nn.Module):
         Returns:
             (N, embedding_size) float.
         """
-        embedding: Tensor = self.features(x).flatten(1)
-        return embedding
+        convolution, norm = self.features[0], self.features[1]
+        if isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool):
+            maps = first_block(x, convolution, norm)
+            for layer in self.features[2:]:
+                maps = layer(maps)
+        else:
+            maps = self.features(x)
+        return maps.flatten(1)
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits (N, classes) of embeddings (N, embedding_size)."""
