@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ import click
 
 from bacon._version import __version__
 from bacon.commands.data import data
+from bacon.commands.printing import print_table
 from bacon.commands.prune import prune_command
+from bacon.commands.report import report_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
@@ -38,6 +39,7 @@ def main() -> None:
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
+main.add_command(report_command)
 
 _config_option = click.option(
     "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."
@@ -51,18 +53,16 @@ _config_option = click.option(
 def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
     """Print the resolved settings of a cell with the layer each value came from."""
     from bacon.cells import Cell
-    from bacon.setting_errors import check_name, flatten
+    from bacon.setting_errors import check_name
     from bacon.workflow_plan import load_plan
 
     plan, cell = load_plan(config_file), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
-    resolved = plan.resolved(cell)
-    values = dict(flatten(resolved.settings.model_dump(mode="json", by_alias=True)))
-    rows = [(".".join(key), value, resolved.origin.get(key, "default")) for key, value in values.items()]
+    rows = plan.resolved(cell).rows()
     if as_json:
         click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))
     else:
-        _print_table(f"Settings of {cell}", ("key", "value", "layer"), rows)
+        print_table(f"Settings of {cell}", ("key", "value", "layer"), rows)
 
 
 @main.command("methods")
@@ -71,7 +71,7 @@ def methods_command() -> None:
     from bacon.methods.registry import METHODS
 
     rows = [(method.name, method.title, method.summary, method.reference) for method in METHODS.values()]
-    _print_table("Methods", ("name", "title", "what it does", "reference"), rows)
+    print_table("Methods", ("name", "title", "what it does", "reference"), rows)
 
 
 @main.command("table")
@@ -99,19 +99,6 @@ def reference_command(write: bool) -> None:
         return
     for path in write_reference(Path()):
         click.echo(f"wrote {path}")
-
-
-def _print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(value if isinstance(value, str) else json.dumps(value) for value in row))
-    # Redirected output keeps whole lines: nothing is folded to 80 columns there.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Results, checkpoints and heartbeats that belong to no cell of a plan. No torch."""
+"""Results, checkpoints, heartbeats and half-written files that belong to no cell of a plan. No torch."""
 
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,9 +11,12 @@ from bacon.cells import CACHE, CHECKPOINTS, DATA, FIGURES, RUNNING, Cell
 from bacon.inventory import Inventory, expected_artifacts
 from bacon.plan import Plan
 from bacon.reporting.targets import image_paths
+from bacon.runtime.atomic import TEMPORARY
 from bacon.runtime.errors import BaconError
 from bacon.runtime.job_lock import is_held
 from bacon.workflow_plan import shown_groups
+
+_WRITING_SECONDS = 3600.0
 
 
 def orphans(plan: Plan, *, records: bool = False) -> list[Path]:
@@ -28,6 +32,7 @@ def orphans(plan: Plan, *, records: bool = False) -> list[Path]:
         Path(DATA).parent, Path("results/distilled"), Path("results/evaluation"), Path(FIGURES) / "images",
     )  # fmt: skip
     found = [path for folder in folders for path in _files(plan.directory, folder) if path not in expected]
+    found = [path for path in found if not path.name.startswith(TEMPORARY)] + _half_written(plan)
     found += _checkpoints(plan)
     found += _heartbeats(plan)
     if records:
@@ -57,6 +62,13 @@ def _files(directory: Path, folder: Path) -> Iterator[Path]:
     for path in sorted((directory / folder).rglob("*")):
         if path.is_file():
             yield path.relative_to(directory)
+
+
+def _half_written(plan: Plan) -> list[Path]:
+    """What killed processes left of files they wrote; a file that changed within the hour may still be written."""
+    newest = time.time() - _WRITING_SECONDS
+    found = (path for path in _files(plan.directory, Path("results")) if path.name.startswith(TEMPORARY))
+    return [path for path in found if (plan.directory / path).stat().st_mtime < newest]
 
 
 def _checkpoints(plan: Plan) -> list[Path]:

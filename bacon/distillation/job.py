@@ -10,6 +10,7 @@ from bacon.distillation.checkpoint import CheckpointStore
 from bacon.distillation.run import CellIdentity, Running, distil_cell
 from bacon.methods.registry import METHODS
 from bacon.plan import Plan
+from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
@@ -36,6 +37,9 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
         if waited and _is_whole(output, identity.fingerprint):
             log.info("%s was made meanwhile by the process that this one waited for", output)
             return
+        store = CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=identity.fingerprint)
+        for folder, name in ((output.parent, output.name), (beat_path.parent, beat_path.name), (store.own, "*")):
+            remove_leftovers(folder, name)
         set_up_arithmetic(threads)
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             distil_cell(
@@ -46,15 +50,15 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 device=device,
                 selector=METHODS[cell.method].selector,
                 chunk_images=plan.config.run.chunk_images,
-                running=_running(plan, cell, beat_path, device_name(device)),
+                running=_running(plan, store, beat_path, device_name(device)),
             )
 
 
-def _running(plan: Plan, cell: Cell, beat_path: Path, device: str) -> Running:
-    run, fingerprint = plan.config.run, plan.distilled_fingerprint(cell)
+def _running(plan: Plan, store: CheckpointStore, beat_path: Path, device: str) -> Running:
+    run = plan.config.run
     return Running(
-        checkpoints=CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=fingerprint),
-        heartbeat=Heartbeat(beat_path, fingerprint=fingerprint, device=device, interval=run.progress_seconds),
+        checkpoints=store,
+        heartbeat=Heartbeat(beat_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds),
         checkpoint_seconds=run.checkpoint_seconds,
         progress_seconds=run.progress_seconds,
     )

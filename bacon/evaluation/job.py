@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from bacon.cells import CACHE, Cell
-from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
+from bacon.evaluation.networks import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.run import evaluate_distilled, evaluate_full
 from bacon.plan import Plan
+from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
@@ -41,6 +43,8 @@ def run_evaluation(
     )
     beat_path = plan.directory / cell.running_path(network)
     with job_lock(beat_path.with_suffix(".lock")):
+        for path in (output, beat_path):
+            remove_leftovers(path.parent, path.name)
         set_up_arithmetic(threads)
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             job = EvaluationJob(
@@ -51,6 +55,7 @@ def run_evaluation(
                 network_name=network,
                 network=plan.evaluation_network(cell, network),
                 evaluation=plan.settings(cell).evaluation,
+                protocol=plan.config.protocol,
                 fingerprints=fingerprints,
                 cache=plan.directory / CACHE / "evaluation",
                 device=device,

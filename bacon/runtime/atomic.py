@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".tmp-"
+
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
@@ -20,7 +22,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".tmp-", suffix="-" + target.name)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY, suffix="-" + target.name)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -48,6 +50,12 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, value: Any) -> None:
     """Write ``value`` as indented JSON atomically; NaN and infinities are errors."""
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Remove what killed processes left half-written of files called ``name``; only where no other process writes them."""
+    for path in folder.glob(f"{TEMPORARY}*-{name}"):
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -37,12 +38,24 @@ CONFIG = {
 
 
 class Harness:
-    """One working directory, disturbed; the cells' seeds are worked through one after another."""
+    """One working directory, disturbed; the cells' seeds are worked through one after another.
 
-    def __init__(self, folder: Path, *, seed: int, longest: float = 8.0) -> None:
+    Args:
+        folder: the working directory, made here.
+        seed: of victims and moments.
+        longest: seconds within which a victim is killed, from the start of the call or, for a job, of its first job.
+    """
+
+    def __init__(self, folder: Path, *, seed: int, longest: float = 7.0) -> None:
         self.folder, self.random, self.longest = folder, random.Random(seed), longest
         self.tally: Counter[str] = Counter()
+        self.victims = self._draw_victims()
         prepare(folder)
+
+    def _draw_victims(self) -> Iterator[str]:
+        """Each victim as often as the others, in random order."""
+        while True:
+            yield from self.random.sample(VICTIMS, len(VICTIMS))
 
     def disturb(self, kills: int) -> list[int]:
         """Kill until ``kills`` kills have met something alive; returns the seeds that were finished."""
@@ -59,25 +72,29 @@ class Harness:
 
     def attempt(self, seed: int, *, disturbed: bool) -> bool:
         """One call of Snakemake, perhaps killed; whether the cell is done."""
-        subprocess.run(command(self.folder, "--unlock"), cwd=self.folder, capture_output=True, check=True)
+        if any((self.folder / ".snakemake/locks").glob("*")):
+            subprocess.run(command(self.folder, "--unlock"), cwd=self.folder, capture_output=True, check=True)
         log = (self.folder / "call.log").open("w")
         call = subprocess.Popen(
             command(self.folder, target(seed)), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
         )
         if disturbed:
-            self.kill(call, self.random.choice(VICTIMS), self.random.uniform(0.5, self.longest))
+            self.kill(call, next(self.victims), self.random.uniform(0, self.longest))
         status = call.wait(timeout=600)
         self.tally[f"calls that ended with {'0' if status == 0 else 'an error' if status > 0 else 'a signal'}"] += 1
         return status == 0
 
     def kill(self, call: subprocess.Popen, victim: str, after: float) -> None:
         """``kill -9`` after a while, if the victim is there then."""
+        if victim == "job":
+            while call.poll() is None and not self.jobs():
+                time.sleep(0.02)
         end = time.monotonic() + after
         while time.monotonic() < end and call.poll() is None:
             time.sleep(0.02)
         jobs = self.jobs() if victim in ("job", "both") else []
         if call.poll() is not None or (victim == "job" and not jobs):
-            self.tally["came too early or too late"] += 1
+            self.tally["came too late"] += 1
             return
         if victim in ("snakemake", "both"):
             os.kill(call.pid, signal.SIGKILL)
@@ -149,8 +166,10 @@ def numbers(path: Path) -> list[dict]:
 
 
 def leftovers(folder: Path) -> list[str]:
-    """Checkpoints that should be gone."""
-    return [str(path) for path in (folder / "results/.cache/checkpoints").rglob("*.ckpt")]
+    """Checkpoints and half-written results that should be gone; what a killed job left of a record, `bacon prune` removes."""
+    checkpoints = (folder / "results/.cache/checkpoints").rglob("*.ckpt")
+    half = (path for place in ("distilled", "evaluation") for path in (folder / "results" / place).rglob(".tmp-*"))
+    return [str(path) for path in (*checkpoints, *half)]
 
 
 def main() -> None:
@@ -164,6 +183,7 @@ def main() -> None:
     seeds = harness.disturb(arguments.kills)
     undisturbed(arguments.folder / "peace", seeds)
     found = differences(arguments.folder / "peace", arguments.folder / "disturbed", seeds)
+    found += leftovers(arguments.folder / "disturbed")
     tally = {**harness.tally, "cells": len(seeds), "differences": found}
     print(json.dumps(tally, indent=1, sort_keys=True))
     shutil.rmtree(arguments.folder)

@@ -2,19 +2,20 @@
 
 import pytest
 
-from tests.faults.kills import Harness, differences, leftovers, undisturbed
+from tests.faults.kills import VICTIMS, Harness, differences, leftovers, undisturbed
 
 pytestmark = pytest.mark.faults
 
-KILLS = 30
+KILLS = 10
 
 
-def test_killed_jobs_and_killed_snakemakes_end_with_the_undisturbed_numbers(tmp_path):
-    harness = Harness(tmp_path / "disturbed", seed=20)
+@pytest.mark.parametrize("seed", [20, 21, 22])
+def test_killed_jobs_and_killed_snakemakes_end_with_the_undisturbed_numbers(tmp_path, seed):
+    harness = Harness(tmp_path / "disturbed", seed=seed)
     seeds = harness.disturb(KILLS)
     undisturbed(tmp_path / "peace", seeds)
     print(dict(harness.tally), "cells:", len(seeds))
     assert differences(tmp_path / "peace", tmp_path / "disturbed", seeds) == []
     assert leftovers(tmp_path / "disturbed") == []
     assert harness.kills == KILLS
-    assert all(harness.tally[f"killed {victim}"] > 3 for victim in ("job", "snakemake", "both"))
+    assert all(harness.tally[f"killed {victim}"] > 0 for victim in VICTIMS)

@@ -209,6 +209,49 @@ def test_prune_keeps_the_checkpoints_of_a_cell_that_is_not_done(folder):
     assert (folder / DM.checkpoint_folder / fingerprint).exists()
 
 
+def test_prune_removes_what_killed_processes_left_half_written(folder):
+    """But not what was written a moment ago, which a running job may still be writing."""
+    places = (
+        "results/distilled/digits/dm/ipc1",
+        "results/.cache/evaluation",
+        "results/tables",
+        "results/.cache/running",
+    )
+    paths = [folder / place / ".tmp-abc-seed0.h5" for place in places]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    assert [path for path in orphans(plan(folder)) if path.name.startswith(".tmp-")] == []
+    for path in paths:
+        os.utime(path, (time.time() - 4000, time.time() - 4000))
+    found = [path for path in orphans(plan(folder)) if path.name.startswith(".tmp-")]
+    assert sorted(found) == sorted(path.relative_to(folder) for path in paths)
+    for path in found:
+        remove_path(folder / path)
+    assert orphans(plan(folder)) == []
+
+
+def test_a_job_removes_what_its_killed_predecessor_left_half_written(folder):
+    """In its own places alone: another seed's file may be in the making."""
+    (folder / DM.distilled_path).unlink()
+    (folder / DM.evaluation_path("convnet")).unlink()
+    fingerprint = plan(folder).distilled_fingerprint(DM)
+    left = [
+        folder / DM.distilled_path.parent / ".tmp-abc-seed0.h5",
+        folder / DM.checkpoint_folder / fingerprint / ".tmp-abc-000000001.ckpt",
+        folder / DM.evaluation_path("convnet").parent / ".tmp-abc-convnet.json",
+        folder / DM.running_path("distill").parent / ".tmp-abc-distill.json",
+        folder / DM.running_path("convnet").parent / ".tmp-abc-convnet.json",
+    ]
+    other = folder / DM.distilled_path.parent / ".tmp-abc-seed1.h5"
+    for path in (*left, other):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    Project(folder).snakemake(str(DM.evaluation_path("convnet")))
+    assert [path for path in left if path.exists()] == []
+    assert other.exists()
+
+
 def test_prune_offers_networks_of_other_settings(folder):
     changed = plan(folder, methods={"dm": {"evaluation": {"epochs": 2}}})
     assert not [path for path in orphans(changed) if "evaluation" in path.parts and ".cache" in path.parts]

@@ -9,7 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from tests.slurm.conftest import images_of, is_pending, long_config, wait_for, wake
+from tests.slurm.conftest import images_of, is_pending, long_config, wake
+from tests.waiting import wait_for
 from tests.workflow.conftest import TINY, Project
 
 pytestmark = pytest.mark.slurm
