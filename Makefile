@@ -27,9 +27,9 @@ demo: env ## run the whole workflow on the embedded data set; prints the accurac
 	: "$${gpus:=$$(python -c 'import torch; print(torch.cuda.device_count() or $(CORES))')}"; \
 	set -x; \
 	snakemake all --cores $(CORES) --resources gpu="$$gpus" --quiet host reason; \
-	snakemake --report results/report.html; \
+	snakemake --report results/snakemake-report.html; \
 	bacon table
-	@echo "Report: $(CURDIR)/results/report.html"
+	@echo "Report: $(CURDIR)/results/report.html (Snakemake's own: results/snakemake-report.html)"
 
 test: env ## run every check: lint, format, types, rules, unit tests with coverage, workflow tests; CI runs this
 	@tests/run.sh

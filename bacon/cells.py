@@ -16,6 +16,7 @@ EVALUATION_FULL = "results/evaluation/{dataset}/full/{network}.json"
 TABLES = "results/tables"
 FIGURES = "results/figures"
 DOWNLOADS = "resources/downloads"
+LOGS = "results/logs"
 CACHE = "results/.cache"
 CHECKPOINTS = f"{CACHE}/checkpoints"
 RUNNING = f"{CACHE}/running"
@@ -64,6 +65,15 @@ class Cell:
     def data_path(self) -> Path:
         """Where the preprocessed data set lies."""
         return Path(DATA.format(dataset=self.dataset))
+
+    @property
+    def distill_log(self) -> Path:
+        """Log of the job that makes its distilled set."""
+        return Path(LOGS) / "distill" / f"{self}.log"
+
+    def evaluate_log(self, network: str) -> Path:
+        """Log of the job that trains networks on it."""
+        return Path(LOGS) / "evaluate" / str(self) / f"{network}.log"
 
     @property
     def checkpoint_folder(self) -> Path:

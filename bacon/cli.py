@@ -12,6 +12,7 @@ from bacon._version import __version__
 from bacon.commands.data import data
 from bacon.commands.printing import print_table
 from bacon.commands.prune import prune_command
+from bacon.commands.report import report_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
@@ -38,6 +39,7 @@ def main() -> None:
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
+main.add_command(report_command)
 
 _config_option = click.option(
     "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."
@@ -51,14 +53,12 @@ _config_option = click.option(
 def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
     """Print the resolved settings of a cell with the layer each value came from."""
     from bacon.cells import Cell
-    from bacon.setting_errors import check_name, flatten
+    from bacon.setting_errors import check_name
     from bacon.workflow_plan import load_plan
 
     plan, cell = load_plan(config_file), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
-    resolved = plan.resolved(cell)
-    values = dict(flatten(resolved.settings.model_dump(mode="json", by_alias=True)))
-    rows = [(".".join(key), value, resolved.origin.get(key, "default")) for key, value in values.items()]
+    rows = plan.resolved(cell).rows()
     if as_json:
         click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))
     else:

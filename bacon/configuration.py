@@ -12,13 +12,16 @@ from pydantic import ValidationError
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
-from bacon.layering import NamedLayer, resolve
+from bacon.layering import NamedLayer, evaluation_network, resolve
 from bacon.methods.registry import METHODS
-from bacon.presets import PRESETS
+from bacon.networks.limits import check_fits
+from bacon.presets import NETWORKS, PRESETS
 from bacon.runtime.errors import BaconError
 from bacon.setting_errors import check_layer, check_name, describe
-from bacon.settings import Config, DataSettings, Layer, MatchingSettings
+from bacon.settings import Config, DataSettings, Layer, MatchingSettings, NetworkSettings
 
+RANDOM = "random"
+"""The method that DD-Ranking measures others against."""
 GRID_METHODS = tuple(name for name, method in METHODS.items() if method.family != "reference")
 
 
@@ -48,8 +51,8 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
     try:
         _check_names(config)
         _check_layers(config)
-        for cell in grid_cells(config):
-            _check_size(config, cell)
+        for cell in (*reference_cells(config), *grid_cells(config)):
+            _check_cell(config, cell)
     except BaconError as error:
         raise BaconError(f"{source}: {error}") from None
     return config
@@ -84,7 +87,7 @@ def _check_names(config: Config) -> None:
     check_name("preset", config.preset, PRESETS)
     _check_each("grid.datasets", config.grid.datasets, datasets, extra=own)
     _check_each("grid.methods", config.grid.methods, GRID_METHODS)
-    _check_each("grid.networks", config.grid.networks, ("convnet", *config.networks))
+    _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
     _check_each("methods: key", config.methods, METHODS)
     _check_each("datasets: key", config.datasets, datasets, extra=own)
     for number, layer in enumerate(config.cells):
@@ -154,6 +157,38 @@ def _check_named_methods(config: Config) -> None:
     for layer in config.cells:
         for method in layer.methods or ():
             resolve(config, Cell(layer.dataset, method, layer.ipc, 0))
+
+
+def _check_cell(config: Config, cell: Cell) -> None:
+    """What settings of one cell have to do with its data and with the rest of the grid."""
+    settings = resolve(config, cell).settings
+    _check_networks(config, cell, settings.network)
+    if settings.evaluation.lr_search and not data_settings(config, cell.dataset).validation:
+        raise BaconError(
+            f"evaluation.lr_search of {cell} chooses a learning rate on a validation split, and {cell.dataset} has none: "
+            f"set data.{cell.dataset}.validation, for example to 0.1 (a tenth of each training class), or lr_search to []"
+        )
+    if config.protocol == "dd-ranking" and RANDOM not in config.grid.methods:
+        raise BaconError(
+            f"protocol dd-ranking compares every method with random images: add {RANDOM!r} to grid.methods"
+        )
+    _check_size(config, cell)
+
+
+def _check_networks(config: Config, cell: Cell, own: NetworkSettings) -> None:
+    """Whether the networks take a registered data set's images; the size of own data is known when it is read."""
+    data = data_settings(config, cell.dataset)
+    networks = {"network": own} | {
+        f"networks.{name}": evaluation_network(config, own, name) for name in config.grid.networks
+    }
+    if data.format != "registry":
+        return
+    size = data.size or REGISTRY[cell.dataset].shape[1]
+    for label, network in networks.items():
+        try:
+            check_fits(network, size)
+        except BaconError as error:
+            raise BaconError(f"{label} with {cell.dataset}: {error}") from None
 
 
 def _check_size(config: Config, cell: Cell) -> None:

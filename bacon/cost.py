@@ -47,6 +47,9 @@ class Extent:
         return (self.train + self.test) * self.channels * self.size**2 / 1e6
 
 
+# Convolutions and large linear layers of one 32x32 colour image, forward.
+_OPERATIONS = {"mlp": 8e5, "lenet": 1.3e6, "alexnet": 5.0e8, "vgg11": 3.1e8, "resnet18": 1.11e9}
+
 # What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
 _UNKNOWN = Extent(channels=3, size=64, classes=100, train=100_000, test=10_000)
 
@@ -78,7 +81,13 @@ class Operations:
 
 
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
-    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
+    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does.
+
+    Architectures other than ConvNet: what theirs take at 32x32, by the number of pixels.
+    """
+    if network.architecture != "convnet":
+        forward = _OPERATIONS[network.architecture] * (size / 32) ** 2
+        return Operations(forward, training=3 * forward, image_gradient=2 * forward)
     blocks, inputs, side = [], channels, size + 4 if size == _PADDED_SIZE else size
     for _ in range(network.depth):
         blocks.append(2.0 * 9 * inputs * network.width * side**2)
@@ -107,20 +116,23 @@ def distill_seconds(plan: Plan, cell: Cell) -> float:
 
 
 def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
-    """Time of all the networks trained on a cell."""
+    """Time of all the networks trained on a cell, those of a search for the learning rate included."""
     settings, data = plan.settings(cell), extent(plan, cell.dataset)
     evaluation = settings.evaluation
     image = operations(plan.evaluation_network(cell, network), data.channels, data.size)
+    # Of the networks that a search trains, the chosen one is among the final ones.
+    networks = evaluation.seeds + max(len(evaluation.lr_search) - 1, 0)
     if cell.ipc is None:
-        train, networks = data.train, evaluation.seeds
+        train = data.train
     else:
         partition = getattr(settings.distillation, "partition", 1)
-        train, networks = cell.ipc * partition**2 * data.classes, evaluation.seeds
+        train = cell.ipc * partition**2 * data.classes
         if isinstance(settings.distillation, MatchingSettings):
             networks += evaluation.snapshot_seeds * (len(settings.distillation.snapshot_iterations()) - 1)
-    passes = evaluation.epochs * math.ceil(train / evaluation.batch_size)
-    training = _seconds(plan, image.training * train * evaluation.epochs, passes=passes)
-    return networks * (training + _seconds(plan, image.forward * data.test, passes=1))
+    epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
+    training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
+    tests = len(evaluation.augmentations)
+    return networks * (training + _seconds(plan, image.forward * data.test * tests, passes=tests))
 
 
 def _seconds(plan: Plan, total: float, *, passes: float) -> float:

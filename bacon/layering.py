@@ -1,8 +1,9 @@
-"""From a configuration to the settings of one cell: defaults < preset < method < data set < (data set, IPC) < override.
+"""From a configuration to the settings of one cell.
 
-Layers are partial; later ones win key by key. A layer that applies to several methods may hold keys that one of them does
-not have (iterations, for a random coreset): they do not concern it and are left out. A key that no method has, or that a
-layer gives to a named method that does not have it, is an error.
+Defaults < protocol < preset < method < data set < (data set, IPC) < override. Layers are partial; later ones win key by key.
+A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random coreset): they
+do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does not have it,
+is an error.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.registry import METHODS, OBJECTIVES
-from bacon.presets import preset_layers
+from bacon.presets import NETWORKS, PROTOCOLS, preset_layers
 from bacon.runtime.errors import BaconError
 from bacon.setting_errors import Key, describe, flatten, nearest
 from bacon.settings import (
@@ -54,12 +55,18 @@ class Resolved:
     settings: CellSettings
     origin: Mapping[Key, str]
 
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(dotted key, value, layer) of every setting; values are JSON-able."""
+        values = flatten(self.settings.model_dump(mode="json", by_alias=True))
+        return [(".".join(key), value, self.origin.get(key, "default")) for key, value in values]
+
 
 SECTIONS = ("network", "distillation", "evaluation")
 
 
 def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
     """The layers above the defaults that apply to a cell, lowest first."""
+    yield NamedLayer.of(f"protocol {config.protocol}", PROTOCOLS[config.protocol], strict=False)
     for label, layer in preset_layers(config.preset):
         if layer.methods is None or cell.method in layer.methods:
             yield NamedLayer.of(label, layer, strict=layer.methods is not None)
@@ -89,6 +96,7 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     origin: dict[Key, str] = {}
     strict: set[Key] = set()
     for layer in layers(config, cell):
+        _check_own_network(layer)
         for key, value in layer.values.items():
             merged[key], origin[key] = value, layer.label
             (strict.add if layer.strict else strict.discard)(key)
@@ -98,6 +106,39 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     settings = _build(cell, kept, origin)
     defaults = {key: "default" for key, _ in flatten(settings.model_dump(mode="json", by_alias=True))}
     return Resolved(settings, defaults | {key: origin[key] for key in kept})
+
+
+def evaluation_network(config: Config, own: NetworkSettings, name: str) -> NetworkSettings:
+    """A named evaluation network: a cell's own with the named changes, or, where they name another architecture, those alone.
+
+    Args:
+        config: its ``networks`` come before those known by name; ``convnet``, if it is not among them, is the cell's own.
+        own: the network that the cell is distilled with.
+        name: one of ``grid.networks``.
+
+    Raises:
+        BaconError: there is no such network, or its settings do not go together.
+    """
+    known = {"convnet": {}, **NETWORKS, **config.networks}
+    if name not in known:
+        raise BaconError(f"network {name!r} is neither under `networks` nor known by name ({', '.join(known)})")
+    changes = known[name]
+    same = changes.get("architecture", own.architecture) == own.architecture
+    try:
+        return NetworkSettings.model_validate((own.model_dump() if same else {}) | dict(changes))
+    except ValidationError as error:
+        raise BaconError(describe(error, f"networks.{name}")) from None
+
+
+def _check_own_network(layer: NamedLayer) -> None:
+    """A layer that names an architecture names no key that it lacks; such keys of lower layers do not concern it."""
+    architecture = layer.values.get(("network", "architecture"), "convnet")
+    own = NetworkSettings.keys_of(architecture)
+    for key, value in layer.values.items():
+        if key[0] == "network" and key[-1] not in own:
+            raise BaconError(
+                f"{layer.label}.{'.'.join(key)} = {value!r}: {architecture} has no such setting; its keys are {', '.join(own)}"
+            )
 
 
 def _build(cell: Cell, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> CellSettings:
@@ -115,7 +156,7 @@ def _build(cell: Cell, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> Ce
             evaluation=EvaluationSettings.model_validate(plain.get("evaluation", {})),
         )
     except ValidationError as error:
-        raise BaconError(f"cell {cell}: {describe(error, _where(error, origin))}") from None
+        raise BaconError(f"cell {cell}: {describe(error, _where(error, origin) or error.title)}") from None
 
 
 def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
@@ -132,6 +173,8 @@ def _distillation_model(cell: Cell) -> type[SelectionSettings | MatchingSettings
 
 def _concerns(cell: Cell, merged: Mapping[Key, Any], key: Key) -> bool:
     """Whether the models chosen for this cell (family, objective kind, network source) have the key."""
+    if key[0] == "network":
+        return key[1] in NetworkSettings.keys_of(merged.get(("network", "architecture"), "convnet"))
     if key[0] != "distillation":
         return True
     model = _distillation_model(cell)
@@ -157,6 +200,8 @@ def _tag(model: type[BaseModel], name: str) -> Any:
 
 
 def _misplaced(cell: Cell, key: Key, value: Any, label: str) -> str:
+    if key[0] == "network":
+        return f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is no convnet, it has no such setting"
     model = _distillation_model(cell)
     allowed = sorted(_names(model)) if model else []
     hint = nearest(key[-1], allowed)

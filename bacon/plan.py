@@ -16,9 +16,8 @@ from bacon.configuration import data_settings, grid_cells, reference_cells
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.fingerprint import digest, fingerprint
-from bacon.layering import Resolved, resolve
+from bacon.layering import Resolved, evaluation_network, resolve
 from bacon.methods.registry import METHODS
-from bacon.runtime.errors import BaconError
 from bacon.runtime.provenance import installed_versions
 from bacon.settings import CellSettings, Config, DataSettings, MatchingSettings, NetworkSettings
 
@@ -27,8 +26,8 @@ DATA_MODULES = ("bacon.datasets.prepare",)
 DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
 DISTILL_MODULES = ("bacon.distillation.run",)
 EVALUATE_MODULES = ("bacon.evaluation.run",)
-# Evaluation settings that say how many networks are trained, not what any of them is.
-EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds"})
+# Evaluation settings that say which networks are trained, not what any of them is: a record's own key says that.
+EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds", "augmentations", "lr_search"})
 
 
 class Plan:
@@ -80,14 +79,7 @@ class Plan:
 
     def evaluation_network(self, cell: Cell, network: str) -> NetworkSettings:
         """Settings of a named evaluation network: the cell's own, with the changes under ``networks``."""
-        own = self.settings(cell).network
-        if network not in self.config.networks:
-            if network != "convnet":
-                raise BaconError(
-                    f"network {network!r} is not under `networks` (there: {', '.join(self.config.networks)})"
-                )
-            return own
-        return NetworkSettings.model_validate(own.model_dump() | self.config.networks[network])
+        return evaluation_network(self.config, self.settings(cell).network, network)
 
     def data_fingerprint(self, dataset: str) -> str:
         """Fingerprint of a preprocessed data set."""
@@ -152,7 +144,8 @@ class Plan:
     def evaluation_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of a cell's evaluation file: its records and how many there are."""
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
-        return digest({"record": self.record_fingerprint(cell, network), "counts": counts})
+        record = self.record_fingerprint(cell, network)
+        return digest({"record": record, "counts": counts, "protocol": self.config.protocol})
 
     def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
         """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""

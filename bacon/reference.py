@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from bacon.methods.registry import METHODS
-from bacon.presets import PRESETS
+from bacon.presets import PRESETS, PROTOCOLS
 from bacon.runtime.atomic import write_text
 from bacon.setting_errors import SECTION_MODELS, Key
 from bacon.settings import CellLayer, Config, DataSettings, GridSettings, Layer, RunSettings
@@ -78,7 +78,7 @@ In YAML write `5.0e-4`, not `5e-4`: the latter is a string.
 
 A cell's settings are layered, later layers win key by key:
 
-1. the defaults below,
+1. the defaults below, then `protocol`, the evaluation's (one of {protocols}),
 2. `preset`: one of {presets},
 3. the method: its built-in settings (`bacon/methods/`), then `methods.NAME`,
 4. the data set: its built-in settings (`bacon/datasets/registry.py`), then `datasets.NAME`,
@@ -99,7 +99,13 @@ A change makes exactly those artifacts stale whose numbers it can change. Nothin
 def reference_text() -> str:
     """``config/README.md``: every key with its type, default and meaning."""
     methods = "\n".join(f"- `{m.name}` ({m.title}): {m.summary} {m.reference}." for m in METHODS.values())
-    parts = [_INTRODUCTION.format(presets=", ".join(f"`{name}`" for name in PRESETS), methods=methods)]
+    parts = [
+        _INTRODUCTION.format(
+            protocols=", ".join(f"`{name}`" for name in PROTOCOLS),
+            presets=", ".join(f"`{name}`" for name in PRESETS),
+            methods=methods,
+        )
+    ]
     parts.append("## Top level\n\n" + _table(list(Config.model_fields.items())))
     for title, model in (("`grid`", GridSettings), ("`data.NAME`", DataSettings), ("`run`", RunSettings)):
         parts.append(_model_part(title, (model,)))

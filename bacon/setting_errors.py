@@ -126,7 +126,9 @@ def _describe_one(problem: dict[str, Any], place: str, model: type[BaseModel] | 
         listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
         return f"{key} = {problem['input']!r}: unknown key{suggestion}{listing}"
     message = problem["msg"].removeprefix("Value error, ")
-    found = "" if problem["type"] == "missing" else f" = {problem['input']!r}"
+    # What several keys together are wrong about says itself which; all of them would only hide it.
+    whole = problem["type"] == "missing" or isinstance(problem["input"], Mapping)
+    found = "" if whole else f" = {problem['input']!r}"
     return f"{key}{found}: {message[:1].lower()}{message[1:]}"
 
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
-from pydantic import Discriminator, Field, field_validator, model_validator
+from pydantic import (
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bacon.methods.base import Objective, Strict
 from bacon.methods.registry import OBJECTIVES
@@ -21,6 +28,9 @@ if TYPE_CHECKING:
     ObjectiveSettings = Objective
 else:  # a union made from the registry, so that a new objective is one line there
     ObjectiveSettings = Annotated[Union[OBJECTIVES], Discriminator("kind")]  # noqa: UP007
+
+
+Augmentation = Literal["dsa", "none", "auto", "rand", "imagenet", "cifar"]
 
 
 def check_dsa_strategy(value: str) -> str:
@@ -36,19 +46,62 @@ def check_dsa_strategy(value: str) -> str:
     return "_".join(operation for operation in DSA_OPERATIONS if operation in chosen)
 
 
-class NetworkSettings(Strict):
-    """One network architecture (docs/algorithms.md, Network)."""
+NORMS = {
+    "convnet": ("instance", "batch", "layer", "group", "none"),
+    "mlp": ("none",),
+    "lenet": ("none",),
+    "alexnet": ("none", "batch"),
+    "vgg11": ("instance", "batch"),
+    "resnet18": ("instance", "batch"),
+}
+"""Architecture -> its norms, the default first."""
 
-    architecture: Literal["convnet"] = Field("convnet", description="Family of the network.")
-    width: int = Field(128, ge=1, le=4096, description="Channels of every convolution.")
-    depth: int = Field(3, ge=1, le=6, description="Number of convolution blocks; each halves the image.")
+
+class NetworkSettings(Strict):
+    """One network architecture (docs/algorithms.md, Network); width, depth, activation and pooling are ConvNet's alone."""
+
+    architecture: Literal["convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18"] = Field(
+        "convnet", description="Family of the network."
+    )
+    width: int = Field(128, ge=1, le=4096, description="ConvNet: channels of every convolution.")
+    depth: int = Field(3, ge=1, le=6, description="ConvNet: number of convolution blocks; each halves the image.")
     norm: Literal["instance", "batch", "layer", "group", "none"] = Field(
-        "instance", description="Normalisation after each convolution."
+        "instance",
+        description="Normalisation after each convolution. vgg11 and resnet18: instance or batch; alexnet: none (its default) "
+        "or batch; mlp and lenet: none.",
     )
-    activation: Literal["relu", "leaky_relu", "sigmoid", "tanh"] = Field(
-        "relu", description="Activation of each block."
+    activation: Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish"] = Field(
+        "relu", description="ConvNet: activation of each block."
     )
-    pooling: Literal["avg", "max", "none"] = Field("avg", description="Pooling of each block.")
+    pooling: Literal["avg", "max", "none"] = Field("avg", description="ConvNet: pooling of each block.")
+
+    @classmethod
+    def keys_of(cls, architecture: str) -> tuple[str, ...]:
+        """The keys that an architecture has."""
+        return tuple(cls.model_fields) if architecture == "convnet" else ("architecture", "norm")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _norm_of_the_architecture(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("architecture") in NORMS:
+            return {"norm": NORMS[values["architecture"]][0], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _keys_fit_the_architecture(self) -> NetworkSettings:
+        own = self.keys_of(self.architecture)
+        if foreign := sorted(self.model_fields_set - set(own)):
+            raise ValueError(f"{self.architecture} has no `{foreign[0]}`; its keys are {', '.join(own)}")
+        if self.norm not in NORMS[self.architecture]:
+            raise ValueError(
+                f"`norm` of {self.architecture} is {' or '.join(NORMS[self.architecture])}, not {self.norm}"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_foreign_keys(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = serialise(self)
+        return {name: plain[name] for name in self.keys_of(self.architecture) if name in plain}
 
 
 class FreshNetworks(Strict):
@@ -136,21 +189,60 @@ class EvaluationSettings(Strict):
     """How a network is trained on a distilled set and tested (docs/algorithms.md, Evaluation)."""
 
     seeds: int = Field(
-        5, ge=1, le=1000, description="Evaluation seeds: networks trained on the final images of a cell."
+        5,
+        ge=1,
+        le=1000,
+        description="Evaluation seeds: networks trained on the final images of a cell, with each augmentation.",
     )
     snapshot_seeds: int = Field(
         1, ge=0, le=1000, description="Evaluation seeds for each earlier snapshot (accuracy curve); 0: none."
     )
+    augmentations: tuple[Augmentation, ...] = Field(
+        ("dsa",),
+        min_length=1,
+        description="Every evaluation seed trains one network with each; accuracies are averaged over them. dsa: dsa_strategy; "
+        "auto: AutoAugment; rand: RandAugment; imagenet: crop, flip, colour; cifar: crop, flip, cutout; none.",
+    )
     epochs: int = Field(
         1001, ge=1, description="Epochs; the learning rate drops tenfold after epoch (epochs - 1) // 2 + 1."
     )
+    epochs_plain: int | None = Field(
+        None, ge=1, description="Epochs with the augmentation none; null: as many as with the others."
+    )
     batch_size: int = Field(256, ge=1, description="Images per SGD step.")
-    lr_net: float = Field(0.01, gt=0, description="Initial learning rate.")
+    lr_net: float = Field(0.01, gt=0, description="Initial learning rate; not used where lr_search chooses it.")
+    lr_search: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (),
+        description="Learning rates of which the one with the best accuracy on the validation split (data.NAME.validation) "
+        "is used, chosen for each cell, network and augmentation with evaluation seed 0; empty: lr_net.",
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum.")
     weight_decay: float = Field(5e-4, ge=0, description="SGD weight decay.")
     dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
 
     _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
+
+    @model_validator(mode="after")
+    def _augmentations_differ(self) -> EvaluationSettings:
+        for name in ("augmentations", "lr_search"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: each may stand there once")
+        if {"dsa", "none"} <= set(self.augmentations) and self.dsa_strategy == "none":
+            raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
+        return self
+
+    def with_augmentation(self, augmentation: str, lr_net: float) -> EvaluationSettings:
+        """The protocol of one network: one augmentation with its epochs, one learning rate."""
+        plain = augmentation == "none" and self.epochs_plain is not None
+        return self.model_copy(
+            update={
+                "augmentations": (augmentation,),
+                "epochs": self.epochs_plain if plain else self.epochs,
+                "lr_net": lr_net,
+                "lr_search": (),
+            }
+        )
 
     def lr_drop_epoch(self) -> int:
         """Zero-based epoch after which the learning rate drops (501 for the paper's 1001 epochs)."""
@@ -261,7 +353,9 @@ class GridSettings(Strict):
     seeds: int | tuple[Annotated[int, Field(ge=0)], ...] = Field(
         3, description="Distillation seeds: a number n for 0..n-1, or a list."
     )
-    networks: tuple[str, ...] = Field(("convnet",), min_length=1, description="Evaluation networks, from `networks`.")
+    networks: tuple[str, ...] = Field(
+        ("convnet",), min_length=1, description="Evaluation networks, from `networks`, or known by name."
+    )
     exclude: tuple[str, ...] = Field((), description="Cells left out: patterns such as tinyimagenet/*/ipc50/*.")
 
     @field_validator("seeds")
@@ -301,13 +395,19 @@ class Config(Strict):
     """A configuration file."""
 
     preset: str = Field("paper", description="Named bundle of settings below the method layer; see bacon/presets.py.")
+    protocol: Literal["paper", "dc-bench", "dd-ranking"] = Field(
+        "paper",
+        description="Named evaluation protocol, a layer below the preset; see bacon/presets.py and docs/evaluation.md.",
+    )
     grid: GridSettings = Field(default_factory=GridSettings)
     data: dict[str, DataSettings] = Field(
         default_factory=dict, description="Own data sets, or changes to registered ones."
     )
     networks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description="Named evaluation networks: changes to the cell's own network, which is `convnet`.",
+        description="Named evaluation networks: changes to the cell's own network, which is `convnet`, or another "
+        "architecture. Known without an entry here: the names of NETWORKS in bacon/presets.py, such as mlp, "
+        "lenet, alexnet, vgg11, resnet18.",
     )
     methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
     datasets: dict[str, Layer] = Field(default_factory=dict, description="The data set layer.")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bacon import cost
+from bacon.cells import LOGS
 from bacon.inventory import Expected, Header, Inventory, expected_artifacts
 from bacon.plan import Plan
 from bacon.runtime.heartbeat import Beat, read_beat
@@ -148,12 +149,11 @@ def _last_error(log: Path) -> str:
 
 
 def _log_path(expected: Expected) -> Path:
-    logs = Path("results/logs")
     if expected.cell is None:
-        return logs / "preprocess" / f"{expected.path.stem}.log"
+        return Path(LOGS) / "preprocess" / f"{expected.path.stem}.log"
     if expected.stage == "distill":
-        return logs / "distill" / f"{expected.cell}.log"
-    return logs / "evaluate" / str(expected.cell) / f"{expected.network}.log"
+        return expected.cell.distill_log
+    return expected.cell.evaluate_log(expected.network)
 
 
 def why_stale(plan: Plan, expected: Expected, header: Header) -> str:

@@ -11,7 +11,7 @@ from bacon.cells import CACHE, Cell
 from bacon.configuration import check_config, load_config
 from bacon.fingerprint import digest, fingerprint
 from bacon.plan import Plan
-from bacon.reporting.targets import IMAGES_MODULE, TARGETS
+from bacon.reporting.targets import IMAGES_MODULE, REPORT_MODULE, TARGETS, TEMPLATES
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 
@@ -47,6 +47,22 @@ def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
     """Fingerprint of a table or figure of the whole grid: everything it is made from and the code that makes it."""
     content = hashlib.sha256(published.read_bytes()).hexdigest()
     return plan.aggregate_fingerprint((TARGETS[target].module,), extra={"target": target, "published": content})
+
+
+def report_fingerprint(plan: Plan, published: Path) -> str:
+    """Fingerprint of the report: the figures in it, its templates, and the settings of every cell with their layers."""
+    templates = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir() if path.is_file()}
+    groups = [f"{dataset}/{method}/ipc{ipc}" for dataset, method, ipc in shown_groups(plan)]
+    extra = {
+        "target": "report",
+        "published": hashlib.sha256(published.read_bytes()).hexdigest(),
+        "figures": aggregate_fingerprint(plan, "figures", published),
+        "images": [images_fingerprint(plan, shown_cell(plan, group)) for group in sorted(groups)],
+        "templates": templates,
+        "preset": plan.config.preset,
+        "settings": {str(cell): plan.resolved(cell).rows() for cell in (*plan.references, *plan.cells)},
+    }
+    return plan.aggregate_fingerprint((REPORT_MODULE,), extra=extra)
 
 
 def images_fingerprint(plan: Plan, cell: Cell) -> str:

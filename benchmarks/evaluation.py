@@ -14,7 +14,7 @@ import torch
 from bacon.distillation.initialisation import real_images
 from bacon.distillation.real import RealImages
 from bacon.evaluation.images import ImageSet
-from bacon.evaluation.training import count_correct, train_and_test
+from bacon.evaluation.training import confusion_matrix, train_and_test
 from bacon.networks.build import build_network
 from bacon.partition import decode
 from bacon.settings import EvaluationSettings
@@ -81,7 +81,7 @@ class Ours:
             seed=0,
             device=self.device,
         )
-        return seconds_of(lambda: count_correct(network, self.test), self.device)
+        return seconds_of(lambda: confusion_matrix(network, self.test, len(self.dataset.class_names)), self.device)
 
 
 def measure(

@@ -13,7 +13,17 @@ import torch
 from bacon.methods.base import RealStatistics
 
 ROOT = Path(__file__).parents[1]
-_NAMES = ("architecture", "algorithms", "add-a-method", "data", "speed", "operation", "reproducibility", "slurm")
+_NAMES = (
+    "architecture",
+    "algorithms",
+    "add-a-method",
+    "data",
+    "speed",
+    "operation",
+    "reproducibility",
+    "slurm",
+    "evaluation",
+)
 PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from bacon.augmentation import augment_batch
 from bacon.evaluation.images import ImageSet, batch_sizes, training_batches
-from bacon.evaluation.training import count_correct, train_and_test
+from bacon.evaluation.training import confusion_matrix, train_and_test
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_permutation
 from bacon.runtime.errors import BaconError
@@ -179,13 +179,37 @@ def test_training_leaves_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("count", [1, 511, 512, 513])
-def test_count_correct_counts_every_image_once(count):
-    model = build_network(NETWORK, channels=1, size=8, classes=CLASSES, seed=0, device=CPU)
+def test_confusion_counts_every_image_once_by_its_label_and_prediction(count):
+    model = build_network(NETWORK, channels=1, size=8, classes=3, seed=1, device=CPU)
     data = uint8_set(count)
-    expected = sum(
-        int(model(data.normalised(data.images[i : i + 1])).argmax()) == int(data.labels[i]) for i in range(count)
-    )
-    assert int(count_correct(model, data)) == expected
+    expected = torch.zeros(3, 3, dtype=torch.int64)
+    for i in range(count):
+        expected[data.labels[i], model(data.normalised(data.images[i : i + 1])).argmax()] += 1
+    found = confusion_matrix(model, data, 3)
+    assert found.dtype == torch.int64
+    assert torch.equal(found, expected)
+
+
+def test_the_confusion_is_of_the_test_images_of_the_trained_network():
+    test = uint8_set(31, seed=1)
+    arguments = {"network": NETWORK, "classes": 3, "seed": (0, 0)}
+    outcome = train_and_test(float_set(10), test, evaluation=settings(epochs=2), **arguments)
+    counts = np.array(outcome.confusion)
+    assert counts.sum(axis=1).tolist() == [16, 15, 0]
+    assert outcome.test_accuracy == counts.trace() / 31
+    # A class without test images has no accuracy; it counts as 0.
+    assert outcome.class_accuracy == [counts[0, 0] / 16, counts[1, 1] / 15, 0.0]
+    assert outcome.validation_accuracy is None
+
+
+def test_validation_images_are_measured_and_change_nothing():
+    train, test, held_out = float_set(10), uint8_set(31, seed=1), uint8_set(23, seed=2)
+    arguments = {"network": NETWORK, "evaluation": settings(epochs=2), "classes": CLASSES, "seed": (0, 0)}
+    outcome = train_and_test(train, test, validation=held_out, **arguments)
+    assert outcome.validation_accuracy == train_and_test(train, held_out, **arguments).test_accuracy
+    without = train_and_test(train, test, **arguments)
+    unchanged = {"wall_seconds": 0.0, "validation_accuracy": None}
+    assert replace(outcome, **unchanged) == replace(without, **unchanged)
 
 
 def test_batch_norm_is_tested_in_eval_mode():
@@ -193,7 +217,7 @@ def test_batch_norm_is_tested_in_eval_mode():
     model = build_network(norm, channels=1, size=8, classes=CLASSES, seed=0, device=CPU)
     data = uint8_set(40)
     before = model.features[1].running_mean.clone()
-    count_correct(model, data)
+    confusion_matrix(model, data, CLASSES)
     assert torch.equal(model.features[1].running_mean, before)
 
 

@@ -12,10 +12,11 @@ import torch
 
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.distillation.artifact import Distilled, write_distilled
-from bacon.evaluation import run
+from bacon.evaluation import networks
 from bacon.evaluation.images import ImageSet
-from bacon.evaluation.records import RecordCache
-from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
+from bacon.evaluation.networks import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.records import RecordCache, RecordKey, read_evaluation
+from bacon.evaluation.run import evaluate_distilled, evaluate_full
 from bacon.evaluation.training import train_and_test
 from bacon.partition import decode
 from bacon.runtime.errors import BaconError
@@ -77,6 +78,7 @@ def job(paths, fingerprints=FINGERPRINTS, seed=2, **changes) -> EvaluationJob:
         network_name="convnet",
         network=NETWORK,
         evaluation=settings(**({"epochs": 2, "seeds": 2, "snapshot_seeds": 1} | changes)),
+        protocol="paper",
         fingerprints=fingerprints,
         cache=paths["cache"],
         device=CPU,
@@ -99,7 +101,7 @@ def trained(monkeypatch) -> list[tuple]:
         calls.append(kwargs["seed"])
         return train_and_test(*args, **kwargs)
 
-    monkeypatch.setattr(run, "train_and_test", counted)
+    monkeypatch.setattr(networks, "train_and_test", counted)
     return calls
 
 
@@ -130,6 +132,52 @@ def test_the_evaluation_file_holds_everything_the_reports_need(paths):
         assert record["epochs"] == 2
         assert record["wall_seconds"] > 0
         assert record["fingerprint"] == "record-1"
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_the_evaluation_file_reads_back_as_records(paths):
+    content = evaluate(paths)
+    read = read_evaluation(paths["output"])
+    assert [vars(record) for record in read["records"]] == content["records"]
+    assert {name: read[name] for name in content if name != "records"} == {
+        name: content[name] for name in content if name != "records"
+    }
+    for record in read["records"]:
+        assert [sum(row) for row in record.confusion] == [15, 15]
+        assert record.test_accuracy == (record.confusion[0][0] + record.confusion[1][1]) / 30
+        assert record.class_accuracy == [record.confusion[label][label] / 15 for label in range(2)]
+        assert (record.augmentation, record.lr_net, record.validation_accuracy) == ("dsa", 0.01, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"fingerprint": "x", "records": []}', r"version 1, this program reads version 2.*run `snakemake` again"),
+        ('{"version": 3, "records": []}', r"version 3"),
+        ('{"version": 2, "records": [{}]}', r"not a complete evaluation file \(not the fields of a record\)"),
+        ('{"version": 2, "records": 1}', r"not a complete evaluation file"),
+        ("[1]", "not an evaluation file"),
+        ("{", "not a readable evaluation file"),
+    ],
+)
+def test_an_evaluation_file_of_an_older_version_or_damaged_is_a_clear_error(tmp_path, text, message):
+    path = tmp_path / "convnet.json"
+    path.write_text(text)
+    with pytest.raises(BaconError, match=rf"convnet\.json: .*{message}"):
+        read_evaluation(path)
+    with pytest.raises(BaconError, match=r"absent\.json: the evaluation is missing"):
+        read_evaluation(tmp_path / "absent.json")
+
+
+def test_validation_accuracy_is_recorded_where_there_is_a_validation_split(paths, dataset, distilled):
+    images, labels = toy(17, seed=2)
+    held_out = replace(dataset, validation_images=images, validation_labels=labels)
+    write_dataset(paths["data"], held_out, attributes={})
+    record = evaluate(paths, snapshot_seeds=0)["records"][0]
+    validation = ImageSet.of_uint8(images, labels, mean=MEAN, std=STD, device=CPU)
+    train = ImageSet(images=decode(distilled.images, FACTOR), labels=distilled.labels.repeat_interleave(FACTOR**2))
+    arguments = {"network": NETWORK, "evaluation": job(paths).evaluation, "classes": CLASSES, "seed": (2, 0)}
+    assert record["validation_accuracy"] == train_and_test(train, validation, **arguments).test_accuracy
 
 
 @pytest.mark.usefixtures("dataset")
@@ -174,7 +222,7 @@ def test_a_record_does_not_depend_on_how_many_seeds_share_the_job(paths, tmp_pat
 
 @pytest.mark.usefixtures("dataset", "distilled")
 def test_a_killed_job_goes_on_with_the_networks_that_are_missing(paths, monkeypatch, trained):
-    real, calls = run.train_and_test, []
+    real, calls = networks.train_and_test, []
 
     def killed(*args, **kwargs):
         if len(calls) == 3:
@@ -182,11 +230,11 @@ def test_a_killed_job_goes_on_with_the_networks_that_are_missing(paths, monkeypa
         calls.append(1)
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(run, "train_and_test", killed)
+    monkeypatch.setattr(networks, "train_and_test", killed)
     with pytest.raises(KeyboardInterrupt):
         evaluate(paths)
     assert not paths["output"].exists()
-    monkeypatch.setattr(run, "train_and_test", real)
+    monkeypatch.setattr(networks, "train_and_test", real)
     trained.clear()
     assert len(evaluate(paths)["records"]) == 4
     assert len(trained) == 1
@@ -209,12 +257,17 @@ def truncate(text: str) -> str:
         lambda text: text.replace("record-1", "record-2"),
         lambda text: text.replace('"evaluation_seed": 1', '"evaluation_seed": 0'),
         lambda text: text.replace('"final": true', '"final": true, "more": 1'),
+        lambda text: text.replace('"augmentation": "dsa"', '"augmentation": "none"'),
+        lambda text: text.replace('"confusion": [', '"confusion": [[1],'),
+        lambda text: text.replace('"class_accuracy": [', '"class_accuracy": [1,'),
     ],
 )
 def test_a_damaged_record_is_trained_again_with_one_line_in_the_log(paths, trained, damage, caplog, monkeypatch):
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
     before = evaluate(paths)["records"]
-    path = RecordCache(folder=paths["cache"], fingerprint="record-1").path(20, 1)
+    path = RecordCache(folder=paths["cache"], fingerprint="record-1").path(
+        RecordKey(iteration=20, evaluation_seed=1, augmentation="dsa", lr_net=0.01)
+    )
     path.write_text(damage(path.read_text()))
     trained.clear()
     caplog.clear()
@@ -283,3 +336,92 @@ def test_the_full_training_set_is_the_reference(paths, dataset, trained):
     assert (record["iteration"], record["final"], record["evaluation_seed"]) == (0, True, 1)
     assert record["train_loss"] == expected.train_loss
     assert record["test_accuracy"] == expected.test_accuracy
+
+
+# Several augmentations, and the search for a learning rate
+
+
+@pytest.fixture
+def with_validation(paths, dataset) -> ImageDataset:
+    images, labels = toy(24, seed=2)
+    made = replace(dataset, validation_images=images, validation_labels=labels)
+    write_dataset(paths["data"], made, attributes={})
+    return made
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_every_seed_trains_with_every_augmentation_and_its_epochs(paths, trained):
+    content = evaluate(paths, augmentations=("none", "cifar", "dsa"), epochs_plain=1)
+    keys = [(r["iteration"], r["evaluation_seed"], r["augmentation"], r["epochs"]) for r in content["records"]]
+    order = [("none", 1), ("cifar", 2), ("dsa", 2)]
+    assert keys == [
+        (iteration, seed, *augmentation)
+        for iteration, seed in ((0, 0), (10, 0), (20, 0), (20, 1))
+        for augmentation in order
+    ]
+    by_name = {
+        r["augmentation"]: r["train_loss"]
+        for r in content["records"]
+        if (r["iteration"], r["evaluation_seed"]) == (20, 1)
+    }
+    assert len(set(by_name.values())) == 3
+    # One more augmentation trains that one alone; DSA alone is what it is beside others.
+    trained.clear()
+    alone = evaluate(paths, augmentations=("dsa",), epochs_plain=1)["records"]
+    assert trained == []
+    assert alone == [r for r in content["records"] if r["augmentation"] == "dsa"]
+
+
+@pytest.mark.usefixtures("with_validation", "distilled")
+def test_the_learning_rate_is_the_best_on_validation_and_the_file_says_what_was_tried(paths, trained):
+    rates = (0.0001, 0.05, 0.01)
+    changes = {"augmentations": ("none", "dsa"), "lr_search": rates, "epochs": 4, "seeds": 2, "snapshot_seeds": 0}
+    content = evaluate(paths, **changes)
+    selection = content["selection"]
+    assert (selection["split"], selection["what"], selection["evaluation_seed"]) == ("validation", "lr_net", 0)
+    assert len(trained) == 2 * (len(rates) + 1)  # each rate with seed 0, the chosen one with seed 1 too
+    for name in ("none", "dsa"):
+        tried = {one["lr_net"]: one["validation_accuracy"] for one in selection["augmentations"][name]["tried"]}
+        for rate in rates:
+            single = evaluate(
+                paths, **changes | {"augmentations": (name,), "lr_search": (), "lr_net": rate, "seeds": 1}
+            )["records"][0]
+            assert single["validation_accuracy"] == tried[rate]
+        chosen = selection["augmentations"][name]["lr_net"]
+        assert tried[chosen] == max(tried.values())
+        found = {r["lr_net"] for r in content["records"] if r["augmentation"] == name}
+        assert found == {chosen}
+
+
+@pytest.mark.usefixtures("distilled")
+def test_test_images_choose_nothing(paths, with_validation):
+    """Validation labels that are exchanged turn the choice round, though the test set says the contrary."""
+    changes = {"lr_search": (0.0, 0.05), "epochs": 12, "seeds": 1, "snapshot_seeds": 0, "augmentations": ("none",)}
+    evaluation = job(paths).evaluation.model_copy(update=changes)
+    rates = {}
+    for name, labels in (
+        ("right", with_validation.validation_labels),
+        ("exchanged", 1 - with_validation.validation_labels),
+    ):
+        write_dataset(paths["data"], replace(with_validation, validation_labels=labels), attributes={})
+        own = replace(job(paths), evaluation=evaluation, cache=paths["cache"] / name)
+        evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
+        content = json.loads(paths["output"].read_text())
+        rates[name] = content["records"][0]["lr_net"]
+    assert rates == {"right": 0.05, "exchanged": 0.0}
+
+
+@pytest.mark.usefixtures("with_validation", "distilled")
+def test_a_rate_that_diverges_is_out_and_said_so(paths):
+    changes = {"lr_search": (1e30, 0.01), "augmentations": ("none",), "seeds": 1, "snapshot_seeds": 0}
+    content = evaluate(paths, **changes)
+    assert content["selection"]["augmentations"]["none"]["tried"][0] == {"lr_net": 1e30, "validation_accuracy": None}
+    assert content["records"][0]["lr_net"] == 0.01
+    with pytest.raises(BaconError, match=r"evaluation\.lr_search: training diverged with every rate of \[1e\+30\]"):
+        evaluate(paths, **changes | {"lr_search": (1e30,)})
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_a_search_without_validation_split_is_refused(paths):
+    with pytest.raises(BaconError, match=r"lr_search needs a validation split.*data\.toy\.validation"):
+        evaluate(paths, lr_search=(0.1, 0.01))

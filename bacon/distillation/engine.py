@@ -22,7 +22,7 @@ from bacon.distillation.networks import Fresh, NetworkSource, Queue
 from bacon.distillation.real import RealImages
 from bacon.methods.base import RealStatistics
 from bacon.networks.build import build_network
-from bacon.networks.convnet import ConvNet
+from bacon.networks.network import Network
 from bacon.partition import decode
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
@@ -148,7 +148,7 @@ class Engine:
         queue_terms = ("ce", "queue_accuracy") if self.settings.networks.source == "queue" else ()
         return (*self.settings.objective.weights(), *queue_terms, "loss")
 
-    def build(self, index: int) -> ConvNet:
+    def build(self, index: int) -> Network:
         """The embedding network with serial number ``index``."""
         channels, size, _ = self.real.shape
         return build_network(
@@ -214,7 +214,7 @@ class Engine:
         self.state.iteration += 1
 
     def _gradient_in_memory(
-        self, iteration: int, network: ConvNet, accuracy: Tensor
+        self, iteration: int, network: Network, accuracy: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """:meth:`gradient`; where the device's memory does not suffice, once more with half the chunk."""
         try:
@@ -233,7 +233,7 @@ class Engine:
             torch.cuda.empty_cache()
         return self.gradient(iteration, network, accuracy)
 
-    def gradient(self, iteration: int, network: ConvNet, accuracy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradient(self, iteration: int, network: Network, accuracy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient of the loss with respect to the images, and each term's mean over classes.
 
         Args:
@@ -257,7 +257,7 @@ class Engine:
         return gradient, totals
 
     def _chunk_gradient(
-        self, chunk: ClassChunk, iteration: int, network: ConvNet, accuracy: Tensor
+        self, chunk: ClassChunk, iteration: int, network: Network, accuracy: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         draw = siamese_draw(self.settings.dsa_strategy, self.seed, iteration, chunk.classes)
         statistics = self.real_statistics(chunk, draw, iteration, network)
@@ -273,7 +273,7 @@ class Engine:
         draw: SiameseDraw,
         images: Tensor,
         statistics: RealStatistics,
-        network: ConvNet,
+        network: Network,
         accuracy: Tensor,
     ) -> dict[str, Tensor]:
         """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) carries the gradient."""
@@ -290,7 +290,7 @@ class Engine:
         return {**terms, "loss": loss}
 
     @torch.no_grad()
-    def real_statistics(self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: ConvNet) -> RealStatistics:
+    def real_statistics(self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: Network) -> RealStatistics:
         """Mean and, where needed, standard deviation of the embedded real batch of each class of the chunk."""
         indices = self.real.sample_classes(
             self.seed, "real-batch", iteration=iteration, classes=chunk.classes, size=chunk.batch_real

@@ -30,10 +30,11 @@ def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Ten
     if needed > smallest:
         name = real.class_names[real.counts.index(smallest)]
         most = smallest // partition**2
-        remedy = f"lower the IPC to at most {most}, or the partition" if most else "lower the partition"
+        remedies = [f"lower the IPC to at most {most}"] * bool(most) + ["lower the partition"] * (partition > 1)
         raise BaconError(
             f"IPC {ipc} with partition {partition} needs {needed} different real images per class; class {name!r} has "
-            f"{smallest}: {remedy}, or start from noise (distillation.init: noise)"
+            f"{smallest}: {', or '.join(remedies)}; a method that optimises images can start from noise instead "
+            "(distillation.init: noise)"
         )
     indices = real.sample_classes(seed, "initial-images", iteration=0, classes=range(real.classes), size=needed)
     return encode(real.batch(indices), partition).flatten(0, 1)

@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.distillation.real import RealImages
-from bacon.networks.convnet import ConvNet
+from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
 from bacon.runtime.draws import uniform, words
 
 if TYPE_CHECKING:
     from bacon.settings import NetworkQueue
 
-Build = Callable[[int], ConvNet]
+Build = Callable[[int], Network]
 
 
 class NetworkSource(Protocol):
@@ -28,7 +28,7 @@ class NetworkSource(Protocol):
     def begin(self, iteration: int) -> None:
         """Add networks and reset meters where this iteration is due for it."""
 
-    def draw(self, iteration: int) -> tuple[ConvNet, Tensor]:
+    def draw(self, iteration: int) -> tuple[Network, Tensor]:
         """A frozen network, and its running training accuracy in percent as a 0-d tensor on the device."""
 
     def train(self, iteration: int) -> None:
@@ -50,7 +50,7 @@ class Fresh:
     def begin(self, iteration: int) -> None:
         """Nothing to prepare."""
 
-    def draw(self, iteration: int) -> tuple[ConvNet, Tensor]:
+    def draw(self, iteration: int) -> tuple[Network, Tensor]:
         """The network of this iteration."""
         return self._build(iteration).requires_grad_(False).eval(), self._accuracy
 
@@ -70,7 +70,7 @@ class Member:
     """A network of the queue with its optimiser and its accuracy meter."""
 
     serial: int
-    network: ConvNet
+    network: Network
     optimiser: Sgd
     correct: Tensor
     seen: int = 0
@@ -122,7 +122,7 @@ class Queue:
         if iteration % self.settings.net_generate_interval == 0:
             self._push()
 
-    def draw(self, iteration: int) -> tuple[ConvNet, Tensor]:
+    def draw(self, iteration: int) -> tuple[Network, Tensor]:
         """One network, uniformly."""
         position = int(uniform(self._seed, "queue-draw", count=1, iteration=iteration)[0] * len(self.members))
         member = self.members[position]

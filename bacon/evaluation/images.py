@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bacon.augmentation import augment_batches
+from bacon.evaluation.policies import augment_policy
 from bacon.runtime.draws import Seed, device_permutation
 from bacon.whitener import Whitener
 
@@ -33,6 +34,8 @@ class ImageSet:
         scale: (C, 1, 1) float32, factor of uint8 images; ``None`` for float32 images.
         shift: (C, 1, 1) float32, added after ``scale``.
         whitener: whitens uint8 images in place of ``scale`` and ``shift``; ``None``: not asked for.
+        mean: (C, 1, 1) float32 that pixels in [0, 1] are normalised with; ``None``: unknown, or whitened.
+        std: (C, 1, 1) float32 likewise.
     """
 
     images: Tensor
@@ -40,6 +43,8 @@ class ImageSet:
     scale: Tensor | None = None
     shift: Tensor | None = None
     whitener: Whitener | None = None
+    mean: Tensor | None = None
+    std: Tensor | None = None
 
     @classmethod
     def of_uint8(
@@ -61,7 +66,20 @@ class ImageSet:
             scale=(1 / (255 * channel_std)).to(device, torch.float32),
             shift=(-channel_mean / channel_std).to(device, torch.float32),
             whitener=Whitener(whitening, device=device) if whitening is not None else None,
+            mean=channel_mean.to(device, torch.float32) if whitening is None else None,
+            std=channel_std.to(device, torch.float32) if whitening is None else None,
         )
+
+    @classmethod
+    def of_normalised(
+        cls, images: Tensor, labels: Tensor, *, mean: Sequence[float], std: Sequence[float], whitened: bool = False
+    ) -> ImageSet:
+        """Images (N, C, H, W) float32 that are normalised with ``mean`` and ``std`` already, or ``whitened``."""
+        mean_std = (
+            torch.tensor(values, dtype=torch.float32, device=images.device)[:, None, None] for values in (mean, std)
+        )
+        channel_mean, channel_std = (None, None) if whitened else mean_std
+        return cls(images=images, labels=labels, mean=channel_mean, std=channel_std)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,18 +121,42 @@ def training_batches(train: ImageSet, settings: EvaluationSettings, seed: Seed) 
         order = device_permutation(
             seed, "evaluation-order", count=len(train), device=train.device, lanes=epochs
         )  # (epochs, N)
-        yield from _batches(
-            train, order.flatten(), sizes * len(epochs), settings.dsa_strategy, seed, first_step=first * len(sizes)
-        )
+        yield from _batches(train, order.flatten(), sizes * len(epochs), settings, seed, first_step=first * len(sizes))
 
 
 def _batches(
-    train: ImageSet, order: Tensor, sizes: Sequence[int], strategy: str, seed: Seed, *, first_step: int
+    train: ImageSet,
+    order: Tensor,
+    sizes: Sequence[int],
+    settings: EvaluationSettings,
+    seed: Seed,
+    *,
+    first_step: int,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     at_once = max(1, _IMAGES_AT_ONCE // max(sizes))
     for start in range(0, len(sizes), at_once):
         part = list(sizes[start : start + at_once])
         index, order = order[: sum(part)], order[sum(part) :]
         images = train.normalised(train.images.index_select(0, index))
-        images = augment_batches(strategy, images, part, seed, "evaluation-dsa", first_iteration=first_step + start)
+        images = _augmented(train, images, part, settings, seed, first_step + start)
         yield from zip(images.split(part), train.labels.index_select(0, index).split(part), strict=True)
+
+
+def _augmented(
+    train: ImageSet, images: Tensor, sizes: Sequence[int], settings: EvaluationSettings, seed: Seed, first_step: int
+) -> Tensor:
+    """Consecutive batches of normalised ``images``, augmented; steps ``first_step`` and on."""
+    (name,) = settings.augmentations
+    if name == "dsa":
+        strategy = settings.dsa_strategy
+        return augment_batches(strategy, images, sizes, seed, "evaluation-dsa", first_iteration=first_step)
+    if name == "none":
+        return images
+    mirror = "flip" in settings.dsa_strategy
+    batches = (
+        augment_policy(
+            name, batch, mean=train.mean, std=train.std, mirror=mirror, seed=seed, iteration=first_step + step
+        )
+        for step, batch in enumerate(images.split(list(sizes)))
+    )
+    return torch.cat(list(batches))

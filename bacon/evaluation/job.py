@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from bacon.cells import CACHE, Cell
-from bacon.evaluation.run import EvaluationFingerprints, EvaluationJob, evaluate_distilled, evaluate_full
+from bacon.evaluation.networks import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.run import evaluate_distilled, evaluate_full
 from bacon.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
@@ -54,6 +55,7 @@ def run_evaluation(
                 network_name=network,
                 network=plan.evaluation_network(cell, network),
                 evaluation=plan.settings(cell).evaluation,
+                protocol=plan.config.protocol,
                 fingerprints=fingerprints,
                 cache=plan.directory / CACHE / "evaluation",
                 device=device,

@@ -1,15 +1,22 @@
-"""Records of trained networks: one JSON file each, named by everything it depends on, so none is computed twice."""
+"""Records of trained networks: what one holds, the cell's evaluation file of them, and a cache so none is computed twice."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-from bacon.runtime.atomic import write_json
+from bacon.runtime.atomic import write_json, write_text
+from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
+
+FORMAT = "bacon-evaluation"
+VERSION = 2
+_AGAIN = "run `snakemake` again: it evaluates the cell anew"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,67 +28,152 @@ class Record:
         final: whether it is the cell's last.
         evaluation_seed: seed of the network's initialisation, order and augmentation.
         test_accuracy: of the whole test set after the last epoch.
+        augmentation: of the training batches, a name of ``evaluation.augmentations``.
+        lr_net: learning rate that training began with.
         train_accuracy: of the augmented training batches of the last epoch.
         train_loss: mean cross-entropy of those batches.
         epochs: epochs trained.
         wall_seconds: time to build, train and test.
-        fingerprint: record fingerprint; with iteration and evaluation seed it names the record.
+        fingerprint: record fingerprint; with iteration, evaluation seed, augmentation and learning rate it names the record.
+        confusion: (classes, classes) counts of test images after the last epoch: row the true class, column the predicted one.
+        class_accuracy: test accuracy of each class, in class order.
+        validation_accuracy: of the validation split after the last epoch; ``None`` where the data set has none.
     """
 
     iteration: int
     final: bool
     evaluation_seed: int
+    augmentation: str
+    lr_net: float
     test_accuracy: float
     train_accuracy: float
     train_loss: float
     epochs: int
     wall_seconds: float
     fingerprint: str
+    confusion: list[list[int]]
+    class_accuracy: list[float]
+    validation_accuracy: float | None
+
+    @property
+    def key(self) -> RecordKey:
+        """What tells it from the other records of its fingerprint."""
+        return RecordKey(
+            iteration=self.iteration,
+            evaluation_seed=self.evaluation_seed,
+            augmentation=self.augmentation,
+            lr_net=self.lr_net,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordKey:
+    """Names one record among those of its fingerprint; attributes as in :class:`Record`."""
+
+    iteration: int
+    evaluation_seed: int
+    augmentation: str
+    lr_net: float
+
+    def __str__(self) -> str:
+        return f"{self.iteration}-{self.evaluation_seed}-{self.augmentation}-{self.lr_net:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordCache:
-    """The finished records of one record fingerprint, in ``folder/{fingerprint}/{iteration}-{evaluation_seed}.json``."""
+    """The finished records of one record fingerprint, in ``folder/{fingerprint}/{key}.json``."""
 
     folder: Path
     fingerprint: str
 
-    def path(self, iteration: int, evaluation_seed: int) -> Path:
+    def path(self, key: RecordKey) -> Path:
         """Where a record is kept."""
-        return self.folder / self.fingerprint / f"{iteration}-{evaluation_seed}.json"
+        return self.folder / self.fingerprint / f"{key}.json"
 
-    def load(self, iteration: int, evaluation_seed: int) -> Record | None:
+    def load(self, key: RecordKey) -> Record | None:
         """The record if it is there and whole; a damaged one is as good as none, and is named in the log."""
-        path = self.path(iteration, evaluation_seed)
+        path = self.path(key)
         try:
-            record = _parse(path.read_text(encoding="utf-8"))
+            record = parse_record(json.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
             log.warning("%s is damaged (%s): this network is trained again", path, error)
             return None
-        if (record.fingerprint, record.iteration, record.evaluation_seed) != (
-            self.fingerprint,
-            iteration,
-            evaluation_seed,
-        ):
+        if (record.fingerprint, record.key) != (self.fingerprint, key):
             log.warning("%s holds the record of another network: this one is trained again", path)
             return None
         return record
 
     def store(self, record: Record) -> None:
         """Keep a finished record, atomically."""
-        write_json(self.path(record.iteration, record.evaluation_seed), asdict(record))
+        write_json(self.path(record.key), asdict(record))
 
 
-def _parse(text: str) -> Record:
-    """The record in a JSON text; raises ``ValueError`` unless every field is there with its type, and nothing else."""
-    value = json.loads(text)
-    types = {"int": int, "bool": bool, "float": float, "str": str}
-    expected = {field.name: types[str(field.type)] for field in fields(Record)}
+def parse_record(value: Any) -> Record:
+    """The record in decoded JSON; raises ``ValueError`` unless every field is there with its type, and nothing else."""
+    expected = {field.name: str(field.type) for field in fields(Record)}
     if not isinstance(value, dict) or value.keys() != expected.keys():
         raise ValueError("not the fields of a record")
-    wrong = [name for name, kind in expected.items() if type(value[name]) is not kind]
-    if wrong:
-        raise ValueError(f"{wrong[0]} is {value[wrong[0]]!r}")
-    return Record(**value)
+    for name, kind in expected.items():
+        if not _has_type(value[name], kind):
+            raise ValueError(f"{name} is {str(value[name])[:60]}")
+    record = Record(**value)
+    classes = len(record.class_accuracy)
+    if [len(row) for row in record.confusion] != [classes] * classes:
+        raise ValueError(f"confusion is no table of {classes} x {classes} counts")
+    return record
+
+
+def _has_type(value: Any, kind: str) -> bool:
+    """Whether decoded JSON is of the type that a field's annotation names; JSON keeps int, float and bool apart."""
+    if kind == "float | None":
+        return value is None or type(value) is float
+    if kind.startswith("list["):
+        return isinstance(value, list) and all(_has_type(part, kind[5:-1]) for part in value)
+    return type(value).__name__ == kind
+
+
+def write_evaluation(path: Path | str, content: Mapping[str, Any], records: Sequence[Record]) -> None:
+    """Write a cell's evaluation file atomically, one record a line (a confusion matrix would fill pages otherwise).
+
+    Args:
+        path: the JSON file.
+        content: everything but format, version and records.
+        records: in the order of the file.
+    """
+    head = json.dumps({"format": FORMAT, "version": VERSION, **content}, indent=1, allow_nan=False)
+    lines = ",\n".join(f"  {json.dumps(asdict(record), allow_nan=False)}" for record in records)
+    write_text(path, f'{head[:-2]},\n "records": [\n{lines}\n ]\n}}\n')
+
+
+def read_evaluation(path: Path | str) -> dict[str, Any]:
+    """A cell's evaluation file; ``records`` are :class:`Record`, everything else is as it was written.
+
+    Raises:
+        BaconError: the file is missing, unreadable, of another format or version, or a record is not whole.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BaconError(f"{path}: the evaluation is missing; {_AGAIN}") from None
+    except (OSError, ValueError) as error:
+        raise BaconError(f"{path}: not a readable evaluation file ({error}); delete it and {_AGAIN}") from None
+    check_version(path, content)
+    try:
+        return {**content, "records": [parse_record(record) for record in content["records"]]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise BaconError(f"{path}: not a complete evaluation file ({error}); delete it and {_AGAIN}") from None
+
+
+def check_version(path: Path | str, content: Any) -> None:
+    """Raise :class:`BaconError` unless decoded JSON is an evaluation file of the version that this program writes."""
+    if not isinstance(content, dict) or "records" not in content:
+        raise BaconError(f"{path}: not an evaluation file; delete it and {_AGAIN}")
+    # The first version carried no number.
+    found = content.get("version", 1)
+    if found != VERSION:
+        raise BaconError(
+            f"{path}: an evaluation file of version {found}, this program reads version {VERSION}, whose records hold the "
+            f"confusion matrix; {_AGAIN}"
+        )

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bacon.evaluation.images import ImageSet, batch_sizes, training_batches
 from bacon.networks.build import build_network
-from bacon.networks.convnet import ConvNet
+from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
 from bacon.runtime.errors import BaconError
 
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _LR_DROP = 0.1
 _TEST_BATCH = 512
+
+
+class DivergedError(BaconError):
+    """The loss of a network is no finite number after training."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +44,9 @@ class Outcome:
         train_loss: mean cross-entropy in nats, likewise.
         epochs: epochs trained.
         wall_seconds: time for building, training and testing.
+        confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
+        class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
+        validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` where there is none.
     """
 
     test_accuracy: float
@@ -47,6 +54,9 @@ class Outcome:
     train_loss: float
     epochs: int
     wall_seconds: float
+    confusion: list[list[int]]
+    class_accuracy: list[float]
+    validation_accuracy: float | None = None
 
 
 def train_and_test(
@@ -57,6 +67,7 @@ def train_and_test(
     evaluation: EvaluationSettings,
     classes: int,
     seed: tuple[int, int],
+    validation: ImageSet | None = None,
     on_epoch: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Train one network and test it; a pure function of its arguments on one machine.
@@ -65,9 +76,10 @@ def train_and_test(
         train: the training images, decoded.
         test: the whole test set, on the same device.
         network: the architecture.
-        evaluation: the protocol; its seed counts are not used.
+        evaluation: the protocol, of a single augmentation (``with_augmentation``); its seed counts are not used.
         classes: number of classes.
         seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
+        validation: images held out of the training set, on the same device; their accuracy is reported beside the test's.
         on_epoch: called after every epoch.
 
     Raises:
@@ -84,24 +96,28 @@ def train_and_test(
         device=train.device,
     )
     running = _train(model, train, evaluation, seed, on_epoch)
-    test_correct = int(count_correct(model, test))
+    confusion = confusion_matrix(model, test, classes)
+    held_out = None if validation is None else confusion_matrix(model, validation, classes)
     loss, correct = (total / len(train) for total in running.tolist())
     if not loss < float("inf"):
-        raise BaconError(
+        raise DivergedError(
             f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
             f"Lower evaluation.lr_net (now {evaluation.lr_net}), or check that the distilled images are finite."
         )
     return Outcome(
-        test_accuracy=test_correct / len(test),
+        test_accuracy=int(confusion.trace()) / len(test),
         train_accuracy=correct,
         train_loss=loss,
         epochs=evaluation.epochs,
         wall_seconds=time.perf_counter() - start,
+        confusion=confusion.tolist(),
+        class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
+        validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),
     )
 
 
 def _train(
-    model: ConvNet, train: ImageSet, settings: EvaluationSettings, seed: tuple[int, int], on_epoch: Callable[[], None]
+    model: Network, train: ImageSet, settings: EvaluationSettings, seed: tuple[int, int], on_epoch: Callable[[], None]
 ) -> Tensor:
     """Train ``model`` in place; returns (2,) float64: sum of losses and number correct during the last epoch."""
     steps = len(batch_sizes(len(train), settings.batch_size))
@@ -121,7 +137,7 @@ def _train(
     return running
 
 
-def _optimiser(model: ConvNet, settings: EvaluationSettings, lr: float) -> Sgd:
+def _optimiser(model: Network, settings: EvaluationSettings, lr: float) -> Sgd:
     return Sgd(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
 
@@ -132,10 +148,12 @@ def _sums(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def count_correct(model: ConvNet, images: ImageSet) -> Tensor:
-    """Number of images (scalar int64 tensor) whose largest logit is their label's; leaves the model in eval mode."""
+def confusion_matrix(model: Network, images: ImageSet, classes: int) -> Tensor:
+    """(classes, classes) int64 counts, row the label, column the largest logit, on the CPU; leaves the model in eval mode."""
     model.eval()
-    correct = torch.zeros((), dtype=torch.int64, device=images.device)
+    counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)
     for batch, labels in zip(images.images.split(_TEST_BATCH), images.labels.split(_TEST_BATCH), strict=True):
-        correct += (model(images.normalised(batch)).argmax(dim=1) == labels).sum()
-    return correct
+        place = labels * classes + model(images.normalised(batch)).argmax(dim=1)
+        # Added, not counted: bincount would wait for the device.
+        counts.index_add_(0, place, torch.ones_like(place))
+    return counts.view(classes, classes).cpu()

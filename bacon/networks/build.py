@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bacon.networks.classic import classic_network
 from bacon.networks.convnet import ConvNet
+from bacon.networks.network import Network
 from bacon.runtime.draws import Seed, device_uniform
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ def build_network(
     index: int = 0,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-) -> ConvNet:
+) -> Network:
     """A freshly initialised network in training mode, the same on every device; torch's global generator is untouched.
 
     Args:
@@ -46,7 +48,8 @@ def build_network(
     Raises:
         BaconError: the architecture does not fit the image size.
     """
-    network = ConvNet(settings, channels=channels, size=size, classes=classes, device="meta", dtype=dtype)
+    make = ConvNet if settings.architecture == "convnet" else classic_network
+    network = make(settings, channels=channels, size=size, classes=classes, device="meta", dtype=dtype)
     network.to_empty(device=device)
     initialise(network, seed=seed, purpose=purpose, index=index)
     return network

@@ -8,21 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from bacon.networks.block import InstanceNormReluPool
+from bacon.networks.limits import GROUPS, PADDED_SIZE, check_fits
+from bacon.networks.network import Network
 from bacon.networks.pooling import AveragePool
-from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     from bacon.settings import NetworkSettings
 
-_GROUPS = 4  # of norm "group", as in DC's code
-_PADDED_SIZE = 28  # MNIST-like images: the first convolution pads by 3, so that the maps are 32x32
 
-
-class ConvNet(nn.Module):
+class ConvNet(Network):
     """ConvNet of DC, DM, IDM and BACON.
 
     Norm "instance" is GroupNorm with one channel a group, which on the CPU is also the fastest exact form: forward and
@@ -50,56 +47,34 @@ class ConvNet(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__()
+        check_fits(settings, size)
         sizes = _map_sizes(settings, size)
         blocks: list[nn.Module] = []
         for index, map_size in enumerate(sizes):
             width_in = channels if index == 0 else settings.width
-            padding = 3 if index == 0 and size == _PADDED_SIZE else 1
+            padding = 3 if index == 0 and size == PADDED_SIZE else 1
             blocks.append(nn.Conv2d(width_in, settings.width, 3, padding=padding, device=device, dtype=dtype))
             if (settings.norm, settings.activation, settings.pooling) == ("instance", "relu", "avg"):
                 blocks.append(InstanceNormReluPool(settings.width, device=device, dtype=dtype))
                 continue
             blocks += _norm(settings, map_size, device, dtype)
             blocks += [_activation(settings), *_pooling(settings)]
-        self.features = nn.Sequential(*blocks)
         last = sizes[-1] if settings.pooling == "none" else sizes[-1] // 2
-        self.embedding_size = settings.width * last * last
-        self.classifier = nn.Linear(self.embedding_size, classes, device=device, dtype=dtype)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Embedding psi: the flattened output of the convolutional part.
-
-        Args:
-            x: (N, C, H, W) float, normalised images.
-
-        Returns:
-            (N, embedding_size) float.
-        """
-        embedding: Tensor = self.features(x).flatten(1)
-        return embedding
-
-    def classify(self, embedding: Tensor) -> Tensor:
-        """Logits (N, classes) of embeddings (N, embedding_size)."""
-        return F.linear(embedding, self.classifier.weight, self.classifier.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (N, classes) of images (N, C, H, W)."""
-        return self.classify(self.embed(x))
+        super().__init__(
+            nn.Sequential(*blocks),
+            embedding_size=settings.width * last * last,
+            classes=classes,
+            device=device,
+            dtype=dtype,
+        )
 
 
 def _map_sizes(settings: NetworkSettings, size: int) -> list[int]:
     """Side of the maps that each block's convolution makes; pooling halves them, rounding down."""
-    sizes = [size + 4 if size == _PADDED_SIZE else size]
+    sizes = [size + 4 if size == PADDED_SIZE else size]
     halve = settings.pooling != "none"
     for _ in range(settings.depth - 1):
         sizes.append(sizes[-1] // 2 if halve else sizes[-1])
-    if halve and sizes[-1] < 2:
-        deepest = sizes[0].bit_length() - 1
-        raise BaconError(
-            f"network.depth: {settings.depth} blocks halve images of {size}x{size} pixels to nothing; "
-            f"allowed for this size: 1 to {deepest}. Lower network.depth or raise the data set's size."
-        )
     return sizes
 
 
@@ -114,12 +89,7 @@ def _norm(
     if settings.norm == "layer":
         return [nn.LayerNorm((width, size, size), device=device, dtype=dtype)]
     if settings.norm == "group":
-        if width % _GROUPS:
-            raise BaconError(
-                f"network.width: {width} channels do not divide into the {_GROUPS} groups of network.norm 'group'; "
-                f"give a multiple of {_GROUPS}, or another norm."
-            )
-        return [nn.GroupNorm(_GROUPS, width, device=device, dtype=dtype)]
+        return [nn.GroupNorm(GROUPS, width, device=device, dtype=dtype)]
     return []
 
 
@@ -130,6 +100,7 @@ def _activation(settings: NetworkSettings) -> nn.Module:
         "leaky_relu": nn.LeakyReLU(0.01, inplace=True),
         "sigmoid": nn.Sigmoid(),
         "tanh": nn.Tanh(),
+        "swish": nn.SiLU(),
     }
     return activations[settings.activation]
 

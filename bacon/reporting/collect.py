@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 
+from bacon.evaluation.records import check_version
 from bacon.reporting.protocol import network_text, protocol_text
 from bacon.runtime.errors import BaconError
 
@@ -70,17 +71,18 @@ def check_fingerprint(path: Path, *, expected: str, found: object) -> None:
         )
 
 
-def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
+def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
     """One row per trained network.
 
     Args:
         expected: the evaluation files, in the order of the tables.
 
     Returns:
-        Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, test_accuracy_percent,
-        train_accuracy_percent, train_loss (nats), epochs, protocol, network_text, n (networks in the same data set,
-        method, IPC, network and iteration), wall_seconds, device, fingerprint, commit, dataset_title, method_title,
-        published_dataset. ``ipc`` and ``seed`` are missing for the full data set.
+        Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
+        test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
+        train_loss (nats), epochs, protocol, network_text, n (rows of the same data set, method, IPC, network, iteration and
+        augmentation), wall_seconds, device, fingerprint, commit, dataset_title, method_title, published_dataset. ``ipc``
+        and ``seed`` are missing for the full data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
@@ -88,9 +90,34 @@ def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
     if not expected:
         raise BaconError("no evaluation is expected: the grid of the configuration has no cells")
     table = pd.DataFrame([row for one in expected for row in _rows(one)])
-    table = table.astype({"ipc": "Int64", "seed": "Int64", "published_dataset": "str"})
-    table["n"] = table.groupby(GROUP, dropna=False)["test_accuracy_percent"].transform("size")
+    table = table.astype(
+        {"ipc": "Int64", "seed": "Int64", "published_dataset": "str", "validation_accuracy_percent": "float64"}
+    )
+    table["n"] = table.groupby([*GROUP, "augmentation"], dropna=False)["test_accuracy_percent"].transform("size")
     return table
+
+
+def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
+    """One row per evaluation seed: :func:`collect_networks`, averaged over the protocol's augmentations.
+
+    With one augmentation, as in the paper, a row is a trained network. ``augmentation`` then names several joined by +, and
+    ``lr_net`` is the largest of their rates, ``wall_seconds`` their sum.
+    """
+    return average_augmentations(collect_networks(expected))
+
+
+def average_augmentations(networks: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`collect_networks` with those that differ by augmentation alone averaged; columns and order stay."""
+    keys = [*GROUP, "seed", "evaluation_seed"]
+    grouped = networks.groupby(keys, dropna=False, sort=False)
+    if (grouped.ngroup().value_counts() == 1).all():
+        return networks
+    how: dict[str, Any] = {name: "first" for name in networks.columns if name not in keys}
+    how |= dict.fromkeys(
+        ("test_accuracy_percent", "validation_accuracy_percent", "train_accuracy_percent", "train_loss"), "mean"
+    )
+    how |= {"wall_seconds": "sum", "epochs": "max", "lr_net": "max", "augmentation": "+".join}
+    return grouped.agg(how).reset_index()[networks.columns]
 
 
 def read_accuracy(path: Path) -> pd.DataFrame:
@@ -103,7 +130,12 @@ def read_accuracy(path: Path) -> pd.DataFrame:
     )
 
 
-def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+def read_evaluation(expected: ExpectedEvaluation) -> dict[str, Any]:
+    """The content of an evaluation file, its fingerprint and its cell checked.
+
+    Raises:
+        BaconError: the file is missing, unreadable, of another cell or of another fingerprint.
+    """
     content = _load(expected.path)
     check_fingerprint(expected.path, expected=expected.fingerprint, found=content.get("fingerprint"))
     for key in ("dataset", "method", "ipc", "seed", "network"):
@@ -112,6 +144,11 @@ def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
                 f"{expected.path}: `{key}` is {content.get(key)!r}, expected {getattr(expected, key)!r}; the file belongs "
                 f"to another cell. {RERUN}"
             )
+    return content
+
+
+def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+    content = read_evaluation(expected)
     try:
         _check_records(expected.path, content["records"], content["settings"]["evaluation"])
         return [_row(expected, content, record) for record in content["records"]]
@@ -128,14 +165,17 @@ def _load(path: Path) -> dict[str, Any]:
         raise BaconError(
             f"{path}: not a readable evaluation file ({error}). Delete it and run `snakemake` again."
         ) from error
-    if not isinstance(content, dict):
-        raise BaconError(f"{path}: expected a JSON object, found {type(content).__name__}. {RERUN}")
-    return content
+    check_version(path, content)
+    return dict(content)
 
 
 def _check_records(path: Path, records: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> None:
     """Each final and each snapshot iteration has exactly the networks that the settings ask for, once each."""
-    counts = Counter((record["iteration"], bool(record["final"])) for record in records)
+    # Every seed trains one network with each augmentation.
+    first = records[0]["augmentation"] if records else ""
+    counts = Counter(
+        (record["iteration"], bool(record["final"])) for record in records if record["augmentation"] == first
+    )
     finals = [count for (_, final), count in counts.items() if final]
     if finals != [evaluation["seeds"]]:
         raise BaconError(
@@ -147,8 +187,17 @@ def _check_records(path: Path, records: Sequence[Mapping[str, Any]], evaluation:
             raise BaconError(
                 f"{path}: {count} records of iteration {iteration}, expected {evaluation['snapshot_seeds']}. {RERUN}"
             )
-    if len({(record["iteration"], record["evaluation_seed"]) for record in records}) != len(records):
+    if len({_place(record) for record in records}) != len(records):
         raise BaconError(f"{path}: an evaluation seed occurs twice in one iteration. {RERUN}")
+    if len(records) != sum(counts.values()) * len(evaluation["augmentations"]):
+        raise BaconError(
+            f"{path}: {len(records)} records, expected {sum(counts.values())} with each of the augmentations "
+            f"{', '.join(evaluation['augmentations'])}. {RERUN}"
+        )
+
+
+def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return record["iteration"], record["evaluation_seed"], record["augmentation"]
 
 
 def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,7 +211,12 @@ def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mappi
         "iteration": int(values["iteration"]),
         "final": bool(values["final"]),
         "evaluation_seed": int(values["evaluation_seed"]),
+        "augmentation": str(record["augmentation"]),
+        "lr_net": float(record["lr_net"]),
         "test_accuracy_percent": 100.0 * float(values["test_accuracy"]),
+        "validation_accuracy_percent": None
+        if record["validation_accuracy"] is None
+        else 100.0 * float(record["validation_accuracy"]),
         "train_accuracy_percent": 100.0 * float(values["train_accuracy"]),
         "train_loss": float(values["train_loss"]),
         "epochs": int(values["epochs"]),

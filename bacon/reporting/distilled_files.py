@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from bacon.reporting.collect import RERUN, ExpectedDistilled, check_fingerprint
 from bacon.runtime.errors import BaconError
 
 MEBIBYTE = 2.0**20
+Choice = Callable[[npt.NDArray[np.int64], int], npt.NDArray[np.int64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,22 +146,30 @@ def _window_means(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> np
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def read_images(expected: ExpectedDistilled) -> DisplayImages:
-    """The images of a distilled set for display; :class:`BaconError` as :func:`open_distilled`."""
+def read_images(expected: ExpectedDistilled, *, choose: Choice | None = None) -> DisplayImages:
+    """The images of a distilled set for display; :class:`BaconError` as :func:`open_distilled`.
+
+    Args:
+        expected: the distilled file; its fingerprint is checked.
+        choose: from the labels (M,) int64 and the height of an image in pixels, the increasing indices of the images to
+            read; all by default.
+    """
     with open_distilled(expected) as file:
+        labels = file["labels"][()].astype(np.int64)
+        chosen = slice(None) if choose is None else choose(labels, file["images"].shape[2])
         mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
         iterations, partition = int(file.attrs["iterations"]), int(file.attrs["partition"])
         whitening = read_whitening(file)
 
         def shown(name: str) -> npt.NDArray[np.float32]:
-            stored = file[name][()]
+            stored = file[name][chosen]
             pixels = stored * std + mean if whitening is None else _unwhitened(stored, whitening, partition)
             return np.clip(pixels, 0.0, 1.0).astype(np.float32)
 
         return DisplayImages(
             final=shown("images"),
             initial=shown("snapshots/0") if iterations > 0 and "snapshots/0" in file else None,
-            labels=file["labels"][()].astype(np.int64),
+            labels=labels[chosen],
             class_names=tuple(json.loads(file.attrs["class_names"])),
             iterations=iterations,
             partition=partition,

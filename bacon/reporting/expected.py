@@ -13,22 +13,24 @@ if TYPE_CHECKING:  # how settings are layered is not part of what a table is mad
 
 def expected_evaluations(plan: Plan) -> list[ExpectedEvaluation]:
     """Every evaluation file, the full data sets first."""
-    return [
-        ExpectedEvaluation(
-            path=plan.directory / cell.evaluation_path(network),
-            fingerprint=plan.evaluation_fingerprint(cell, network),
-            dataset=cell.dataset,
-            method=cell.method,
-            ipc=cell.ipc,
-            seed=cell.seed,
-            network=network,
-            dataset_title=plan.dataset_title(cell.dataset),
-            method_title=plan.method_title(cell.method),
-            published_dataset=plan.published_dataset(cell.dataset),
-        )
-        for cell in (*plan.references, *plan.cells)
-        for network in plan.networks
-    ]
+    grid = (*plan.references, *plan.cells)
+    return [expected_evaluation(plan, cell, network) for cell in grid for network in plan.networks]
+
+
+def expected_evaluation(plan: Plan, cell: Cell, network: str) -> ExpectedEvaluation:
+    """The evaluation file of one cell, or of a full data set, with one network."""
+    return ExpectedEvaluation(
+        path=plan.directory / cell.evaluation_path(network),
+        fingerprint=plan.evaluation_fingerprint(cell, network),
+        dataset=cell.dataset,
+        method=cell.method,
+        ipc=cell.ipc,
+        seed=cell.seed,
+        network=network,
+        dataset_title=plan.dataset_title(cell.dataset),
+        method_title=plan.method_title(cell.method),
+        published_dataset=plan.published_dataset(cell.dataset),
+    )
 
 
 def expected_distilled(plan: Plan, cell: Cell) -> ExpectedDistilled:

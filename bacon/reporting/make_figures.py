@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bacon.reporting.catalogue import drawn
 from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.distilled_files import collect_history
 from bacon.reporting.expected import expected_distilled, expected_evaluations
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 
 def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: Path) -> None:  # noqa: ARG001
     """Write the figures; arguments as for :func:`bacon.reporting.make_tables.make`."""
-    files = {
-        name: [path for key, path in outputs.items() if key.startswith(f"{name}_")]
-        for name in ("accuracy", "curve", "loss")
-    }
+    files = {figure.name: [outputs[f"{figure.name}_{kind}"] for kind in figure.kinds] for figure in drawn(plan)}
     accuracy = collect_accuracy(expected_evaluations(plan))
     plot_accuracy(accuracy, fingerprint=fingerprint, outputs=files["accuracy"])
     plot_curve(accuracy, fingerprint=fingerprint, outputs=files["curve"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,6 +10,21 @@ import pandas as pd
 _DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 # The field's usual values go unsaid; anything else is stated.
 _USUAL = {"momentum": 0.9, "weight_decay": 5e-4}
+_AUGMENTATIONS = {
+    "none": "no augmentation",
+    "auto": "AutoAugment",
+    "rand": "RandAugment",
+    "imagenet": "ImageNet's crop/flip/colour",
+    "cifar": "CIFAR's crop/flip/cutout",
+}
+_ARCHITECTURES = {
+    "convnet": "ConvNet",
+    "mlp": "MLP",
+    "lenet": "LeNet",
+    "alexnet": "AlexNet",
+    "vgg11": "VGG11",
+    "resnet18": "ResNet18",
+}
 FULL = "full"
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -18,8 +33,8 @@ def protocol_text(evaluation_settings: Mapping[str, Any]) -> str:
     """One line for an evaluation protocol (docs/algorithms.md, Evaluation).
 
     Args:
-        evaluation_settings: the ``evaluation`` part of a cell's settings: ``epochs``, ``batch_size``, ``lr_net``,
-            ``momentum``, ``weight_decay`` and ``dsa_strategy``.
+        evaluation_settings: the ``evaluation`` part of a cell's settings: ``epochs``, ``epochs_plain``, ``batch_size``,
+            ``lr_net``, ``lr_search``, ``momentum``, ``weight_decay``, ``augmentations`` and ``dsa_strategy``.
 
     Returns:
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
@@ -32,14 +47,34 @@ def protocol_text(evaluation_settings: Mapping[str, Any]) -> str:
         if float(evaluation_settings[key]) != usual
     ]
     parts = [
-        f"{epochs} epoch{'s' if epochs > 1 else ''}",
-        f"SGD lr {float(evaluation_settings['lr_net']):g} (÷10 halfway)",
+        f"{epochs} epoch{'s' if epochs > 1 else ''}{_plain_epochs(evaluation_settings)}",
+        f"SGD lr {_rate_text(evaluation_settings)} (÷10 halfway)",
         *unusual,
         f"batch {int(evaluation_settings['batch_size'])}",
-        dsa_text(str(evaluation_settings["dsa_strategy"])),
+        augmentation_text(evaluation_settings["augmentations"], str(evaluation_settings["dsa_strategy"])),
         "last epoch",
     ]
     return ", ".join(parts)
+
+
+def _plain_epochs(evaluation_settings: Mapping[str, Any]) -> str:
+    plain, names = evaluation_settings["epochs_plain"], evaluation_settings["augmentations"]
+    if plain is None or "none" not in names or plain == evaluation_settings["epochs"]:
+        return ""
+    return f" ({plain} without augmentation)"
+
+
+def _rate_text(evaluation_settings: Mapping[str, Any]) -> str:
+    searched = evaluation_settings["lr_search"]
+    if not searched:
+        return f"{float(evaluation_settings['lr_net']):g}"
+    return f"the best on validation of {'/'.join(f'{float(rate):g}' for rate in searched)}"
+
+
+def augmentation_text(augmentations: Sequence[str], strategy: str) -> str:
+    """``DSA without flip``, ``AutoAugment``, or ``mean over no augmentation + DSA``."""
+    names = [dsa_text(strategy) if name == "dsa" else _AUGMENTATIONS[name] for name in augmentations]
+    return names[0] if len(names) == 1 else f"mean over {' + '.join(names)}"
 
 
 def dsa_text(strategy: str) -> str:
@@ -57,8 +92,8 @@ def dsa_text(strategy: str) -> str:
 
 def network_text(network_settings: Mapping[str, Any]) -> str:
     """A network in words: ``ConvNet, depth 3, width 128, instance norm``."""
-    name = {"convnet": "ConvNet"}.get(str(network_settings["architecture"]), str(network_settings["architecture"]))
-    parts = [name]
+    architecture = str(network_settings["architecture"])
+    parts = [_ARCHITECTURES.get(architecture, architecture)]
     parts += [f"{key} {network_settings[key]}" for key in ("depth", "width") if key in network_settings]
     if "norm" in network_settings:
         parts.append("no norm" if network_settings["norm"] == "none" else f"{network_settings['norm']} norm")

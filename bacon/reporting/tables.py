@@ -57,14 +57,18 @@ def write_cost(cost: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path])
         fingerprint: as for :func:`write_summary`.
         outputs: as for :func:`write_summary`.
     """
-    summary = summarise_cost(cost)
-    lines = [
+    summary, lines = summarise_cost(cost), cost_notes(cost)
+    tables = [(_cost_grid(group), lines) for _, group in summary.groupby("dataset", sort=False)]
+    _write(summary, tables, lines, fingerprint=fingerprint, outputs=outputs)
+
+
+def cost_notes(cost: pd.DataFrame) -> list[str]:
+    """What stands beneath the cost table."""
+    return [
         "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation).",
         "Peak memory is what was allocated on a GPU, or the whole process on the CPU.",
         f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
     ]
-    tables = [(_cost_grid(group), lines) for _, group in summary.groupby("dataset", sort=False)]
-    _write(summary, tables, lines, fingerprint=fingerprint, outputs=outputs)
 
 
 def summarise_cost(cost: pd.DataFrame) -> pd.DataFrame:
@@ -145,9 +149,9 @@ def _part(grid: Grid, places: Sequence[int]) -> Grid:
 
 
 def _summary_grid(block: Block) -> Grid:
-    kinds: tuple[tuple[str, Callable[[Entry], str]], ...] = (("ours", _ours),)
+    kinds: tuple[tuple[str, Callable[[Entry], str]], ...] = (("ours", ours_text),)
     if block.has_published:
-        kinds = (*kinds, ("published", lambda entry: _published(entry.published)))
+        kinds = (*kinds, ("published", lambda entry: published_text(entry.published)))
     return Grid(
         title=block.title,
         groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
@@ -159,12 +163,14 @@ def _summary_grid(block: Block) -> Grid:
     )
 
 
-def _ours(entry: Entry) -> str:
+def ours_text(entry: Entry) -> str:
+    """Mean, sample standard deviation and number of networks: ``90.7 ± 1.1 (15)``."""
     spread = f" ± {entry.sd:.1f}" if entry.n > 1 else ""
     return f"{entry.mean:.1f}{spread} ({entry.n})"
 
 
-def _published(found: Published | None) -> str:
+def published_text(found: Published | None) -> str:
+    """What a source prints, with a mark where the number has a note; a dash where nothing is published."""
     if found is None:
         return MISSING
     spread = f" ± {_digits(found.std_percent)}" if found.std_percent is not None else ""
@@ -184,7 +190,7 @@ def _cost_grid(summary: pd.DataFrame) -> Grid:
             str(row["ipc"]),
             str(row["n"]),
             str(row["iterations"]),
-            *(_spread(row, name) for name in ("wall_seconds", "iterations_per_second", "peak_memory_mib")),
+            *(spread_text(row, name) for name in ("wall_seconds", "iterations_per_second", "peak_memory_mib")),
         )
         for _, row in summary.iterrows()
     ]
@@ -192,7 +198,8 @@ def _cost_grid(summary: pd.DataFrame) -> Grid:
     return Grid(title=title, groups=(), columns=columns, rows=tuple(rows))
 
 
-def _spread(row: pd.Series[Any], name: str) -> str:
+def spread_text(row: pd.Series[Any], name: str) -> str:
+    """Mean and sample standard deviation of a measure in a row of :func:`summarise_cost`."""
     mean, sd = float(row[f"{name}_mean"]), float(row[f"{name}_sd"])
     if math.isnan(mean):
         return MISSING

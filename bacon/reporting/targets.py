@@ -6,11 +6,16 @@ that another job wrote before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bacon.cells import FIGURES, TABLES
+from bacon.reporting.catalogue import KINDS, drawn
+
+if TYPE_CHECKING:
+    from bacon.plan import Plan
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published_results.csv"
 """The published accuracies that come with the project; compared by content, wherever the checkout lies."""
@@ -20,35 +25,40 @@ PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published_resul
 class Target:
     """One job of the last stage."""
 
-    outputs: Mapping[str, str]
-    """Name of each output file -> its path."""
+    outputs: Callable[[Plan], Mapping[str, str]]
+    """Name of each output file of a plan -> its path."""
     module: str
     """Dotted module with the function that makes it; the root of its code fingerprint."""
 
 
+def table_outputs(_: Plan) -> dict[str, str]:
+    """The tables; the same for every plan."""
+    return {
+        "accuracy": f"{TABLES}/accuracy.csv",
+        **{f"summary_{kind}": f"{TABLES}/summary.{kind}" for kind in ("csv", "md", "tex")},
+        **{f"cost_{kind}": f"{TABLES}/cost.{kind}" for kind in ("csv", "md", "tex")},
+    }
+
+
+def figure_outputs(plan: Plan) -> dict[str, str]:
+    """The figures that a plan has, ``{name}_{kind}`` each."""
+    return {f"{figure.name}_{kind}": str(figure.path(kind)) for figure in drawn(plan) for kind in figure.kinds}
+
+
 TARGETS: Mapping[str, Target] = {
-    "tables": Target(
-        {
-            "accuracy": f"{TABLES}/accuracy.csv",
-            **{f"summary_{kind}": f"{TABLES}/summary.{kind}" for kind in ("csv", "md", "tex")},
-            **{f"cost_{kind}": f"{TABLES}/cost.{kind}" for kind in ("csv", "md", "tex")},
-        },
-        "bacon.reporting.make_tables",
-    ),
-    "figures": Target(
-        {
-            f"{name}_{kind}": f"{FIGURES}/{name}.{kind}"
-            for name in ("accuracy", "curve", "loss")
-            for kind in ("png", "pdf")
-        },
-        "bacon.reporting.make_figures",
-    ),
+    "tables": Target(table_outputs, "bacon.reporting.make_tables"),
+    "figures": Target(figure_outputs, "bacon.reporting.make_figures"),
 }
+
+REPORT = "results/report.html"
+REPORT_MODULE = "bacon.reporting.make_report"
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+"""What the report is laid out with: part of its code, though no module."""
 
 IMAGES = f"{FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.{{kind}}"
 IMAGES_MODULE = "bacon.reporting.make_images"
 
 
 def image_paths(dataset: str, method: str, ipc: int) -> tuple[Path, ...]:
-    """The files that show a distilled set's images."""
-    return tuple(Path(IMAGES.format(dataset=dataset, method=method, ipc=ipc, kind=kind)) for kind in ("png", "pdf"))
+    """The files that show a distilled set's images: png, pdf, and json with title and caption."""
+    return tuple(Path(IMAGES.format(dataset=dataset, method=method, ipc=ipc, kind=kind)) for kind in KINDS)

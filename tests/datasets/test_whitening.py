@@ -15,7 +15,7 @@ from bacon.distillation.checkpoint import CheckpointStore
 from bacon.distillation.real import RealImages
 from bacon.distillation.run import CellIdentity, Running, distil_cell
 from bacon.distilled import load_distilled
-from bacon.evaluation import run
+from bacon.evaluation import networks, run
 from bacon.evaluation.images import ImageSet
 from bacon.evaluation.training import Outcome
 from bacon.partition import decode, encode
@@ -142,10 +142,18 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
 
     def train_and_test(train, test, **_):
         seen["train"], seen["test"] = train.normalised(train.images), test.normalised(test.images)
-        return Outcome(test_accuracy=0.5, train_accuracy=0.5, train_loss=1.0, epochs=1, wall_seconds=1.0)
+        return Outcome(
+            test_accuracy=0.5,
+            train_accuracy=0.5,
+            train_loss=1.0,
+            epochs=1,
+            wall_seconds=1.0,
+            confusion=[[1]],
+            class_accuracy=[1.0],
+        )
 
-    monkeypatch.setattr(run, "train_and_test", train_and_test)
-    job = run.EvaluationJob(
+    monkeypatch.setattr(networks, "train_and_test", train_and_test)
+    job = networks.EvaluationJob(
         dataset="digits",
         method="random",
         ipc=2,
@@ -153,7 +161,8 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
         network_name="convnet",
         network=network,
         evaluation=EvaluationSettings(seeds=1),
-        fingerprints=run.EvaluationFingerprints(rule="rule", record="record", data="data", distilled="cell"),
+        protocol="paper",
+        fingerprints=networks.EvaluationFingerprints(rule="rule", record="record", data="data", distilled="cell"),
         cache=tmp_path / "cache",
         device=CPU,
     )

@@ -29,9 +29,9 @@ def test_a_whole_class_may_be_taken(real64):
 @pytest.mark.parametrize(
     ("ipc", "partition", "message"),
     [
-        (12, 1, r"IPC 12 with partition 1 needs 12 .*'class 1' has 11: lower the IPC to at most 11, or the partition"),
-        (3, 2, r"needs 12 .*has 11: lower the IPC to at most 2, or the partition, or start from noise"),
-        (1, 4, r"needs 16 .*has 11: lower the partition, or start from noise"),
+        (12, 1, r"IPC 12 with partition 1 needs 12 .*'class 1' has 11: lower the IPC to at most 11; a method that"),
+        (3, 2, r"needs 12 .*has 11: lower the IPC to at most 2, or lower the partition; a method that optimises"),
+        (1, 4, r"needs 16 .*has 11: lower the partition; a method that optimises"),
     ],
 )
 def test_too_few_real_images_are_an_error_that_says_what_would_do(real64, ipc, partition, message):

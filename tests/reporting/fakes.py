@@ -9,6 +9,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from bacon.evaluation.records import FORMAT, VERSION
 from bacon.reporting.collect import ExpectedDistilled, ExpectedEvaluation
 
 TITLES = {"full": "Full data set", "random": "Random", "dm": "DM", "idm": "IDM", "bacon": "BACON"}
@@ -16,7 +17,10 @@ DATASETS = {"digits": ("Digits", None), "cifar10": ("CIFAR-10", "CIFAR10"), "svh
 EVALUATION = {
     "seeds": 5,
     "snapshot_seeds": 1,
+    "augmentations": ["dsa"],
     "epochs": 100,
+    "epochs_plain": None,
+    "lr_search": [],
     "batch_size": 256,
     "lr_net": 0.01,
     "momentum": 0.9,
@@ -38,12 +42,17 @@ def record(iteration: int, seed: int, accuracy: float, *, final: bool = True) ->
         "iteration": iteration,
         "final": final,
         "evaluation_seed": seed,
+        "augmentation": "dsa",
+        "lr_net": 0.01,
         "test_accuracy": accuracy,
         "train_accuracy": 0.99,
         "train_loss": 0.02,
         "epochs": 100,
         "wall_seconds": 1.5,
         "fingerprint": f"record-{iteration}-{seed}",
+        "confusion": [[7, 3], [1, 9]],
+        "class_accuracy": [0.7, 0.9],
+        "validation_accuracy": None,
     }
 
 
@@ -64,6 +73,8 @@ def evaluation(
     path.parent.mkdir(parents=True, exist_ok=True)
     finals = sum(one["final"] for one in records)
     content = {
+        "format": FORMAT,
+        "version": VERSION,
         "fingerprint": fingerprint,
         "dataset": dataset,
         "method": method,

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import matplotlib as mpl
@@ -185,12 +186,16 @@ def test_many_classes_and_images_are_thinned_and_said():
     assert f"2 {TIMES} 2 smaller ones" in caption
 
 
+NAMES = ("accuracy", "curve", "loss", "images")
+KINDS = ("png", "pdf", "json")
+
+
 def draw_all(folder: Path, accuracy: pd.DataFrame, cells: list) -> list[Path]:
-    outputs = [folder / f"{name}.{kind}" for name in ("accuracy", "curve", "loss", "images") for kind in ("png", "pdf")]
-    plot_accuracy(accuracy, fingerprint="fp-0123456789", outputs=outputs[:2])
-    plot_curve(accuracy, fingerprint="fp-0123456789", outputs=outputs[2:4])
-    plot_loss(collect_history(cells), fingerprint="fp-0123456789", outputs=outputs[4:6])
-    plot_images(cells[2], fingerprint="fp-0123456789", outputs=outputs[6:])
+    outputs = [folder / f"{name}.{kind}" for name in NAMES for kind in KINDS]
+    plot_accuracy(accuracy, fingerprint="fp-0123456789", outputs=outputs[:3])
+    plot_curve(accuracy, fingerprint="fp-0123456789", outputs=outputs[3:6])
+    plot_loss(collect_history(cells), fingerprint="fp-0123456789", outputs=outputs[6:9])
+    plot_images(cells[2], fingerprint="fp-0123456789", outputs=outputs[9:])
     return outputs
 
 
@@ -205,6 +210,12 @@ def test_files_repeat_bit_for_bit_and_carry_the_fingerprint(accuracy_of, cells, 
             with Image.open(one) as image:
                 assert image.text["Fingerprint"] == "fp-0123456789"
                 assert image.info["dpi"] == pytest.approx((200, 200), abs=0.1)
+        elif one.suffix == ".json":
+            words = json.loads(one.read_text())
+            assert words.keys() == {"title", "caption", "fingerprint"}
+            assert words["fingerprint"] == "fp-0123456789"
+            assert len(words["title"]) > 20
+            assert len(words["caption"]) > 40
         else:
             assert b"fp-0123456789" in one.read_bytes()
             assert b"CreationDate" not in one.read_bytes()

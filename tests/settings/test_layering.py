@@ -123,6 +123,7 @@ def test_a_named_method_must_have_the_key():
 def test_the_order_of_the_layers_is_the_documented_one():
     labels = [layer.label for layer in layers(make(dict.fromkeys(LAYERS, 1.0)), CELL)]
     assert labels == [
+        "protocol paper",
         "method bacon",
         "methods.bacon",
         "data set digits",

@@ -14,7 +14,8 @@ from bacon import cells, cost, inventory, run_times, workflow_plan
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
-from bacon.reporting.targets import PUBLISHED, TARGETS, image_paths
+from bacon.reporting.catalogue import drawn
+from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
 from bacon.runtime.errors import BaconError
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
@@ -128,6 +129,10 @@ def images_fingerprint(wildcards):
     return workflow_plan.images_fingerprint(PLAN, shown_cell(wildcards))
 
 
+def page_fingerprint(wildcards):
+    return workflow_plan.report_fingerprint(PLAN, PUBLISHED)
+
+
 def force_outdated():
     """Make Snakemake remake what carries another fingerprint than the plan's, whatever it recorded itself.
 
@@ -179,7 +184,7 @@ def all_distilled(wildcards=None):
     return [str(cell.distilled_path) for cell in PLAN.cells]
 
 
-def all_images():
+def all_images(wildcards=None):
     return [
         str(path)
         for group in workflow_plan.shown_groups(PLAN)
@@ -187,8 +192,40 @@ def all_images():
     ]
 
 
+def in_report(figure, kind):
+    """A figure's file; its picture goes into Snakemake's report with the caption of its kind."""
+    if kind != "png":
+        return str(figure.path(kind))
+    caption, labels = f"../report/{figure.topic}_figure.rst", {"figure": figure.title}
+    return report(
+        str(figure.path(kind)), caption=caption, category="2. Figures", labels=labels
+    )
+
+
+def figure_files():
+    """The figures that the grid has, as named outputs."""
+    return {
+        f"{figure.name}_{kind}": in_report(figure, kind)
+        for figure in drawn(PLAN)
+        for kind in figure.kinds
+    }
+
+
+def drawn_figures(wildcards):
+    return list(TARGETS["figures"].outputs(PLAN).values())
+
+
 def every_output():
     """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
     data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
-    tables = [path for target in TARGETS.values() for path in target.outputs.values()]
-    return [*data, *all_distilled(), *all_evaluations(), *tables, *all_images()]
+    tables = [
+        path for target in TARGETS.values() for path in target.outputs(PLAN).values()
+    ]
+    return [
+        *data,
+        *all_distilled(),
+        *all_evaluations(),
+        *tables,
+        *all_images(),
+        REPORT,
+    ]

@@ -1,4 +1,6 @@
-"""OUTPUTS: results/figures/{accuracy,curve,loss}.{png,pdf}, results/figures/images/{dataset}_{method}_ipc{ipc}.{png,pdf}."""
+"""OUTPUTS: results/figures/{name}.{png,pdf,json} for the figures in bacon/reporting/catalogue.py that the grid has,
+results/figures/images/{dataset}_{method}_ipc{ipc}.{png,pdf,json}; the json holds title and caption.
+"""
 
 
 rule figures:
@@ -6,27 +8,7 @@ rule figures:
         evaluations=all_evaluations,
         distilled=all_distilled,
     output:
-        accuracy_png=report(
-            f"{cells.FIGURES}/accuracy.png",
-            caption="../report/accuracy_figure.rst",
-            category="2. Figures",
-            labels={"figure": "accuracy by method and IPC"},
-        ),
-        accuracy_pdf=f"{cells.FIGURES}/accuracy.pdf",
-        curve_png=report(
-            f"{cells.FIGURES}/curve.png",
-            caption="../report/curve_figure.rst",
-            category="2. Figures",
-            labels={"figure": "accuracy against iterations"},
-        ),
-        curve_pdf=f"{cells.FIGURES}/curve.pdf",
-        loss_png=report(
-            f"{cells.FIGURES}/loss.png",
-            caption="../report/loss_figure.rst",
-            category="2. Figures",
-            labels={"figure": "loss terms"},
-        ),
-        loss_pdf=f"{cells.FIGURES}/loss.pdf",
+        **figure_files(),
     log:
         "results/logs/figures.log",
     benchmark:
@@ -59,6 +41,7 @@ rule images:
             labels={"method": "{method}", "IPC": "{ipc}"},
         ),
         pdf=f"{cells.FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.pdf",
+        words=f"{cells.FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.json",
     log:
         "results/logs/images/{dataset}_{method}_ipc{ipc}.log",
     benchmark:
@@ -77,4 +60,4 @@ rule images:
     shell:
         'exec "$PYTHON" "$SCRIPTS/images.py" --config "$CONFIG"'
         " --group {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc} --fingerprint {params.fingerprint}"
-        " --output {output.png} {output.pdf} >{log} 2>&1"
+        " --output {output} >{log} 2>&1"

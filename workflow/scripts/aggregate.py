@@ -19,7 +19,7 @@ def main() -> None:
     plan, target = load_plan(arguments.config), TARGETS[arguments.target]
     fingerprint = aggregate_fingerprint(plan, arguments.target, arguments.published)
     check_asked(arguments.target, arguments.fingerprint, fingerprint)
-    outputs = {name: Path(path) for name, path in target.outputs.items()}
+    outputs = {name: Path(path) for name, path in target.outputs(plan).items()}
     importlib.import_module(target.module).make(
         plan, fingerprint=fingerprint, outputs=outputs, published=arguments.published
     )

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bacon.reporting.figures.canvas import finish, grid_shape, method_handles, panels, save
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.reporting.protocol import FULL, protocol_note
 from bacon.reporting.summary import network_counts
@@ -28,10 +27,10 @@ def plot_accuracy(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Pa
         outputs: ``.png`` and ``.pdf`` files.
     """
     with figure_style():
-        save(accuracy_figure(table), fingerprint=fingerprint, title=TITLE, outputs=outputs)
+        save(accuracy_figure(table), fingerprint=fingerprint, outputs=outputs)
 
 
-def accuracy_figure(table: pd.DataFrame) -> Figure:
+def accuracy_figure(table: pd.DataFrame) -> Sheet:
     """One panel per data set and evaluation network; methods side by side at each IPC, the full data set as a line."""
     final = table[table["final"]]
     groups = list(final.groupby(["dataset", "network"], sort=False))

@@ -16,29 +16,37 @@ from matplotlib.lines import Line2D
 
 from bacon.reporting.figures.style import method_style
 from bacon.reporting.protocol import FULL
-from bacon.runtime.atomic import atomic_path
+from bacon.runtime.atomic import atomic_path, write_json
 from bacon.runtime.errors import BaconError
 
 CAPTION_SIZE = 7.0
 _POINTS_PER_INCH = 72.0
 
 
-def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
+class Sheet(Figure):
+    """A figure with its title and caption, which stand on it and, for reports, in the ``.json`` file beside it."""
+
+    title: str = ""
+    caption: str = ""
+
+
+def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Sheet, list[list[Axes]]]:
     """A figure of ``rows`` x ``columns`` panels, each about ``width`` x ``height`` inches, drawn without pyplot.
 
     Pyplot keeps every figure in a global list and picks a backend; a plain figure on the Agg canvas does neither.
     """
     # A narrower figure could not hold a caption.
     size = (max(width * columns + 0.4, 4.6), height * rows + 0.1)
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Sheet(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
-def finish(figure: Figure, *, title: str, caption: str, legend: Sequence[Line2D] = ()) -> None:
+def finish(figure: Sheet, *, title: str, caption: str, legend: Sequence[Line2D] = ()) -> None:
     """Give a constrained-layout figure its title, a legend beneath the title and a caption below the panels."""
     sns.despine(fig=figure)
     width, inner = figure.get_size_inches()
+    figure.title, figure.caption = title, caption
     text = wrap_caption(caption, width)
     legend_columns = _legend_columns(legend, width - 0.2)
     header = 0.34 + 0.2 * math.ceil(len(legend) / legend_columns)
@@ -120,21 +128,31 @@ def grid_shape(count: int, *, widest: int = 3) -> tuple[int, int]:
     return rows, math.ceil(count / rows)
 
 
-def save(figure: Figure, *, fingerprint: str, title: str, outputs: Sequence[Path]) -> None:
-    """Write a figure as png (200 dpi) and pdf, by suffix; the same figure gives the same bytes.
+def save(figure: Sheet, *, fingerprint: str, outputs: Sequence[Path]) -> None:
+    """Write a figure as png (200 dpi) and pdf, and its title and caption as json, by suffix; the same figure, the same bytes.
 
-    The fingerprint stands in the png's text chunk ``Fingerprint`` and in the pdf's ``Keywords``.
+    The fingerprint stands in the png's text chunk ``Fingerprint``, in the pdf's ``Keywords`` and in the json.
 
     Raises:
         BaconError: another suffix.
     """
     metadata = {
         # None leaves an entry out: dates and versions would change the bytes, not the figure.
-        ".png": {"Software": None, "Title": title, "Fingerprint": fingerprint},
-        ".pdf": {"Creator": None, "Producer": None, "CreationDate": None, "Title": title, "Keywords": fingerprint},
+        ".png": {"Software": None, "Title": figure.title, "Fingerprint": fingerprint},
+        ".pdf": {
+            "Creator": None,
+            "Producer": None,
+            "CreationDate": None,
+            "Title": figure.title,
+            "Keywords": fingerprint,
+        },
     }
     for output in outputs:
+        if output.suffix == ".json":
+            write_json(output, {"title": figure.title, "caption": figure.caption, "fingerprint": fingerprint})
+            continue
         if output.suffix not in metadata:
-            raise BaconError(f"{output}: figures are written as .png or .pdf, not {output.suffix or 'without suffix'}")
+            allowed = ".png, .pdf or .json"
+            raise BaconError(f"{output}: figures are written as {allowed}, not {output.suffix or 'without suffix'}")
         with atomic_path(output) as temporary:
             figure.savefig(temporary, dpi=200, format=output.suffix[1:], metadata=metadata[output.suffix])

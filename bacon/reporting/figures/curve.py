@@ -8,11 +8,10 @@ from pathlib import Path
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from bacon.reporting.figures.accuracy import draw_full, full_handle, full_text
-from bacon.reporting.figures.canvas import finish, method_handles, panels, save
+from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.reporting.protocol import FULL, protocol_note
 
@@ -24,10 +23,10 @@ _STRETCH = 0.35
 def plot_curve(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
     """Write the figure of test accuracy against iterations; arguments as for ``plot_accuracy``."""
     with figure_style():
-        save(curve_figure(table), fingerprint=fingerprint, title=TITLE, outputs=outputs)
+        save(curve_figure(table), fingerprint=fingerprint, outputs=outputs)
 
 
-def curve_figure(table: pd.DataFrame) -> Figure:
+def curve_figure(table: pd.DataFrame) -> Sheet:
     """Rows: data set (and evaluation network); columns: IPC. Methods without iterations are horizontal lines."""
     rows = list(table.groupby(["dataset", "network"], sort=False))
     ipcs = sorted(int(ipc) for ipc in table["ipc"].dropna().unique())

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from bacon.reporting.collect import ExpectedDistilled
 from bacon.reporting.distilled_files import DisplayImages, read_images
-from bacon.reporting.figures.canvas import CAPTION_SIZE, add_caption, add_title, save, wrap_caption
+from bacon.reporting.figures.canvas import CAPTION_SIZE, Sheet, add_caption, add_title, save, wrap_caption
 from bacon.reporting.figures.style import figure_style
 from bacon.reporting.protocol import TIMES
 
@@ -53,10 +52,10 @@ def plot_images(expected: ExpectedDistilled, *, fingerprint: str, outputs: Seque
     images = read_images(expected)
     title = f"{expected.dataset_title}, {expected.method_title}, IPC {expected.ipc}, seed {expected.seed}"
     with figure_style():
-        save(images_figure(images, title=title), fingerprint=fingerprint, title=title, outputs=outputs)
+        save(images_figure(images, title=title), fingerprint=fingerprint, outputs=outputs)
 
 
-def images_figure(images: DisplayImages, *, title: str) -> Figure:
+def images_figure(images: DisplayImages, *, title: str) -> Sheet:
     """Rows: classes, with their names; columns: up to ten images of each. Many classes are thinned evenly to twenty.
 
     Few images per class leave room beside them, so the classes then continue in further columns.
@@ -125,7 +124,7 @@ def _mosaics(images: DisplayImages, classes: Sequence[int], side: int) -> list[_
     return made
 
 
-def _compose(mosaics: Sequence[_Mosaic], *, title: str, caption: str) -> Figure:
+def _compose(mosaics: Sequence[_Mosaic], *, title: str, caption: str) -> Sheet:
     """Place the blocks side by side, each pixel of a block on one pixel of the png."""
     names = max((len(name) for block in mosaics for name in block.names), default=0) * _LABEL_SIZE * 0.62 / 72 + 0.2
     # Before each block room for its class names or a gap, and never less than its heading needs.
@@ -136,7 +135,8 @@ def _compose(mosaics: Sequence[_Mosaic], *, title: str, caption: str) -> Figure:
     text = wrap_caption(caption, width)
     bottom = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / 72 + 0.16
     height = _whole_pixels(bottom + max(block.pixels.shape[0] for block in mosaics) / _DPI + 0.58)
-    figure = Figure(figsize=(width, height))
+    figure = Sheet(figsize=(width, height))
+    figure.title, figure.caption = title, caption
     FigureCanvasAgg(figure)
     add_title(figure, title)
     left = (width - needed) / 2
@@ -148,7 +148,7 @@ def _compose(mosaics: Sequence[_Mosaic], *, title: str, caption: str) -> Figure:
     return figure
 
 
-def _place(figure: Figure, block: _Mosaic, *, left: float, top: float) -> None:
+def _place(figure: Sheet, block: _Mosaic, *, left: float, top: float) -> None:
     """Draw one block with its upper left corner at (left, top) inches, moved to whole pixels."""
     width, height = figure.get_size_inches()
     inner_width, inner_height = block.pixels.shape[1] / _DPI, block.pixels.shape[0] / _DPI

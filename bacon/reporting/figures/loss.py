@@ -10,10 +10,9 @@ import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bacon.reporting.figures.canvas import finish, method_handles, panels, save
+from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
 
 TITLE = "Loss terms during distillation"
@@ -43,10 +42,10 @@ def plot_loss(history: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path
         outputs: ``.png`` and ``.pdf`` files.
     """
     with figure_style():
-        save(loss_figure(history), fingerprint=fingerprint, title=TITLE, outputs=outputs)
+        save(loss_figure(history), fingerprint=fingerprint, outputs=outputs)
 
 
-def loss_figure(history: pd.DataFrame) -> Figure:
+def loss_figure(history: pd.DataFrame) -> Sheet:
     """One panel per term and (data set, IPC). An empty history gives a figure that says so."""
     if history.empty:
         figure, axes = panels(1, 1, width=5.0, height=1.0)

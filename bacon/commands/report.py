@@ -1,0 +1,31 @@
+"""``bacon report``: the report made from what is there, without the workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
+@click.option("--output", type=click.Path(path_type=Path), help="HTML file to write.  [default: results/report.html]")
+def report_command(config_file: str, output: Path | None) -> None:
+    """Write the report of finished results; what is missing or out of date is named and nothing is written.
+
+    `snakemake` writes it by itself after every change; this is for another place or another configuration of the same
+    results.
+    """
+    from bacon.reporting.make_report import make
+    from bacon.reporting.targets import PUBLISHED, REPORT
+    from bacon.workflow_plan import aggregate_fingerprint, load_plan, report_fingerprint
+
+    plan, target = load_plan(config_file), output or Path(REPORT)
+    make(
+        plan,
+        fingerprint=report_fingerprint(plan, PUBLISHED),
+        figures_fingerprint=aggregate_fingerprint(plan, "figures", PUBLISHED),
+        output=target,
+        published=PUBLISHED,
+    )
+    click.echo(f"wrote {target}: {len(plan.cells)} cells, {target.stat().st_size / 1e6:.1f} MB")

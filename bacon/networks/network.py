@@ -1,0 +1,53 @@
+"""What every network has: a part that embeds images and a linear classifier on top of it."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Network(nn.Module):
+    """Images -> ``features`` -> embedding psi -> linear ``classifier`` -> logits.
+
+    Args:
+        features: images (N, C, H, W) to maps or vectors whose entries per image number ``embedding_size``.
+        embedding_size: entries of an embedding.
+        classes: number of classes.
+        device: where the classifier is made; "meta" makes nothing (see ``bacon.networks.build``).
+        dtype: of the classifier, float32 or float64.
+    """
+
+    def __init__(
+        self,
+        features: nn.Module,
+        *,
+        embedding_size: int,
+        classes: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.embedding_size = embedding_size
+        self.classifier = nn.Linear(embedding_size, classes, device=device, dtype=dtype)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Embedding psi: the flattened output of the part below the classifier.
+
+        Args:
+            x: (N, C, H, W) float, normalised images.
+
+        Returns:
+            (N, embedding_size) float.
+        """
+        embedding: Tensor = self.features(x).flatten(1)
+        return embedding
+
+    def classify(self, embedding: Tensor) -> Tensor:
+        """Logits (N, classes) of embeddings (N, embedding_size)."""
+        return F.linear(embedding, self.classifier.weight, self.classifier.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) of images (N, C, H, W)."""
+        return self.classify(self.embed(x))

@@ -1,0 +1,91 @@
+"""Make the report: one HTML file with the tables, the figures and every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bacon.reporting.contents import left_out, report_figures, report_tables
+from bacon.reporting.report.answer import answer_tables, cost_tables, findings
+from bacon.reporting.report.artifacts import Artifact, duration_text
+from bacon.reporting.report.cells import CellReport, accuracy_by_cell, cell_columns, report_cell
+from bacon.reporting.report.figures import figure_views, image_links
+from bacon.reporting.report.frames import frame_table
+from bacon.reporting.report.links import Links
+from bacon.reporting.report.page import render
+from bacon.reporting.report.views import Page, Table
+from bacon.runtime.atomic import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bacon.plan import Plan
+    from bacon.reporting.contents import ReportFigure, ReportTable
+
+# Tables with a place of their own in the page; "accuracy", every trained network, is in the cells.
+_ARRANGED = ("summary", "cost", "accuracy")
+
+
+def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path, published: Path) -> None:
+    """Write the report.
+
+    Args:
+        plan: the grid; every artifact is refused whose fingerprint is not the plan's.
+        fingerprint: of this aggregate; stands in the page.
+        figures_fingerprint: that the figures must carry.
+        output: the HTML file; logs and data are linked relative to it.
+        published: the CSV of published accuracies.
+
+    Raises:
+        BaconError: an artifact or a figure is missing, damaged or of another fingerprint.
+    """
+    tables, figures = report_tables(plan, published=published), report_figures(plan)
+    links, accuracy = Links(output), tables["accuracy"].frame
+    cells = report_cells(plan, accuracy, figures, links)
+    page = Page(
+        title=f"Dataset distillation: {', '.join(plan.dataset_title(name) for name in plan.datasets)}",
+        fingerprint=fingerprint,
+        findings=tuple(findings(tables["summary"].frame)),
+        answers=tuple(answer_tables(accuracy, tables["summary"].frame)),
+        figures=tuple(figure_views(figures, figures_fingerprint, links)),
+        left_out=tuple((figure.title, figure.reason) for figure in left_out(plan)),
+        tables=tuple(further_tables(tables)),
+        cell_columns=cell_columns(plan.networks),
+        cells=tuple(cell.view for cell in cells),
+        origin=(
+            ("distilled sets", str(len(plan.cells))),
+            ("trained networks", str(len(accuracy))),
+            *origin([artifact for cell in cells for artifact in cell.artifacts]),
+            ("preset", plan.config.preset),
+            ("fingerprint of this report", fingerprint),
+        ),
+    )
+    write_text(output, render(page))
+
+
+def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFigure], links: Links) -> list[CellReport]:
+    """Every cell of a plan, the full data sets first."""
+    by_cell, images = accuracy_by_cell(accuracy), image_links(figures, links)
+    return [
+        report_cell(
+            plan, cell, accuracy=by_cell, images=images.get((cell.dataset, cell.method, cell.ipc or 0), ()), links=links
+        )
+        for cell in (*plan.references, *plan.cells)
+    ]
+
+
+def further_tables(tables: dict[str, ReportTable]) -> list[Table]:
+    """The cost, and every table that has no place of its own in the page."""
+    others = [frame_table(name, table) for name, table in tables.items() if name not in _ARRANGED]
+    return [*others, *cost_tables(tables["cost"])]
+
+
+def origin(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:
+    """What the artifacts together came from: computing time, devices, commits and versions, each named once."""
+    return [
+        ("computing time", duration_text(sum(one.seconds for one in artifacts))),
+        ("devices", "; ".join(dict.fromkeys(one.device for one in artifacts))),
+        ("commits", "; ".join(dict.fromkeys(one.commit for one in artifacts))),
+        ("versions", "; ".join(dict.fromkeys(one.packages for one in artifacts))),
+    ]

@@ -1,0 +1,129 @@
+"""The tables that answer the question: methods x IPC, ours beside published, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from bacon.reporting.markup import MISSING
+from bacon.reporting.protocol import FULL
+from bacon.reporting.report.views import Column, Table, Value
+from bacon.reporting.summary import Block, Entry, blocks, notes
+from bacon.reporting.tables import ours_text, published_text, spread_text
+
+if TYPE_CHECKING:
+    from bacon.reporting.contents import ReportTable
+
+BEST = "Bold: the highest mean among the methods of a column, whether or not the difference is more than chance."
+
+
+def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
+    """One table per data set and evaluation network.
+
+    Args:
+        accuracy: rows of :func:`bacon.reporting.collect.collect_accuracy`.
+        summary: the same, summarised beside the published numbers by :func:`bacon.reporting.summary.summarise`.
+    """
+    return [_answer(place, block, accuracy, summary) for place, block in enumerate(blocks(summary))]
+
+
+def findings(summary: pd.DataFrame) -> list[str]:
+    """For each data set, network and IPC the method of the highest mean, beside the full data set."""
+    lines = []
+    for block in blocks(summary):
+        of_block = summary[(summary["dataset"] == block.dataset) & (summary["network"] == block.network)]
+        winners = [_winner(rows) for _, rows in of_block[of_block["method"] != FULL].groupby("ipc")]
+        full = [f"the full data set {_percent(row)}" for _, row in of_block[of_block["method"] == FULL].iterrows()]
+        lines.append(f"{block.title}: {'; '.join([*winners, *full])}.")
+    return lines
+
+
+def cost_tables(table: ReportTable) -> list[Table]:
+    """The cost of distillation, one table per data set.
+
+    Args:
+        table: its frame as :func:`bacon.reporting.tables.summarise_cost` gives it.
+    """
+    columns = (
+        Column(title="Method", numeric=False),
+        *(Column(title=title) for title in ("IPC", "n", "Iterations", "Time (s)", "Iterations/s", "Peak memory (MiB)")),
+    )
+    return [
+        Table(
+            name=f"cost-{place}",
+            title=f"Cost of distillation, {group['dataset_title'].iloc[0]}",
+            columns=columns,
+            rows=tuple(tuple(_cost_row(row)) for _, row in group.iterrows()),
+            notes=(table.caption,),
+        )
+        for place, (_, group) in enumerate(table.frame.groupby("dataset", sort=False))
+    ]
+
+
+def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFrame) -> Table:
+    kinds = ("ours", "published", "gap") if block.has_published else ("ours",)
+    own = [
+        table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
+        for table in (accuracy, summary)
+    ]
+    remarks = [*notes(*own), BEST]
+    if block.has_published:
+        remarks.append("Gap: ours minus published, in percentage points; the protocols differ.")
+    return Table(
+        name=f"accuracy-{place}",
+        title=f"{block.title}: test accuracy (%)",
+        groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
+        columns=(Column(title="Method", numeric=False), *(Column(title=kind) for _ in block.ipcs for kind in kinds)),
+        rows=tuple(_answer_row(block, own[1], title, entries) for title, entries in block.rows),
+        notes=tuple(remarks),
+    )
+
+
+def _answer_row(
+    block: Block, summary: pd.DataFrame, title: str, entries: tuple[Entry | None, ...]
+) -> tuple[Value, ...]:
+    method = str(summary.loc[summary["method_title"] == title, "method"].iloc[0])
+    values = [Value(text=title)]
+    for ipc, entry in zip(block.ipcs, entries, strict=True):
+        best = method != FULL and entry is not None and entry.mean == _best(summary, ipc)
+        cells = f"{block.dataset}/full" if method == FULL else f"{block.dataset}/{method}/ipc{ipc}/"
+        values += _entry_values(entry, best=best, cells=cells, published=block.has_published)
+    return tuple(values)
+
+
+def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: bool) -> Iterator[Value]:
+    if entry is None:
+        yield from [Value(text=MISSING)] * (3 if published else 1)
+        return
+    yield Value(text=ours_text(entry), sort=entry.mean, best=best, cells=cells)
+    if published:
+        found = entry.published
+        yield Value(text=published_text(found), sort=None if found is None else found.accuracy_percent)
+        gap = None if found is None else entry.mean - found.accuracy_percent
+        yield Value(text=MISSING if gap is None else f"{gap:+.1f}", sort=gap)
+
+
+def _best(summary: pd.DataFrame, ipc: int) -> float:
+    chosen = (summary["method"] != FULL) & (summary["ipc"] == ipc)
+    return float(summary.loc[chosen, "mean_percent"].max())
+
+
+def _winner(rows: pd.DataFrame) -> str:
+    best = rows.nlargest(1, "mean_percent").iloc[0]
+    return f"IPC {best['ipc']}: {best['method_title']} {_percent(best)}"
+
+
+def _percent(row: pd.Series[Any]) -> str:
+    spread = "" if pd.isna(row["sd_percent"]) else f" ± {row['sd_percent']:.1f}"
+    return f"{row['mean_percent']:.1f}{spread} % (n = {row['n']})"
+
+
+def _cost_row(row: pd.Series[Any]) -> Iterator[Value]:
+    yield Value(text=str(row["method_title"]))
+    for name in ("ipc", "n", "iterations"):
+        yield Value(text=str(row[name]), sort=int(row[name]))
+    for name in ("wall_seconds", "iterations_per_second", "peak_memory_mib"):
+        mean = row[f"{name}_mean"]
+        yield Value(text=spread_text(row, name), sort=None if pd.isna(mean) else float(mean))

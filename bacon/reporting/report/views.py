@@ -1,0 +1,142 @@
+"""What the page shows, as plain values: tables, pictures, cells. Texts are as they came; the templates escape them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One entry of a table."""
+
+    text: str
+    sort: float | str | None = None
+    """What rows are sorted by; ``None``: the text itself, or last in a column of numbers."""
+    best: bool = False
+    cells: str = ""
+    """Start of the names of the cells behind the number; the page links to them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table."""
+
+    title: str
+    numeric: bool = True
+    choice: bool = False
+    """Whether its values are few and can be chosen from a list."""
+    wide: bool = False
+    """Left out on narrow screens, where the row's details say the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table that can be sorted and filtered; the first column is the rows' heading."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Value, ...], ...]
+    groups: tuple[tuple[str, int], ...] = ()
+    """Headings over the columns after the first, each with the number of columns it spans; empty: no such line."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An image inside the page."""
+
+    uri: str
+    """``data:image/webp;base64,...``"""
+    shown_width: int
+    shown_height: int
+    """Pixels that the page gives it where there is room: a whole multiple of the image's own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Link:
+    """A file beside the page."""
+
+    text: str
+    href: str
+    """Relative to the page, percent-encoded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureView:
+    """A figure with its words."""
+
+    title: str
+    caption: str
+    picture: Picture
+    files: tuple[Link, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkAccuracy:
+    """The networks of one architecture trained on the final images of a cell."""
+
+    network: str
+    description: str
+    protocol: str
+    mean: float
+    """Percent."""
+    text: str
+    values: tuple[str, ...]
+    """Test accuracy of each evaluation seed, in percent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One resolved setting and the layer it came from."""
+
+    key: str
+    value: str
+    layer: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """Where one artifact came from; ``facts`` are name and value, in the order to show."""
+
+    what: str
+    facts: tuple[tuple[str, str], ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellView:
+    """A cell: its row in the table of cells, and what opens beneath it."""
+
+    name: str
+    anchor: str
+    row: tuple[Value, ...]
+    """The columns after the name."""
+    accuracies: tuple[NetworkAccuracy, ...]
+    settings: tuple[Setting, ...]
+    made: tuple[Made, ...]
+    picture: Picture | None
+    picture_caption: str
+    picture_links: tuple[Link, ...]
+    """Figures of these images or those of another seed, larger and with class names."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything on the page."""
+
+    title: str
+    fingerprint: str
+    findings: tuple[str, ...]
+    """Sentences that answer which method is the best."""
+    answers: tuple[Table, ...]
+    figures: tuple[FigureView, ...]
+    left_out: tuple[tuple[str, str], ...]
+    """Title of a figure that this grid is too small for, and the reason."""
+    tables: tuple[Table, ...]
+    """Further tables, such as the cost."""
+    cell_columns: tuple[Column, ...]
+    """Columns of the table of cells, the name included."""
+    cells: tuple[CellView, ...]
+    origin: tuple[tuple[str, str], ...]
+    """What all cells together came from: name and value."""

@@ -1,0 +1,120 @@
+"""Results of a whole plan with known contents, as the workflow leaves them: what a report is made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from PIL import Image, PngImagePlugin
+
+from bacon.configuration import check_config
+from bacon.plan import Plan
+from bacon.reporting.expected import expected_distilled, expected_evaluations
+from bacon.reporting.make_report import make
+from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
+from bacon.workflow_plan import aggregate_fingerprint, report_fingerprint, shown_groups
+from tests.reporting.fakes import EVALUATION, NETWORK, record
+
+PROVENANCE = {
+    "packages": {"torch": "2.14.1"},
+    "python": "3.11.7",
+    "commit": "0123abc",
+    "device": "CPU (test)",
+    "host": "node-7",
+    "cpus": 8,
+    "threads": 2,
+}
+
+
+def accuracies(method: str, ipc: int | None, seed: int | None) -> list[float]:
+    """Test accuracies of the two networks of a cell: fractions that follow from its name."""
+    base = 0.9 if ipc is None else 0.3 + 0.2 * (ipc > 1) + 0.1 * ("random", "dm", "idm", "bacon").index(method)
+    return [base + 0.01 * (seed or 0), base + 0.01 * (seed or 0) + 0.02]
+
+
+def write_results(
+    folder: Path, config: dict[str, Any], *, side: int = 8, provenance: dict[str, Any] | None = None
+) -> Plan:
+    """Every evaluation, distilled set, figure and log of a configuration; images of a class have its label's grey."""
+    plan, origin = Plan(check_config(config), directory=folder), PROVENANCE | (provenance or {})
+    for expected in expected_evaluations(plan):
+        found = accuracies(expected.method, expected.ipc, expected.seed)
+        records = [record(0, seed, accuracy) for seed, accuracy in enumerate(found)]
+        _write_json(
+            expected.path,
+            {
+                **{
+                    key: getattr(expected, key)
+                    for key in ("fingerprint", "dataset", "method", "ipc", "seed", "network")
+                },
+                "settings": {"network": NETWORK, "evaluation": EVALUATION | {"seeds": 2}},
+                "provenance": origin,
+                "records": records,
+            },
+        )
+    for cell in plan.cells:
+        _write_distilled(expected_distilled(plan, cell), side, origin)
+        for log in (cell.distill_log, *(cell.evaluate_log(network) for network in plan.networks)):
+            (folder / log).parent.mkdir(parents=True, exist_ok=True)
+            (folder / log).write_text(f"log of {cell}\n")
+    draw_figures(plan)
+    return plan
+
+
+def draw_figures(plan: Plan, fingerprint: str | None = None) -> None:
+    """Every figure of the grid as a blank sheet that carries its fingerprint, and its words."""
+    information = PngImagePlugin.PngInfo()
+    information.add_text("Fingerprint", fingerprint or aggregate_fingerprint(plan, "figures", PUBLISHED))
+    images = [path for group in shown_groups(plan) for path in image_paths(*group)]
+    for name in [*TARGETS["figures"].outputs(plan).values(), *images]:
+        path = plan.directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.suffix == ".png":
+            Image.new("RGB", (1200, 800), "white").save(path, pnginfo=information)
+        elif path.suffix == ".json":
+            path.write_text(json.dumps({"title": f"Title of {path.stem}", "caption": f"Caption of {path.stem}."}))
+
+
+def write_report(plan: Plan, output: Path | None = None) -> Path:
+    """The report of such results."""
+    path = output or plan.directory / REPORT
+    make(
+        plan,
+        fingerprint=report_fingerprint(plan, PUBLISHED),
+        figures_fingerprint=aggregate_fingerprint(plan, "figures", PUBLISHED),
+        output=path,
+        published=PUBLISHED,
+    )
+    return path
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content))
+
+
+def _write_distilled(expected, side: int, provenance: dict[str, Any]) -> None:
+    expected.path.parent.mkdir(parents=True, exist_ok=True)
+    labels = np.repeat(np.arange(10), expected.ipc)
+    noise = np.random.default_rng(expected.seed).normal(0.0, 0.05, (len(labels), 3, side, side))
+    with h5py.File(expected.path, "w") as file:
+        file["images"] = ((labels / 10)[:, None, None, None] + noise).astype(np.float32)
+        file["labels"] = labels
+        file.attrs.update(
+            {
+                "fingerprint": expected.fingerprint,
+                "partition": 1,
+                "class_names": json.dumps([f"class {label}" for label in range(10)]),
+                "mean": np.zeros(3),
+                "std": np.ones(3),
+                "iterations": 0 if expected.method == "random" else 200,
+                "iterations_per_second": 10.0,
+                "wall_seconds": 20.0 + expected.seed,
+                "peak_memory_bytes": 512 * 2**20,
+                "device": provenance["device"],
+                "provenance": json.dumps(provenance),
+            }
+        )

@@ -1,0 +1,318 @@
+"""The report as HTML: what it says, that it needs nothing from outside, that no text becomes markup, and bad input."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+from urllib.parse import unquote
+
+import h5py
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from bacon.cli import main
+from bacon.reporting.expected import expected_distilled
+from bacon.reporting.protocol import TIMES
+from bacon.reporting.report.artifacts import duration_text
+from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
+from bacon.runtime.errors import BaconError
+from tests.reporting.fakes import distilled
+from tests.reporting.page_tree import content, parse, rows
+from tests.reporting.results import draw_figures, write_report, write_results
+
+CONFIG = {
+    "preset": "smoke",
+    "grid": {"datasets": ["cifar10"], "methods": ["random", "bacon"], "ipc": [1, 10], "seeds": 2},
+    "overrides": {"cifar10/bacon/ipc10/seed1": {"evaluation": {"lr_net": 0.05}}},
+}
+HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"'&amp;"
+
+
+@pytest.fixture
+def plan(tmp_path):
+    return write_results(tmp_path, CONFIG)
+
+
+@pytest.fixture
+def page(plan):
+    return parse(write_report(plan).read_text())
+
+
+def by_id(page, name):
+    (found,) = [element for element in page.iter() if element.get("id") == name]
+    return found
+
+
+def by_class(element, name):
+    return [one for one in element.iter() if name in one.get("class", "").split()]
+
+
+def test_nothing_is_fetched_from_outside(page):
+    addresses = [(one.tag, one.get("src")) for one in page.iter() if one.get("src") is not None]
+    assert {tag for tag, _ in addresses} == {"img"}
+    assert all(address.startswith("data:image/webp;base64,") for _, address in addresses)
+    links = [one.get("href") for one in page.iter() if one.get("href") is not None]
+    assert len(links) > 20
+    assert not [link for link in links if re.match(r"\w+:|//|/", link) and link != "data:,"]
+    style = next(page.iter("style")).text
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_policy_allows_this_style_and_this_program_alone(page):
+    policies = [one.get("content") for one in page.iter("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    (policy,) = policies
+    for tag, name in (("style", "style-src"), ("script", "script-src")):
+        (element,) = page.iter(tag)
+        digest = base64.b64encode(hashlib.sha256(element.text.encode()).digest()).decode()
+        assert f"{name} 'sha256-{digest}'" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
+    attributes = {name for element in page.iter() for name in element.attrib}
+    assert not [name for name in attributes if name == "style" or name.startswith("on")], "the policy refuses them"
+
+
+def test_the_answer_comes_first_with_mean_sd_n_and_published(page):
+    first = next(page.iter("section"))
+    assert first.get("id") == "answer"
+    table = by_id(page, "accuracy-0")
+    # BACON, IPC 10: 80, 82 and 81, 83 percent: mean 81.5, sd sqrt(5 / 3) = 1.3.
+    assert rows(table) == [
+        ["", "IPC 1", "IPC 10"],
+        ["Method", "ours", "published", "gap", "ours", "published", "gap"],
+        ["Full data set", "91.0 ± 1.4 (2)", "84.8", "+6.2", "91.0 ± 1.4 (2)", "84.8", "+6.2"],
+        ["Random", "31.5 ± 1.3 (4)", "14.4", "+17.1", "51.5 ± 1.3 (4)", "26.0", "+25.5"],
+        ["BACON", "61.5 ± 1.3 (4)", "45.62", "+15.9", "81.5 ± 1.3 (4)", "62.06", "+19.4"],
+    ]
+    assert [content(one) for one in table.iter("strong")] == ["61.5 ± 1.3 (4)", "81.5 ± 1.3 (4)"]
+    text = content(first)
+    assert "CIFAR-10: IPC 1: BACON 61.5 ± 1.3 % (n = 4); IPC 10: BACON 81.5 ± 1.3 % (n = 4); the full data set" in text
+    assert f"n = 4 networks (2 distillation seeds {TIMES} 2 evaluation seeds)" in text
+    assert "100 epochs, SGD lr 0.01" in text
+    assert "BACON README @9c3f7af" in text
+
+
+def test_numbers_are_sorted_by_value_and_headings_have_a_scope(page):
+    table = by_id(page, "accuracy-0")
+    bacon = next(row for row in table.iter("tr") if content(row).startswith("BACON"))
+    assert [float(cell.get("data-sort")) for cell in bacon.iter("td")] == pytest.approx(
+        [61.5, 45.62, 15.88, 81.5, 62.06, 19.44]
+    )
+    assert {heading.get("scope") for heading in page.iter("th")} == {"col", "colgroup", "row"}
+    for table in page.iter("table"):
+        for row in [row for body in table.iter("tbody") for row in body if row.get("class") != "detail"]:
+            assert row[0].get("scope") == "row"
+
+
+def test_every_cell_is_there_with_its_settings_and_their_layers(plan, page):
+    table = by_id(page, "cells-table")
+    bodies = [one for one in table if one.tag == "tbody"]
+    cells = (*plan.references, *plan.cells)
+    assert [unquote(body.get("id")) for body in bodies] == [str(cell) for cell in cells]
+    for cell, body in zip(cells, bodies, strict=True):
+        (settings,) = by_class(body, "settings")
+        expected = [
+            [key, value if isinstance(value, str) else json.dumps(value), layer]
+            for key, value, layer in plan.resolved(cell).rows()
+        ]
+        assert rows(settings) == [["Key", "Value", "Layer"], *expected]
+    text = content(by_id(page, "cifar10/bacon/ipc10/seed1"))
+    assert "evaluation.lr_net 0.05 overrides[cifar10/bacon/ipc10/seed1]" in text
+
+
+def test_a_cell_says_where_it_comes_from(plan, page):
+    cell = next(cell for cell in plan.cells if str(cell) == "cifar10/bacon/ipc10/seed1")
+    body = by_id(page, str(cell))
+    assert rows(body)[0][:8] == [str(cell), "CIFAR-10", "BACON", "10", "1", "82.0 ± 1.4 (2)", "21.0 s", "3.0 s"]
+    text = content(body)
+    for expected in (
+        "convnet: 82.0 ± 1.4 (2)", "by evaluation seed 81.00, 83.00", "iterations 200 (10 per second)", "peak memory 512 MiB",
+        "host node-7, threads used: 2 of 8", "Python 3.11.7, torch 2.14.1", "commit 0123abc", "device CPU (test)",
+        plan.distilled_fingerprint(cell), plan.evaluation_fingerprint(cell, "convnet"),
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "iterations" not in content(by_id(page, "cifar10/random/ipc1/seed0")).split("Settings")[0].replace(
+        "Iteration", ""
+    )
+
+
+def test_links_lead_to_the_files_beside_the_page(plan, page, tmp_path):
+    def targets(tree):
+        return {unquote(one.get("href")) for one in tree.iter("a") if not one.get("href").startswith("#")}
+
+    linked = targets(page)
+    for cell in plan.cells:
+        for file in (
+            cell.distilled_path,
+            cell.distill_log,
+            cell.evaluate_log("convnet"),
+            cell.evaluation_path("convnet"),
+        ):
+            assert str(file.relative_to("results")) in linked
+    assert all((tmp_path / "results" / name).is_file() for name in linked)
+    removed = plan.cells[0].distill_log
+    (tmp_path / removed).unlink()
+    elsewhere = write_report(plan, tmp_path / "shared" / "report.html")
+    again = targets(parse(elsewhere.read_text()))
+    assert f"../{removed}" not in again
+    assert f"../{plan.cells[1].distill_log}" in again
+    assert all((tmp_path / "shared" / name).resolve().is_file() for name in again)
+
+
+def test_hostile_texts_stay_texts(tmp_path):
+    """Titles, hosts, devices and class names come from outside; none may become markup."""
+    plan = write_results(
+        tmp_path,
+        CONFIG | {"data": {"cifar10": {"title": HOSTILE}}},
+        provenance={"host": HOSTILE, "device": HOSTILE, "commit": HOSTILE, "packages": {HOSTILE: HOSTILE}},
+    )
+    for cell in plan.cells:
+        with h5py.File(tmp_path / cell.distilled_path, "r+") as file:
+            file.attrs["class_names"] = json.dumps([f"{HOSTILE}{label}" for label in range(10)])
+    page = parse(write_report(plan).read_text())
+    assert len(list(page.iter("script"))) == 1
+    assert not [one for one in page.iter() if "onerror" in one.attrib or one.get("src") == "x"]
+    assert content(next(page.iter("h1"))) == f"Dataset distillation: {HOSTILE}"
+    cell = by_id(page, "cifar10/bacon/ipc1/seed0")
+    assert f"host {HOSTILE}, threads used" in content(cell)
+    (image,) = cell.iter("img")
+    assert f"{HOSTILE}9" in image.get("alt")
+
+
+def test_every_image_has_words_and_a_size(page):
+    images = list(page.iter("img"))
+    assert len(images) == 3 + 8
+    for image in images:
+        assert len(image.get("alt")) > 20
+        assert int(image.get("width")) > 100
+        assert int(image.get("height")) > 10
+        assert image.get("loading") == "lazy"
+
+
+def test_the_same_results_give_the_same_bytes(plan):
+    first = write_report(plan).read_bytes()
+    assert write_report(plan).read_bytes() == first
+
+
+class TestPictures:
+    """The few images of a cell."""
+
+    @staticmethod
+    def decoded(picture):
+        kind, _, encoded = picture.uri.partition(",")
+        assert kind == "data:image/webp;base64"
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))).convert("L")).astype(float)
+
+    def test_columns_are_classes_and_rows_their_images(self, tmp_path):
+        plan = write_results(tmp_path, CONFIG)
+        cell = next(cell for cell in plan.cells if cell.ipc == 10)
+        picture, caption = cell_picture(expected_distilled(plan, cell))
+        pixels = self.decoded(picture)
+        assert pixels.shape == (10 * 9 - 1, 10 * 9 - 1)
+        for label in range(10):
+            column = pixels[:, 9 * label : 9 * label + 8]
+            assert np.median(column) == pytest.approx(25.5 * label, abs=12)  # half the step between two classes
+        assert (picture.shown_width, picture.shown_height) == (5 * 89, 5 * 89)
+        assert caption.startswith("Columns, left to right: class 0, class 1, ")
+
+    def test_many_classes_and_large_images_are_thinned(self, tmp_path):
+        images = np.zeros((200, 1, 64, 64))
+        images[::2] = 0.5
+        expected = distilled(tmp_path, images, ipc=2, class_names=json.dumps([str(label) for label in range(100)]))
+        picture, caption = cell_picture(expected)
+        assert self.decoded(picture).shape == (2 * 65 - 1, 10 * 65 - 1)
+        assert "Columns, left to right: 0, 11, 22, 33, 44, 55, 66, 77, 88, 99." in caption
+        assert "10 of 100 classes, evenly spaced." in caption
+
+    def test_many_images_per_class_are_cut(self, tmp_path):
+        picture, caption = cell_picture(distilled(tmp_path, np.zeros((300, 3, 64, 64)), ipc=30, partition=2))
+        assert self.decoded(picture).shape[0] <= MAX_HEIGHT
+        assert "The first 4 of 30 images per class." in caption
+        assert f"Each stored image holds 2 {TIMES} 2 smaller ones." in caption
+
+
+class TestBadInput:
+    """Each error names the file and what to do, and the page that was there stays."""
+
+    @pytest.fixture
+    def refused(self, plan):
+        before = write_report(plan).read_bytes()
+
+        def check(pattern):
+            with pytest.raises(BaconError, match=pattern):
+                write_report(plan)
+            assert (plan.directory / "results/report.html").read_bytes() == before
+
+        return check
+
+    def test_a_figure_is_missing(self, plan, refused):
+        (plan.directory / "results/figures/curve.png").unlink()
+        refused(r"curve\.png: the figure is missing\. Run `snakemake`")
+
+    def test_a_figure_is_no_image(self, plan, refused):
+        (plan.directory / "results/figures/curve.png").write_bytes(b"not a png")
+        refused(r"curve\.png: not a readable image")
+
+    def test_a_figure_is_cut_off(self, plan, refused):
+        path = plan.directory / "results/figures/curve.png"
+        path.write_bytes(path.read_bytes()[:-30])
+        refused(r"curve\.png: not a readable image")
+
+    def test_a_figure_is_out_of_date(self, plan, refused):
+        draw_figures(plan, fingerprint="0" * 32)
+        refused(r"accuracy\.png: out of date\. It carries the fingerprint '0000")
+
+    def test_an_evaluation_is_missing(self, plan, refused):
+        (plan.directory / plan.cells[0].evaluation_path("convnet")).unlink()
+        refused(r"random/ipc1/seed0/convnet\.json: the evaluation is missing")
+
+    @pytest.mark.parametrize("key", ["host", "packages", "commit"])
+    def test_an_evaluation_does_not_say_where_it_comes_from(self, plan, refused, key):
+        path = plan.directory / plan.cells[0].evaluation_path("convnet")
+        content = json.loads(path.read_text())
+        del content["provenance"][key]
+        path.write_text(json.dumps(content))
+        refused(rf"seed0/convnet\.json: .*{key}")
+
+    def test_a_distilled_set_is_out_of_date(self, plan, refused):
+        with h5py.File(plan.directory / plan.cells[0].distilled_path, "r+") as file:
+            file.attrs["fingerprint"] = "0" * 32
+        refused(r"random/ipc1/seed0\.h5: out of date")
+
+    @pytest.mark.parametrize("provenance", ["{not json", "[]", '{"packages": 3}'])
+    def test_a_distilled_set_has_a_damaged_provenance(self, plan, refused, provenance):
+        with h5py.File(plan.directory / plan.cells[0].distilled_path, "r+") as file:
+            file.attrs["provenance"] = provenance
+        refused(r"random/ipc1/seed0\.h5: its provenance is not complete")
+
+    def test_a_distilled_set_has_no_images(self, plan, refused):
+        with h5py.File(plan.directory / plan.cells[0].distilled_path, "r+") as file:
+            del file["images"]
+        refused(r"random/ipc1/seed0\.h5: not a complete distilled set")
+
+
+def test_bacon_report_writes_the_page_of_the_working_directory(plan, monkeypatch):
+    monkeypatch.chdir(plan.directory)
+    (plan.directory / "grid.json").write_text(json.dumps(CONFIG))
+    done = CliRunner().invoke(main, ["report", "--config", "grid.json"])
+    assert done.exit_code == 0, done.output
+    assert done.output.startswith("wrote results/report.html: 8 cells, ")
+    assert (plan.directory / "results/report.html").read_bytes() == write_report(plan).read_bytes()
+    elsewhere = CliRunner().invoke(main, ["report", "--config", "grid.json", "--output", "other/page.html"])
+    assert elsewhere.exit_code == 0, elsewhere.output
+    assert parse((plan.directory / "other/page.html").read_text()) is not None
+    (plan.directory / plan.cells[0].distilled_path).unlink()
+    refused = CliRunner().invoke(main, ["report", "--config", "grid.json"])
+    assert refused.exit_code == 1
+    assert "the distilled set is missing" in refused.output
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (119.94, "119.9 s"), (120, "2.0 min"), (7199, "120.0 min"), (7200, "2.0 h")]
+)
+def test_times_as_people_say_them(seconds, text):
+    assert duration_text(seconds) == text

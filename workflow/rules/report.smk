@@ -1,0 +1,29 @@
+"""OUTPUTS: results/report.html, one file with the tables, the figures and every cell."""
+
+
+rule report:
+    input:
+        evaluations=all_evaluations,
+        distilled=all_distilled,
+        figures=drawn_figures,
+        images=all_images,
+    output:
+        page=REPORT,
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.jsonl"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=0,
+        mem_mb=2000,
+        runtime=30,
+    params:
+        fingerprint=page_fingerprint,
+    message:
+        "Writing the report"
+    shell:
+        'exec "$PYTHON" "$SCRIPTS/report.py" --config "$CONFIG" --output {output.page}'
+        " --fingerprint {params.fingerprint} >{log} 2>&1"

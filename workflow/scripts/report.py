@@ -1,0 +1,35 @@
+"""Make the report of the whole grid.
+
+Example: report.py --config config/config.yaml --output results/report.html
+"""
+
+from pathlib import Path
+
+from bacon.reporting.targets import PUBLISHED, REPORT
+from bacon.runtime.scripts import parser, run
+from bacon.workflow_plan import aggregate_fingerprint, check_asked, load_plan, report_fingerprint
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--output", default=Path(REPORT), type=Path, help="the HTML file to write")
+    options.add_argument("--published", default=PUBLISHED, type=Path, help="CSV of published accuracies")
+    arguments = options.parse_args()
+    plan = load_plan(arguments.config)
+    fingerprint = report_fingerprint(plan, arguments.published)
+    check_asked("report", arguments.fingerprint, fingerprint)
+
+    from bacon.reporting.make_report import make
+
+    figures = aggregate_fingerprint(plan, "figures", arguments.published)
+    make(
+        plan,
+        fingerprint=fingerprint,
+        figures_fingerprint=figures,
+        output=arguments.output,
+        published=arguments.published,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
