@@ -216,7 +216,7 @@ class TestPictures:
         for label in range(10):
             column = pixels[:, 9 * label : 9 * label + 8]
             assert np.median(column) == pytest.approx(25.5 * label, abs=12)  # half the step between two classes
-        assert (picture.shown_width, picture.shown_height) == (5 * 89, 5 * 89)
+        assert (picture.shown_width, picture.shown_height) == (7 * 89, 7 * 89)
         assert caption.startswith("Columns, left to right: class 0, class 1, ")
 
     def test_many_classes_and_large_images_are_thinned(self, tmp_path):
@@ -231,7 +231,7 @@ class TestPictures:
     def test_many_images_per_class_are_cut(self, tmp_path):
         picture, caption = cell_picture(distilled(tmp_path, np.zeros((300, 3, 64, 64)), ipc=30, partition=2))
         assert self.decoded(picture).shape[0] <= MAX_HEIGHT
-        assert "The first 4 of 30 images per class." in caption
+        assert "The first 3 of 30 images per class." in caption
         assert f"Each stored image holds 2 {TIMES} 2 smaller ones." in caption
 
 

@@ -117,7 +117,8 @@ def _winner(rows: pd.DataFrame) -> str:
 
 def _percent(row: pd.Series[Any]) -> str:
     spread = "" if pd.isna(row["sd_percent"]) else f" ± {row['sd_percent']:.1f}"
-    return f"{row['mean_percent']:.1f}{spread} % (n = {row['n']})"
+    # Never broken over two lines.
+    return f"{row['mean_percent']:.1f}{spread} % (n = {row['n']})".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _cost_row(row: pd.Series[Any]) -> Iterator[Value]:
