@@ -23,7 +23,9 @@ _NAMES = (
     "operation",
     "reproducibility",
     "slurm",
+    "statistics",
     "evaluation",
+    "use-a-distilled-set",
 )
 PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 
