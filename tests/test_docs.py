@@ -18,10 +18,12 @@ _NAMES = (
     "algorithms",
     "add-a-method",
     "data",
+    "report",
     "speed",
     "operation",
     "reproducibility",
     "slurm",
+    "statistics",
     "evaluation",
     "use-a-distilled-set",
 )

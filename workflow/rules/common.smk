@@ -18,9 +18,10 @@ from bacon.reporting.catalogue import drawn
 from bacon.reporting.targets import (
     PUBLISHED,
     REPORT,
+    TABLE_TITLES,
     TARGETS,
     image_paths,
-    validated_outputs,
+    table_names,
 )
 from bacon.runtime.errors import BaconError
 
@@ -196,6 +197,18 @@ def all_images(wildcards=None):
         for group in workflow_plan.shown_groups(PLAN)
         for path in image_paths(*group)
     ]
+
+
+def table_files():
+    """The tables that the grid has, as named outputs; each CSV goes into Snakemake's report."""
+    files = dict(TARGETS["tables"].outputs(PLAN))
+    for name in table_names(PLAN):
+        key = name if name in files else f"{name}_csv"
+        caption, labels = f"../report/{name}_table.rst", {"table": TABLE_TITLES[name]}
+        files[key] = report(
+            files[key], caption=caption, category="1. Tables", labels=labels
+        )
+    return files
 
 
 def in_report(figure, kind):
