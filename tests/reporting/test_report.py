@@ -90,7 +90,10 @@ def test_the_answer_comes_first_with_mean_sd_n_and_published(page):
     ]
     assert [content(one) for one in table.iter("strong")] == ["61.5 [55.1, 67.9] (4)", "81.5 [75.1, 87.9] (4)"]
     text = content(first)
-    assert "CIFAR-10: IPC 1: BACON 61.5 [55.1, 67.9] % (n = 4); IPC 10: BACON 81.5 [75.1, 87.9] % (n = 4); the full data set" in text
+    assert (
+        "CIFAR-10: IPC 1: BACON 61.5 [55.1, 67.9] % (n = 4); IPC 10: BACON 81.5 [75.1, 87.9] % (n = 4); the full data set"
+        in text
+    )
     assert f"n = 4 networks (2 distillation seeds {TIMES} 2 evaluation seeds)" in text
     assert "100 epochs, SGD lr 0.01" in text
     assert "BACON README @9c3f7af" in text

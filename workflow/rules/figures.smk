@@ -32,6 +32,7 @@ rule figures:
 rule images:
     input:
         images=first_distilled,
+        data=cells.DATA,
     output:
         png=report(
             f"{cells.FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.png",
