@@ -73,7 +73,7 @@ def snapshot_methods(plan: Plan, dataset: str, ipc: int) -> tuple[str, ...]:
 
 def _found(plan: Plan) -> list[Found]:
     found = [_one(topic, title, reason(plan)) for topic, title, reason in _TOPICS]
-    return [*found, _evolution(plan)]
+    return [*found, _evolution(plan), _embedding(plan)]
 
 
 def _one(topic: str, title: str, reason: str | None) -> Found:
@@ -99,6 +99,24 @@ def _evolution(plan: Plan) -> Found:
         )
         for dataset, ipc in shown
     )
+
+
+def _embedding(plan: Plan) -> Found:
+    return tuple(
+        Drawn(
+            name=f"{EMBEDDING}_{dataset}",
+            topic=EMBEDDING,
+            title=f"Embeddings of real and synthetic images: {plan.dataset_title(dataset)}",
+            dataset=dataset,
+            ipc=embedded_ipc(plan, dataset),
+        )
+        for dataset in plan.datasets
+    )
+
+
+def embedded_ipc(plan: Plan, dataset: str) -> int:
+    """The IPC whose embeddings are shown: the largest of a data set."""
+    return max(cell.ipc for cell in plan.cells if cell.dataset == dataset and cell.ipc is not None)
 
 
 _NO_SNAPSHOTS = "no method of the grid keeps several snapshots of its images (distillation.snapshot_interval)"

@@ -10,26 +10,31 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bacon.reporting.catalogue import EVOLUTION, Drawn, drawn, snapshot_methods
+from bacon.reporting.catalogue import EMBEDDING, EVOLUTION, Drawn, drawn, snapshot_methods
 from bacon.reporting.classes import ClassResults, collect_classes
 from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.comparison_tables import cross_architecture
 from bacon.reporting.distilled_files import collect_cost, collect_history, open_distilled
+from bacon.reporting.embedding import embed
 from bacon.reporting.expected import expected_distilled, expected_evaluations
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.canvas import Sheet, save
 from bacon.reporting.figures.cost import cost_figure
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
+from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.style import figure_style
+from bacon.reporting.nearest import RealImages
+from bacon.reporting.protocol import network_text
 from bacon.reporting.published import PublishedResults
 from bacon.reporting.summary import summarise
 from bacon.reporting.tables import summarise_cost
 
 if TYPE_CHECKING:
+    from bacon.cells import Cell
     from bacon.plan import Plan
 
 
@@ -101,6 +106,8 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
             files = {kind: outputs[f"{figure.name}_{kind}"] for kind in figure.kinds}
             if figure.topic == EVOLUTION:
                 draw_evolution(plan, figure, fingerprint=fingerprint, files=files)
+            elif figure.topic == EMBEDDING:
+                save(draw_embedding(plan, figure), fingerprint=fingerprint, outputs=list(files.values()))
             else:
                 save(DRAW[figure.topic](material), fingerprint=fingerprint, outputs=list(files.values()))
 
@@ -110,8 +117,28 @@ def draw_evolution(plan: Plan, figure: Drawn, *, fingerprint: str, files: Mappin
     assert figure.dataset is not None
     assert figure.ipc is not None
     methods = snapshot_methods(plan, figure.dataset, figure.ipc)
-    wanted = [(figure.dataset, method, figure.ipc) for method in methods]
-    cells = [next(cell for cell in plan.cells if (cell.dataset, cell.method, cell.ipc) == one) for one in wanted]
+    cells = [cell for cell in _first_seeds(plan, figure.dataset, figure.ipc) if cell.method in methods]
     strip, frames = evolution_sheets([expected_distilled(plan, cell) for cell in cells], title=figure.title)
     save(strip, fingerprint=fingerprint, outputs=[path for kind, path in files.items() if kind != "gif"])
     write_gif(frames, files["gif"], fingerprint=fingerprint)
+
+
+def draw_embedding(plan: Plan, figure: Drawn) -> Sheet:
+    """The embeddings of one data set, from each method's first seed at the largest IPC."""
+    assert figure.dataset is not None
+    assert figure.ipc is not None
+    cells = _first_seeds(plan, figure.dataset, figure.ipc)
+    network = plan.settings(cells[0]).network
+    real = RealImages(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
+    found = embed(real, [expected_distilled(plan, cell) for cell in cells], network=network)
+    words = network_text(network.model_dump(mode="json"))
+    return embedding_figure(found, title=figure.title, ipc=figure.ipc, network=words)
+
+
+def _first_seeds(plan: Plan, dataset: str, ipc: int) -> list[Cell]:
+    """The first cell of each method with this data set and IPC, in grid order."""
+    cells: dict[str, Cell] = {}
+    for cell in plan.cells:
+        if (cell.dataset, cell.ipc) == (dataset, ipc):
+            cells.setdefault(cell.method, cell)
+    return list(cells.values())

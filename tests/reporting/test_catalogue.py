@@ -27,7 +27,7 @@ def reasons(plan):
 def test_a_grid_has_each_figure_or_a_reason():
     for plan in (plan_of(), plan_of(grid={"methods": ["random"]}), plan_of(grid={"networks": ["convnet", "mlp"]})):
         assert not topics(plan) & reasons(plan).keys()
-        assert topics(plan) | reasons(plan).keys() == {*DRAW, "evolution"}
+        assert topics(plan) | reasons(plan).keys() == {*DRAW, "evolution", "embedding"}
         names = [figure.name for figure in drawn(plan)]
         assert len(set(names)) == len(names)
 
@@ -65,5 +65,5 @@ def test_images_during_distillation_are_one_figure_per_data_set_and_ipc():
 
 
 def test_every_topic_has_a_caption_for_snakemakes_report():
-    for topic in (*DRAW, "evolution", "images"):
+    for topic in (*DRAW, "evolution", "embedding", "images"):
         assert (ROOT / "workflow" / "report" / f"{topic}_figure.rst").stat().st_size > 50

@@ -115,7 +115,8 @@ def test_tables(finished):
 
 
 FIGURES = (
-    "accuracy", "curve", "seconds", "cost", "classes", "confusion", "loss", "queue", "embedding_digits", "evolution_digits_ipc1",
+    "accuracy", "curve", "seconds", "cost", "classes", "confusion", "loss", "queue", "embedding_digits",
+    "evolution_digits_ipc1",
 )  # fmt: skip
 
 

@@ -236,12 +236,11 @@ def drawn_figures(wildcards):
 
 def every_output():
     """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
-    data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
     tables = [
         path for target in TARGETS.values() for path in target.outputs(PLAN).values()
     ]
     return [
-        *data,
+        *all_data(),
         *all_distilled(),
         *all_evaluations(),
         *tables,

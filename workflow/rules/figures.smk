@@ -7,6 +7,7 @@ rule figures:
     input:
         evaluations=all_evaluations,
         distilled=all_distilled,
+        data=all_data,
     output:
         **figure_files(),
     log:
