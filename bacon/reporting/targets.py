@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.cells import FIGURES, TABLES
+from bacon.configuration import data_settings
 from bacon.reporting.catalogue import KINDS, drawn
 
 if TYPE_CHECKING:
@@ -48,10 +49,18 @@ def table_names(plan: Plan) -> tuple[str, ...]:
 
 
 def table_outputs(plan: Plan) -> dict[str, str]:
-    """The tables that a plan has, ``{name}_{kind}`` each; ``accuracy``, which is long, as CSV alone."""
+    """The tables that a plan has, ``{name}_{kind}`` each; long ones and what a validation split chooses as CSV alone."""
     names = [name for name in table_names(plan) if name != "accuracy"]
     files = {f"{name}_{kind}": f"{TABLES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
-    return {"accuracy": f"{TABLES}/accuracy.csv", **files}
+    return {"accuracy": f"{TABLES}/accuracy.csv", **files, **validated_outputs(plan)}
+
+
+def validated_outputs(plan: Plan) -> dict[str, str]:
+    """Every network with its validation accuracy; the best checkpoints; DD-Ranking's scores under its protocol."""
+    if not any(data_settings(plan.config, dataset).validation for dataset in plan.datasets):
+        return {}
+    names = ("networks", "checkpoints", *(("ranking",) if plan.config.protocol == "dd-ranking" else ()))
+    return {name: f"{TABLES}/{name}.csv" for name in names}
 
 
 def figure_outputs(plan: Plan) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""OUTPUTS: results/tables/accuracy.csv and results/tables/{name}.{csv,md,tex}, the names in bacon/reporting/targets.py."""
+"""OUTPUTS: results/tables/accuracy.csv and results/tables/{name}.{csv,md,tex}, the names in bacon/reporting/targets.py.
+
+With a validation split also networks.csv and checkpoints.csv, under the protocol dd-ranking ranking.csv (docs/evaluation.md).
+"""
 
 
 rule tables:
