@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.cells import FIGURES
+from bacon.reporting.sensitivity import sensitivity_points
 
 if TYPE_CHECKING:
     from bacon.cells import Cell
@@ -165,6 +166,12 @@ def _cost(plan: Plan) -> str | None:
     return None if len({cell.method for cell in plan.cells}) > 1 else "one method has no front of time and accuracy"
 
 
+def _sensitivity(plan: Plan) -> str | None:
+    if sensitivity_points(plan):
+        return None
+    return "no variant (variants.NAME) of a method in the grid differs from it in one number alone"
+
+
 def _cross(plan: Plan) -> str | None:
     return None if len(plan.networks) > 1 else "the grid has one evaluation network (grid.networks)"
 
@@ -178,6 +185,7 @@ _TOPICS: tuple[tuple[str, str, Callable[[Plan], str | None]], ...] = (
     ("cross_architecture", "Accuracy by evaluation network", _cross),
     ("classes", "Accuracy by class", _always),
     ("confusion", "Confusion of classes", _always),
+    ("sensitivity", "Sensitivity to single settings", _sensitivity),
     ("loss", "Loss terms during distillation", _loss),
     ("queue", "Accuracy of the networks in the queue", _queue),
 )

@@ -26,10 +26,12 @@ from bacon.reporting.figures.evolution import evolution_sheets, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
+from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style
 from bacon.reporting.nearest import RealImages
 from bacon.reporting.protocol import network_text
 from bacon.reporting.published import PublishedResults
+from bacon.reporting.sensitivity import sensitivity_points
 from bacon.reporting.summary import summarise
 from bacon.reporting.tables import summarise_cost
 
@@ -92,6 +94,9 @@ DRAW: Mapping[str, Callable[[Material], Sheet]] = {
     ),
     "classes": lambda material: classes_figure(material.classes, material.accuracy),
     "confusion": lambda material: confusion_figure(material.classes, material.accuracy),
+    "sensitivity": lambda material: sensitivity_figure(
+        sensitivity_points(material.plan), material.summary, material.accuracy
+    ),
     "loss": lambda material: loss_figure(material.history),
     "queue": lambda material: queue_figure(collect_history(material.distilled, windows=WINDOWS)),
 }

@@ -8,6 +8,7 @@ from bacon.configuration import check_config
 from bacon.plan import Plan
 from bacon.reporting.catalogue import drawn, left_out
 from bacon.reporting.make_figures import DRAW
+from bacon.reporting.sensitivity import sensitivity_points
 from tests.reporting.conftest import ROOT
 
 
@@ -34,7 +35,7 @@ def test_a_grid_has_each_figure_or_a_reason():
 
 def test_figures_of_a_small_grid_are_left_out_with_a_reason():
     found = reasons(plan_of())
-    assert set(found) == {"figure3", "cross_architecture"}
+    assert set(found) == {"figure3", "cross_architecture", "sensitivity"}
     assert "one evaluation network" in found["cross_architecture"]
     selected = reasons(plan_of(grid={"methods": ["random"]}))
     assert {"curve", "seconds", "cost", "loss", "queue", "evolution"} < set(selected)
@@ -51,6 +52,24 @@ def test_figures_of_a_small_grid_are_left_out_with_a_reason():
 )
 def test_a_larger_grid_has_them(changes, topic):
     assert topic in topics(plan_of(**changes))
+
+
+VARIANTS = {
+    "bacon-0.2": {"method": "bacon", "distillation": {"objective": {"lambda": 0.2}}},
+    "bacon-both": {"method": "bacon", "distillation": {"objective": {"lambda": 0.2}, "lr_img": 0.1}},
+    "bacon-noise": {"method": "bacon", "distillation": {"init": "noise"}},
+    "idm-0": {"method": "idm", "distillation": {"networks": {"ce_weight": 0.0}}},
+}
+
+
+def test_sensitivity_is_of_variants_that_differ_in_one_number():
+    plan = plan_of(grid={"methods": ["bacon", *VARIANTS], "ipc": [1]}, variants=VARIANTS)
+    found = [(point.base, point.key, point.method, point.value) for point in sensitivity_points(plan)]
+    # One with two changes, one that is no number, and one whose method is not in the grid say nothing.
+    key = "distillation.objective.lambda"
+    assert found == [("bacon", key, "bacon", 0.8), ("bacon", key, "bacon-0.2", 0.2)]
+    assert "sensitivity" in topics(plan)
+    assert "sensitivity" in reasons(plan_of(grid={"methods": ["bacon"]}))
 
 
 def test_without_snapshots_there_is_no_curve_and_no_evolution():

@@ -1,6 +1,7 @@
 """Validation, wildcard constraints and named input functions; no rules."""
 
 import gc
+import re
 import signal
 import sys
 from functools import lru_cache
@@ -66,7 +67,7 @@ onstart:
 
 wildcard_constraints:
     dataset="|".join(PLAN.datasets),
-    method="|".join(PLAN.config.grid.methods),
+    method="|".join(map(re.escape, PLAN.config.grid.methods)),
     ipc=r"\d+",
     seed=r"\d+",
     network="|".join(PLAN.networks),
@@ -232,6 +233,10 @@ def figure_files():
 
 def drawn_figures(wildcards):
     return list(TARGETS["figures"].outputs(PLAN).values())
+
+
+def all_data(wildcards=None):
+    return [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
 
 
 def every_output():
