@@ -1,9 +1,9 @@
 """From a configuration to the settings of one cell.
 
-Defaults < protocol < preset < method < data set < (data set, IPC) < variant < override. Layers are partial; later ones win key
-by key. A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random coreset): they
-do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does not have it,
-is an error.
+Defaults < protocol < preset < method < data set < (data set, IPC) < variant < override. Layers are partial; later ones win
+key by key. A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random
+coreset): they do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does
+not have it, is an error.
 """
 
 from __future__ import annotations
