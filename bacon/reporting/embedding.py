@@ -20,7 +20,6 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from bacon.datasets.store import open_store, read_whitening
-from bacon.evaluation.images import ImageSet
 from bacon.networks.build import build_network
 from bacon.partition import decode
 from bacon.reporting.collect import ExpectedDistilled, check_fingerprint
@@ -118,16 +117,17 @@ def _real(real: RealImages) -> tuple[torch.Tensor, npt.NDArray[np.int64], list[s
         rows = [np.array(spread(np.flatnonzero(labels == label).tolist(), REAL), np.int64) for label in shown]
         chosen = np.sort(np.concatenate(rows))
         places = np.searchsorted(shown, labels[chosen])
-        return _normalised(file, file["train/images"][chosen], labels[chosen]), places, names, shown
+        return _normalised(file, file["train/images"][chosen]), places, names, shown
 
 
-def _normalised(file: h5py.File, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> torch.Tensor:
-    image_set = ImageSet.of_uint8(
-        images, labels, mean=file.attrs["mean"].tolist(), std=file.attrs["std"].tolist(), device=torch.device("cpu"),
-        whitening=read_whitening(file),
-    )  # fmt: skip
-    normalised: torch.Tensor = image_set.normalised(image_set.images)
-    return normalised
+def _normalised(file: h5py.File, images: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Real images as networks see them: whitened, or normalised with the data set's mean and standard deviation."""
+    pixels: npt.NDArray[np.float32] = images.astype(np.float32) / np.float32(255)
+    whitening = read_whitening(file)
+    if whitening is not None:
+        return torch.from_numpy(whitening.apply(pixels))
+    mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
+    return torch.from_numpy((pixels - mean) / std)
 
 
 def _synthetic(expected: ExpectedDistilled, shown: Sequence[int]) -> torch.Tensor:

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from bacon.reporting.classes import collect_classes
+from bacon.reporting.classes import ClassResults, collect_classes
+from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.comparison_tables import cross_architecture
 from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.figures.cost import cost_figure, pareto_front
@@ -17,8 +18,10 @@ from bacon.reporting.figures.evolution import evolution_sheets, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.images import images_figure
 from bacon.reporting.figures.queue import queue_figure
+from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.reporting.nearest import RealImages, join, reduce_by, split
+from bacon.reporting.sensitivity import Point
 from bacon.reporting.snapshots import read_snapshots, spread
 from bacon.reporting.summary import summarise
 from bacon.reporting.tables import summarise_cost
@@ -123,8 +126,6 @@ def test_evaluation_networks_as_a_heat_map(tmp_path, published):
         for method, ipc, seed in (("full", None, None), ("dm", 1, 0), ("bacon", 1, 0))
         for network, base in (("convnet", 0.5), ("mlp", 0.4))
     ]
-    from bacon.reporting.collect import collect_accuracy
-
     accuracy = collect_accuracy(made)
     (ax,) = visible(cross_architecture_figure(cross_architecture(summarise(accuracy, published)), accuracy))
     assert [text.get_text() for text in ax.texts] == ["50.0", "40.0"] * 3
@@ -242,3 +243,47 @@ def test_no_text_is_clipped(accuracy_of, cost, published, classes, moving):
                 assert box.y0 >= -1, text
                 assert box.x1 <= figure.bbox.width + 1, text
                 assert box.y1 <= figure.bbox.height + 1, text
+
+
+def test_sensitivity_has_a_curve_per_method_with_the_method_itself_filled(tmp_path, published):
+    made = [
+        evaluation(tmp_path, [record(200, 0, base), record(200, 1, base + 0.02)], method=method, ipc=1, seed=seed)
+        for method, base in (("bacon", 0.5), ("bacon-0", 0.4), ("bacon-1", 0.45))
+        for seed in (0, 1)
+    ]
+    accuracy = collect_accuracy(made)
+    points = [
+        Point(dataset="digits", ipc=1, base="bacon", base_title="BACON", key="k.lambda", method=method, value=value)
+        for method, value in (("bacon", 0.8), ("bacon-0", 0.0), ("bacon-1", 1.0))
+    ]
+    (ax,) = visible(figure := sensitivity_figure(points, summarise(accuracy, published), accuracy))
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), [[0, 41], [0.8, 51], [1, 46]])
+    filled, opened = (line for line in ax.lines if line.get_linestyle() == "None" and line.get_marker() == "D")
+    assert filled.get_xdata().tolist() == [0.8]
+    assert opened.get_xdata().tolist() == [0.0, 1.0]
+    assert opened.get_markerfacecolor() == "white"
+    assert ax.get_xlabel() == "k.lambda"
+    assert "n = 4 networks" in figure.caption
+
+
+def test_a_hundred_classes_stay_readable(accuracy_of):
+    """No figure shows more than twenty classes by name; a confusion of more is shown whole, without names."""
+    count, names = 100, tuple(f"class number {index}" for index in range(100))
+    results = [
+        ClassResults(
+            dataset="d", dataset_title="D", method=method, method_title=method.upper(), ipc=ipc, class_names=names,
+            confusion=np.eye(count), networks=1, network="convnet",
+        )
+        for method, ipc in (("full", None), ("dm", 1))
+    ]  # fmt: skip
+    with figure_style():
+        figure = classes_figure(results, accuracy_of())
+        (ax,) = visible(figure)
+        assert len(ax.get_xticklabels()) == 20
+        assert "20 of 100 classes" in figure.caption
+        figure.canvas.draw()
+        boxes = [label.get_window_extent(figure.canvas.get_renderer()) for label in ax.get_xticklabels()]
+        assert min(box.y0 for box in boxes) >= 0
+        whole = confusion_figure(results, accuracy_of())
+    assert all(not ax.get_xticklabels() for ax in visible(whole))
+    assert visible(whole)[0].collections[0].get_array().size == count**2

@@ -23,7 +23,7 @@ from bacon.runtime.atomic import atomic_path
 STRIP_CLASSES, STRIP_SNAPSHOTS = 6, 6
 GIF_CLASSES, GIF_IMAGES = 10, 3
 _SIDE = 96
-_WIDEST = 1800  # pixels
+_WIDEST, _FRAME_WIDTH = 1800, 480  # pixels
 _GIF_SECONDS, _LAST_SECONDS = 0.6, 2.0
 _GIF_DPI = 200  # that of the sheets: each pixel of an image is a whole number of pixels
 
@@ -73,11 +73,12 @@ def _frames(expected: Sequence[ExpectedDistilled], title: str) -> list[Sheet]:
 
 
 def _frame(shown: Sequence[_Shown], iteration: int, title: str) -> Sheet:
+    side = int(np.clip(_FRAME_WIDTH / sum(one.snapshots.per_class for one in shown), 32, 64))
     blocks = []
     for number, one in enumerate(shown):
         # Between two snapshots of a method its images are those of the earlier one.
         at = max(found for found in one.snapshots.iterations if found <= max(iteration, one.snapshots.iterations[0]))
-        pixels = mosaic(one.snapshots.images[at], columns=one.snapshots.per_class, side=_SIDE // 2)
+        pixels = mosaic(one.snapshots.images[at], columns=one.snapshots.per_class, side=side)
         blocks.append(Mosaic(heading=one.title, pixels=pixels, names=one.snapshots.names if number == 0 else ()))
     return compose(blocks, title=f"{title}, iteration {iteration}", caption=_caption(shown))
 
