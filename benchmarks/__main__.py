@@ -16,6 +16,7 @@ from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
+from benchmarks import memory as memory_benchmark
 from benchmarks import precision as precision_benchmark
 from benchmarks import workflow as workflow_benchmark
 from benchmarks.cells import PAPER_CELLS, measured, real_dataset
@@ -186,6 +187,17 @@ def paper(
     show("evaluation of one cell", results["evaluation"])
     show("all cells, one seed, distillation", [{"hours": results["hours"]}])
     save(output, results)
+
+
+@main.command()
+@common
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+def memory(cells: tuple[str, ...], config: Path | None, output: Path | None, device: str, threads: int) -> None:
+    """Peak memory of the jobs of each cell, one at a time in a process of its own."""
+    rows = memory_benchmark.measure(list(cells), config=config, device=chosen_device(device, threads))
+    show("peak memory in GB", [{k: v / 1e9 if k.endswith("bytes") else v for k, v in row.items()} for row in rows])
+    save(output, {"memory": rows})
 
 
 @main.command()
