@@ -70,9 +70,9 @@ class ConvNet(Network):
         )
 
     def embed(self, x: Tensor) -> Tensor:
-        """:meth:`Network.embed`, with the first block in one pass where it can be."""
+        """:meth:`Network.embed`, with the first block in one pass where it can be, in full precision."""
         convolution, norm, *rest = self.features.children()
-        if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
+        if self.bf16 or not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
             return super().embed(x)
         maps = first_block(x, convolution, norm)
         for layer in rest:
