@@ -17,11 +17,12 @@ from typing import Any
 import torch
 
 from bacon.cells import Cell
+from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.distillation.artifact import Distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
-from bacon.distillation.networks import Queue
+from bacon.distillation.networks import Member, Queue
 from bacon.distillation.real import RealImages
 from bacon.evaluation.images import ImageSet
 from bacon.evaluation.networks import image_set
@@ -45,7 +46,7 @@ def measure(names: list[str], *, config: Path | None, device: torch.device) -> l
             data = Path(folder) / f"{dataset}.h5"
             if not data.is_file():
                 _run("write", dataset, str(data))
-            row: dict[str, Any] = {"cell": name}
+            row: dict[str, Any] = {"cell": name, "gpu_counted_bytes": counted(measured(name, config))}
             for job in ("distill", "evaluate"):
                 arguments = [name, str(data), device.type, str(torch.get_num_threads()), str(config or "")]
                 found = json.loads(_run(job, *arguments).splitlines()[-1])
@@ -82,7 +83,7 @@ def distill(cell: Measured, data: Path, device: torch.device) -> None:
     source = engine.source
     if isinstance(source, Queue):
         fill(source)
-        source.settings = source.settings.model_copy(update={"model_train_steps": 1})
+        _first_steps(source, 2)
     images = engine.state.images
     engine.state.snapshots = {i: images.float().cpu().clone() for i in cell.matching.snapshot_iterations()}
     engine.chunks = [max(engine.chunks, key=lambda chunk: len(chunk.classes) * chunk.batch_real)]
@@ -98,7 +99,47 @@ def distill(cell: Measured, data: Path, device: torch.device) -> None:
             snapshots=engine.state.snapshots,
             history=engine.history.arrays(),
         )
+        del engine, source, real, images  # a job lets go of them too before it writes
         write_distilled(Path(folder) / "distilled.h5", made)
+
+
+def _first_steps(queue: Queue, count: int) -> None:
+    """Let an iteration's training end after ``count`` steps: the others are like them. Recorded steps are not cut."""
+    step, taken = queue._step, iter(range(count))
+
+    def first(member: Member, indices: torch.Tensor) -> None:
+        if next(taken, None) is not None:
+            step(member, indices)
+
+    queue._step = first  # type: ignore[method-assign]
+
+
+def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
+    """Bytes that a distillation holds on a GPU at its peak, counted from shapes: an estimate, without libraries' workspaces.
+
+    The data set, a full queue with momenta, images with momentum, and the largest of the passes: real images of a chunk
+    without a graph, synthetic ones of a chunk or a batch of the queue with all maps kept for the gradient. Maps count
+    twice, as where norm and ReLU are not fused.
+    """
+    info, network, settings = REGISTRY[cell.cell.dataset], cell.settings.network, cell.matching
+    channels, size, _ = info.shape
+    element = 2 if network.precision == "bf16" else 4
+    sides = [size // 2**block for block in range(network.depth)]
+    first, pooled = (2 * element * network.width * size**2, element * network.width * (size // 2) ** 2)
+    kept = sum(element * network.width * (2 * side**2 + (side // 2) ** 2) for side in sides)
+    classes, per_class = info.classes, cell.ipc * settings.partition**2
+    limit = chunk_images * 32**2 // max(size**2, 32**2)
+    together = max(1, limit // max(min(settings.batch_real, info.train_size // classes), per_class))
+    real = min(limit, settings.batch_real * together) * (first + pooled)
+    passes = [real, min(classes, together) * per_class * (kept + first)]
+    state = info.train_size * channels * size**2 + 2 * 4 * classes * cell.ipc * channels * size**2
+    if settings.networks.source == "queue":
+        passes.append(settings.networks.batch_train * (kept + first))
+        features = network.width * (size // 2**network.depth) ** 2
+        weights = 9 * network.width * (channels + (network.depth - 1) * network.width) + features * classes
+        state += settings.networks.capacity * 2 * 4 * weights
+        passes = [max(passes[:2]) + passes[2]]  # a recorded step keeps its memory
+    return state + max(passes)
 
 
 def fill(queue: Queue) -> None:

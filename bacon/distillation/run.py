@@ -94,6 +94,7 @@ def distil_cell(
     seconds = running.heartbeat.seconds()
     attributes = about | _attributes(identity, settings, device, seconds)
     labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
+    del real  # the file is made in memory, and needs the room
     made = Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening, **extra)
     write_distilled(output, made)
     running.checkpoints.remove()
