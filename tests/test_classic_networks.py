@@ -143,7 +143,7 @@ def test_settings_that_an_architecture_does_not_have(settings, message):
 def test_settings_hold_and_keep_what_the_architecture_has(architecture, norm):
     settings = NetworkSettings(architecture=architecture, norm=norm)
     plain = settings.model_dump(mode="json")
-    assert plain == {"architecture": architecture, "norm": norm}
+    assert plain == {"architecture": architecture, "norm": norm, "precision": "fp32"}
     assert NetworkSettings(**plain) == settings
     assert NetworkSettings(architecture=architecture).norm == NORMS[architecture][0]
 
