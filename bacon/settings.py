@@ -74,11 +74,17 @@ class NetworkSettings(Strict):
         "relu", description="ConvNet: activation of each block."
     )
     pooling: Literal["avg", "max", "none"] = Field("avg", description="ConvNet: pooling of each block.")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32",
+        description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, "
+        "fp32 on a CPU; bf16: factors rounded to 7 bits. Norms, losses, statistics, images, optimisers stay float32. Results "
+        "change with it (docs/speed.md), so it is part of every fingerprint.",
+    )
 
     @classmethod
     def keys_of(cls, architecture: str) -> tuple[str, ...]:
         """The keys that an architecture has."""
-        return tuple(cls.model_fields) if architecture == "convnet" else ("architecture", "norm")
+        return tuple(cls.model_fields) if architecture == "convnet" else ("architecture", "norm", "precision")
 
     @model_validator(mode="before")
     @classmethod

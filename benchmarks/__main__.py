@@ -17,8 +17,9 @@ from bacon.runtime.errors import BaconError
 from benchmarks import accuracy as accuracy_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
+from benchmarks import precision as precision_benchmark
 from benchmarks import workflow as workflow_benchmark
-from benchmarks.cells import PAPER_CELLS, measured
+from benchmarks.cells import PAPER_CELLS, measured, real_dataset
 from benchmarks.machine import ceilings
 from benchmarks.report import save, show
 
@@ -243,6 +244,26 @@ def paper(
     show("evaluation of one cell", results["evaluation"])
     show("all cells, one seed, distillation", [{"hours": results["hours"]}])
     save(output, results)
+
+
+@main.command()
+@common
+@click.option("--cell", default="digits/bacon/ipc1", show_default=True, help="DATASET/METHOD/ipcN.")
+@click.option("--data", type=click.Path(path_type=Path), help="Preprocessed data set; not needed for the digits.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=5, show_default=True, help="Distillation seeds, a network each."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+def precision(
+    cell: str, data: Path | None, seeds: int, config: Path | None, output: Path | None, device: str, threads: int
+) -> None:
+    """Accuracy with convolutions in fp32, tf32 (on a GPU) and bf16, seed by seed."""
+    place, chosen = chosen_device(device, threads), measured(cell, config)
+    dataset = real_dataset(chosen.cell.dataset, data)
+    precisions = ["fp32", *(["tf32"] if place.type == "cuda" else []), "bf16"]
+    rows = precision_benchmark.measure(chosen, dataset, device=place, seeds=seeds, precisions=precisions)
+    show("precision of the convolutions, test accuracy in percent", rows)
+    save(output, {"precision": rows})
 
 
 def run() -> None:

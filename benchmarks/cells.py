@@ -9,11 +9,12 @@ import numpy as np
 
 from bacon.cells import Cell
 from bacon.configuration import load_config
+from bacon.datasets.prepare import build
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.layering import resolve
 from bacon.runtime.errors import BaconError
-from bacon.settings import CellSettings, MatchingSettings
+from bacon.settings import CellSettings, DataSettings, MatchingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_CELLS = tuple(
@@ -84,3 +85,12 @@ def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int
 def dataset_of(name: str, data: Path | None) -> ImageDataset:
     """The preprocessed data set in ``data``, or random data of the shape of ``name``."""
     return random_dataset(name) if data is None else read_dataset(data)
+
+
+def real_dataset(name: str, data: Path | None) -> ImageDataset:
+    """The preprocessed data set in ``data``; the embedded digits need no file."""
+    if data is not None:
+        return read_dataset(data)
+    if name != "digits":
+        raise BaconError(f"{name}: accuracy needs real images: give --data results/data/{name}.h5")
+    return build("digits", DataSettings(), download_dir=Path())

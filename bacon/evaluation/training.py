@@ -21,6 +21,7 @@ from bacon.evaluation.images import ImageSet, batch_sizes, training_batches
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
+from bacon.networks.steps import StaticStep, worth_recording
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
@@ -121,6 +122,8 @@ def _train(
 ) -> Tensor:
     """Train ``model`` in place; returns (2,) float64: sum of losses and number correct during the last epoch."""
     steps = len(batch_sizes(len(train), settings.batch_size))
+    if worth_recording(train.device, steps * settings.epochs):
+        return _train_static(model, train, settings, seed, on_epoch, record=True)
     running = torch.zeros(2, dtype=torch.float64, device=train.device)
     optimiser = _optimiser(model, settings, settings.lr_net)
     for step, (images, labels) in enumerate(training_batches(train, settings, seed)):
@@ -135,6 +138,30 @@ def _train(
                 optimiser = _optimiser(model, settings, settings.lr_net * _LR_DROP)
             on_epoch()
     return running
+
+
+def _train_static(
+    model: Network,
+    train: ImageSet,
+    settings: EvaluationSettings,
+    seed: tuple[int, int],
+    on_epoch: Callable[[], None],
+    *,
+    record: bool,
+) -> Tensor:
+    """As :func:`_train`, with the same numbers, by steps that a GPU may record."""
+    steps = len(batch_sizes(len(train), settings.batch_size))
+    static = StaticStep(model, _optimiser(model, settings, settings.lr_net), record=record)
+    for step, (images, labels) in enumerate(training_batches(train, settings, seed)):
+        epoch = step // steps
+        if step == (settings.epochs - 1) * steps:
+            static.reset()
+        static(images, labels)
+        if (step + 1) % steps == 0:
+            if epoch == settings.lr_drop_epoch() and epoch < settings.epochs - 1:
+                static = StaticStep(model, _optimiser(model, settings, settings.lr_net * _LR_DROP), record=record)
+            on_epoch()
+    return static.totals
 
 
 def _optimiser(model: Network, settings: EvaluationSettings, lr: float) -> Sgd:

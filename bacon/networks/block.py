@@ -1,4 +1,4 @@
-"""Instance norm, ReLU and 2x2 average pooling as one layer: a compiled kernel on the CPU, PyTorch's layers elsewhere."""
+"""Instance norm, ReLU and 2x2 average pooling as one layer: a compiled kernel on the CPU, a Triton kernel on a GPU."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bacon.networks.block_gpu import FusedOnGpu, as_gpu_reads, gpu_kernel
 from bacon.networks.block_source import LARGEST_SIDE, SOURCE
 from bacon.networks.first_source import FIRST_SOURCE
 from bacon.networks.native import load
@@ -37,7 +38,12 @@ class InstanceNormReluPool(nn.GroupNorm):
         super().__init__(channels, channels, device=device, dtype=dtype)
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H // 2, W // 2) of maps (N, C, H, W) float."""
+        """(N, C, H // 2, W // 2) of maps (N, C, H, W) float; of bfloat16 maps computed in float32, then rounded."""
+        if input.is_cuda and gpu_kernel(input.dtype, *input.shape[1:]):
+            on_gpu: Tensor = FusedOnGpu.apply(as_gpu_reads(input), self.weight, self.bias, self.eps)
+            return on_gpu
+        if input.dtype == torch.bfloat16:
+            return self.forward(input.float()).to(torch.bfloat16)
         if not _fits(input) or kernel() is None:
             return layers(input, self.weight, self.bias, self.eps)
         if not torch.is_grad_enabled():

@@ -43,6 +43,7 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
     tables, figures = report_tables(plan, published=published), report_figures(plan)
     links, accuracy = Links(output), tables["accuracy"].frame
     cells = report_cells(plan, accuracy, figures, links)
+    artifacts = [artifact for cell in cells for artifact in cell.artifacts]
     page = Page(
         title=f"Dataset distillation: {', '.join(plan.dataset_title(name) for name in plan.datasets)}",
         fingerprint=fingerprint,
@@ -55,8 +56,7 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         cells=tuple(cell.view for cell in cells),
         origin=(
             ("distilled sets", str(len(plan.cells))),
-            ("trained networks", str(len(accuracy))),
-            *origin([artifact for cell in cells for artifact in cell.artifacts]),
+            *origin(artifacts),
             ("preset", plan.config.preset),
             ("fingerprint of this report", fingerprint),
         ),
@@ -84,6 +84,7 @@ def further_tables(tables: dict[str, ReportTable]) -> list[Table]:
 def origin(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:
     """What the artifacts together came from: computing time, devices, commits and versions, each named once."""
     return [
+        ("trained networks", str(sum(one.networks for one in artifacts))),
         ("computing time", duration_text(sum(one.seconds for one in artifacts))),
         ("devices", "; ".join(dict.fromkeys(one.device for one in artifacts))),
         ("commits", "; ".join(dict.fromkeys(one.commit for one in artifacts))),

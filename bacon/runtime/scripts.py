@@ -13,6 +13,7 @@ from bacon.runtime.logs import get_logger, set_up_logging
 
 _DISK_ERRORS = {
     errno.ENOSPC: "free some space",
+    errno.EFBIG: "free some space, or allow larger files (ulimit -f)",
     errno.EDQUOT: "free some of your quota",
     errno.EROFS: "make the file system writable",
     errno.EACCES: "make the folder writable",

@@ -1,8 +1,8 @@
 """Full and read-only disks, damaged inputs, two calls at once: a clear error, and the right result after the next call."""
 
+import re
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import h5py
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 
 from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from tests.faults.disks import FULL, READ_ONLY, disk
 from tests.faults.kills import CONFIG, command, prepare, target
 from tests.workflow.conftest import Project
 
@@ -18,21 +19,6 @@ pytestmark = pytest.mark.faults
 
 MIB = 1024 * 1024
 CELL = "results/distilled/digits/bacon/ipc1/seed0.h5"
-
-
-@contextmanager
-def disk(folder, size):
-    """A file system of ``size`` bytes in ``folder``; needs root, as the cluster's tests do."""
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
-def remount(folder, options):
-    subprocess.run(["mount", "-o", f"remount,{options}", folder], check=True)
 
 
 @pytest.fixture
@@ -54,23 +40,25 @@ def test_a_disk_that_is_full_during_hdf5_output_leaves_the_old_file(tmp_path):
     generator = torch.Generator().manual_seed(0)
     small = Distilled(images=torch.rand(10, 1, 8, 8, generator=generator), labels=torch.arange(10))
     large = Distilled(images=torch.rand(1000, 3, 32, 32, generator=generator), labels=torch.arange(1000))
-    with disk(tmp_path / "disk", 2 * MIB):
-        path = tmp_path / "disk" / "set.h5"
+    with disk(tmp_path / "disk") as place:
+        path = place.folder / "set.h5"
         write_distilled(path, small)
-        with pytest.raises(OSError, match="No space left"):
+        place.fill(MIB)
+        with pytest.raises(OSError, match=FULL):
             write_distilled(path, large)
         assert torch.equal(read_distilled(path).images, small.images)
         assert [file.name for file in path.parent.iterdir()] == ["set.h5"]
-        remount(path.parent, f"size={32 * MIB}")
+        place.heal()
         write_distilled(path, large)
         assert torch.equal(read_distilled(path).images, large.images)
 
 
 def test_a_disk_that_is_full_during_a_checkpoint_keeps_the_one_before(tmp_path):
-    with disk(tmp_path / "disk", 3 * MIB):
-        store = CheckpointStore(folder=tmp_path / "disk" / "cell", fingerprint="f" * 32)
+    with disk(tmp_path / "disk") as place:
+        store = CheckpointStore(folder=place.folder / "cell", fingerprint="f" * 32)
         state = {"images": torch.arange(400_000, dtype=torch.float32)}
         assert store.save(Checkpoint(iteration=1, seconds=1.0, state=state))
+        place.fill(MIB)
         assert not store.save(Checkpoint(iteration=2, seconds=2.0, state=state))
         kept = store.load(torch.device("cpu"))
         assert kept.iteration == 1
@@ -79,26 +67,27 @@ def test_a_disk_that_is_full_during_a_checkpoint_keeps_the_one_before(tmp_path):
 
 
 def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(project, expected):
-    results = project.path("results")
-    with disk(results, MIB // 4):
+    with disk(project.path("results")) as place:
+        place.fill(MIB // 8)
         run = project.snakemake(CELL, check=False)
         assert run.returncode != 0
-        assert "No space left on device" in run.output
+        assert re.search(
+            f"ERROR .*({FULL}).*; free some space.*then run snakemake again: finished work is kept", run.output
+        )
         assert not project.path(CELL).exists()
-        remount(results, f"size={64 * MIB}")
+        place.heal()
         project.snakemake(CELL)
         assert torch.equal(read_distilled(project.path(CELL)).images, expected)
 
 
 def test_read_only_results_are_a_clear_error(project, expected):
-    results = project.path("results")
-    with disk(results, 64 * MIB):
+    with disk(project.path("results")) as place:
         project.snakemake("results/data/digits.h5")
-        remount(results, "ro")
+        place.refuse()
         run = project.snakemake(CELL, check=False)
         assert run.returncode != 0
-        assert "Read-only file system" in run.output
-        remount(results, "rw")
+        assert READ_ONLY in run.output
+        place.heal()
         project.snakemake(CELL)
         assert torch.equal(read_distilled(project.path(CELL)).images, expected)
 
@@ -107,14 +96,15 @@ def test_a_figure_on_a_full_disk_fails_and_is_drawn_by_the_next_call(project):
     project.configure(CONFIG | {"grid": CONFIG["grid"] | {"seeds": 1}})
     images = ("results/figures/images/digits_bacon_ipc1.png", "results/figures/images/digits_bacon_ipc1.pdf")
     project.snakemake(CELL)
-    with disk(project.path("results/figures"), 8192):
+    with disk(project.path("results/figures")) as place:
+        place.fill(MIB // 32)
         run = project.snakemake(images[0], check=False)
         assert run.returncode != 0
-        assert "No space left on device" in run.output
+        assert re.search(f"ERROR .*({FULL}).*; free some space.*then run snakemake again", run.output)
         assert not any(project.path(image).exists() for image in images)
-        remount(project.path("results/figures"), f"size={16 * MIB}")
+        place.heal()
         project.snakemake(images[0])
-        assert all(project.path(image).stat().st_size > 1000 for image in images)
+        assert all(project.path(image).stat().st_size > 10_000 for image in images)
 
 
 @pytest.mark.parametrize("how", ["cut short", "other bytes"])

@@ -35,6 +35,9 @@ def test_order_of_preference():
     ranks = [rank(*one) for one in order]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) == len(ranks)
+    mtt = "equals DC-bench avg-over-augmentations, NOT the MTT paper"
+    assert rank("MTT", "BACON project page", mtt) > rank("MTT", "FTD (CVPR2023) paper Table 1", "")
+    assert rank("MTT", "BACON project page", mtt) < rank("MTT", "FTD (CVPR2023) paper Table 1", "SUPERSEDED")
     # An own source is own to its method alone.
     assert rank("DM", "snu-mllab/Efficient-Dataset-Condensation README.md", "") == rank("DM", "somewhere else", "")
 

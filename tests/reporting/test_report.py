@@ -80,17 +80,20 @@ def test_the_answer_comes_first_with_mean_sd_n_and_published(page):
     first = next(page.iter("section"))
     assert first.get("id") == "answer"
     table = by_id(page, "accuracy-0")
-    # BACON, IPC 10: 80, 82 and 81, 83 percent: mean 81.5, sd sqrt(5 / 3) = 1.3.
+    # BACON, IPC 10: 80, 82 and 81, 83 percent: seed means 81 and 82, t(0.975, 1) = 12.7: 81.5 ± 12.7 * 0.5.
     assert rows(table) == [
         ["", "IPC 1", "IPC 10"],
         ["Method", "ours", "published", "gap", "ours", "published", "gap"],
-        ["Full data set", "91.0 ± 1.4 (2)", "84.8", "+6.2", "91.0 ± 1.4 (2)", "84.8", "+6.2"],
-        ["Random", "31.5 ± 1.3 (4)", "14.4", "+17.1", "51.5 ± 1.3 (4)", "26.0", "+25.5"],
-        ["BACON", "61.5 ± 1.3 (4)", "45.62", "+15.9", "81.5 ± 1.3 (4)", "62.06", "+19.4"],
+        ["Full data set", *["91.0 [78.3, 103.7] (2)", "84.8", "+6.2"] * 2],
+        ["Random", "31.5 [25.1, 37.9] (4)", "14.4", "+17.1", "51.5 [45.1, 57.9] (4)", "26.0", "+25.5"],
+        ["BACON", "61.5 [55.1, 67.9] (4)", "45.62†", "+15.9", "81.5 [75.1, 87.9] (4)", "62.06†", "+19.4"],
     ]
-    assert [content(one) for one in table.iter("strong")] == ["61.5 ± 1.3 (4)", "81.5 ± 1.3 (4)"]
+    assert [content(one) for one in table.iter("strong")] == ["61.5 [55.1, 67.9] (4)", "81.5 [75.1, 87.9] (4)"]
     text = content(first)
-    assert "CIFAR-10: IPC 1: BACON 61.5 ± 1.3 % (n = 4); IPC 10: BACON 81.5 ± 1.3 % (n = 4); the full data set" in text
+    assert (
+        "CIFAR-10: IPC 1: BACON 61.5 [55.1, 67.9] % (n = 4); IPC 10: BACON 81.5 [75.1, 87.9] % (n = 4); the full data set"
+        in text
+    )
     assert f"n = 4 networks (2 distillation seeds {TIMES} 2 evaluation seeds)" in text
     assert "100 epochs, SGD lr 0.01" in text
     assert "BACON README @9c3f7af" in text

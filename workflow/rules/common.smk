@@ -15,7 +15,14 @@ from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.catalogue import drawn
-from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
+from bacon.reporting.targets import (
+    PUBLISHED,
+    REPORT,
+    TABLE_TITLES,
+    TARGETS,
+    image_paths,
+    table_names,
+)
 from bacon.runtime.errors import BaconError
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
@@ -190,6 +197,18 @@ def all_images(wildcards=None):
         for group in workflow_plan.shown_groups(PLAN)
         for path in image_paths(*group)
     ]
+
+
+def table_files():
+    """The tables that the grid has, as named outputs; each CSV goes into Snakemake's report."""
+    files = dict(TARGETS["tables"].outputs(PLAN))
+    for name in table_names(PLAN):
+        key = name if name in files else f"{name}_csv"
+        caption, labels = f"../report/{name}_table.rst", {"table": TABLE_TITLES[name]}
+        files[key] = report(
+            files[key], caption=caption, category="1. Tables", labels=labels
+        )
+    return files
 
 
 def in_report(figure, kind):

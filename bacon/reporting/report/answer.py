@@ -87,7 +87,7 @@ def _answer_row(
     method = str(summary.loc[summary["method_title"] == title, "method"].iloc[0])
     values = [Value(text=title)]
     for ipc, entry in zip(block.ipcs, entries, strict=True):
-        best = method != FULL and entry is not None and entry.mean == _best(summary, ipc)
+        best = method != FULL and entry is not None and entry.ours.mean == _best(summary, ipc)
         cells = f"{block.dataset}/full" if method == FULL else f"{block.dataset}/{method}/ipc{ipc}/"
         values += _entry_values(entry, best=best, cells=cells, published=block.has_published)
     return tuple(values)
@@ -97,11 +97,11 @@ def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: boo
     if entry is None:
         yield from [Value(text=MISSING)] * (3 if published else 1)
         return
-    yield Value(text=ours_text(entry), sort=entry.mean, best=best, cells=cells)
+    yield Value(text=ours_text(entry), sort=entry.ours.mean, best=best, cells=cells)
     if published:
         found = entry.published
         yield Value(text=published_text(found), sort=None if found is None else found.accuracy_percent)
-        gap = None if found is None else entry.mean - found.accuracy_percent
+        gap = None if found is None else entry.ours.mean - found.accuracy_percent
         yield Value(text=MISSING if gap is None else f"{gap:+.1f}", sort=gap)
 
 
@@ -116,8 +116,8 @@ def _winner(rows: pd.DataFrame) -> str:
 
 
 def _percent(row: pd.Series[Any]) -> str:
-    spread = "" if pd.isna(row["sd_percent"]) else f" ± {row['sd_percent']:.1f}"
-    return f"{row['mean_percent']:.1f}{spread} % (n = {row['n']})"
+    interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
+    return f"{row['mean_percent']:.1f}{interval} % (n = {row['n']})"
 
 
 def _cost_row(row: pd.Series[Any]) -> Iterator[Value]:
