@@ -117,7 +117,7 @@ def test_a_damaged_distilled_set_is_never_used(project, expected, how):
         run = project.snakemake(target(0))
         assert run.jobs["distill"] == 1, "a file that says nothing of itself is made again"
     else:
-        _spoil(path)
+        _spoil(path, "images")
         run = project.snakemake(target(0), check=False)
         assert run.returncode != 0
         assert "seed0.h5: not a readable distilled set" in run.output
@@ -127,10 +127,22 @@ def test_a_damaged_distilled_set_is_never_used(project, expected, how):
     assert torch.equal(read_distilled(path).images, expected)
 
 
-def _spoil(path):
-    """Change a byte of the stored images, whose checksum then is wrong."""
+def test_a_damaged_data_set_is_never_used(project, expected):
+    data = project.path("results/data/digits.h5")
+    project.snakemake("results/data/digits.h5")
+    _spoil(data, "train/images")
+    run = project.snakemake(CELL, check=False)
+    assert run.returncode != 0
+    assert re.search(r"ERROR .*digits\.h5: .*truncated or damaged.*run snakemake again", run.output)
+    data.unlink()
+    project.snakemake(CELL)
+    assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+
+
+def _spoil(path, name):
+    """Change a byte of a stored array, whose checksum then is wrong."""
     with h5py.File(path) as file:
-        where = file["images"].id.get_chunk_info(0).byte_offset
+        where = file[name].id.get_chunk_info(0).byte_offset
     with path.open("r+b") as file:
         file.seek(where + 20)
         byte = file.read(1)
