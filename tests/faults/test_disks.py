@@ -1,6 +1,8 @@
 """Full and read-only disks, damaged inputs, two calls at once: a clear error, and the right result after the next call."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -9,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from bacon.cells import Cell
 from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from bacon.runtime.heartbeat import read_beat
 from tests.faults.disks import FULL, READ_ONLY, disk
 from tests.faults.kills import CONFIG, command, prepare, target
+from tests.waiting import wait_for
 from tests.workflow.conftest import Project
 
 pytestmark = pytest.mark.faults
@@ -151,16 +156,18 @@ def _spoil(path, name):
 
 
 def test_two_calls_on_one_folder_do_not_disturb_each_other(project, expected):
+    """The second comes while a job of the first sleeps, so that it comes in time on any machine."""
     first = subprocess.Popen(
         command(project.folder, CELL), cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    lock = project.path(".snakemake/locks")
-    while first.poll() is None and not (lock.exists() and any(lock.iterdir())):
-        pass
+    beat = project.path(str(Cell("digits", "bacon", 1, 0).running_path("distill")))
+    pid = wait_for(lambda: read_beat(beat)).pid
+    os.kill(pid, signal.SIGSTOP)
     second = project.snakemake(CELL, check=False)
+    os.kill(pid, signal.SIGCONT)
     assert second.returncode != 0
     assert "LockException" in second.output or "cannot be locked" in second.output
-    assert first.wait(300) == 0
+    assert first.wait(600) == 0
     assert torch.equal(read_distilled(project.path(CELL)).images, expected)
 
 
