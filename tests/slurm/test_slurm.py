@@ -98,7 +98,6 @@ def test_slurm_warns_jobs_before_their_time_limit_and_they_write_a_checkpoint(pr
         output = call.wait()
     assert call.returncode == 0, output
     assert "TIMEOUT" not in output
-    assert len(re.findall(r"Error in rule distill", output)) == 2
     again = [limit for job, limit in project.limits().items() if job not in first]
     assert again == [2 * limit for limit in first.values()], "the second attempt asks for twice as much time"
     assert all(re.search(r"resumed at iteration [1-9]", project.job_log(cell)) for cell in SEEDS)
