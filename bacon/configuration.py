@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
-from bacon.layering import NamedLayer, evaluation_network, resolve
+from bacon.layering import NamedLayer, evaluation_network, kind, resolve
 from bacon.methods.registry import METHODS
 from bacon.networks.limits import check_fits
 from bacon.presets import NETWORKS, PRESETS
@@ -52,8 +52,11 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
     try:
         _check_names(config)
         _check_layers(config)
+        checked = set()
         for cell in (*reference_cells(config), *grid_cells(config)):
-            _check_cell(config, cell)
+            if (settings_of := kind(config, cell)) not in checked:
+                checked.add(settings_of)
+                _check_cell(config, cell)
     except BaconError as error:
         raise BaconError(f"{source}: {error}") from None
     return config

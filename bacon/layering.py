@@ -90,6 +90,12 @@ def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
             yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)
 
 
+def kind(config: Config, cell: Cell) -> tuple[str, str, int | None, tuple[str, ...]]:
+    """What a cell's settings depend on: cells of one kind share them. Only overrides know of seeds, so large grids have few."""
+    overrides = tuple(pattern for pattern in config.overrides if cell.matches(pattern))
+    return cell.dataset, cell.method, cell.ipc, overrides
+
+
 def resolve(config: Config, cell: Cell) -> Resolved:
     """The settings of a cell.
 

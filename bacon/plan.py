@@ -16,7 +16,7 @@ from bacon.configuration import data_settings, grid_cells, reference_cells
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.fingerprint import digest, fingerprint
-from bacon.layering import Resolved, evaluation_network, resolve
+from bacon.layering import Resolved, evaluation_network, kind, resolve
 from bacon.methods.registry import METHODS
 from bacon.runtime.provenance import installed_versions
 from bacon.settings import CellSettings, Config, DataSettings, MatchingSettings, NetworkSettings
@@ -43,7 +43,8 @@ class Plan:
         self.directory = Path(directory)
         self.packages = installed_versions(config.stale_on_upgrade)
         """Package -> version, of the packages whose upgrade makes results stale."""
-        self._resolve = lru_cache(maxsize=None)(lambda cell: resolve(config, cell))
+        self._resolve = lru_cache(maxsize=None)(self._resolved)
+        self._alike: dict[tuple[object, ...], Resolved] = {}
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
         self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
@@ -72,6 +73,13 @@ class Plan:
         """Settings of a cell, with the layer each came from."""
         resolved: Resolved = self._resolve(cell)
         return resolved
+
+    def _resolved(self, cell: Cell) -> Resolved:
+        """Settings of a cell, worked out once for all cells of its kind."""
+        alike = kind(self.config, cell)
+        if alike not in self._alike:
+            self._alike[alike] = resolve(self.config, cell)
+        return self._alike[alike]
 
     def settings(self, cell: Cell) -> CellSettings:
         """Settings of a cell."""

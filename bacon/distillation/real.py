@@ -58,9 +58,11 @@ class RealImages:
     """
 
     def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        order = np.argsort(dataset.train_labels, kind="stable")
-        self.images = torch.from_numpy(dataset.train_images[order]).to(device)
-        self.labels = torch.from_numpy(dataset.train_labels[order]).to(device)
+        images, labels = dataset.train_images, dataset.train_labels
+        if np.any(labels[1:] < labels[:-1]):
+            order = np.argsort(labels, kind="stable")
+            images, labels = images[order], labels[order]
+        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
         self.device, self.dtype = device, dtype
         self.class_names = dataset.class_names
         self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
@@ -96,7 +98,7 @@ class RealImages:
         """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
         if self._whitener is not None:
             return self._whitener(self.images[indices])
-        return self.images[indices].to(self.dtype) * self._scale + self._shift
+        return self.images[indices].to(self.dtype).mul_(self._scale).add_(self._shift)
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
