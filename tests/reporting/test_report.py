@@ -213,7 +213,7 @@ def test_hostile_texts_stay_texts(tmp_path):
 
 def test_every_image_has_words_and_a_size(plan, page):
     images = list(page.iter("img"))
-    assert len(images) == len(drawn(plan)) + 8
+    assert len(images) == len(drawn(plan)) + len(plan.cells)
     for image in images:
         assert len(image.get("alt")) > 20
         assert int(image.get("width")) > 100

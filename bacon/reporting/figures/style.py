@@ -51,7 +51,7 @@ _STYLES = {
     "datadam": MethodStyle(_COLOURS["teal"], "p"),
     "mtt": MethodStyle(_COLOURS["indigo"], "h"),
 }
-# Methods that are not listed (one's own, variants) share no colour with those that are; of Tol's muted and high-contrast schemes.
+# Methods that are not listed (one's own, variants) share no colour with those that are.
 _OTHER_COLOURS = ("#AA4499", "#661100", "#6699CC", "#BB5566", "#117733")
 _OTHER_MARKERS = ("*", "d", "8", "H", "1", "2", "3", "4")
 
