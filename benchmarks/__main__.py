@@ -14,6 +14,7 @@ import torch
 
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from benchmarks import accuracy as accuracy_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
 from benchmarks import gpu as gpu_benchmark
@@ -147,6 +148,63 @@ def evaluation(
         rows.append(evaluation_benchmark.measure(cell, device=place, rounds=rounds, epochs=epochs, published=theirs))
     show("evaluation of one cell", rows)
     save(output, {"evaluation": rows})
+
+
+@main.command()
+@common
+@click.option("--cell", default="cifar10/bacon/ipc1", show_default=True, help="DATASET/METHOD/ipcN.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data set (results/data).")
+@click.option("--target", type=click.FloatRange(0, 100), help="Test accuracy in percent.")
+@click.option(
+    "--clock",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    default=(480.0,),
+    show_default=True,
+    help="Evaluate after so many seconds of distillation.",
+)
+@click.option(
+    "--networks", type=click.IntRange(1), default=5, show_default=True, help="Networks trained at each point."
+)
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="State and records, to go on with.")
+@click.option("--limit", type=float, default=float("inf"), help="Stop after so many seconds; the same command goes on.")
+@click.option("--cpu-clock", is_flag=True, help="Count CPU seconds per thread: on a machine that others use.")
+def accuracy(
+    cell: str,
+    config: Path | None,
+    data: Path,
+    target: float | None,
+    clock: tuple[float, ...],
+    networks: int,
+    folder: Path,
+    limit: float,
+    cpu_clock: bool,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Test accuracy of a cell on real data against seconds of distillation."""
+    place = chosen_device(device, threads)
+    plan = accuracy_benchmark.Plan(
+        measured=measured(cell, config),
+        data=data,
+        clock=tuple(sorted(clock)),
+        networks=networks,
+        folder=folder,
+        cpu_clock=cpu_clock,
+        limit=limit,
+    )
+    rows = accuracy_benchmark.measure(plan, place, target=target)
+    if rows is None:
+        click.echo(f"time is over; the same command goes on from {folder}")
+        raise SystemExit(3)
+    show(f"accuracy of {cell} against seconds of distillation", rows)
+    results: dict[str, Any] = {"accuracy": rows, "target": target, "cpu_clock": cpu_clock}
+    if target is not None:
+        results["seconds_to_target"] = accuracy_benchmark.seconds_to(rows)
+        show("target", [{"target": target, "seconds": results["seconds_to_target"] or "not reached"}])
+    save(output, results)
 
 
 @main.command()

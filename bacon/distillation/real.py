@@ -98,7 +98,7 @@ class RealImages:
         """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
         if self._whitener is not None:
             return self._whitener(self.images[indices])
-        return self.images[indices].to(self.dtype) * self._scale + self._shift
+        return self.images[indices].to(self.dtype).mul_(self._scale).add_(self._shift)
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""

@@ -17,6 +17,25 @@ _TEMPLATE = r"""
 typedef REAL vector_REAL __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
 #define LANES_REAL ((long)(64 / sizeof(REAL)))
 
+/* An image (inputs, rows, columns) with a border of zeros: (inputs, rows + 2 border, columns + 2 border). */
+static inline __attribute__((always_inline)) void pad_REAL(
+    const REAL *restrict image, REAL *restrict padded, const long inputs, const long rows, const long columns,
+    const long border)
+{
+  const long height = rows + 2 * border, width = columns + 2 * border;
+  for (long i = 0; i < inputs; i++)
+    for (long y = 0; y < height; y++) {
+      REAL *restrict line = padded + (i * height + y) * width;
+      const REAL *restrict from = image + (i * rows + y - border) * columns;
+      if (y < border || y >= height - border) {
+        for (long x = 0; x < width; x++) line[x] = 0;
+        continue;
+      }
+      for (long x = 0; x < border; x++) line[x] = line[width - 1 - x] = 0;
+      for (long x = 0; x < columns; x++) line[border + x] = from[x];
+    }
+}
+
 /* Maps of 4 channels, (4, height, width), of one padded image (inputs, height + 2, width + 2); weight (4, inputs, 9). */
 static inline __attribute__((always_inline)) void convolve_REAL(
     const REAL *restrict image, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict maps,
@@ -108,10 +127,12 @@ static inline __attribute__((always_inline)) void transpose_REAL(
 
 #define FIRST_FORWARD_REAL(I, H, W)                                                                                  \
   for (long n = 0; n < images; n++) {                                                                                \
-    REAL maps[4 * (H) * (W)];                                                                                        \
+    REAL maps[4 * (H) * (W)], image[(I) * ((H) + 2) * ((W) + 2)];                                                    \
+    pad_REAL(x + n * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image, I, (H) + 2 - 2 * border,          \
+             (W) + 2 - 2 * border, border);                                                                          \
     for (long c = 0; c < channels; c += 4) {                                                                         \
       const long m = n * channels + c;                                                                               \
-      convolve_REAL(x + n * (I) * ((H) + 2) * ((W) + 2), filters + c * (I) * 9, offsets + c, maps, I, H, W);         \
+      convolve_REAL(image, filters + c * (I) * 9, offsets + c, maps, I, H, W);                                       \
       for (long k = 0; k < 4; k++)                                                                                   \
         forward_map_REAL(maps + k * (H) * (W), weight[c + k], bias[c + k], out + (m + k) * ((H) * (W) / 4),          \
                          mean + m + k, rstd + m + k, H, W, epsilon);                                                 \
@@ -122,7 +143,9 @@ static inline __attribute__((always_inline)) void transpose_REAL(
   for (long group = 0; group < (images + group_size - 1) / group_size; group++)                                      \
     for (long n = group * group_size; n < images && n < (group + 1) * group_size; n++) {                             \
       REAL maps[4 * (H) * (W)], given[4 * (H) * (W)], padded[4 * ((H) + 2) * ((W) + 2)];                             \
-      const REAL *image = x + n * (I) * ((H) + 2) * ((W) + 2);                                                       \
+      REAL image[(I) * ((H) + 2) * ((W) + 2)];                                                                       \
+      pad_REAL(x + n * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image, I, (H) + 2 - 2 * border,        \
+               (W) + 2 - 2 * border, border);                                                                        \
       if (dx) {                                                                                                      \
         for (long i = 0; i < 4 * ((H) + 2) * ((W) + 2); i++) padded[i] = 0;                                          \
         for (long i = 0; i < (I) * (H) * (W); i++) dx[n * (I) * (H) * (W) + i] = 0;                                  \
@@ -144,13 +167,14 @@ static inline __attribute__((always_inline)) void transpose_REAL(
       }                                                                                                              \
     }
 
-/* x (images, inputs, height + 2, width + 2), filters (channels, inputs, 9) -> out (images, channels, height/2, width/2). */
+/* x (images, inputs, height + 2 - 2 border, width + 2 - 2 border), filters (channels, inputs, 9) ->
+   out (images, channels, height/2, width/2). */
 void first_forward_REAL(const REAL *restrict x, const REAL *restrict filters, const REAL *restrict offsets,
                         const REAL *restrict weight, const REAL *restrict bias, REAL *restrict out,
                         REAL *restrict mean, REAL *restrict rstd, long images, long inputs, long channels,
-                        long height, long width, double epsilon, int threads)
+                        long height, long width, long border, double epsilon, int threads)
 {
-  FIRST_SIZES(FIRST_FORWARD_REAL)
+  FIRST_SIZES_REAL(FIRST_FORWARD_REAL)
 }
 
 /* dx (images, inputs, height, width) and dfilters (groups, channels, inputs, 9), zero at the start, or null where not
@@ -159,18 +183,20 @@ void first_backward_REAL(const REAL *restrict x, const REAL *restrict dout, cons
                          const REAL *restrict offsets, const REAL *restrict weight, const REAL *restrict bias,
                          const REAL *restrict mean, const REAL *restrict rstd, REAL *restrict dx,
                          REAL *restrict dfilters, REAL *restrict dweight, REAL *restrict dbias, long images,
-                         long inputs, long channels, long height, long width, long group_size, int threads)
+                         long inputs, long channels, long height, long width, long border, long group_size,
+                         int threads)
 {
-  FIRST_SIZES(FIRST_BACKWARD_REAL)
+  FIRST_SIZES_REAL(FIRST_BACKWARD_REAL)
 }
 """
 
 _HEAD = r"""
 #define MOST_INPUTS LARGEST
 #define FIRST_ONE(F, I, S) if (inputs == I && height == S && width == S) { LOOP F(I, S, S) }
-#define FIRST_SIZES(F) \
+#define FIRST_SIZES_float(F) \
   FIRST_ONE(F, 1, 16) else FIRST_ONE(F, 1, 32) else FIRST_ONE(F, 3, 32) else FIRST_ONE(F, 3, 64) \
   else { LOOP F(inputs, height, width) }
+#define FIRST_SIZES_double(F) LOOP F(inputs, height, width) /* for tests: less to compile */
 """
 
 FIRST_SOURCE = _HEAD.replace("LARGEST", str(LARGEST_CHANNELS)) + "".join(
