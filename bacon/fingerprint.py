@@ -77,7 +77,7 @@ def import_closure(modules: Iterable[str]) -> frozenset[str]:
         if module in found or module in EXCLUDED:
             continue
         found.add(module)
-        waiting.extend(_imports(module))
+        waiting.extend(_read(module)[1])
         waiting.append(module.rpartition(".")[0] or PACKAGE)
     return frozenset(found)
 
@@ -89,15 +89,21 @@ def module_path(module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-@lru_cache(maxsize=1024)
 def module_digest(module: str) -> str:
     """Hash of a module's syntax tree without docstrings and method records; comments and layout are not in the tree."""
+    return _read(module)[0]
+
+
+@lru_cache(maxsize=1024)
+def _read(module: str) -> tuple[str, tuple[str, ...]]:
+    """Digest and imports of a module, from one look at its file."""
     tree = _tree(module)
+    imports = tuple(sorted(set(_walk_imports(tree))))
     tree.body = [item for item in tree.body if not _is_method_record(item)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             _drop_docstrings(node)
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports
 
 
 def _tree(module: str) -> ast.Module:
@@ -124,11 +130,6 @@ def _is_method_record(node: ast.stmt) -> bool:
 
 def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-
-
-@lru_cache(maxsize=1024)
-def _imports(module: str) -> tuple[str, ...]:
-    return tuple(sorted(set(_walk_imports(_tree(module)))))
 
 
 def _walk_imports(node: ast.AST) -> Iterator[str]:

@@ -16,7 +16,7 @@ from bacon.configuration import data_settings, grid_cells, reference_cells
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.fingerprint import digest, fingerprint
-from bacon.layering import Resolved, evaluation_network, resolve
+from bacon.layering import Resolved, evaluation_network, kind, resolve
 from bacon.methods.registry import METHODS
 from bacon.runtime.provenance import installed_versions
 from bacon.settings import CellSettings, Config, DataSettings, MatchingSettings, NetworkSettings
@@ -43,7 +43,8 @@ class Plan:
         self.directory = Path(directory)
         self.packages = installed_versions(config.stale_on_upgrade)
         """Package -> version, of the packages whose upgrade makes results stale."""
-        self._resolve = lru_cache(maxsize=None)(lambda cell: resolve(config, cell))
+        self._resolve = lru_cache(maxsize=None)(self._resolved)
+        self._alike: dict[tuple[object, ...], Resolved] = {}
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
         self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
@@ -72,6 +73,13 @@ class Plan:
         """Settings of a cell, with the layer each came from."""
         resolved: Resolved = self._resolve(cell)
         return resolved
+
+    def _resolved(self, cell: Cell) -> Resolved:
+        """Settings of a cell, worked out once for all cells of its kind."""
+        alike = kind(self.config, cell)
+        if alike not in self._alike:
+            self._alike[alike] = resolve(self.config, cell)
+        return self._alike[alike]
 
     def settings(self, cell: Cell) -> CellSettings:
         """Settings of a cell."""
@@ -116,11 +124,10 @@ class Plan:
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
 
-    @staticmethod
-    def _method_module(cell: Cell, settings: CellSettings) -> str:
+    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
         if isinstance(settings.distillation, MatchingSettings):
             return type(settings.distillation.objective).__module__
-        selector = METHODS[cell.method].selector
+        selector = METHODS[self.config.base_method(cell.method)].selector
         assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
         return selector
 
@@ -168,9 +175,10 @@ class Plan:
         """Name of a data set among the published results; ``None`` when none are published."""
         return REGISTRY[dataset].published_name if dataset in REGISTRY else None
 
-    @staticmethod
-    def method_title(method: str) -> str:
-        """Name of a method in tables and figures."""
+    def method_title(self, method: str) -> str:
+        """Name of a method or variant in tables and figures."""
+        if method in self.config.variants:
+            return self.config.variants[method].title or method
         return METHODS[method].title
 
     def names(self, cell: Cell) -> tuple[str | None, ...]:

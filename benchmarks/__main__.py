@@ -17,6 +17,8 @@ from bacon.runtime.errors import BaconError
 from benchmarks import accuracy as accuracy_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
+from benchmarks import gpu as gpu_benchmark
+from benchmarks import memory as memory_benchmark
 from benchmarks import precision as precision_benchmark
 from benchmarks import workflow as workflow_benchmark
 from benchmarks.cells import PAPER_CELLS, measured, real_dataset
@@ -221,16 +223,24 @@ def workflow(cells: int, dataset: str, output: Path | None, device: str, threads
 @rounds_option
 @published_option
 @click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="In place of the cells' own.")
 def paper(
-    cells: tuple[str, ...], rounds: int, published: Path | None, output: Path | None, device: str, threads: int
+    cells: tuple[str, ...],
+    rounds: int,
+    published: Path | None,
+    precision: str | None,
+    output: Path | None,
+    device: str,
+    threads: int,
 ) -> None:
-    """Everything that the targets of docs/speed.md ask of a machine, in one go; made for a GPU."""
+    """Speed of the paper's cells: distillation by part, evaluation, hours for all of them; made for a GPU."""
     place = chosen_device(device, threads)
-    found = ceilings(place)
+    set_up_arithmetic(threads, tf32=precision == "tf32")
+    found = ceilings(place, torch.bfloat16 if precision == "bf16" else torch.float32)
     show("machine", [found])
     results: dict[str, Any] = {"machine": found, "distillation": [], "evaluation": []}
     for name in cells:
-        cell = measured(name)
+        cell = measured(name, precision=precision)
         theirs = published if cell.cell.dataset == "cifar10" else None
         results["distillation"].append(
             distillation_benchmark.measure(
@@ -244,6 +254,17 @@ def paper(
     show("evaluation of one cell", results["evaluation"])
     show("all cells, one seed, distillation", [{"hours": results["hours"]}])
     save(output, results)
+
+
+@main.command()
+@common
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+def memory(cells: tuple[str, ...], config: Path | None, output: Path | None, device: str, threads: int) -> None:
+    """Peak memory of the jobs of each cell, one at a time in a process of its own."""
+    rows = memory_benchmark.measure(list(cells), config=config, device=chosen_device(device, threads))
+    show("peak memory in GB", [{k: v / 1e9 if k.endswith("bytes") else v for k, v in row.items()} for row in rows])
+    save(output, {"memory": rows})
 
 
 @main.command()
@@ -264,6 +285,40 @@ def precision(
     rows = precision_benchmark.measure(chosen, dataset, device=place, seeds=seeds, precisions=precisions)
     show("precision of the convolutions, test accuracy in percent", rows)
     save(output, {"precision": rows})
+
+
+@main.command()
+@rounds_option
+@published_option
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True, help="cpu: to try it.")
+@click.option("--threads", type=click.IntRange(1), default=4, show_default=True, help="CPU threads of each program.")
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--data", type=click.Path(path_type=Path), help="Prepared data sets (results/data), for accuracy.")
+@click.option("--tests", multiple=True, default=("tests",), show_default=True, help="What pytest is pointed at.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where everything goes.")
+def gpu(
+    rounds: int,
+    published: Path | None,
+    device: str,
+    threads: int,
+    cells: tuple[str, ...],
+    data: Path | None,
+    tests: tuple[str, ...],
+    folder: Path,
+) -> None:
+    """All that a GPU is to be asked: its tests, speed in each precision, memory, time to accuracy; one folder."""
+    chosen_device(device, threads)
+    todo = gpu_benchmark.steps(
+        folder.resolve(),
+        device=device,
+        cells=cells,
+        rounds=rounds,
+        threads=threads,
+        published=published,
+        data=data,
+        tests=tests,
+    )
+    show("steps", gpu_benchmark.run(todo, folder.resolve()))
 
 
 def run() -> None:

@@ -46,17 +46,22 @@ class Measured:
         return self.cell.ipc
 
 
-def measured(name: str, config: Path | None = None) -> Measured:
+def measured(name: str, config: Path | None = None, *, precision: str | None = None) -> Measured:
     """The cell called ``name``, such as ``cifar10/bacon/ipc10`` (seed 0 unless named).
 
     Args:
         name: the cell.
         config: configuration whose settings apply; by default the paper's, and the demo's for the embedded digits.
+        precision: of the convolutions, in place of the configuration's.
     """
     cell = Cell.parse(name if "/seed" in name else f"{name}/seed0")
     default = "config.yaml" if cell.dataset == "digits" else "paper.yaml"
     loaded = load_config(config or ROOT / "config" / default)
-    return Measured(cell=cell, settings=resolve(loaded, cell).settings)
+    settings = resolve(loaded, cell).settings
+    if precision is not None:
+        network = settings.network.model_copy(update={"precision": precision})
+        settings = settings.model_copy(update={"network": network})
+    return Measured(cell=cell, settings=settings)
 
 
 def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int | None = None) -> ImageDataset:

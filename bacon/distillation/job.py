@@ -48,7 +48,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 data=data,
                 output=output,
                 device=device,
-                selector=METHODS[cell.method].selector,
+                selector=METHODS[plan.config.base_method(cell.method)].selector,
                 chunk_images=plan.config.run.chunk_images,
                 running=_running(plan, store, beat_path, device_name(device)),
             )

@@ -105,9 +105,10 @@ class Queue:
         self.members: list[Member] = []
         self._next_serial = 0
         for _ in range(settings.start):
-            self._push()
+            self.push()
 
-    def _push(self) -> None:
+    def push(self) -> None:
+        """Add a fresh network; the oldest is dropped where there are more than ``capacity``."""
         network = self._build(self._next_serial)
         optimiser = Sgd(
             network.parameters(),
@@ -126,7 +127,7 @@ class Queue:
             for member in self.members:
                 member.reset_meter()
         if iteration % self.settings.net_generate_interval == 0:
-            self._push()
+            self.push()
 
     def draw(self, iteration: int) -> tuple[Network, Tensor]:
         """One network, uniformly."""
@@ -195,7 +196,7 @@ class Queue:
         self.members = []
         for kept in state["members"]:
             self._next_serial = kept["serial"]
-            self._push()
+            self.push()
             member = self.members[-1]
             member.network.load_state_dict(kept["network"])
             member.optimiser.load_state_dict(kept["optimiser"])

@@ -58,9 +58,11 @@ class RealImages:
     """
 
     def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        order = np.argsort(dataset.train_labels, kind="stable")
-        self.images = torch.from_numpy(dataset.train_images[order]).to(device)
-        self.labels = torch.from_numpy(dataset.train_labels[order]).to(device)
+        images, labels = dataset.train_images, dataset.train_labels
+        if np.any(labels[1:] < labels[:-1]):
+            order = np.argsort(labels, kind="stable")
+            images, labels = images[order], labels[order]
+        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
         self.device, self.dtype = device, dtype
         self.class_names = dataset.class_names
         self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))

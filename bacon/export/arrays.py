@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from bacon.datasets.whitening import Whitening
-from bacon.export.content import Export, check_content, check_metadata
+from bacon.export.content import FORMAT, Export, check_content, check_metadata
 from bacon.runtime.errors import BaconError
 
 SUFFIXES = {"pt": ".pt", "safetensors": ".safetensors", "npz": ".npz"}
@@ -60,6 +60,17 @@ def read_arrays(path: Path) -> Export:
     return Export(
         images=tensors["images"], labels=tensors["labels"], metadata=metadata, whitening=_whitening(tensors, metadata)
     )
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file is one that :func:`write_arrays` wrote, as far as its metadata say; a damaged one is none."""
+    if path.suffix not in _READERS or not path.is_file():
+        return False
+    try:
+        _, metadata = _READERS[path.suffix](path)
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+        return False
+    return isinstance(metadata, dict) and metadata.get("format") == FORMAT
 
 
 def _tensors(export: Export) -> dict[str, Tensor]:

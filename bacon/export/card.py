@@ -24,13 +24,13 @@ def dataset_card(metadata: Mapping[str, Any], *, title: str, count: int, pixels_
         count: images in the folder.
         pixels_sha256: checksum of pixels and labels.
     """
-    method = METHODS[metadata["method"]]
+    method_title, reference = _method(metadata["method"])
     head = yaml.safe_dump(_head(metadata, title, count), sort_keys=False, allow_unicode=True)
     return _CARD.format(
         head=head.strip(),
         title=title,
-        method=method.title,
-        reference=method.reference,
+        method=method_title,
+        reference=reference,
         count=count,
         ipc=metadata["ipc"],
         classes=len(metadata["class_names"]),
@@ -49,12 +49,19 @@ def dataset_card(metadata: Mapping[str, Any], *, title: str, count: int, pixels_
     )
 
 
+def _method(name: str) -> tuple[str, str]:
+    """Title and reference; a configuration's own variant of a method has no more than its name and its settings."""
+    if name in METHODS:
+        return METHODS[name].title, METHODS[name].reference
+    return name, "a variant that its configuration names; the settings below say what it is"
+
+
 def _head(metadata: Mapping[str, Any], title: str, count: int) -> dict[str, Any]:
     identifier = next((tag for text, tag in _LICENCES.items() if metadata["licence"].startswith(text)), None)
     licence = {"license": identifier} if identifier else {"license": "other", "license_name": metadata["licence"]}
     return {
         **licence,
-        "pretty_name": f"{title} distilled with {METHODS[metadata['method']].title}, IPC {metadata['ipc']}",
+        "pretty_name": f"{title} distilled with {_method(metadata['method'])[0]}, IPC {metadata['ipc']}",
         "task_categories": ["image-classification"],
         "tags": ["dataset-distillation", metadata["method"], metadata["dataset"]],
         "size_categories": [next((name for limit, name in _SIZES if count < limit), "100K<n<1M")],

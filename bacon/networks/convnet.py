@@ -69,15 +69,15 @@ class ConvNet(Network):
             dtype=dtype,
         )
 
-    def embed(self, x: Tensor) -> Tensor:
-        """:meth:`Network.embed`, with the first block in one pass where it can be."""
+    def maps(self, x: Tensor) -> Tensor:
+        """:meth:`Network.maps`, with the first block in one pass where it can be; that pass knows no bfloat16."""
         convolution, norm, *rest = self.features.children()
-        if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
-            return super().embed(x)
+        if self.bf16 or not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
+            return super().maps(x)
         maps = first_block(x, convolution, norm)
         for layer in rest:
             maps = layer(maps)
-        return maps.flatten(1)
+        return maps
 
 
 def _map_sizes(settings: NetworkSettings, size: int) -> list[int]:

@@ -46,12 +46,16 @@ class Network(nn.Module):
             (N, embedding_size) float, in the dtype of ``x`` whatever the precision.
         """
         if not self.bf16:
-            embedding: Tensor = self.features(x).flatten(1)
-            return embedding
+            return self.maps(x).flatten(1)
         # Without the cache of weights: a recorded step must round the weights again each time it is replayed.
         with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
-            maps: Tensor = self.features(x)
+            maps = self.maps(x)
         return maps.flatten(1).to(x.dtype)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """What the part below the classifier makes of images (N, C, H, W), before it is flattened."""
+        maps: Tensor = self.features(x)
+        return maps
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits (N, classes) of embeddings (N, embedding_size)."""

@@ -87,9 +87,9 @@ def terminal_table(accuracy: pd.DataFrame, *, published: PublishedResults, conso
 
 
 def _summary_grid(block: Block) -> Grid:
-    kinds: tuple[tuple[str, Callable[[Entry], str]], ...] = (("ours", ours_text), ("sd", _spreads))
+    kinds: tuple[tuple[str, Callable[[Entry], str]], ...] = (("ours", ours_text), ("sd", spreads_text))
     if block.has_published:
-        kinds = (*kinds, ("published", _beside_ours))
+        kinds = (*kinds, ("published", beside_ours_text))
     return Grid(
         title=block.title,
         groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
@@ -108,12 +108,14 @@ def ours_text(entry: Entry) -> str:
     return f"{ours.mean:.1f}{interval} ({ours.n})"
 
 
-def _spreads(entry: Entry) -> str:
+def spreads_text(entry: Entry) -> str:
+    """Standard deviations over distillation seeds and over evaluation networks: ``0.5 / 1.1``; a dash where unknown."""
     parts = (entry.ours.sd_distillation, entry.ours.sd_evaluation)
     return " / ".join(MISSING if math.isnan(sd) else f"{sd:.1f}" for sd in parts)
 
 
-def _beside_ours(entry: Entry) -> str:
+def beside_ours_text(entry: Entry) -> str:
+    """The published accuracy; * marks one outside our interval."""
     found, ours = entry.published, entry.ours
     outside = found is not None and not ours.ci_low <= found.accuracy_percent <= ours.ci_high
     return published_text(found) + ("*" if outside and not math.isnan(ours.ci_low) else "")

@@ -1,6 +1,8 @@
 """Full and read-only disks, damaged inputs, two calls at once: a clear error, and the right result after the next call."""
 
+import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -9,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+from bacon.cells import Cell
 from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from bacon.runtime.heartbeat import read_beat
 from tests.faults.disks import FULL, READ_ONLY, disk
 from tests.faults.kills import CONFIG, command, prepare, target
+from tests.waiting import wait_for
 from tests.workflow.conftest import Project
 
 pytestmark = pytest.mark.faults
@@ -117,7 +122,7 @@ def test_a_damaged_distilled_set_is_never_used(project, expected, how):
         run = project.snakemake(target(0))
         assert run.jobs["distill"] == 1, "a file that says nothing of itself is made again"
     else:
-        _spoil(path)
+        _spoil(path, "images")
         run = project.snakemake(target(0), check=False)
         assert run.returncode != 0
         assert "seed0.h5: not a readable distilled set" in run.output
@@ -127,10 +132,22 @@ def test_a_damaged_distilled_set_is_never_used(project, expected, how):
     assert torch.equal(read_distilled(path).images, expected)
 
 
-def _spoil(path):
-    """Change a byte of the stored images, whose checksum then is wrong."""
+def test_a_damaged_data_set_is_never_used(project, expected):
+    data = project.path("results/data/digits.h5")
+    project.snakemake("results/data/digits.h5")
+    _spoil(data, "train/images")
+    run = project.snakemake(CELL, check=False)
+    assert run.returncode != 0
+    assert re.search(r"ERROR .*digits\.h5: .*truncated or damaged.*run snakemake again", run.output)
+    data.unlink()
+    project.snakemake(CELL)
+    assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+
+
+def _spoil(path, name):
+    """Change a byte of a stored array, whose checksum then is wrong."""
     with h5py.File(path) as file:
-        where = file["images"].id.get_chunk_info(0).byte_offset
+        where = file[name].id.get_chunk_info(0).byte_offset
     with path.open("r+b") as file:
         file.seek(where + 20)
         byte = file.read(1)
@@ -139,16 +156,18 @@ def _spoil(path):
 
 
 def test_two_calls_on_one_folder_do_not_disturb_each_other(project, expected):
+    """The second comes while a job of the first sleeps, so that it comes in time on any machine."""
     first = subprocess.Popen(
         command(project.folder, CELL), cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    lock = project.path(".snakemake/locks")
-    while first.poll() is None and not (lock.exists() and any(lock.iterdir())):
-        pass
+    beat = project.path(str(Cell("digits", "bacon", 1, 0).running_path("distill")))
+    pid = wait_for(lambda: read_beat(beat)).pid
+    os.kill(pid, signal.SIGSTOP)
     second = project.snakemake(CELL, check=False)
+    os.kill(pid, signal.SIGCONT)
     assert second.returncode != 0
     assert "LockException" in second.output or "cannot be locked" in second.output
-    assert first.wait(300) == 0
+    assert first.wait(600) == 0
     assert torch.equal(read_distilled(project.path(CELL)).images, expected)
 
 

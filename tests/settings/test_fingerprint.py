@@ -36,7 +36,7 @@ def package(tmp_path, monkeypatch):
 
 
 def clear():
-    for cached in (fp.code_digest, fp.module_digest, fp._imports):
+    for cached in (fp.code_digest, fp._read):
         cached.cache_clear()
 
 

@@ -6,6 +6,7 @@ from bacon.cells import Cell
 from bacon.configuration import check_config
 from bacon.layering import layers, resolve
 from bacon.methods.registry import METHODS
+from bacon.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.setting_errors import flatten
 
@@ -131,3 +132,19 @@ def test_the_order_of_the_layers_is_the_documented_one():
         "cells[0]",
         "overrides[digits/bacon/ipc10/seed*]",
     ]
+
+
+def test_a_plan_gives_every_cell_the_settings_that_it_has_by_itself():
+    """Also the seed that an override names, and a mistake that only one seed's override holds is found."""
+    values = {"preset": "paper", "grid": {"datasets": ["digits"], "ipc": [1, 10], "seeds": 3}}
+    only = {
+        "digits/bacon/ipc10/seed1": {"distillation": {"lr_img": 0.5}},
+        "digits/*/*/seed2": {"network": {"depth": 1}},
+    }
+    config = check_config(values | {"overrides": only})
+    plan = Plan(config)
+    assert all(plan.resolved(cell) == resolve(config, cell) for cell in (*plan.references, *plan.cells))
+    fingerprints = [plan.distilled_fingerprint(cell) for cell in plan.cells]
+    assert len(set(fingerprints)) == len(fingerprints)
+    with pytest.raises(BaconError, match="depth"):
+        check_config(values | {"overrides": {"digits/*/ipc1/seed2": {"network": {"depth": 12}}}})

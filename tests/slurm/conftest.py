@@ -1,5 +1,4 @@
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -39,7 +38,7 @@ class Call:
     process: subprocess.Popen
     log: Path
 
-    def wait(self, seconds: float = 300) -> str:
+    def wait(self, seconds: float = 600) -> str:
         self.returncode = self.process.wait(timeout=seconds)
         return self.log.read_text()
 
@@ -81,9 +80,25 @@ class SlurmProject(Project):
 
     def queue(self, state: str = "R,PD") -> list[str]:
         """Numbers of this project's jobs in these states; never another's."""
-        command = ["squeue", "-h", "-t", state, "-o", "%A %Z"]
+        return [number for number, _ in self._squeue(state, "%A")]
+
+    def limits(self) -> dict[str, int]:
+        """Number -> time limit in minutes of every distillation that the cluster remembers, in the order of numbers."""
+        found = [(int(job), rest) for job, rest in self._squeue("all", "%A %l %k")]
+        return {str(job): _seconds(rest.split()[0]) // 60 for job, rest in sorted(found) if "rule_distill" in rest}
+
+    def end_within(self, job: str, *, minutes: int) -> None:
+        """Let a job's time limit be at most so many minutes from now, and at least one less."""
+        (used,) = (rest for number, rest in self._squeue("R", "%A %M") if number == job)
+        limit = _seconds(used) // 60 + minutes
+        subprocess.run(["scontrol", "update", f"JobId={job}", f"TimeLimit={limit}"], check=True)
+
+    def _squeue(self, state: str, form: str) -> list[tuple[str, str]]:
+        """Number and the rest of the format, of this project's jobs in these states."""
+        command = ["squeue", "-h", "-t", state, "-o", f"%Z\t{form}"]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        return [number for number, folder in (line.split(" ", 1) for line in lines) if Path(folder) == self.folder]
+        mine = (rest for folder, rest in (line.split("\t", 1) for line in lines) if Path(folder) == self.folder)
+        return [(number, rest) for number, _, rest in (line.partition(" ") for line in mine)]
 
     def job_log(self, cell: str) -> str:
         path = self.path(f"results/logs/distill/{cell}.log")
@@ -95,6 +110,12 @@ class SlurmProject(Project):
         pid = read_beat(self.path(str(Cell.parse(cell).running_path("distill")))).pid
         os.kill(pid, signal.SIGSTOP)
         return pid
+
+
+def _seconds(clock: str) -> int:
+    """Of SLURM's times, such as ``5:01`` or ``1-02:03:04``."""
+    days, _, time = clock.rpartition("-")
+    return int(days or 0) * 86400 + sum(int(part) * 60**n for n, part in enumerate(reversed(time.split(":"))))
 
 
 def wake(pid: int) -> None:
@@ -125,13 +146,6 @@ def long_config(**run):
     config["datasets"] = {"digits": digits}
     config["run"] = {"progress_seconds": 0.2, "checkpoint_seconds": 0.2} | run
     return config
-
-
-def is_pending(pid: int, number: signal.Signals) -> bool:
-    """Whether a signal waits for a process that is stopped."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
 
 def images_of(path: Path):

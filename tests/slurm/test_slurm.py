@@ -2,16 +2,17 @@
 
 import json
 import re
-import signal
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
+import yaml
 
-from tests.slurm.conftest import images_of, is_pending, long_config, wake
+from tests.slurm.conftest import images_of, long_config, wake
 from tests.waiting import wait_for
-from tests.workflow.conftest import TINY, Project
+from tests.workflow.conftest import ROOT, TINY, Project
 
 pytestmark = pytest.mark.slurm
 
@@ -22,22 +23,31 @@ def distilled(cell):
     return f"results/distilled/{cell}.h5"
 
 
-def test_the_whole_grid_goes_through_sbatch_and_gives_the_local_numbers(project, tmp_path_factory):
-    config = TINY | {"grid": TINY["grid"] | {"methods": ["random", "bacon"]}}
+def demo_grid():
+    """The default configuration with a few iterations, a small network and one distillation seed."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    grid = config["grid"] | {"seeds": 1}
+    return config | {"preset": "smoke", "grid": grid, "datasets": {"digits": {"network": {"width": 8, "depth": 2}}}}
+
+
+def test_the_demo_grid_goes_through_sbatch_and_gives_the_local_numbers(project, tmp_path_factory):
+    config = demo_grid()
     project.configure(config)
     with project.call() as call:
         output = call.wait()
     assert call.returncode == 0, output
     submitted = re.findall(r"has been submitted with SLURM jobid (\d+) \(log: \S*/rule_(\w+)/", output)
-    rules = [rule for _, rule in submitted]
-    assert sorted(rules) == ["distill"] * 2 + ["evaluate"] * 2 + ["evaluate_full", "preprocess"]
+    rules = Counter(rule for _, rule in submitted)
+    cells = len(config["grid"]["methods"]) * len(config["grid"]["ipc"])
+    assert rules == {"preprocess": 1, "distill": cells, "evaluate": cells, "evaluate_full": 1}
     local = Project(tmp_path_factory.mktemp("local"))
     local.configure(config)
     local.snakemake(distilled(SEEDS[0]))
     for ours, theirs in zip(images_of(project.path(distilled(SEEDS[0]))), images_of(local.path(distilled(SEEDS[0]))),
                             strict=True):  # fmt: skip
         assert np.array_equal(ours, theirs)
-    assert "bacon" in project.path("results/tables/accuracy.csv").read_text()
+    table = project.path("results/tables/accuracy.csv").read_text()
+    assert all(method in table for method in config["grid"]["methods"])
     # Nothing is left to do, for the cluster or for a local call.
     assert project.snakemake("-n").jobs == {}
 
@@ -75,38 +85,36 @@ def status(project):
     return json.loads(subprocess.run(command, cwd=project.folder, capture_output=True, check=True).stdout)
 
 
-def test_slurm_warns_a_job_with_usr1_which_then_writes_a_checkpoint(project, local_images):
+def test_slurm_warns_jobs_before_their_time_limit_and_they_write_a_checkpoint(project, local_images):
+    """The profile's --signal=USR1@120, on jobs that have two minutes left; SLURM wakes them for it."""
     project.configure(long_config(checkpoint_seconds=1000))
     with project.call(*map(distilled, SEEDS)) as call:
-        pids = [project.freeze(cell, " left") for cell in SEEDS]
-        # What SLURM does before a time limit with the profile's --signal=USR1@120.
-        subprocess.run(["scancel", "--signal=USR1", *project.queue("R")], check=True)
-        for pid, cell in zip(pids, SEEDS, strict=True):
-            wait_for(lambda pid=pid: is_pending(pid, signal.SIGUSR1))
-            wake(pid)
-            wait_for(lambda cell=cell: "stopped by signal 10" in project.job_log(cell))
+        for cell in SEEDS:
+            project.freeze(cell, " left")
+        first = project.limits()
+        for job in first:
+            project.end_within(job, minutes=2)
+        wait_for(lambda: all("stopped by signal 10" in project.job_log(cell) for cell in SEEDS))
         output = call.wait()
     assert call.returncode == 0, output
-    assert all("resumed at iteration" in project.job_log(cell) for cell in SEEDS)
+    assert "TIMEOUT" not in output
+    again = [limit for job, limit in project.limits().items() if job not in first]
+    assert again == [2 * limit for limit in first.values()], "the second attempt asks for twice as much time"
+    assert all(re.search(r"resumed at iteration [1-9]", project.job_log(cell)) for cell in SEEDS)
     assert_undisturbed(project, local_images)
 
 
-def test_jobs_at_their_time_limit_resume_with_more_time(long_project, local_images):
-    """Both sleep after a checkpoint, so that a minute is too little on any machine.
-
-    The first wakes for SLURM's warning before the limit, as a job that computes would; the second sleeps until SLURM ends it.
-    """
+def test_jobs_that_slurm_ends_at_their_time_limit_resume(long_project, local_images):
+    """Without the warning they are told to end when their time is up."""
     project = long_project
-    limits = ["distill:runtime=attempt", "distill:slurm_extra='--signal=USR1@20'"]
-    with project.call(*map(distilled, SEEDS), "--set-resources", *limits) as call:
-        warned, _ = (project.freeze(cell, "checkpoint at iteration") for cell in SEEDS)
-        wait_for(lambda: is_pending(warned, signal.SIGUSR1))
-        wake(warned)
-        wait_for(lambda: "stopped by signal 10" in project.job_log(SEEDS[0]))
+    with project.call(*map(distilled, SEEDS), "--set-resources", "distill:slurm_extra=''") as call:
+        for cell in SEEDS:
+            project.freeze(cell, "checkpoint at iteration")
+        for job in project.limits():
+            project.end_within(job, minutes=1)
         output = call.wait()
     assert call.returncode == 0, output
-    assert len(re.findall(r"Error in rule distill", output)) == 2
-    assert "TIMEOUT" in output
+    assert output.count("TIMEOUT") >= 2, output
     assert all(re.search(r"resumed at iteration [1-9]", project.job_log(cell)) for cell in SEEDS)
     assert_undisturbed(project, local_images)
 
@@ -122,5 +130,7 @@ def test_a_failing_cell_stops_no_other_and_is_reported(project):
     assert "the loss is not finite" in output
     assert project.path("results/evaluation/digits/random/ipc1/seed0/convnet.json").exists()
     assert not project.path("results/tables/accuracy.csv").exists()
-    failed = re.findall(r"Error in rule (\w+)", output)
-    assert "distill" in failed
+    assert set(re.findall(r"Error in rule (\w+)", output)) == {"distill"}
+    (failed,) = (job for job in status(project)["jobs"] if job["state"] == "failed")
+    assert (failed["name"], failed["log"]) == (SEEDS[0], f"results/logs/distill/{SEEDS[0]}.log")
+    assert "the loss is not finite" in failed["detail"]

@@ -119,7 +119,13 @@ def test_tables(finished):
     assert (cost["wall_seconds_mean"] > 0).all()
 
 
-@pytest.mark.parametrize("name", ["accuracy", "curve", "loss", *(f"images/digits_{method}_ipc1" for method in METHODS)])
+FIGURES = (
+    "accuracy", "curve", "seconds", "cost", "classes", "confusion", "loss", "queue", "embedding_digits",
+    "evolution_digits_ipc1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *(f"images/digits_{method}_ipc1" for method in METHODS)])
 def test_figures_are_drawn(finished, name):
     with Image.open(finished.path(f"results/figures/{name}.png")) as image:
         pixels = np.asarray(image.convert("L"))

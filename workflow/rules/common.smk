@@ -1,6 +1,7 @@
 """Validation, wildcard constraints and named input functions; no rules."""
 
 import gc
+import re
 import signal
 import sys
 from functools import lru_cache
@@ -66,7 +67,7 @@ onstart:
 
 wildcard_constraints:
     dataset="|".join(PLAN.datasets),
-    method="|".join(PLAN.config.grid.methods),
+    method="|".join(map(re.escape, PLAN.config.grid.methods)),
     ipc=r"\d+",
     seed=r"\d+",
     network="|".join(PLAN.networks),
@@ -234,14 +235,17 @@ def drawn_figures(wildcards):
     return list(TARGETS["figures"].outputs(PLAN).values())
 
 
+def all_data(wildcards=None):
+    return [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
+
+
 def every_output():
     """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
-    data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
     tables = [
         path for target in TARGETS.values() for path in target.outputs(PLAN).values()
     ]
     return [
-        *data,
+        *all_data(),
         *all_distilled(),
         *all_evaluations(),
         *tables,
