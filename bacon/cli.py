@@ -10,8 +10,11 @@ import click
 
 from bacon._version import __version__
 from bacon.commands.data import data
+from bacon.commands.evaluate import evaluate_command
+from bacon.commands.export import export_command
 from bacon.commands.printing import print_table
 from bacon.commands.prune import prune_command
+from bacon.commands.ranking import checkpoints_command, ranking_command
 from bacon.commands.report import report_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
@@ -39,6 +42,10 @@ def main() -> None:
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
+main.add_command(evaluate_command)
+main.add_command(export_command)
+main.add_command(ranking_command)
+main.add_command(checkpoints_command)
 main.add_command(report_command)
 
 _config_option = click.option(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,8 @@ def _check_names(config: Config) -> None:
     own = "; or name your own under `data`"
     check_name("preset", config.preset, PRESETS)
     _check_each("grid.datasets", config.grid.datasets, datasets, extra=own)
-    _check_each("grid.methods", config.grid.methods, GRID_METHODS)
+    _check_each("grid.methods", config.grid.methods, (*GRID_METHODS, *config.variants))
+    _check_variants(config)
     _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
     _check_each("methods: key", config.methods, METHODS)
     _check_each("datasets: key", config.datasets, datasets, extra=own)
@@ -100,6 +102,17 @@ def _check_names(config: Config) -> None:
         if data.format == "registry":
             check_name("data: key", name, REGISTRY, extra="; own data needs `format` and `path`")
     _check_repeats(config)
+
+
+def _check_variants(config: Config) -> None:
+    for name, variant in config.variants.items():
+        check_name(f"variants.{name}.method", variant.method, GRID_METHODS)
+        if name in METHODS:
+            raise BaconError(f"variants.{name}: {name!r} is the name of a method; give the variant another name")
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
+            raise BaconError(
+                f"variants.{name}: a name is part of paths: letters, digits, and . + - after the first of them"
+            )
 
 
 def _check_each(what: str, names: Iterable[str], allowed: Iterable[str], *, extra: str = "") -> None:
@@ -129,6 +142,7 @@ def _check_repeats(config: Config) -> None:
 def _check_layers(config: Config) -> None:
     named: list[tuple[str, Layer]] = [
         *((f"methods.{name}", layer) for name, layer in config.methods.items()),
+        *((f"variants.{name}", layer) for name, layer in config.variants.items()),
         *((f"datasets.{name}", layer) for name, layer in config.datasets.items()),
         *((f"cells[{number}]", layer) for number, layer in enumerate(config.cells)),
         *((f"overrides[{pattern}]", layer) for pattern, layer in config.overrides.items()),
@@ -155,7 +169,7 @@ def _check_pattern(config: Config, pattern: str) -> None:
 def _check_named_methods(config: Config) -> None:
     """Resolve one cell for each method that a layer names, so that a misplaced key is found though not in the grid."""
     first = grid_cells(config)[0]
-    for method in config.methods:
+    for method in (*config.methods, *config.variants):
         resolve(config, Cell(first.dataset, method, first.ipc, first.seed))
     for layer in config.cells:
         for method in layer.methods or ():

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from bacon.datasets.whitening import Whitening
 from bacon.distillation.artifact import read_distilled
-from bacon.partition import decode
+from bacon.export.arrays import SUFFIXES, read_arrays
+from bacon.export.content import Export
+from bacon.export.folders import read_folder
 
 
 class DistilledDataset(Dataset[tuple[Tensor, int]]):
@@ -48,7 +49,8 @@ def load_distilled(path: Path | str, *, raw: bool = False) -> DistilledDataset:
     """Load the distilled set at ``path``.
 
     Args:
-        path: an HDF5 file under ``results/distilled``.
+        path: an HDF5 file under ``results/distilled``, or what ``bacon export`` wrote: a ``.pt``, ``.safetensors`` or
+            ``.npz`` file, or a folder of images.
         raw: undo the normalisation or whitening, so that images are in the space of [0, 1] pixels (synthetic pixels may
             lie outside).
 
@@ -56,18 +58,20 @@ def load_distilled(path: Path | str, *, raw: bool = False) -> DistilledDataset:
         The decoded images and their labels: a partitioned image gives partition^2 training images.
 
     Raises:
-        BaconError: the file is missing, damaged or of another format.
+        BaconError: it is missing, damaged or of another format.
     """
+    export = read_export(Path(path)).decoded()
+    images = export.raw() if raw else export.images
+    return DistilledDataset(images, export.labels, export.metadata, export.whitening)
+
+
+def read_export(path: Path) -> Export:
+    """A distilled set in the form it has at ``path``, as :func:`load_distilled` finds it."""
+    if path.is_dir():
+        return read_folder(path)
+    if path.suffix in SUFFIXES.values():
+        return read_arrays(path)
     distilled = read_distilled(path)
-    partition = int(distilled.attributes["partition"])
-    images = decode(distilled.images, partition)
-    if raw and distilled.whitening is not None:
-        images = torch.from_numpy(distilled.whitening.invert(images.numpy()))
-    elif raw:
-        mean, std = (
-            torch.tensor(distilled.attributes[name], dtype=images.dtype)[:, None, None] for name in ("mean", "std")
-        )
-        images = images * std + mean
-    return DistilledDataset(
-        images, distilled.labels.repeat_interleave(partition**2), distilled.attributes, distilled.whitening
+    return Export(
+        images=distilled.images, labels=distilled.labels, metadata=distilled.attributes, whitening=distilled.whitening
     )

@@ -1,9 +1,9 @@
 """From a configuration to the settings of one cell.
 
-Defaults < protocol < preset < method < data set < (data set, IPC) < override. Layers are partial; later ones win key by key.
-A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random coreset): they
-do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does not have it,
-is an error.
+Defaults < protocol < preset < method < data set < (data set, IPC) < variant < override. Layers are partial; later ones win
+key by key. A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random
+coreset): they do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does
+not have it, is an error.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
+from bacon.methods.base import Method
 from bacon.methods.registry import METHODS, OBJECTIVES
 from bacon.presets import NETWORKS, PROTOCOLS, preset_layers
 from bacon.runtime.errors import BaconError
@@ -67,20 +68,23 @@ SECTIONS = ("network", "distillation", "evaluation")
 def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
     """The layers above the defaults that apply to a cell, lowest first."""
     yield NamedLayer.of(f"protocol {config.protocol}", PROTOCOLS[config.protocol], strict=False)
+    method = config.base_method(cell.method)
     for label, layer in preset_layers(config.preset):
-        if layer.methods is None or cell.method in layer.methods:
+        if layer.methods is None or method in layer.methods:
             yield NamedLayer.of(label, layer, strict=layer.methods is not None)
-    yield NamedLayer.of(f"method {cell.method}", METHODS[cell.method].settings, strict=True)
-    if cell.method in config.methods:
-        yield NamedLayer.of(f"methods.{cell.method}", config.methods[cell.method], strict=True)
+    yield NamedLayer.of(f"method {method}", METHODS[method].settings, strict=True)
+    if method in config.methods:
+        yield NamedLayer.of(f"methods.{method}", config.methods[method], strict=True)
     if cell.dataset in REGISTRY:
         yield NamedLayer.of(f"data set {cell.dataset}", REGISTRY[cell.dataset].settings, strict=False)
     if cell.dataset in config.datasets:
         yield NamedLayer.of(f"datasets.{cell.dataset}", config.datasets[cell.dataset], strict=False)
     for number, layer in enumerate(config.cells):
-        chosen = layer.methods is None or cell.method in layer.methods
+        chosen = layer.methods is None or method in layer.methods
         if chosen and (layer.dataset, layer.ipc) == (cell.dataset, cell.ipc):
             yield NamedLayer.of(f"cells[{number}]", layer, strict=layer.methods is not None)
+    if cell.method in config.variants:
+        yield NamedLayer.of(f"variants.{cell.method}", config.variants[cell.method], strict=True)
     for pattern, layer in config.overrides.items():
         if cell.matches(pattern):
             yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)
@@ -98,7 +102,7 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     Raises:
         BaconError: a key or value is not allowed; the message names the layer, the key, the value and what is allowed.
     """
-    merged: dict[Key, Any] = {}
+    method, merged = METHODS[config.base_method(cell.method)], dict[Key, Any]()
     origin: dict[Key, str] = {}
     strict: set[Key] = set()
     for layer in layers(config, cell):
@@ -106,10 +110,10 @@ def resolve(config: Config, cell: Cell) -> Resolved:
         for key, value in layer.values.items():
             merged[key], origin[key] = value, layer.label
             (strict.add if layer.strict else strict.discard)(key)
-    kept = {key: value for key, value in merged.items() if _concerns(cell, merged, key)}
+    kept = {key: value for key, value in merged.items() if _concerns(method, merged, key)}
     for key in sorted(strict - kept.keys()):
-        raise BaconError(_misplaced(cell, key, merged[key], origin[key]))
-    settings = _build(cell, kept, origin)
+        raise BaconError(_misplaced(cell, method, key, merged[key], origin[key]))
+    settings = _build(cell, method, kept, origin)
     defaults = {key: "default" for key, _ in flatten(settings.model_dump(mode="json", by_alias=True))}
     return Resolved(settings, defaults | {key: origin[key] for key in kept})
 
@@ -147,14 +151,14 @@ def _check_own_network(layer: NamedLayer) -> None:
             )
 
 
-def _build(cell: Cell, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> CellSettings:
-    plain: dict[str, Any] = {"distillation": None if METHODS[cell.method].family == "reference" else {}}
+def _build(cell: Cell, method: Method, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> CellSettings:
+    plain: dict[str, Any] = {"distillation": None if method.family == "reference" else {}}
     for key, value in kept.items():
         target = plain
         for part in key[:-1]:
             target = target.setdefault(part, {})
         target[key[-1]] = value
-    model = _distillation_model(cell)
+    model = _distillation_model(method)
     try:
         return CellSettings(
             network=NetworkSettings.model_validate(plain.get("network", {})),
@@ -172,18 +176,17 @@ def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
     return labels[-1] if labels else ""
 
 
-def _distillation_model(cell: Cell) -> type[SelectionSettings | MatchingSettings] | None:
-    family = METHODS[cell.method].family
-    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[family]
+def _distillation_model(method: Method) -> type[SelectionSettings | MatchingSettings] | None:
+    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[method.family]
 
 
-def _concerns(cell: Cell, merged: Mapping[Key, Any], key: Key) -> bool:
+def _concerns(method: Method, merged: Mapping[Key, Any], key: Key) -> bool:
     """Whether the models chosen for this cell (family, objective kind, network source) have the key."""
     if key[0] == "network":
         return key[1] in NetworkSettings.keys_of(merged.get(("network", "architecture"), "convnet"))
     if key[0] != "distillation":
         return True
-    model = _distillation_model(cell)
+    model = _distillation_model(method)
     if model is None or key[1] not in _names(model):
         return False
     if key[1] == "objective" and len(key) == 3:
@@ -205,10 +208,10 @@ def _tag(model: type[BaseModel], name: str) -> Any:
     return model.model_fields[name].default
 
 
-def _misplaced(cell: Cell, key: Key, value: Any, label: str) -> str:
+def _misplaced(cell: Cell, method: Method, key: Key, value: Any, label: str) -> str:
     if key[0] == "network":
         return f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is no convnet, it has no such setting"
-    model = _distillation_model(cell)
+    model = _distillation_model(method)
     allowed = sorted(_names(model)) if model else []
     hint = nearest(key[-1], allowed)
     return (

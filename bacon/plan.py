@@ -124,11 +124,10 @@ class Plan:
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
 
-    @staticmethod
-    def _method_module(cell: Cell, settings: CellSettings) -> str:
+    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
         if isinstance(settings.distillation, MatchingSettings):
             return type(settings.distillation.objective).__module__
-        selector = METHODS[cell.method].selector
+        selector = METHODS[self.config.base_method(cell.method)].selector
         assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
         return selector
 
@@ -176,9 +175,10 @@ class Plan:
         """Name of a data set among the published results; ``None`` when none are published."""
         return REGISTRY[dataset].published_name if dataset in REGISTRY else None
 
-    @staticmethod
-    def method_title(method: str) -> str:
-        """Name of a method in tables and figures."""
+    def method_title(self, method: str) -> str:
+        """Name of a method or variant in tables and figures."""
+        if method in self.config.variants:
+            return self.config.variants[method].title or method
         return METHODS[method].title
 
     def names(self, cell: Cell) -> tuple[str | None, ...]:

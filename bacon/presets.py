@@ -70,6 +70,27 @@ PRESETS: Mapping[str, tuple[PresetLayer, ...]] = {
         ),
         PresetLayer(methods=("full",), evaluation={"epochs": 40, "epochs_plain": None}),
     ),
+    # Minutes on two CPU cores for CIFAR-10 with one image per class (docs/speed.md, Time to accuracy). Most of the published
+    # iteration's cost is real images: a mean over 64 of a class will do for it, and half as many networks are trained, with
+    # half as large batches, but each network for longer. Goes with a larger lr_img, which the method's layer
+    # holds: config/fast.yaml. Evaluation is the paper's.
+    "fast": (
+        PresetLayer(
+            methods=("idm", "bacon"),
+            distillation={
+                "iterations": 800,
+                "snapshot_interval": 200,
+                "batch_real": 64,
+                "networks": {
+                    "net_generate_interval": 25,
+                    "networks_trained": 1,
+                    "model_train_steps": 5,
+                    "batch_train": 128,
+                },
+            },
+        ),
+        PresetLayer(methods=("full",), evaluation={"epochs": 200, "epochs_plain": None}),
+    ),
     # A few iterations of everything: for tests and for trying a configuration.
     "smoke": (
         PresetLayer(

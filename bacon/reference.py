@@ -14,7 +14,7 @@ from bacon.methods.registry import METHODS
 from bacon.presets import PRESETS, PROTOCOLS
 from bacon.runtime.atomic import write_text
 from bacon.setting_errors import SECTION_MODELS, Key
-from bacon.settings import CellLayer, Config, DataSettings, GridSettings, Layer, RunSettings
+from bacon.settings import CellLayer, Config, DataSettings, GridSettings, Layer, RunSettings, VariantLayer
 
 SCHEMA_FILE = Path("workflow/schemas/config.schema.json")
 REFERENCE_FILE = Path("config/README.md")
@@ -25,7 +25,7 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     definitions = schema["$defs"]
-    for name in ("Layer", "CellLayer"):
+    for name in ("Layer", "CellLayer", "VariantLayer"):
         for section in Layer.model_fields:
             definitions[name]["properties"][section] = _section_schema((section,), definitions)
     network = _section_schema(("network",), definitions)
@@ -80,10 +80,11 @@ A cell's settings are layered, later layers win key by key:
 
 1. the defaults below, then `protocol`, the evaluation's (one of {protocols}),
 2. `preset`: one of {presets},
-3. the method: its built-in settings (`bacon/methods/`), then `methods.NAME`,
+3. the method: its built-in settings (`bacon/methods/`), then `methods.NAME`; a variant has those of its method,
 4. the data set: its built-in settings (`bacon/datasets/registry.py`), then `datasets.NAME`,
 5. the (data set, IPC): `cells`, a list of layers with `dataset`, `ipc` and, if it is for some methods only, `methods`,
-6. `overrides`: from patterns of cells, such as `digits/bacon/ipc10/seed*` or `digits/full`, to settings.
+6. the variant, where the cell's method is one: `variants.NAME`,
+7. `overrides`: from patterns of cells, such as `digits/bacon/ipc10/seed*` or `digits/full`, to settings.
 
 A layer has the sections `network`, `distillation` and `evaluation`. A key that a method does not have (iterations, for a
 random coreset) does not concern it, unless the layer names that method: then it is an error.
@@ -109,6 +110,9 @@ def reference_text() -> str:
     parts.append("## Top level\n\n" + _table(list(Config.model_fields.items())))
     for title, model in (("`grid`", GridSettings), ("`data.NAME`", DataSettings), ("`run`", RunSettings)):
         parts.append(_model_part(title, (model,)))
+    parts.append(
+        _model_part("`variants.NAME`, besides the sections below", (VariantLayer,), skip=set(Layer.model_fields))
+    )
     parts.append(_model_part("`cells[]`, besides the sections below", (CellLayer,), skip=set(Layer.model_fields)))
     titles = {
         ("network",): "Section `network`",

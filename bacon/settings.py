@@ -74,11 +74,17 @@ class NetworkSettings(Strict):
         "relu", description="ConvNet: activation of each block."
     )
     pooling: Literal["avg", "max", "none"] = Field("avg", description="ConvNet: pooling of each block.")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        "fp32",
+        description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, "
+        "fp32 on a CPU; bf16: factors rounded to 7 bits. Norms, losses, statistics, images, optimisers stay float32. Results "
+        "change with it (docs/speed.md), so it is part of every fingerprint.",
+    )
 
     @classmethod
     def keys_of(cls, architecture: str) -> tuple[str, ...]:
         """The keys that an architecture has."""
-        return tuple(cls.model_fields) if architecture == "convnet" else ("architecture", "norm")
+        return tuple(cls.model_fields) if architecture == "convnet" else ("architecture", "norm", "precision")
 
     @model_validator(mode="before")
     @classmethod
@@ -391,6 +397,13 @@ class CellLayer(PresetLayer):
     ipc: int = Field(ge=1, description="IPC it applies to.")
 
 
+class VariantLayer(Layer):
+    """A method with other settings, beside the method itself: a column of its own in tables and figures."""
+
+    method: str = Field(description="The method it is a variant of.")
+    title: str | None = Field(None, description="Name in tables and figures; null: its key.")
+
+
 class Config(Strict):
     """A configuration file."""
 
@@ -410,6 +423,12 @@ class Config(Strict):
         "lenet, alexnet, vgg11, resnet18.",
     )
     methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
+    variants: dict[str, VariantLayer] = Field(
+        default_factory=dict,
+        description="Methods with other settings under a name of their own, for `grid.methods`: the settings of its method, "
+        "and above its (data set, IPC) layer those given here. Variants that differ from their method in one number are drawn "
+        "as its sensitivity.",
+    )
     datasets: dict[str, Layer] = Field(default_factory=dict, description="The data set layer.")
     cells: tuple[CellLayer, ...] = Field((), description="The (data set, IPC) layer.")
     overrides: dict[str, Layer] = Field(
@@ -421,3 +440,7 @@ class Config(Strict):
         "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
     )
     run: RunSettings = Field(default_factory=RunSettings)
+
+    def base_method(self, method: str) -> str:
+        """The registered method that a name stands for: a variant's own, otherwise the name itself."""
+        return self.variants[method].method if method in self.variants else method

@@ -14,10 +14,14 @@ import torch
 
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from benchmarks import accuracy as accuracy_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
+from benchmarks import gpu as gpu_benchmark
+from benchmarks import memory as memory_benchmark
+from benchmarks import precision as precision_benchmark
 from benchmarks import workflow as workflow_benchmark
-from benchmarks.cells import PAPER_CELLS, measured
+from benchmarks.cells import PAPER_CELLS, measured, real_dataset
 from benchmarks.machine import ceilings
 from benchmarks.report import save, show
 
@@ -148,6 +152,63 @@ def evaluation(
 
 @main.command()
 @common
+@click.option("--cell", default="cifar10/bacon/ipc1", show_default=True, help="DATASET/METHOD/ipcN.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="The prepared data set (results/data).")
+@click.option("--target", type=click.FloatRange(0, 100), help="Test accuracy in percent.")
+@click.option(
+    "--clock",
+    type=click.FloatRange(min=0, min_open=True),
+    multiple=True,
+    default=(480.0,),
+    show_default=True,
+    help="Evaluate after so many seconds of distillation.",
+)
+@click.option(
+    "--networks", type=click.IntRange(1), default=5, show_default=True, help="Networks trained at each point."
+)
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="State and records, to go on with.")
+@click.option("--limit", type=float, default=float("inf"), help="Stop after so many seconds; the same command goes on.")
+@click.option("--cpu-clock", is_flag=True, help="Count CPU seconds per thread: on a machine that others use.")
+def accuracy(
+    cell: str,
+    config: Path | None,
+    data: Path,
+    target: float | None,
+    clock: tuple[float, ...],
+    networks: int,
+    folder: Path,
+    limit: float,
+    cpu_clock: bool,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Test accuracy of a cell on real data against seconds of distillation."""
+    place = chosen_device(device, threads)
+    plan = accuracy_benchmark.Plan(
+        measured=measured(cell, config),
+        data=data,
+        clock=tuple(sorted(clock)),
+        networks=networks,
+        folder=folder,
+        cpu_clock=cpu_clock,
+        limit=limit,
+    )
+    rows = accuracy_benchmark.measure(plan, place, target=target)
+    if rows is None:
+        click.echo(f"time is over; the same command goes on from {folder}")
+        raise SystemExit(3)
+    show(f"accuracy of {cell} against seconds of distillation", rows)
+    results: dict[str, Any] = {"accuracy": rows, "target": target, "cpu_clock": cpu_clock}
+    if target is not None:
+        results["seconds_to_target"] = accuracy_benchmark.seconds_to(rows)
+        show("target", [{"target": target, "seconds": results["seconds_to_target"] or "not reached"}])
+    save(output, results)
+
+
+@main.command()
+@common
 @click.option("--cells", type=click.IntRange(40), default=1000, show_default=True, help="Cells of the planned grid.")
 @click.option("--dataset", default="cifar10", show_default=True, help="Data set that is read.")
 def workflow(cells: int, dataset: str, output: Path | None, device: str, threads: int) -> None:
@@ -162,16 +223,24 @@ def workflow(cells: int, dataset: str, output: Path | None, device: str, threads
 @rounds_option
 @published_option
 @click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="In place of the cells' own.")
 def paper(
-    cells: tuple[str, ...], rounds: int, published: Path | None, output: Path | None, device: str, threads: int
+    cells: tuple[str, ...],
+    rounds: int,
+    published: Path | None,
+    precision: str | None,
+    output: Path | None,
+    device: str,
+    threads: int,
 ) -> None:
-    """Everything that the targets of docs/speed.md ask of a machine, in one go; made for a GPU."""
+    """Speed of the paper's cells: distillation by part, evaluation, hours for all of them; made for a GPU."""
     place = chosen_device(device, threads)
-    found = ceilings(place)
+    set_up_arithmetic(threads, tf32=precision == "tf32")
+    found = ceilings(place, torch.bfloat16 if precision == "bf16" else torch.float32)
     show("machine", [found])
     results: dict[str, Any] = {"machine": found, "distillation": [], "evaluation": []}
     for name in cells:
-        cell = measured(name)
+        cell = measured(name, precision=precision)
         theirs = published if cell.cell.dataset == "cifar10" else None
         results["distillation"].append(
             distillation_benchmark.measure(
@@ -185,6 +254,71 @@ def paper(
     show("evaluation of one cell", results["evaluation"])
     show("all cells, one seed, distillation", [{"hours": results["hours"]}])
     save(output, results)
+
+
+@main.command()
+@common
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+def memory(cells: tuple[str, ...], config: Path | None, output: Path | None, device: str, threads: int) -> None:
+    """Peak memory of the jobs of each cell, one at a time in a process of its own."""
+    rows = memory_benchmark.measure(list(cells), config=config, device=chosen_device(device, threads))
+    show("peak memory in GB", [{k: v / 1e9 if k.endswith("bytes") else v for k, v in row.items()} for row in rows])
+    save(output, {"memory": rows})
+
+
+@main.command()
+@common
+@click.option("--cell", default="digits/bacon/ipc1", show_default=True, help="DATASET/METHOD/ipcN.")
+@click.option("--data", type=click.Path(path_type=Path), help="Preprocessed data set; not needed for the digits.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=5, show_default=True, help="Distillation seeds, a network each."
+)
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
+def precision(
+    cell: str, data: Path | None, seeds: int, config: Path | None, output: Path | None, device: str, threads: int
+) -> None:
+    """Accuracy with convolutions in fp32, tf32 (on a GPU) and bf16, seed by seed."""
+    place, chosen = chosen_device(device, threads), measured(cell, config)
+    dataset = real_dataset(chosen.cell.dataset, data)
+    precisions = ["fp32", *(["tf32"] if place.type == "cuda" else []), "bf16"]
+    rows = precision_benchmark.measure(chosen, dataset, device=place, seeds=seeds, precisions=precisions)
+    show("precision of the convolutions, test accuracy in percent", rows)
+    save(output, {"precision": rows})
+
+
+@main.command()
+@rounds_option
+@published_option
+@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True, help="cpu: to try it.")
+@click.option("--threads", type=click.IntRange(1), default=4, show_default=True, help="CPU threads of each program.")
+@click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
+@click.option("--data", type=click.Path(path_type=Path), help="Prepared data sets (results/data), for accuracy.")
+@click.option("--tests", multiple=True, default=("tests",), show_default=True, help="What pytest is pointed at.")
+@click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where everything goes.")
+def gpu(
+    rounds: int,
+    published: Path | None,
+    device: str,
+    threads: int,
+    cells: tuple[str, ...],
+    data: Path | None,
+    tests: tuple[str, ...],
+    folder: Path,
+) -> None:
+    """All that a GPU is to be asked: its tests, speed in each precision, memory, time to accuracy; one folder."""
+    chosen_device(device, threads)
+    todo = gpu_benchmark.steps(
+        folder.resolve(),
+        device=device,
+        cells=cells,
+        rounds=rounds,
+        threads=threads,
+        published=published,
+        data=data,
+        tests=tests,
+    )
+    show("steps", gpu_benchmark.run(todo, folder.resolve()))
 
 
 def run() -> None:

@@ -9,11 +9,12 @@ import numpy as np
 
 from bacon.cells import Cell
 from bacon.configuration import load_config
+from bacon.datasets.prepare import build
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.layering import resolve
 from bacon.runtime.errors import BaconError
-from bacon.settings import CellSettings, MatchingSettings
+from bacon.settings import CellSettings, DataSettings, MatchingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_CELLS = tuple(
@@ -45,17 +46,22 @@ class Measured:
         return self.cell.ipc
 
 
-def measured(name: str, config: Path | None = None) -> Measured:
+def measured(name: str, config: Path | None = None, *, precision: str | None = None) -> Measured:
     """The cell called ``name``, such as ``cifar10/bacon/ipc10`` (seed 0 unless named).
 
     Args:
         name: the cell.
         config: configuration whose settings apply; by default the paper's, and the demo's for the embedded digits.
+        precision: of the convolutions, in place of the configuration's.
     """
     cell = Cell.parse(name if "/seed" in name else f"{name}/seed0")
     default = "config.yaml" if cell.dataset == "digits" else "paper.yaml"
     loaded = load_config(config or ROOT / "config" / default)
-    return Measured(cell=cell, settings=resolve(loaded, cell).settings)
+    settings = resolve(loaded, cell).settings
+    if precision is not None:
+        network = settings.network.model_copy(update={"precision": precision})
+        settings = settings.model_copy(update={"network": network})
+    return Measured(cell=cell, settings=settings)
 
 
 def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int | None = None) -> ImageDataset:
@@ -84,3 +90,12 @@ def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int
 def dataset_of(name: str, data: Path | None) -> ImageDataset:
     """The preprocessed data set in ``data``, or random data of the shape of ``name``."""
     return random_dataset(name) if data is None else read_dataset(data)
+
+
+def real_dataset(name: str, data: Path | None) -> ImageDataset:
+    """The preprocessed data set in ``data``; the embedded digits need no file."""
+    if data is not None:
+        return read_dataset(data)
+    if name != "digits":
+        raise BaconError(f"{name}: accuracy needs real images: give --data results/data/{name}.h5")
+    return build("digits", DataSettings(), download_dir=Path())

@@ -82,8 +82,9 @@ def iteration(
         if queue.source == "queue"
         else 0
     )
+    element = 2 if network.precision == "bf16" else 4
     return {
-        "real": forward(network, channels, size) * real,
-        "synthetic": forward_backward(network, channels, size, image=True) * synthetic,
-        "queue": forward_backward(network, channels, size, image=False) * trained,
+        "real": forward(network, channels, size, element=element) * real,
+        "synthetic": forward_backward(network, channels, size, element=element, image=True) * synthetic,
+        "queue": forward_backward(network, channels, size, element=element, image=False) * trained,
     }

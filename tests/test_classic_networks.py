@@ -143,7 +143,7 @@ def test_settings_that_an_architecture_does_not_have(settings, message):
 def test_settings_hold_and_keep_what_the_architecture_has(architecture, norm):
     settings = NetworkSettings(architecture=architecture, norm=norm)
     plain = settings.model_dump(mode="json")
-    assert plain == {"architecture": architecture, "norm": norm}
+    assert plain == {"architecture": architecture, "norm": norm, "precision": "fp32"}
     assert NetworkSettings(**plain) == settings
     assert NetworkSettings(architecture=architecture).norm == NORMS[architecture][0]
 
@@ -153,3 +153,14 @@ def test_swish_is_x_times_its_sigmoid():
     x = torch.randn(2, 3, 32, 32)
     maps = plain.features[0](x)
     torch.testing.assert_close(swish.features[1](maps), maps * torch.sigmoid(maps))
+
+
+@pytest.mark.parametrize(("architecture", "norm"), EVERY)
+def test_bfloat16_is_near_full_precision_in_every_architecture(architecture, norm):
+    x = torch.randn(4, 1, 32, 32, generator=torch.Generator().manual_seed(3))
+    full, half = (build(architecture, norm=norm, channels=1, size=32, precision=name) for name in ("fp32", "bf16"))
+    exact, rounded = full.embed(x), half.embed(x)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(exact, rounded)
+    # Instance norm of 2x2 maps magnifies what rounding does to them, so single entries may differ more.
+    assert F.cosine_similarity(exact.flatten(), rounded.flatten(), dim=0) > 0.95

@@ -18,11 +18,14 @@ _NAMES = (
     "algorithms",
     "add-a-method",
     "data",
+    "report",
     "speed",
     "operation",
     "reproducibility",
     "slurm",
+    "statistics",
     "evaluation",
+    "use-a-distilled-set",
 )
 PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
 

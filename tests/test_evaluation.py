@@ -73,10 +73,9 @@ def naive_batches(data: ImageSet, chosen: EvaluationSettings, seed: tuple[int, i
 
 @pytest.mark.parametrize("at_once", [1, 30, 2048])
 @pytest.mark.parametrize("make", [uint8_set, float_set])
-def test_batches_do_not_depend_on_how_many_are_made_at_once(monkeypatch, at_once, make):
-    monkeypatch.setattr("bacon.evaluation.images._IMAGES_AT_ONCE", at_once)
+def test_batches_do_not_depend_on_how_many_are_made_at_once(at_once, make):
     data, chosen = make(19), settings(epochs=4)
-    ours = list(training_batches(data, chosen, (1, 2)))
+    ours = list(training_batches(data, chosen, (1, 2), at_once))
     for (images, labels), (_, expected, expected_labels) in zip(ours, naive_batches(data, chosen, (1, 2)), strict=True):
         assert torch.equal(images, expected)
         assert torch.equal(labels, expected_labels)

@@ -425,3 +425,56 @@ def test_a_rate_that_diverges_is_out_and_said_so(paths):
 def test_a_search_without_validation_split_is_refused(paths):
     with pytest.raises(BaconError, match=r"lr_search needs a validation split.*data\.toy\.validation"):
         evaluate(paths, lr_search=(0.1, 0.01))
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_memory_that_does_not_suffice_once_trains_the_network_again_with_half_as_much(paths, monkeypatch, caplog):
+    expected = evaluate(paths)
+    asked = []
+
+    def tight(*args, images_at_once, **kwargs):
+        asked.append(images_at_once)
+        if images_at_once > 1024 and len(asked) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return train_and_test(*args, images_at_once=images_at_once, **kwargs)
+
+    monkeypatch.setattr(networks, "train_and_test", tight)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    other = dict(paths, cache=paths["cache"] / "other", output=paths["output"].with_name("other.json"))
+    found = evaluate(other)
+    assert asked == [2048, 2048, 1024, 1024, 1024], "the first fits, the second does not, the rest begin with half"
+    timeless = [[{**r, "wall_seconds": 0} for r in each["records"]] for each in (expected, found)]
+    assert timeless[0] == timeless[1]
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "1024 images at once for the rest of this job" in record.message
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_memory_that_does_not_suffice_twice_ends_the_job(paths, monkeypatch):
+    asked = []
+
+    def full(*_, images_at_once, **__):
+        asked.append(images_at_once)
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(networks, "train_and_test", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluate(paths)
+    assert asked == [2048, 1024]
+
+
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_fewer_images_at_once_change_no_number(at_once):
+    outcomes = [
+        train_and_test(
+            float_set(19),
+            uint8_set(30),
+            network=NETWORK,
+            evaluation=settings(epochs=3),
+            classes=CLASSES,
+            seed=(1, 2),
+            **more,
+        )
+        for more in ({}, {"images_at_once": at_once})
+    ]
+    assert replace(outcomes[0], wall_seconds=0) == replace(outcomes[1], wall_seconds=0)

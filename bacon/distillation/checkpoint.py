@@ -2,33 +2,30 @@
 
 A file is a line of JSON (what it is, its size and SHA-256) and the state as PyTorch saves it. It lies outside the workflow's
 declared outputs, which Snakemake deletes when a job fails, in a folder named by the cell's cumulative fingerprint.
+
+Snapshots never change once they are made, so each has a file of its own, written once; a checkpoint names them with their
+checksums. Files are written and read piece by piece: a state of gigabytes is never in memory twice.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from bacon.runtime.atomic import atomic_path
+from bacon.distillation.checked_file import DamagedFileError, read_checked, write_checked
 from bacon.runtime.logs import get_logger
 
 FORMAT = "bacon-checkpoint"
-VERSION = 1
+VERSION = 2
 KEPT = 2
 
 log = get_logger(__name__)
-
-
-class DamagedCheckpointError(Exception):
-    """A file that is not a whole checkpoint of the cell; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +48,7 @@ class CheckpointStore:
 
     folder: Path
     fingerprint: str
+    _snapshots: dict[int, str] = field(default_factory=dict)  # iteration -> SHA-256 of those known to be on the disk
 
     @property
     def own(self) -> Path:
@@ -63,9 +61,11 @@ class CheckpointStore:
 
     def save(self, checkpoint: Checkpoint) -> bool:
         """Write a checkpoint and keep the newest :data:`KEPT`; ``False``, with a log line, when the disk refuses it."""
+        state = dict(checkpoint.state)
         try:
-            with atomic_path(self.own / f"{checkpoint.iteration:09d}.ckpt") as temporary:
-                temporary.write_bytes(self._encode(checkpoint))
+            snapshots = {str(key): self._snapshot(key, images) for key, images in state.pop("snapshots", {}).items()}
+            header = self._header(iteration=checkpoint.iteration, seconds=checkpoint.seconds, snapshots=snapshots)
+            write_checked(self.own / f"{checkpoint.iteration:09d}.ckpt", header, state)
             for path in self.paths()[KEPT:]:
                 path.unlink(missing_ok=True)
         except OSError as error:
@@ -76,66 +76,57 @@ class CheckpointStore:
         log.info("checkpoint at iteration %d", checkpoint.iteration)
         return True
 
-    def _encode(self, checkpoint: Checkpoint) -> bytes:
-        buffer = io.BytesIO()
-        torch.save(dict(checkpoint.state), buffer)
-        payload = buffer.getvalue()
-        header = {
-            "format": FORMAT,
-            "version": VERSION,
-            "fingerprint": self.fingerprint,
-            "torch": torch.__version__,
-            "iteration": checkpoint.iteration,
-            "seconds": checkpoint.seconds,
-            "bytes": len(payload),
-            "sha256": hashlib.sha256(payload).hexdigest(),
-        }
-        return json.dumps(header).encode() + b"\n" + payload
+    def _header(self, **more: Any) -> dict[str, Any]:
+        # A result that two versions have computed could not be computed again.
+        known = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, "torch": torch.__version__}
+        return known | more
+
+    def _snapshot_path(self, iteration: int) -> Path:
+        return self.own / f"{iteration:09d}.snapshot"
+
+    def _snapshot(self, iteration: int, images: Tensor) -> str:
+        """Write a snapshot unless it is there; its SHA-256."""
+        if iteration not in self._snapshots:
+            header = self._header(iteration=iteration)
+            self._snapshots[iteration] = write_checked(self._snapshot_path(iteration), header, {"images": images})
+        return self._snapshots[iteration]
 
     def load(self, device: torch.device) -> Checkpoint | None:
-        """The newest whole checkpoint with its tensors on ``device``; others are set aside, each with a log line."""
+        """The newest whole checkpoint with its tensors on ``device``; others are set aside, each with a log line.
+
+        Snapshots stay on the CPU, where the engine keeps them.
+        """
         others = [path.name for path in sorted(self.folder.glob("*/")) if path != self.own]
         if others:
             log.info("checkpoints of other settings, data or code are not used: %s", ", ".join(others))
         for path in self.paths():
             try:
-                found = read_checkpoint(path, fingerprint=self.fingerprint, device=device)
-            except DamagedCheckpointError as error:
+                return self._read(path, device)
+            except DamagedFileError as error:
                 log.warning("checkpoint %s is set aside: %s", path, error)
                 path.replace(path.with_suffix(".damaged"))
-            else:
-                return found
         return None
+
+    def _read(self, path: Path, device: torch.device) -> Checkpoint:
+        header, state = read_checked(path, expected=self._header(), device=device)
+        try:
+            iteration, seconds = int(header["iteration"]), float(header["seconds"])
+            checksums = {int(key): str(checksum) for key, checksum in header["snapshots"].items()}
+        except (KeyError, ValueError, AttributeError, TypeError) as error:
+            raise DamagedFileError(f"it cannot be read ({error})") from None
+        snapshots = {}
+        for key, checksum in checksums.items():
+            expected = self._header(iteration=key, sha256=checksum)
+            try:
+                snapshots[key] = read_checked(self._snapshot_path(key), expected=expected, device=torch.device("cpu"))[
+                    1
+                ]
+            except DamagedFileError as error:
+                raise DamagedFileError(f"the snapshot of iteration {key} is damaged: {error}") from None
+        self._snapshots.update(checksums)
+        images = {key: snapshot["images"] for key, snapshot in snapshots.items()}
+        return Checkpoint(iteration=iteration, seconds=seconds, state={**state, "snapshots": images})
 
     def remove(self) -> None:
         """Remove the cell's checkpoints, those of other settings included: its result is there."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def read_checkpoint(path: Path, *, fingerprint: str, device: torch.device) -> Checkpoint:
-    """Read and verify a checkpoint.
-
-    Raises:
-        DamagedCheckpointError: it is not whole, or not of this fingerprint and this version of PyTorch.
-    """
-    try:
-        head, _, payload = path.read_bytes().partition(b"\n")
-        header = json.loads(head)
-        expected = {
-            "format": FORMAT,
-            "version": VERSION,
-            "fingerprint": fingerprint,
-            # A result that two versions have computed could not be computed again.
-            "torch": torch.__version__,
-            "bytes": len(payload),
-        }
-        wrong = next((key for key, value in expected.items() if header[key] != value), None)
-        iteration, seconds, checksum = header["iteration"], float(header["seconds"]), header["sha256"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DamagedCheckpointError(f"it cannot be read ({error})") from None
-    if wrong is not None:
-        raise DamagedCheckpointError(f"its {wrong} is {header[wrong]}, expected {expected[wrong]}")
-    if hashlib.sha256(payload).hexdigest() != checksum:
-        raise DamagedCheckpointError("its checksum is wrong")
-    state = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
-    return Checkpoint(iteration=iteration, seconds=seconds, state=state)

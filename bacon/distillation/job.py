@@ -40,7 +40,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
         store = CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=identity.fingerprint)
         for folder, name in ((output.parent, output.name), (beat_path.parent, beat_path.name), (store.own, "*")):
             remove_leftovers(folder, name)
-        set_up_arithmetic(threads)
+        set_up_arithmetic(threads, tf32=plan.settings(cell).network.precision == "tf32")
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             distil_cell(
                 identity,
@@ -48,7 +48,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 data=data,
                 output=output,
                 device=device,
-                selector=METHODS[cell.method].selector,
+                selector=METHODS[plan.config.base_method(cell.method)].selector,
                 chunk_images=plan.config.run.chunk_images,
                 running=_running(plan, store, beat_path, device_name(device)),
             )

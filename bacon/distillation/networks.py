@@ -14,6 +14,7 @@ from torch import Tensor
 from bacon.distillation.real import RealImages
 from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
+from bacon.networks.steps import SharedStep
 from bacon.runtime.draws import uniform, words
 
 if TYPE_CHECKING:
@@ -92,16 +93,22 @@ class Queue:
         build: builds the network with a given serial number.
         real: the training set the networks are trained on.
         seed: distillation seed.
+        shared: train through one set of buffers (``bacon.networks.steps``), recorded on a GPU; the same numbers.
     """
 
-    def __init__(self, settings: NetworkQueue, build: Build, real: RealImages, *, seed: int) -> None:
+    def __init__(
+        self, settings: NetworkQueue, build: Build, real: RealImages, *, seed: int, shared: bool = False
+    ) -> None:
         self.settings, self._build, self._real, self._seed = settings, build, real, seed
+        self._is_shared = shared
+        self._shared: SharedStep | None = None
         self.members: list[Member] = []
         self._next_serial = 0
         for _ in range(settings.start):
-            self._push()
+            self.push()
 
-    def _push(self) -> None:
+    def push(self) -> None:
+        """Add a fresh network; the oldest is dropped where there are more than ``capacity``."""
         network = self._build(self._next_serial)
         optimiser = Sgd(
             network.parameters(),
@@ -120,7 +127,7 @@ class Queue:
             for member in self.members:
                 member.reset_meter()
         if iteration % self.settings.net_generate_interval == 0:
-            self._push()
+            self.push()
 
     def draw(self, iteration: int) -> tuple[Network, Tensor]:
         """One network, uniformly."""
@@ -142,12 +149,25 @@ class Queue:
             return
         size = min(self.settings.batch_train, len(self._real.labels))
         chosen = self.chosen_for_training(iteration)
-        lanes = range(len(chosen) * steps)
+        lanes = len(chosen) * steps
         indices = self._real.sample_all(self._seed, "queue-batch", iteration=iteration, lanes=lanes, size=size)
         for number, member in enumerate(chosen):
             member.network.requires_grad_(True).train()
-            for step in range(steps):
-                self._step(member, indices[number * steps + step])
+            batches = indices[number * steps : (number + 1) * steps]
+            if self._is_shared:
+                self._train_shared(member, batches)
+                continue
+            for batch in batches:
+                self._step(member, batch)
+
+    def _train_shared(self, member: Member, indices: Tensor) -> None:
+        if self._shared is None:
+            record = self._real.device.type == "cuda"
+            self._shared = SharedStep(member.network, member.optimiser, record=record)
+        batches = ((self._real.batch(batch), self._real.labels[batch]) for batch in indices)
+        correct = self._shared.train(member.network, member.optimiser, batches)
+        member.correct = member.correct + correct.to(member.correct.dtype)
+        member.seen += indices.numel()
 
     def _step(self, member: Member, indices: Tensor) -> None:
         labels = self._real.labels[indices]
@@ -176,7 +196,7 @@ class Queue:
         self.members = []
         for kept in state["members"]:
             self._next_serial = kept["serial"]
-            self._push()
+            self.push()
             member = self.members[-1]
             member.network.load_state_dict(kept["network"])
             member.optimiser.load_state_dict(kept["optimiser"])

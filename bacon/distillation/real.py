@@ -19,7 +19,7 @@ _POSITION_BITS = 24
 
 
 def draw_without_replacement(
-    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, size: int
+    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, largest: int, size: int
 ) -> Tensor:
     """Distinct positions per lane, uniformly: the positions of the ``size`` smallest of one random key per position.
 
@@ -29,14 +29,14 @@ def draw_without_replacement(
         iteration: iteration the draw belongs to.
         lanes: (L,) int64, what each row is keyed by, such as the class.
         populations: (L,) int64, row l draws from ``range(populations[l])``; at least ``size``, below 2^24.
+        largest: the largest of ``populations``, which the host must know without asking the device.
         size: positions per row.
 
     Returns:
         (L, size) int64.
     """
-    count = int(populations.max())
-    drawn = device_words(seed, purpose, count=count, device=lanes.device, iteration=iteration, lanes=lanes)
-    positions = torch.arange(count, device=lanes.device)
+    drawn = device_words(seed, purpose, count=largest, device=lanes.device, iteration=iteration, lanes=lanes)
+    positions = torch.arange(largest, device=lanes.device)
     # The position makes equal words unequal, so the choice is the same on every device.
     keys = (drawn << _POSITION_BITS) | positions
     keys = keys.masked_fill(positions >= populations[:, None], torch.iinfo(torch.int64).max)
@@ -58,14 +58,17 @@ class RealImages:
     """
 
     def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
-        order = np.argsort(dataset.train_labels, kind="stable")
-        self.images = torch.from_numpy(dataset.train_images[order]).to(device)
-        self.labels = torch.from_numpy(dataset.train_labels[order]).to(device)
+        images, labels = dataset.train_images, dataset.train_labels
+        if np.any(labels[1:] < labels[:-1]):
+            order = np.argsort(labels, kind="stable")
+            images, labels = images[order], labels[order]
+        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
         self.device, self.dtype = device, dtype
         self.class_names = dataset.class_names
         self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
         self._offsets = torch.tensor(np.cumsum([0, *self.counts[:-1]]), device=device)
         self._counts = torch.tensor(self.counts, device=device)
+        self._indices: dict[tuple[int, ...], Tensor] = {}
         mean = torch.tensor(dataset.mean, dtype=torch.float64)[:, None, None]
         std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
         self._scale = (1 / (255 * std)).to(device, dtype)
@@ -84,24 +87,43 @@ class RealImages:
         channels, height, width = self.images.shape[1:]
         return channels, height, width
 
+    def index(self, classes: Sequence[int]) -> Tensor:
+        """``classes`` as an index (K,) int64 on the device; made once, for a copy from the host waits for the device."""
+        key = tuple(classes)
+        if key not in self._indices:
+            self._indices[key] = torch.tensor(key, dtype=torch.int64, device=self.device)
+        return self._indices[key]
+
     def batch(self, indices: Tensor) -> Tensor:
         """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
         if self._whitener is not None:
             return self._whitener(self.images[indices])
-        return self.images[indices].to(self.dtype) * self._scale + self._shift
+        return self.images[indices].to(self.dtype).mul_(self._scale).add_(self._shift)
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
-        lanes = torch.tensor(classes, dtype=torch.int64, device=self.device)
+        lanes, largest = self.index(classes), max(self.counts[label] for label in classes)
         positions = draw_without_replacement(
-            seed, purpose, iteration=iteration, lanes=lanes, populations=self._counts[lanes], size=size
+            seed,
+            purpose,
+            iteration=iteration,
+            lanes=lanes,
+            populations=self._counts[lanes],
+            largest=largest,
+            size=size,
         )
         return positions + self._offsets[lanes, None]
 
-    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: Sequence[int], size: int) -> Tensor:
-        """Indices of ``size`` distinct images of the whole set for each of the L ``lanes``: (L, size) int64."""
-        lane_tensor = torch.tensor(lanes, dtype=torch.int64, device=self.device)
-        populations = torch.full_like(lane_tensor, len(self.labels))
+    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: int, size: int) -> Tensor:
+        """Indices of ``size`` distinct images of the whole set for each of the lanes 0..L-1: (L, size) int64."""
+        lane_tensor = torch.arange(lanes, device=self.device)
+        largest = len(self.labels)
         return draw_without_replacement(
-            seed, purpose, iteration=iteration, lanes=lane_tensor, populations=populations, size=size
+            seed,
+            purpose,
+            iteration=iteration,
+            lanes=lane_tensor,
+            populations=torch.full_like(lane_tensor, largest),
+            largest=largest,
+            size=size,
         )

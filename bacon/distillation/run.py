@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.datasets.store import read_dataset
 from bacon.distillation.artifact import Distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
@@ -84,15 +84,18 @@ def distil_cell(
         running: progress, checkpoints and the time of earlier parts.
     """
     dataset = read_dataset(data, expected_fingerprint=identity.data_fingerprint)
-    real = RealImages(dataset, device=device)
+    real, whitening = RealImages(dataset, device=device), dataset.whitening
+    about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
+    del dataset  # its images: the job has its own, sorted by class
     if selector is None:
         images, extra = _match(identity, settings, real, chunk_images, running)
     else:
         images, extra = _select(identity, settings, real, selector), {}
     seconds = running.heartbeat.seconds()
-    attributes = _attributes(identity, settings, dataset, device, seconds)
+    attributes = about | _attributes(identity, settings, device, seconds)
     labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    made = Distilled(images=images, labels=labels, attributes=attributes, whitening=dataset.whitening, **extra)
+    del real  # the file is made in memory, and needs the room
+    made = Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening, **extra)
     write_distilled(output, made)
     running.checkpoints.remove()
     running.heartbeat.remove()
@@ -151,9 +154,7 @@ def _select(identity: CellIdentity, settings: CellSettings, real: RealImages, se
     return images.float().cpu()
 
 
-def _attributes(
-    identity: CellIdentity, settings: CellSettings, dataset: ImageDataset, device: torch.device, seconds: float
-) -> dict[str, Any]:
+def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:
     iterations = getattr(settings.distillation, "iterations", 0)
     return {
         "dataset": identity.dataset,
@@ -164,9 +165,6 @@ def _attributes(
         "data_fingerprint": identity.data_fingerprint,
         "settings": settings.model_dump(mode="json", by_alias=True),
         "partition": getattr(settings.distillation, "partition", 1),
-        "class_names": list(dataset.class_names),
-        "mean": list(dataset.mean),
-        "std": list(dataset.std),
         "iterations": iterations,
         "wall_seconds": seconds,
         "iterations_per_second": iterations / seconds,

@@ -45,7 +45,8 @@ def run_evaluation(
     with job_lock(beat_path.with_suffix(".lock")):
         for path in (output, beat_path):
             remove_leftovers(path.parent, path.name)
-        set_up_arithmetic(threads)
+        architecture = plan.evaluation_network(cell, network)
+        set_up_arithmetic(threads, tf32=architecture.precision == "tf32")
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             job = EvaluationJob(
                 dataset=cell.dataset,
@@ -53,7 +54,7 @@ def run_evaluation(
                 ipc=cell.ipc,
                 seed=cell.seed,
                 network_name=network,
-                network=plan.evaluation_network(cell, network),
+                network=architecture,
                 evaluation=plan.settings(cell).evaluation,
                 protocol=plan.config.protocol,
                 fingerprints=fingerprints,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.evaluation.images import ImageSet
+from bacon.evaluation.images import IMAGES_AT_ONCE, ImageSet
 from bacon.evaluation.records import Record, RecordCache, RecordKey
 from bacon.evaluation.training import Outcome, train_and_test
 from bacon.runtime.heartbeat import Heartbeat
@@ -99,6 +99,7 @@ class Networks:
 
     def __init__(self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int) -> None:
         self.job, self.final, self._path = job, final, data_path
+        self._images_at_once = IMAGES_AT_ONCE
         self._cache = RecordCache(folder=job.cache, fingerprint=job.fingerprints.record)
         # Iterations come one after the other, so one training set is in memory at a time.
         self._train = lru_cache(maxsize=1)(lambda iteration: training_set(self.dataset, iteration))
@@ -141,7 +142,34 @@ class Networks:
 
     def _record(self, key: RecordKey, progress: Progress) -> Record:
         job = self.job
-        outcome = train_and_test(
+        outcome = self._outcome_in_memory(key, progress)
+        _report(job, key, outcome)
+        final = key.iteration == self.final
+        return Record(final=final, fingerprint=job.fingerprints.record, **asdict(key), **asdict(outcome))
+
+    def _outcome_in_memory(self, key: RecordKey, progress: Progress) -> Outcome:
+        """:meth:`_outcome`; where the device's memory does not suffice, once more with half as many images at once."""
+        try:
+            return self._outcome(key, progress.advance)
+        except torch.OutOfMemoryError:
+            if self._images_at_once == 1:
+                raise
+            self._images_at_once //= 2
+            log.warning(
+                "%s: the device's memory does not suffice; %d images at once for the rest of this job, and the network of "
+                "evaluation seed %d is trained again",
+                self.job,
+                self._images_at_once,
+                key.evaluation_seed,
+            )
+        # Out of the handler: the exception's frames hold the tensors that did not fit. Its epochs have been counted.
+        if self.job.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._outcome(key, lambda: None)
+
+    def _outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
+        job = self.job
+        return train_and_test(
             self._train(key.iteration),
             self._test,
             network=job.network,
@@ -149,11 +177,9 @@ class Networks:
             classes=len(self.dataset.class_names),
             seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
             validation=self._validation,
-            on_epoch=progress.advance,
+            on_epoch=on_epoch,
+            images_at_once=self._images_at_once,
         )
-        _report(job, key, outcome)
-        final = key.iteration == self.final
-        return Record(final=final, fingerprint=job.fingerprints.record, **asdict(key), **asdict(outcome))
 
 
 def _report(job: EvaluationJob, key: RecordKey, outcome: Outcome) -> None:

@@ -55,19 +55,31 @@ def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
 
 def _evaluate(job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path) -> None:
     """Train every network that the protocol asks for and write the file."""
-    evaluation = job.evaluation
+    records, selection = train_all(networks, earlier)
+    write_evaluation(output, evaluation_content(job, selection), records)
+
+
+def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Record], dict[str, Any] | None]:
+    """Every network that the job's protocol asks for.
+
+    Args:
+        networks: trains them.
+        earlier: iterations before the last one that are evaluated with ``snapshot_seeds``.
+
+    Returns:
+        The records, by iteration, then evaluation seed, then augmentation; and what the validation split chose.
+    """
+    evaluation = networks.job.evaluation
     names = [augmentation_name(evaluation, name) for name in evaluation.augmentations]
     rates, selection = choose_rates(networks, evaluation, names)
+    seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
     wanted = [
         RecordKey(iteration=iteration, evaluation_seed=seed, augmentation=name, lr_net=rates[name])
-        for iteration, seeds in [
-            *((one, evaluation.snapshot_seeds) for one in earlier),
-            (networks.final, evaluation.seeds),
-        ]
-        for seed in range(seeds)
+        for iteration, count in seeds
+        for seed in range(count)
         for name in names
     ]
-    _write(job, networks.records(wanted), selection, output)
+    return networks.records(wanted), selection
 
 
 def _decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final: int, device: torch.device) -> ImageSet:
@@ -81,9 +93,9 @@ def _decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final:
     )
 
 
-def _write(job: EvaluationJob, records: Sequence[Record], selection: Mapping[str, Any] | None, output: Path) -> None:
-    """Write the evaluation file atomically, records ordered by iteration, then evaluation seed, then augmentation."""
-    content = {
+def evaluation_content(job: EvaluationJob, selection: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What an evaluation file says besides its records."""
+    return {
         "fingerprint": job.fingerprints.rule,
         "dataset": job.dataset,
         "method": job.method,
@@ -100,4 +112,3 @@ def _write(job: EvaluationJob, records: Sequence[Record], selection: Mapping[str
         "data_fingerprint": job.fingerprints.data,
         "provenance": provenance(device_name(job.device)),
     }
-    write_evaluation(output, content, records)

@@ -17,17 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bacon.evaluation.images import ImageSet, batch_sizes, training_batches
+from bacon.evaluation.images import IMAGES_AT_ONCE, ImageSet, batch_sizes, training_batches
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
+from bacon.networks.steps import StaticStep, worth_recording
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     from bacon.settings import EvaluationSettings, NetworkSettings
 
 _LR_DROP = 0.1
-_TEST_BATCH = 512
+_TEST_SHARE = 4  # a quarter of the images that are made at once are classified at once
 
 
 class DivergedError(BaconError):
@@ -69,6 +70,7 @@ def train_and_test(
     seed: tuple[int, int],
     validation: ImageSet | None = None,
     on_epoch: Callable[[], None] = lambda: None,
+    images_at_once: int = IMAGES_AT_ONCE,
 ) -> Outcome:
     """Train one network and test it; a pure function of its arguments on one machine.
 
@@ -81,6 +83,7 @@ def train_and_test(
         seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
         validation: images held out of the training set, on the same device; their accuracy is reported beside the test's.
         on_epoch: called after every epoch.
+        images_at_once: bounds memory; changes no draw, and results by rounding at the most.
 
     Raises:
         BaconError: training diverged, or the architecture does not fit the images.
@@ -95,9 +98,9 @@ def train_and_test(
         purpose="evaluation-network",
         device=train.device,
     )
-    running = _train(model, train, evaluation, seed, on_epoch)
-    confusion = confusion_matrix(model, test, classes)
-    held_out = None if validation is None else confusion_matrix(model, validation, classes)
+    running = _train(model, train, evaluation, seed, on_epoch, images_at_once)
+    confusion = confusion_matrix(model, test, classes, images_at_once)
+    held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
     loss, correct = (total / len(train) for total in running.tolist())
     if not loss < float("inf"):
         raise DivergedError(
@@ -117,13 +120,20 @@ def train_and_test(
 
 
 def _train(
-    model: Network, train: ImageSet, settings: EvaluationSettings, seed: tuple[int, int], on_epoch: Callable[[], None]
+    model: Network,
+    train: ImageSet,
+    settings: EvaluationSettings,
+    seed: tuple[int, int],
+    on_epoch: Callable[[], None],
+    images_at_once: int = IMAGES_AT_ONCE,
 ) -> Tensor:
     """Train ``model`` in place; returns (2,) float64: sum of losses and number correct during the last epoch."""
     steps = len(batch_sizes(len(train), settings.batch_size))
+    if worth_recording(train.device, steps * settings.epochs):
+        return _train_static(model, train, settings, seed, on_epoch, images_at_once, record=True)
     running = torch.zeros(2, dtype=torch.float64, device=train.device)
     optimiser = _optimiser(model, settings, settings.lr_net)
-    for step, (images, labels) in enumerate(training_batches(train, settings, seed)):
+    for step, (images, labels) in enumerate(training_batches(train, settings, seed, images_at_once)):
         epoch = step // steps
         logits = model(images)
         loss = F.cross_entropy(logits, labels)
@@ -137,6 +147,31 @@ def _train(
     return running
 
 
+def _train_static(
+    model: Network,
+    train: ImageSet,
+    settings: EvaluationSettings,
+    seed: tuple[int, int],
+    on_epoch: Callable[[], None],
+    images_at_once: int = IMAGES_AT_ONCE,
+    *,
+    record: bool,
+) -> Tensor:
+    """As :func:`_train`, with the same numbers, by steps that a GPU may record."""
+    steps = len(batch_sizes(len(train), settings.batch_size))
+    static = StaticStep(model, _optimiser(model, settings, settings.lr_net), record=record)
+    for step, (images, labels) in enumerate(training_batches(train, settings, seed, images_at_once)):
+        epoch = step // steps
+        if step == (settings.epochs - 1) * steps:
+            static.reset()
+        static(images, labels)
+        if (step + 1) % steps == 0:
+            if epoch == settings.lr_drop_epoch() and epoch < settings.epochs - 1:
+                static = StaticStep(model, _optimiser(model, settings, settings.lr_net * _LR_DROP), record=record)
+            on_epoch()
+    return static.totals
+
+
 def _optimiser(model: Network, settings: EvaluationSettings, lr: float) -> Sgd:
     return Sgd(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
@@ -148,11 +183,12 @@ def _sums(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def confusion_matrix(model: Network, images: ImageSet, classes: int) -> Tensor:
+def confusion_matrix(model: Network, images: ImageSet, classes: int, images_at_once: int = IMAGES_AT_ONCE) -> Tensor:
     """(classes, classes) int64 counts, row the label, column the largest logit, on the CPU; leaves the model in eval mode."""
     model.eval()
     counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)
-    for batch, labels in zip(images.images.split(_TEST_BATCH), images.labels.split(_TEST_BATCH), strict=True):
+    size = max(1, images_at_once // _TEST_SHARE)
+    for batch, labels in zip(images.images.split(size), images.labels.split(size), strict=True):
         place = labels * classes + model(images.normalised(batch)).argmax(dim=1)
         # Added, not counted: bincount would wait for the device.
         counts.index_add_(0, place, torch.ones_like(place))

@@ -32,7 +32,7 @@ def build_network(
     """A freshly initialised network in training mode, the same on every device; torch's global generator is untouched.
 
     Args:
-        settings: the architecture.
+        settings: the architecture; precision tf32 is set by process (``bacon.runtime.devices.set_up_arithmetic``).
         channels: channels of the images.
         size: height and width of the images in pixels.
         classes: number of classes.
@@ -50,8 +50,12 @@ def build_network(
     """
     make = ConvNet if settings.architecture == "convnet" else classic_network
     network = make(settings, channels=channels, size=size, classes=classes, device="meta", dtype=dtype)
+    network.bf16 = settings.precision == "bf16"
     network.to_empty(device=device)
     initialise(network, seed=seed, purpose=purpose, index=index)
+    if device.type == "cuda" and settings.precision != "fp32":
+        # Tensor cores read channels-last maps; convolutions of other maps turn them around and back.
+        network.to(memory_format=torch.channels_last)
     return network
 
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bacon.networks.block import InstanceNormReluPool
+from bacon.networks.first import first_block
 from bacon.networks.limits import GROUPS, PADDED_SIZE, check_fits
 from bacon.networks.network import Network
 from bacon.networks.pooling import AveragePool
@@ -67,6 +68,16 @@ class ConvNet(Network):
             device=device,
             dtype=dtype,
         )
+
+    def maps(self, x: Tensor) -> Tensor:
+        """:meth:`Network.maps`, with the first block in one pass where it can be; that pass knows no bfloat16."""
+        convolution, norm, *rest = self.features.children()
+        if self.bf16 or not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
+            return super().maps(x)
+        maps = first_block(x, convolution, norm)
+        for layer in rest:
+            maps = layer(maps)
+        return maps
 
 
 def _map_sizes(settings: NetworkSettings, size: int) -> list[int]:

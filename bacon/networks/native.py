@@ -36,7 +36,7 @@ def load(name: str, source: str) -> ctypes.CDLL | None:
         log.info("no C compiler (cc) here: %s runs in PyTorch, which is slower on the CPU", name)
         return None
     try:
-        path = _folder() / f"{name}-{_key(source, compiler)}.so"
+        path = cache_folder() / f"{name}-{_key(source, compiler)}.so"
         if not path.is_file():
             _compile(compiler, source, path)
         return ctypes.CDLL(str(path))
@@ -45,7 +45,7 @@ def load(name: str, source: str) -> ctypes.CDLL | None:
         return None
 
 
-def _folder() -> Path:
+def cache_folder() -> Path:
     """Where compiled libraries are kept: the user's cache."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bacon-distillation"
 

@@ -16,6 +16,9 @@ class Network(nn.Module):
         classes: number of classes.
         device: where the classifier is made; "meta" makes nothing (see ``bacon.networks.build``).
         dtype: of the classifier, float32 or float64.
+
+    Attributes:
+        bf16: round maps and weights of the layers below the classifier to bfloat16 (``network.precision``).
     """
 
     def __init__(
@@ -28,6 +31,7 @@ class Network(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        self.bf16 = False
         self.features = features
         self.embedding_size = embedding_size
         self.classifier = nn.Linear(embedding_size, classes, device=device, dtype=dtype)
@@ -39,10 +43,19 @@ class Network(nn.Module):
             x: (N, C, H, W) float, normalised images.
 
         Returns:
-            (N, embedding_size) float.
+            (N, embedding_size) float, in the dtype of ``x`` whatever the precision.
         """
-        embedding: Tensor = self.features(x).flatten(1)
-        return embedding
+        if not self.bf16:
+            return self.maps(x).flatten(1)
+        # Without the cache of weights: a recorded step must round the weights again each time it is replayed.
+        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+            maps = self.maps(x)
+        return maps.flatten(1).to(x.dtype)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """What the part below the classifier makes of images (N, C, H, W), before it is flattened."""
+        maps: Tensor = self.features(x)
+        return maps
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits (N, classes) of embeddings (N, embedding_size)."""

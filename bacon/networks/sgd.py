@@ -34,7 +34,11 @@ class Sgd:
         """One step along ``gradients``, one of each parameter's shape."""
         sgd(
             self.parameters,
-            list(gradients),
+            # The fused update wants each gradient to lie in memory as its parameter does.
+            [
+                gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+                for parameter, gradient in zip(self.parameters, gradients, strict=True)
+            ],
             self._buffers,
             fused=True,
             foreach=False,
@@ -46,6 +50,21 @@ class Sgd:
             nesterov=False,
             maximize=False,
         )
+
+    def fill_momenta(self) -> None:
+        """Begin with a momentum of zero, which is the same as none (m * 0 + g = g) and has a place in memory."""
+        self._buffers = [
+            torch.zeros_like(parameter.detach()) if kept is None else kept
+            for kept, parameter in zip(self._buffers, self.parameters, strict=True)
+        ]
+
+    def momenta(self) -> list[Tensor]:
+        """The momentum of each parameter, those that are there."""
+        return [kept for kept in self._buffers if kept is not None]
+
+    def like(self, parameters: Iterable[Tensor]) -> Sgd:
+        """An optimiser of other parameters with the same settings, without momentum."""
+        return Sgd(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
 
     def state_dict(self) -> dict[str, Any]:
         """The momentum of each parameter, ``None`` before the first step."""

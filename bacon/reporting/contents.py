@@ -1,6 +1,6 @@
 """Everything that a report shows: the tables as data frames, the figures with their captions. The entry for reports.
 
-    tables = report_tables(plan)          # name -> ReportTable(title, caption, frame)
+    tables = report_tables(plan)          # name -> ReportTable(title, caption, frame, grids, notes)
     figures = report_figures(plan)        # ReportFigure(topic, title, caption, files, dataset, method, ipc), in order
     missing = left_out(plan)              # bacon.reporting.catalogue: figures this grid is too small for, and why
 
@@ -16,32 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from bacon.reporting.all_tables import ReportTable, report_tables
 from bacon.reporting.catalogue import drawn, left_out
-from bacon.reporting.collect import RERUN, collect_accuracy
-from bacon.reporting.distilled_files import collect_cost
-from bacon.reporting.expected import expected_distilled, expected_evaluations
-from bacon.reporting.published import PublishedResults
-from bacon.reporting.summary import notes, summarise
-from bacon.reporting.tables import cost_notes, summarise_cost
-from bacon.reporting.targets import PUBLISHED, image_paths
+from bacon.reporting.collect import RERUN
+from bacon.reporting.targets import image_paths
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     from bacon.plan import Plan
 
 __all__ = ["ReportFigure", "ReportTable", "left_out", "report_figures", "report_tables"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportTable:
-    """One table: long form, numeric, one row per thing; missing values where there is nothing."""
-
-    title: str
-    caption: str
-    """What the numbers mean, n and protocol; sentences."""
-    frame: pd.DataFrame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,28 +42,6 @@ class ReportFigure:
     """The data set, method and IPC that it shows; ``None`` where it shows several."""
     method: str | None = None
     ipc: int | None = None
-
-
-def report_tables(plan: Plan, *, published: Path = PUBLISHED) -> dict[str, ReportTable]:
-    """Every table of a plan by name, in the order of a report.
-
-    Args:
-        plan: the grid; every artifact is refused whose fingerprint is not the plan's.
-        published: the CSV of published accuracies.
-
-    Raises:
-        BaconError: an artifact is missing, damaged or of another fingerprint.
-    """
-    accuracy = collect_accuracy(expected_evaluations(plan))
-    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    summary = summarise(accuracy, PublishedResults.read(published))
-    return {
-        "summary": ReportTable(
-            title="Accuracy, ours beside published", caption=" ".join(notes(accuracy, summary)), frame=summary
-        ),
-        "cost": ReportTable(title="Cost", caption=" ".join(cost_notes(cost)), frame=summarise_cost(cost)),
-        "accuracy": ReportTable(title="Every trained network", caption="One row per network.", frame=accuracy),
-    }
 
 
 def report_figures(plan: Plan) -> list[ReportFigure]:

@@ -146,6 +146,18 @@ def _window_means(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> np
     return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
+def display(file: h5py.File) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """What turns stored images of an open file into pixels in [0, 1]: denormalised or unwhitened, and clipped."""
+    mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
+    whitening, partition = read_whitening(file), int(file.attrs["partition"])
+
+    def shown(stored: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        pixels = stored * std + mean if whitening is None else _unwhitened(stored, whitening, partition)
+        return np.clip(pixels, 0.0, 1.0).astype(np.float32)
+
+    return shown
+
+
 def read_images(expected: ExpectedDistilled, *, choose: Choice | None = None) -> DisplayImages:
     """The images of a distilled set for display; :class:`BaconError` as :func:`open_distilled`.
 
@@ -157,18 +169,11 @@ def read_images(expected: ExpectedDistilled, *, choose: Choice | None = None) ->
     with open_distilled(expected) as file:
         labels = file["labels"][()].astype(np.int64)
         chosen = slice(None) if choose is None else choose(labels, file["images"].shape[2])
-        mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
         iterations, partition = int(file.attrs["iterations"]), int(file.attrs["partition"])
-        whitening = read_whitening(file)
-
-        def shown(name: str) -> npt.NDArray[np.float32]:
-            stored = file[name][chosen]
-            pixels = stored * std + mean if whitening is None else _unwhitened(stored, whitening, partition)
-            return np.clip(pixels, 0.0, 1.0).astype(np.float32)
-
+        shown = display(file)
         return DisplayImages(
-            final=shown("images"),
-            initial=shown("snapshots/0") if iterations > 0 and "snapshots/0" in file else None,
+            final=shown(file["images"][chosen]),
+            initial=shown(file["snapshots/0"][chosen]) if iterations > 0 and "snapshots/0" in file else None,
             labels=labels[chosen],
             class_names=tuple(json.loads(file.attrs["class_names"])),
             iterations=iterations,

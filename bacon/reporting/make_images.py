@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bacon.reporting.expected import expected_distilled
 from bacon.reporting.figures.images import plot_images
+from bacon.reporting.nearest import RealImages
 
 if TYPE_CHECKING:
     from bacon.cells import Cell
@@ -15,5 +16,6 @@ if TYPE_CHECKING:
 
 
 def make(plan: Plan, cell: Cell, *, fingerprint: str, outputs: Sequence[Path]) -> None:
-    """Write the figure of ``cell``; refuses a distilled set whose fingerprint is not the plan's."""
-    plot_images(expected_distilled(plan, cell), fingerprint=fingerprint, outputs=outputs)
+    """Write the figure of ``cell``; refuses a distilled set or data set whose fingerprint is not the plan's."""
+    real = RealImages(path=plan.directory / cell.data_path, fingerprint=plan.data_fingerprint(cell.dataset))
+    plot_images(expected_distilled(plan, cell), fingerprint=fingerprint, outputs=outputs, real=real)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.reporting.contents import left_out, report_figures, report_tables
-from bacon.reporting.report.answer import answer_tables, cost_tables, findings
+from bacon.reporting.report.answer import answer_tables, findings
 from bacon.reporting.report.artifacts import Artifact, duration_text
 from bacon.reporting.report.cells import CellReport, accuracy_by_cell, cell_columns, report_cell
 from bacon.reporting.report.figures import figure_views, image_links
-from bacon.reporting.report.frames import frame_table
+from bacon.reporting.report.grids import grid_tables
 from bacon.reporting.report.links import Links
 from bacon.reporting.report.page import render
 from bacon.reporting.report.views import Page, Table
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from bacon.plan import Plan
     from bacon.reporting.contents import ReportFigure, ReportTable
 
-# Tables with a place of their own in the page; "accuracy", every trained network, is in the cells.
-_ARRANGED = ("summary", "cost", "accuracy")
+# The answer, with a place of its own in the page.
+_ANSWER = "summary"
 
 
 def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path, published: Path) -> None:
@@ -43,6 +43,7 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
     tables, figures = report_tables(plan, published=published), report_figures(plan)
     links, accuracy = Links(output), tables["accuracy"].frame
     cells = report_cells(plan, accuracy, figures, links)
+    artifacts = [artifact for cell in cells for artifact in cell.artifacts]
     page = Page(
         title=f"Dataset distillation: {', '.join(plan.dataset_title(name) for name in plan.datasets)}",
         fingerprint=fingerprint,
@@ -55,8 +56,7 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         cells=tuple(cell.view for cell in cells),
         origin=(
             ("distilled sets", str(len(plan.cells))),
-            ("trained networks", str(len(accuracy))),
-            *origin([artifact for cell in cells for artifact in cell.artifacts]),
+            *origin(artifacts),
             ("preset", plan.config.preset),
             ("fingerprint of this report", fingerprint),
         ),
@@ -75,15 +75,15 @@ def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFig
     ]
 
 
-def further_tables(tables: dict[str, ReportTable]) -> list[Table]:
-    """The cost, and every table that has no place of its own in the page."""
-    others = [frame_table(name, table) for name, table in tables.items() if name not in _ARRANGED]
-    return [*others, *cost_tables(tables["cost"])]
+def further_tables(tables: Mapping[str, ReportTable]) -> list[Table]:
+    """The parts of every table but the answer; the table of every trained network has none, it is in the cells."""
+    return [part for name, table in tables.items() if name != _ANSWER for part in grid_tables(name, table)]
 
 
 def origin(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:
     """What the artifacts together came from: computing time, devices, commits and versions, each named once."""
     return [
+        ("trained networks", str(sum(one.networks for one in artifacts))),
         ("computing time", duration_text(sum(one.seconds for one in artifacts))),
         ("devices", "; ".join(dict.fromkeys(one.device for one in artifacts))),
         ("commits", "; ".join(dict.fromkeys(one.commit for one in artifacts))),

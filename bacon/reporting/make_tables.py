@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.distilled_files import collect_cost
-from bacon.reporting.expected import expected_distilled, expected_evaluations
-from bacon.reporting.published import PublishedResults
-from bacon.reporting.tables import write_accuracy, write_cost, write_summary
+from bacon.reporting.all_tables import report_tables
+from bacon.reporting.collect import collect_networks
+from bacon.reporting.expected import expected_evaluations
+from bacon.reporting.ranking import best_checkpoints, rank
+from bacon.reporting.tables import write_accuracy
+from bacon.reporting.targets import validated_outputs
+from bacon.reporting.writing import write_grids
 
 if TYPE_CHECKING:
     from bacon.plan import Plan
@@ -24,11 +26,25 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
         outputs: name -> file, as in ``bacon.reporting.targets``.
         published: the CSV of published accuracies.
     """
-    accuracy = collect_accuracy(expected_evaluations(plan))
-    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    results = PublishedResults.read(published)
     kinds = ("csv", "md", "tex")
-    summary = [outputs[f"summary_{kind}"] for kind in kinds]
-    write_summary(accuracy, published=results, fingerprint=fingerprint, outputs=summary)
-    write_cost(cost, fingerprint=fingerprint, outputs=[outputs[f"cost_{kind}"] for kind in kinds])
-    write_accuracy(accuracy, outputs["accuracy"])
+    tables = report_tables(plan, published=published)
+    write_accuracy(tables.pop("accuracy").frame, outputs["accuracy"])
+    for name, table in tables.items():
+        files = [outputs[f"{name}_{kind}"] for kind in kinds]
+        write_grids(table.frame, table.grids, table.notes, fingerprint=fingerprint, outputs=files)
+    _write_validated(plan, outputs)
+
+
+def _write_validated(plan: Plan, outputs: dict[str, Path]) -> None:
+    """Every network, the best checkpoints and DD-Ranking's scores, where a validation split chooses something."""
+    wanted = validated_outputs(plan)
+    if not wanted:
+        return
+    networks = collect_networks(expected_evaluations(plan))
+    made = {
+        "networks": lambda: networks,
+        "checkpoints": lambda: best_checkpoints(networks),
+        "ranking": lambda: rank(networks),
+    }
+    for name in wanted:
+        write_accuracy(made[name](), outputs[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ _TEX = {
     "±": r"$\pm$",
     "\N{MULTIPLICATION SIGN}": r"$\times$",
     "÷": r"$\div$",
+    "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
     "†": r"\textdagger{}",
     "²": r"\textsuperscript{2}",
@@ -55,7 +57,9 @@ def markdown(grid: Grid) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text that Markdown shows as it is."""
-    return "".join("\\" + character if character in "\\`*_[]<>|" else character for character in text)
+    escaped = "".join("\\" + character if character in "\\`*_<>|" else character for character in text)
+    # Brackets alone are brackets; only what follows them makes a link.
+    return re.sub(r"\](?=[(\[:])", r"\\]", escaped)
 
 
 def latex(grid: Grid, notes: Sequence[str]) -> str:

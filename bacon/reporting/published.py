@@ -2,14 +2,15 @@
 
 The rule that chooses, in this order:
 
-1. rows whose note does not say ``SUPERSEDED`` (withdrawn or changed by the source) before rows whose note does;
+1. rows whose note does not say ``SUPERSEDED`` (withdrawn or changed by the source) before rows whose note does; likewise
+   rows that are the method's own number before rows noted as another quantity (``NOT the``);
 2. the method's own paper or repository (``OWN_SOURCES``);
 3. the BACON README, then Table 1 of the BACON project page: one protocol for all the methods compared there;
 4. papers that quote the number, in the order of ``QUOTING_SOURCES``;
 5. DC-BENCH, the average over augmentations before the best: another protocol;
 6. anything else; and in a tie the row that stands first in the file.
 
-A preferred row with a note is shown with a mark, never silently.
+A preferred row with a note or a remark (``REMARKS``: problems of a whole source) is shown with a mark, never silently.
 """
 
 from __future__ import annotations
@@ -45,6 +46,14 @@ QUOTING_SOURCES = (
     "AutoPalette",
     "Nguyen et al.",
 )
+REMARKS: tuple[tuple[frozenset[str], str, str], ...] = (
+    (
+        frozenset({"BACON", "IDM"}),
+        "BACON ",
+        "the code behind the number keeps the checkpoint that scored best on the test set",
+    ),
+)
+"""Methods, start of the source, and what is known of all its numbers for these methods."""
 _DC_BENCH = re.compile(r"DC-bench.*\((Avg|Best)\)")
 _FULL_TITLE = "Whole dataset"
 # Sources round differently; a difference below this (percentage points) is no disagreement.
@@ -104,14 +113,20 @@ def preferred(rows: pd.DataFrame) -> pd.DataFrame:
 
 def rank(method: str, source: str, note: str) -> int:
     """Place of a row in the order of preference; the smallest is preferred."""
-    superseded = 1000 if "SUPERSEDED" in note else 0
+    doubt = 1000 * ("SUPERSEDED" in note) + 500 * ("NOT the" in note)
     for place, prefix in enumerate((*OWN_SOURCES.get(method, ()), *QUOTING_SOURCES)):
         if source.startswith(prefix):
             # Own sources come before every quoting one, however many there are.
-            return superseded + (place if place < len(OWN_SOURCES.get(method, ())) else 100 + place)
+            return doubt + (place if place < len(OWN_SOURCES.get(method, ())) else 100 + place)
     if found := _DC_BENCH.search(source):
-        return superseded + (200 if found[1] == "Avg" else 201)
-    return superseded + 300
+        return doubt + (200 if found[1] == "Avg" else 201)
+    return doubt + 300
+
+
+def remark(method: str, source: str, note: str) -> str:
+    """The row's note and what is known of its source for this method; empty where there is neither."""
+    known = [text for methods, start, text in REMARKS if method in methods and source.startswith(start)]
+    return "; ".join([note] * bool(note) + known)
 
 
 def conflicts(rows: pd.DataFrame) -> pd.DataFrame:
@@ -149,7 +164,7 @@ class PublishedResults:
                 std_percent=None if pd.isna(std) else float(std),
                 architecture=architecture,
                 source=source,
-                note=note,
+                note=remark(method, source, note),
             )
             for method, dataset, ipc, accuracy, std, architecture, source, note in chosen[list(COLUMNS)].itertuples(
                 index=False, name=None
@@ -167,10 +182,28 @@ class PublishedResults:
             published_dataset: the data set's name in the CSV, ``None`` where nothing is published on it.
             ipc: images per class, ``None`` for the full data set.
         """
-        if published_dataset is None:
-            return None
-        title = _FULL_TITLE if method == "full" else method_title
-        return self._by_key.get((_plain(title), published_dataset, "full" if ipc is None else str(ipc)))
+        key = _key(method, method_title, published_dataset, ipc)
+        return None if key is None else self._by_key.get(key)
+
+    def all_of(self, *, method: str, method_title: str, published_dataset: str | None, ipc: int | None) -> pd.DataFrame:
+        """Every row of one (method, data set, IPC), the preferred one too; arguments as for :meth:`find`."""
+        key = _key(method, method_title, published_dataset, ipc)
+        rows = self.rows
+        if key is None:
+            return rows.iloc[:0]
+        chosen = (rows["method"].map(_plain) == key[0]) & (rows["dataset"] == key[1]) & (rows["ipc"] == key[2])
+        return rows[chosen]
+
+
+def _key(method: str, method_title: str, published_dataset: str | None, ipc: int | None) -> tuple[str, str, str] | None:
+    if published_dataset is None:
+        return None
+    return find_title(method, method_title), published_dataset, "full" if ipc is None else str(ipc)
+
+
+def find_title(method: str, title: str) -> str:
+    """A method's title as titles are compared: by letters and digits; ``full`` is the sources' "Whole dataset"."""
+    return _plain(_FULL_TITLE if method == "full" else title)
 
 
 def _plain(title: str) -> str:

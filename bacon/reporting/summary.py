@@ -1,7 +1,8 @@
-"""Mean accuracies per cell group, ours and published side by side, in long form and arranged in blocks for reading."""
+"""Two-level summary per cell group, ours and published side by side, in long form and arranged in blocks for reading."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,10 @@ import pandas as pd
 
 from bacon.reporting.protocol import FULL, TIMES, protocol_note
 from bacon.reporting.published import Published, PublishedResults
+from bacon.reporting.statistics import TwoLevel, two_level
 
+# Columns of the long form with the names that they have in ``TwoLevel``.
+_SHARED = ("sd_distillation", "sd_evaluation", "ci_low", "ci_high", "df", "n")
 # Published accuracies are of ConvNets; the cell's own network goes by this name.
 PUBLISHED_NETWORK = "convnet"
 
@@ -19,10 +23,7 @@ PUBLISHED_NETWORK = "convnet"
 class Entry:
     """What one method reaches at one IPC: ours and published, never merged."""
 
-    mean: float
-    sd: float
-    """NaN with a single network."""
-    n: int
+    ours: TwoLevel
     published: Published | None
 
 
@@ -49,15 +50,17 @@ def summarise(accuracy: pd.DataFrame, published: PublishedResults) -> pd.DataFra
 
     Returns:
         Columns: dataset, dataset_title, method, method_title, ipc (missing for the full data set), network, iteration,
-        mean_percent, sd_percent (sample standard deviation over the n networks, missing for n = 1), n,
-        distillation_seeds, evaluation_seeds, published_percent, published_sd_percent, published_architecture,
-        published_source, published_note, gap_points (ours minus published), protocol, network_text.
+        mean_percent (each distillation seed weighs the same), sd_percent (sample standard deviation over the n networks),
+        sd_distillation, sd_evaluation, ci_low, ci_high, df, n (see :class:`bacon.reporting.statistics.TwoLevel`),
+        distillation_seeds, evaluation_seeds (most per seed), published_percent, published_sd_percent, published_architecture,
+        published_source, published_dataset, published_note, gap_points (ours minus published), published_in_interval
+        (missing without both), protocol, network_text.
     """
     final = accuracy[accuracy["final"]]
     keys = ["dataset", "method", "ipc", "network"]
     rows = [_summary_row(group, published) for _, group in final.groupby(keys, sort=False, dropna=False)]
-    table = pd.DataFrame(rows).astype({"ipc": "Int64", "sd_percent": "float64", "gap_points": "float64"})
-    for column in ("published_percent", "published_sd_percent"):
+    table = pd.DataFrame(rows).astype({"ipc": "Int64", "published_in_interval": "boolean"})
+    for column in ("published_percent", "published_sd_percent", "gap_points"):
         table[column] = table[column].astype("float64")
     # The reference comes first within its data set and network; everything else keeps the order of the configuration.
     order = table.assign(
@@ -68,7 +71,7 @@ def summarise(accuracy: pd.DataFrame, published: PublishedResults) -> pd.DataFra
 
 def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, Any]:
     first = group.iloc[0]
-    values = group["test_accuracy_percent"].to_numpy(np.float64)
+    ours = _two_level(group)
     ipc = None if pd.isna(first["ipc"]) else int(first["ipc"])
     found = None
     if first["network"] == PUBLISHED_NETWORK:
@@ -80,19 +83,33 @@ def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, 
         **{key: first[key] for key in ("dataset", "dataset_title", "method", "method_title")},
         "ipc": ipc,
         **{key: first[key] for key in ("network", "iteration")},
-        "mean_percent": values.mean(),
-        "sd_percent": values.std(ddof=1) if len(values) > 1 else np.nan,
-        "n": len(values),
-        "distillation_seeds": int(group["seed"].nunique()),
+        "mean_percent": ours.mean,
+        "sd_percent": ours.sd,
+        **{name: getattr(ours, name) for name in _SHARED},
+        "distillation_seeds": ours.seeds,
         "evaluation_seeds": int(group["evaluation_seed"].nunique()),
+        "published_dataset": first["published_dataset"],
         "published_percent": found.accuracy_percent if found else np.nan,
         "published_sd_percent": found.std_percent if found and found.std_percent is not None else np.nan,
         "published_architecture": found.architecture if found else "",
         "published_source": found.source if found else "",
         "published_note": found.note if found else "",
-        "gap_points": values.mean() - found.accuracy_percent if found else np.nan,
+        "gap_points": ours.mean - found.accuracy_percent if found else np.nan,
+        "published_in_interval": _inside(ours, found),
         **{key: " | ".join(group[key].drop_duplicates()) for key in ("protocol", "network_text")},
     }
+
+
+def _two_level(group: pd.DataFrame) -> TwoLevel:
+    nested = group["method"].iloc[0] != FULL
+    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in group.groupby("seed", dropna=False)]
+    return two_level(groups, nested=nested)
+
+
+def _inside(ours: TwoLevel, found: Published | None) -> bool | None:
+    if found is None or math.isnan(ours.ci_low):
+        return None
+    return ours.ci_low <= found.accuracy_percent <= ours.ci_high
 
 
 def blocks(summary: pd.DataFrame) -> list[Block]:
@@ -134,7 +151,13 @@ def _entry(row: pd.Series[Any]) -> Entry:
             source=row["published_source"],
             note=row["published_note"],
         )
-    return Entry(mean=float(row["mean_percent"]), sd=float(row["sd_percent"]), n=int(row["n"]), published=found)
+    ours = TwoLevel(
+        mean=float(row["mean_percent"]),
+        sd=float(row["sd_percent"]),
+        seeds=int(row["distillation_seeds"]),
+        **{name: row[name] for name in _SHARED},
+    )
+    return Entry(ours=ours, published=found)
 
 
 def network_counts(accuracy: pd.DataFrame) -> str:
@@ -152,14 +175,19 @@ def network_counts(accuracy: pd.DataFrame) -> str:
 def notes(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
     """What stands beneath the table, one sentence group a line: meaning, protocol, and the published columns if any."""
     lines = [
-        f"Test accuracy in percent at the last epoch, mean ± sd (n): {network_counts(accuracy)} trained on the final images; "
-        "sd is the sample standard deviation over the n networks."
+        f"Test accuracy in percent at the last epoch, mean [95 % confidence interval] (n): {network_counts(accuracy)} trained "
+        "on the final images. The interval is Student's t over the means of the distillation seeds. sd: standard deviation "
+        "between distillation seeds / between evaluation networks of one seed (variance components)."
     ]
     if FULL in set(summary["method"]):
-        lines.append("The full data set does not depend on IPC: its one result is repeated in every column.")
+        lines.append(
+            "The full data set does not depend on IPC: its one result is repeated in every column. It has no distillation "
+            "seeds; its interval is over its networks."
+        )
     lines.append(f"Protocol (ours): {protocol_note(accuracy)}.")
     if summary["published_percent"].notna().any():
-        text = "Published: as the source prints it, under the source's protocol; ± where the source gives one."
+        text = "Published: as the source prints it, under the source's protocol; ± where the source gives one. "
+        text += "* where it lies outside our interval."
         sources = summary.loc[summary["published_percent"].notna(), "published_source"].drop_duplicates()
         lines.append(f"{text} Sources: {'; '.join(sources)}.")
         marked = summary.loc[summary["published_note"] != "", "published_note"].drop_duplicates()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.cells import FIGURES, TABLES
+from bacon.configuration import data_settings
 from bacon.reporting.catalogue import KINDS, drawn
 
 if TYPE_CHECKING:
@@ -31,13 +32,35 @@ class Target:
     """Dotted module with the function that makes it; the root of its code fingerprint."""
 
 
-def table_outputs(_: Plan) -> dict[str, str]:
-    """The tables; the same for every plan."""
-    return {
-        "accuracy": f"{TABLES}/accuracy.csv",
-        **{f"summary_{kind}": f"{TABLES}/summary.{kind}" for kind in ("csv", "md", "tex")},
-        **{f"cost_{kind}": f"{TABLES}/cost.{kind}" for kind in ("csv", "md", "tex")},
-    }
+TABLE_TITLES: Mapping[str, str] = {
+    "accuracy": "every trained network",
+    "summary": "accuracy, ours beside published",
+    "comparisons": "methods compared",
+    "published": "ours against published",
+    "table1": "the paper's Table 1 and ours",
+    "cross_architecture": "accuracy by evaluation network",
+    "cost": "cost",
+}
+
+
+def table_names(plan: Plan) -> tuple[str, ...]:
+    """The tables of a plan; one evaluation network leaves nothing to hold against each other."""
+    return tuple(name for name in TABLE_TITLES if name != "cross_architecture" or len(plan.networks) > 1)
+
+
+def table_outputs(plan: Plan) -> dict[str, str]:
+    """The tables that a plan has, ``{name}_{kind}`` each; long ones and what a validation split chooses as CSV alone."""
+    names = [name for name in table_names(plan) if name != "accuracy"]
+    files = {f"{name}_{kind}": f"{TABLES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
+    return {"accuracy": f"{TABLES}/accuracy.csv", **files, **validated_outputs(plan)}
+
+
+def validated_outputs(plan: Plan) -> dict[str, str]:
+    """Every network with its validation accuracy; the best checkpoints; DD-Ranking's scores under its protocol."""
+    if not any(data_settings(plan.config, dataset).validation for dataset in plan.datasets):
+        return {}
+    names = ("networks", "checkpoints", *(("ranking",) if plan.config.protocol == "dd-ranking" else ()))
+    return {name: f"{TABLES}/{name}.csv" for name in names}
 
 
 def figure_outputs(plan: Plan) -> dict[str, str]:

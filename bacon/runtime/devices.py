@@ -112,11 +112,16 @@ def _cpu_model() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown model")
 
 
-def set_up_arithmetic(threads: int) -> None:
-    """Full precision and deterministic kernels; ``threads`` CPU threads, the same whatever the machine has."""
+def set_up_arithmetic(threads: int, *, tf32: bool = False) -> None:
+    """Deterministic kernels, in full precision but where TF32 is asked for, and CPU threads.
+
+    Args:
+        threads: CPU threads, the same whatever the machine has.
+        tf32: convolutions and matrix products of float32 may use TF32 on a GPU that has it (``network.precision: tf32``).
+    """
     torch.set_num_threads(threads)
     keep_freed_memory()
-    torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True

@@ -82,7 +82,8 @@ def device_words(
     seed: Seed, purpose: str, *, count: int, device: torch.device, iteration: int = 0, lanes: int | Tensor = 0
 ) -> Tensor:
     """:func:`words` on a device: int64 in [0, 2^32), the same numbers; ``lanes`` an int or an int64 tensor (L,)."""
-    lane_tensor = torch.as_tensor(lanes, dtype=torch.int64, device=device)
+    # `full` and not `tensor`, which would copy a number from the host and wait for the device.
+    lane_tensor = torch.full((), lanes, device=device) if isinstance(lanes, int) else lanes.to(device, torch.int64)
     blocks = torch.arange((count + 3) // 4, dtype=torch.int64, device=device)
     lane_grid, block_grid = torch.broadcast_tensors(lane_tensor[..., None], blocks)
     counter = [block_grid, lane_grid, torch.full_like(block_grid, iteration), torch.zeros_like(block_grid)]

@@ -128,8 +128,8 @@ class NaiveLoop:
             member = self.queue[position]
             for step in range(q.model_train_steps):
                 size = min(q.batch_train, len(self.real.labels))
-                lane = [slot * q.model_train_steps + step]
-                indices = self.real.sample_all(self.seed, "queue-batch", iteration=it, lanes=lane, size=size)[0]
+                lane = slot * q.model_train_steps + step
+                indices = self.real.sample_all(self.seed, "queue-batch", iteration=it, lanes=lane + 1, size=size)[-1]
                 logits = member["net"](self.real.batch(indices))
                 labels = self.real.labels[indices]
                 member["opt"].zero_grad()

@@ -30,6 +30,39 @@ def test_the_gpu_computes_what_the_cpu_computes(method, dtype, tolerance):
     torch.testing.assert_close(*results, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("method", ["bacon", "dm"])
+def test_an_iteration_never_waits_for_the_gpu(method, precision):
+    set_up_arithmetic(torch.get_num_threads(), tf32=precision == "tf32")
+    real = RealImages(toy_dataset(), device=GPU)
+    network = NETWORK.model_copy(update={"precision": precision})
+    engine = Engine(real, settings(method, iterations=2000), network, ipc=2, seed=3)
+    assert method == "dm" or engine.source._is_shared, "long runs record their steps"
+    for _ in range(3):  # kernels are compiled, steps are recorded
+        engine.step()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(20):
+            engine.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    engine.check()
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("tf32", 2e-2), ("bf16", 1e-1)])
+def test_lower_precision_is_near_full_precision(precision, tolerance):
+    real, embeddings = RealImages(toy_dataset(), device=GPU), []
+    for chosen in ("fp32", precision):
+        set_up_arithmetic(torch.get_num_threads(), tf32=chosen == "tf32")
+        network = NETWORK.model_copy(update={"precision": chosen})
+        engine = Engine(real, settings("bacon"), network, ipc=2, seed=3)
+        embeddings.append(engine.build(0).embed(engine.state.images))
+    set_up_arithmetic(torch.get_num_threads())
+    exact, rounded = embeddings
+    assert 0 < (rounded - exact).norm() < tolerance * exact.norm()
+
+
 def test_chunks_change_no_number_on_the_gpu():
     set_up_arithmetic(torch.get_num_threads())
     results = [after_steps(GPU, torch.float64, "bacon", chunk=chunk) for chunk in (10_000, 13)]

@@ -27,7 +27,9 @@ def test_draws_are_distinct_uniform_and_keyed_by_lane():
     lanes, populations = torch.tensor([4, 9]), torch.tensor([5, 8])
     hits = torch.zeros(2, 8)
     for iteration in range(2000):
-        drawn = draw_without_replacement(1, "test", iteration=iteration, lanes=lanes, populations=populations, size=3)
+        drawn = draw_without_replacement(
+            1, "test", iteration=iteration, lanes=lanes, populations=populations, largest=8, size=3
+        )
         assert all(len(set(row.tolist())) == 3 for row in drawn)
         hits[0, drawn[0]] += 1
         hits[1, drawn[1]] += 1
@@ -35,8 +37,10 @@ def test_draws_are_distinct_uniform_and_keyed_by_lane():
     # 2000 draws of 3 from n: binomial with p = 3/n, standard deviation below 22; five of them.
     assert (hits[0, :5] - 1200).abs().max() < 110
     assert (hits[1] - 750).abs().max() < 110
-    alone = draw_without_replacement(1, "test", iteration=7, lanes=lanes[1:], populations=populations[1:], size=3)
-    both = draw_without_replacement(1, "test", iteration=7, lanes=lanes, populations=populations, size=3)
+    alone = draw_without_replacement(
+        1, "test", iteration=7, lanes=lanes[1:], populations=populations[1:], largest=8, size=3
+    )
+    both = draw_without_replacement(1, "test", iteration=7, lanes=lanes, populations=populations, largest=8, size=3)
     assert torch.equal(alone[0], both[1])
 
 
@@ -56,6 +60,6 @@ def test_images_stay_uint8_on_the_device():
 def test_sample_all_draws_from_every_class(real64, size):
     seen = set()
     for iteration in range(600):
-        indices = real64.sample_all(0, "queue", iteration=iteration, lanes=[0], size=size)
+        indices = real64.sample_all(0, "queue", iteration=iteration, lanes=1, size=size)
         seen |= set(indices.flatten().tolist())
     assert seen == set(range(42))

@@ -4,12 +4,14 @@ import errno
 import logging
 import os
 import signal
+import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from bacon.distillation import checkpoint
 from bacon.distillation import run as distillation_run
 from bacon.distillation.artifact import read_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
@@ -118,7 +120,7 @@ def test_two_checkpoints_are_kept_and_none_at_the_end(tmp_path, monkeypatch, sto
         lambda content: content[:-1],
         lambda content: content[:0],
         lambda content: content[: len(content) // 2] + b"\x00" + content[len(content) // 2 + 1 :],
-        lambda content: content.replace(b'"version": 1', b'"version": 9', 1),
+        lambda content: content.replace(b'"version": 2', b'"version": 9', 1),
         lambda content: content.replace(b"f" * 32, b"e" * 32, 1),
         lambda content: content.replace(f'"torch": "{torch.__version__}"'.encode(), b'"torch": "0.0"', 1),
         lambda content: b"[1]\n" + content,
@@ -156,7 +158,7 @@ def test_checkpoints_of_other_settings_are_left_alone_with_one_line(tmp_path, mo
     assert [record.message for record in caplog.records] == [
         f"checkpoints of other settings, data or code are not used: {'0' * 32}"
     ]
-    assert len(list((store.folder / ("0" * 32)).iterdir())) == 2
+    assert len(list((store.folder / ("0" * 32)).glob("*.ckpt"))) == 2
 
 
 def test_a_full_disk_during_a_checkpoint_costs_that_checkpoint_alone(tmp_path, monkeypatch, store, caplog):
@@ -168,11 +170,12 @@ def test_a_full_disk_during_a_checkpoint_costs_that_checkpoint_alone(tmp_path, m
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.write_bytes", full)
+        patch.setattr("torch.save", full)
         assert not store.save(Checkpoint(iteration=99, seconds=1.0, state={}))
     assert "No space left" in caplog.text
     assert [path.read_bytes() for path in store.paths()] == before
-    assert sorted(store.own.iterdir()) == sorted(store.paths()), "nothing half-written stays"
+    others = {path.suffix for path in store.own.iterdir()} - {".ckpt", ".snapshot"}
+    assert not others, "nothing half-written stays"
     rest = distil(tmp_path, monkeypatch)
     assert_same_numbers(whole.output, rest.output)
 
@@ -247,3 +250,47 @@ def real64():
     from bacon.distillation.real import RealImages
 
     return RealImages(toy_dataset(), device=CPU, dtype=torch.float64)
+
+
+def test_snapshots_are_written_once_and_named_by_every_checkpoint(tmp_path, monkeypatch):
+    written = []
+    original = checkpoint.write_checked
+    monkeypatch.setattr(
+        checkpoint, "write_checked", lambda path, *rest: written.append(path.name) or original(path, *rest)
+    )
+    whole = distil(tmp_path / "whole", monkeypatch)
+    written.clear()
+    distil(tmp_path, monkeypatch, stop_at=7)
+    rest = distil(tmp_path, monkeypatch)
+    assert_same_numbers(whole.output, rest.output)
+    snapshots = [name for name in written if name.endswith(".snapshot")]
+    assert len(snapshots) == len(set(snapshots)) > 2
+    assert len([name for name in written if name.endswith(".ckpt")]) == 12
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-3])])
+def test_a_checkpoint_whose_snapshot_is_damaged_is_set_aside(tmp_path, monkeypatch, store, caplog, damage):
+    whole = distil(tmp_path / "whole", monkeypatch)
+    distil(tmp_path, monkeypatch, stop_at=7)
+    damage(max(store.own.glob("*.snapshot")))  # of iteration 8: the checkpoint of iteration 7 does not name it
+    caplog.clear()
+    rest = distil(tmp_path, monkeypatch)
+    assert rest.done[0] == 8
+    assert "the snapshot of iteration 8 is damaged" in caplog.text
+    assert_same_numbers(whole.output, rest.output)
+
+
+def test_a_checkpoint_is_never_in_memory_twice(tmp_path):
+    state = {"images": torch.zeros(16, 2**20), "snapshots": {0: torch.zeros(8, 2**20)}}
+    store = CheckpointStore(folder=tmp_path, fingerprint="f" * 32)
+    tracemalloc.start()
+    try:
+        assert store.save(Checkpoint(iteration=1, seconds=1.0, state=state))
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20, "64 MiB of images"
+        fresh = CheckpointStore(folder=tmp_path, fingerprint="f" * 32)
+        kept = fresh.load(CPU)
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert torch.equal(kept.state["snapshots"][0], state["snapshots"][0])
+    assert torch.equal(kept.state["images"], state["images"])

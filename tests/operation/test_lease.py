@@ -97,19 +97,21 @@ def test_other_visible_devices_are_other_locks(start):
     assert "waiting for a device" in waiting.process.stderr.readline()
 
 
-def test_users_of_one_machine_share_the_locks(tmp_path):
+@pytest.fixture
+def open_folder():
+    """A folder that every user may enter: pytest's own are its user's alone, and every start of pytest closes them again."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_users_of_one_machine_share_the_locks(open_folder):
     """As root, the second process becomes another user; otherwise one user holds both ends."""
-    other = None
-    if os.getuid() == 0:
-        other = 65534
-        # pytest's folders are its user's alone: down from the system's temporary folder every one is opened.
-        for folder in (tmp_path, *tmp_path.parents):
-            if folder.is_relative_to(tempfile.gettempdir()) and folder != Path(tempfile.gettempdir()):
-                folder.chmod(0o755)
-    mine = Holder(tmp_path / "locks", "gpu-a")
+    other = 65534 if os.getuid() == 0 else None
+    mine = Holder(open_folder / "locks", "gpu-a")
     assert mine.position() == 0
-    assert oct((tmp_path / "locks").stat().st_mode)[-4:] == "0777", "the sticky bit would lock other users out"
-    theirs = Holder(tmp_path / "locks", "gpu-a", user=other)
+    assert oct((open_folder / "locks").stat().st_mode)[-4:] == "0777", "the sticky bit would lock other users out"
+    theirs = Holder(open_folder / "locks", "gpu-a", user=other)
     assert "waiting for a device" in theirs.process.stderr.readline()
     mine.end()
     assert theirs.position() == 0

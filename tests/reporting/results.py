@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from bacon.configuration import check_config
+from bacon.evaluation.records import FORMAT, VERSION
 from bacon.plan import Plan
 from bacon.reporting.expected import expected_distilled, expected_evaluations
 from bacon.reporting.make_report import make
@@ -46,6 +47,8 @@ def write_results(
         _write_json(
             expected.path,
             {
+                "format": FORMAT,
+                "version": VERSION,
                 **{
                     key: getattr(expected, key)
                     for key in ("fingerprint", "dataset", "method", "ipc", "seed", "network")

@@ -35,6 +35,9 @@ def test_order_of_preference():
     ranks = [rank(*one) for one in order]
     assert ranks == sorted(ranks)
     assert len(set(ranks)) == len(ranks)
+    mtt = "equals DC-bench avg-over-augmentations, NOT the MTT paper"
+    assert rank("MTT", "BACON project page", mtt) > rank("MTT", "FTD (CVPR2023) paper Table 1", "")
+    assert rank("MTT", "BACON project page", mtt) < rank("MTT", "FTD (CVPR2023) paper Table 1", "SUPERSEDED")
     # An own source is own to its method alone.
     assert rank("DM", "snu-mllab/Efficient-Dataset-Condensation README.md", "") == rank("DM", "somewhere else", "")
 
@@ -103,3 +106,36 @@ def test_a_damaged_file_is_refused(tmp_path, text, message):
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(BaconError, match="missing"):
         read_published(tmp_path / "published.csv")
+
+
+def test_the_collection_itself(published):
+    """Every row has a source and a number that can be an accuracy; nothing stands there twice; notes are explained."""
+    table = published.rows
+    assert (table[["method", "dataset", "architecture", "source"]] != "").all(axis=None)
+    assert table["accuracy_percent"].between(0, 100, inclusive="neither").all()
+    assert table["std_percent"].dropna().between(0, 10, inclusive="neither").all()
+    assert not table.duplicated(["method", "dataset", "ipc", "source"]).any()
+    assert set(table["dataset"]) >= {"CIFAR10", "CIFAR100", "SVHN", "TinyImageNet"}
+    text = (ROOT / "resources" / "README.md").read_text()
+    for start, explained in (
+        ("2025-04-02; SUPERSEDED", "IDM on SVHN"),
+        ("2025-04-11; SUPERSEDED", "MNIST and FashionMNIST"),
+        ("equals DC-bench", "MTT on the BACON project page"),
+        ("code calls this KMeans", "K-Center at DC-BENCH"),
+        ("IID base not stated", "IID: the base method"),
+    ):
+        assert table["note"].str.startswith(start).any()
+        assert explained in text
+    known = "SUPERSEDED|equals DC-bench|KMeans|IID base"
+    assert table.loc[table["note"] != "", "note"].str.contains(known).all(), "a note that the README does not explain"
+
+
+def test_preferred_rows_are_never_withdrawn_where_another_stands(published):
+    chosen = preferred(published.rows)
+    doubtful = chosen[chosen["note"].str.contains("SUPERSEDED|NOT the")]
+    for _, row in doubtful.iterrows():
+        keys = ["method", "dataset", "ipc"]
+        others = published.rows[(published.rows[keys] == row[keys]).all(axis=1)]
+        assert others["note"].str.contains("SUPERSEDED|NOT the").all(), row["source"]
+    mtt = chosen[(chosen["method"] == "MTT") & (chosen["dataset"] == "CIFAR10") & (chosen["ipc"] == "1")]
+    assert mtt["accuracy_percent"].tolist() == [46.2], "the paper's number as FTD quotes it"

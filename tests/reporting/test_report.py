@@ -16,9 +16,11 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bacon.cli import main
+from bacon.reporting.contents import report_tables
 from bacon.reporting.expected import expected_distilled
 from bacon.reporting.protocol import TIMES
 from bacon.reporting.report.artifacts import duration_text
+from bacon.reporting.report.grids import number
 from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
@@ -80,17 +82,42 @@ def test_the_answer_comes_first_with_mean_sd_n_and_published(page):
     first = next(page.iter("section"))
     assert first.get("id") == "answer"
     table = by_id(page, "accuracy-0")
-    # BACON, IPC 10: 80, 82 and 81, 83 percent: mean 81.5, sd sqrt(5 / 3) = 1.3.
+    # BACON, IPC 10: 80, 82 and 81, 83 percent: seed means 81 and 82, t(0.975, 1) = 12.7: 81.5 ± 12.7 * 0.5. Variance within
+    # seeds 2, of their means 0.5, less than the 2 / 2 that networks alone explain: sd 0 over seeds, 1.4 over networks.
+    within = "0.0 / 1.4"
     assert rows(table) == [
         ["", "IPC 1", "IPC 10"],
-        ["Method", "ours", "published", "gap", "ours", "published", "gap"],
-        ["Full data set", "91.0 ± 1.4 (2)", "84.8", "+6.2", "91.0 ± 1.4 (2)", "84.8", "+6.2"],
-        ["Random", "31.5 ± 1.3 (4)", "14.4", "+17.1", "51.5 ± 1.3 (4)", "26.0", "+25.5"],
-        ["BACON", "61.5 ± 1.3 (4)", "45.62", "+15.9", "81.5 ± 1.3 (4)", "62.06", "+19.4"],
+        ["Method", *["ours", "sd", "published", "gap"] * 2],
+        ["Full data set", *["91.0 [78.3, 103.7] (2)", "– / 1.4", "84.8", "+6.2"] * 2],  # noqa: RUF001
+        [
+            "Random",
+            "31.5 [25.1, 37.9] (4)",
+            within,
+            "14.4*",
+            "+17.1",
+            "51.5 [45.1, 57.9] (4)",
+            within,
+            "26.0*",
+            "+25.5",
+        ],
+        [
+            "BACON",
+            "61.5 [55.1, 67.9] (4)",
+            within,
+            "45.62†*",
+            "+15.9",
+            "81.5 [75.1, 87.9] (4)",
+            within,
+            "62.06†*",
+            "+19.4",
+        ],
     ]
-    assert [content(one) for one in table.iter("strong")] == ["61.5 ± 1.3 (4)", "81.5 ± 1.3 (4)"]
+    assert [content(one) for one in table.iter("strong")] == ["61.5 [55.1, 67.9] (4)", "81.5 [75.1, 87.9] (4)"]
     text = content(first)
-    assert "CIFAR-10: IPC 1: BACON 61.5 ± 1.3 % (n = 4); IPC 10: BACON 81.5 ± 1.3 % (n = 4); the full data set" in text
+    assert (
+        "CIFAR-10: IPC 1: BACON 61.5 [55.1, 67.9] % (n = 4); IPC 10: BACON 81.5 [75.1, 87.9] % (n = 4); the full data set"
+        in text
+    )
     assert f"n = 4 networks (2 distillation seeds {TIMES} 2 evaluation seeds)" in text
     assert "100 epochs, SGD lr 0.01" in text
     assert "BACON README @9c3f7af" in text
@@ -100,7 +127,7 @@ def test_numbers_are_sorted_by_value_and_headings_have_a_scope(page):
     table = by_id(page, "accuracy-0")
     bacon = next(row for row in table.iter("tr") if content(row).startswith("BACON"))
     assert [float(cell.get("data-sort")) for cell in bacon.iter("td")] == pytest.approx(
-        [61.5, 45.62, 15.88, 81.5, 62.06, 19.44]
+        [61.5, 1.291, 45.62, 15.88, 81.5, 1.291, 62.06, 19.44], abs=1e-3
     )
     assert {heading.get("scope") for heading in page.iter("th")} == {"col", "colgroup", "row"}
     for table in page.iter("table"):
@@ -193,6 +220,32 @@ def test_every_image_has_words_and_a_size(page):
         assert image.get("loading") == "lazy"
 
 
+def test_every_further_table_is_there_and_sorts_by_its_numbers(plan, page):
+    parts = [
+        (table, grid) for name, table in report_tables(plan).items() if name != "summary" for grid, _ in table.grids
+    ]
+    shown = list(by_id(page, "tables").iter("table"))
+    assert len(shown) == len(parts) >= 4
+    for element, (_, grid) in zip(shown, parts, strict=True):
+        assert rows(element)[-len(grid.rows) :] == [[" ".join(text.split()) for text in row] for row in grid.rows]
+    cost = next(one for one in shown if "Iterations/s" in rows(one)[0])
+    bacon = [row for row in cost.iter("tr") if content(row).startswith("BACON")]
+    assert [float(row[5].get("data-sort")) for row in bacon] == [10.0, 10.0]
+    random = next(row for row in cost.iter("tr") if content(row).startswith("Random"))
+    assert random[5].get("data-sort") is None, "no rate where there is no iteration"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("90.7 [90.0, 91.4] (15)", 90.7), ("+3.1*", 3.1), ("−3.1", -3.1), ("45.62†", 45.62), ("< 0.001", 0.001),  # noqa: RUF001
+        ("2.5e-05", 2.5e-5), ("–", None), ("", None), ("BACON", None), ("3-NN", None), ("1/2", None), ("28x28", None),  # noqa: RUF001
+    ],
+)  # fmt: skip
+def test_the_number_that_an_entry_begins_with(text, value):
+    assert number(text) == value
+
+
 def test_the_same_results_give_the_same_bytes(plan):
     first = write_report(plan).read_bytes()
     assert write_report(plan).read_bytes() == first
@@ -216,7 +269,7 @@ class TestPictures:
         for label in range(10):
             column = pixels[:, 9 * label : 9 * label + 8]
             assert np.median(column) == pytest.approx(25.5 * label, abs=12)  # half the step between two classes
-        assert (picture.shown_width, picture.shown_height) == (5 * 89, 5 * 89)
+        assert (picture.shown_width, picture.shown_height) == (7 * 89, 7 * 89)
         assert caption.startswith("Columns, left to right: class 0, class 1, ")
 
     def test_many_classes_and_large_images_are_thinned(self, tmp_path):
@@ -231,7 +284,7 @@ class TestPictures:
     def test_many_images_per_class_are_cut(self, tmp_path):
         picture, caption = cell_picture(distilled(tmp_path, np.zeros((300, 3, 64, 64)), ipc=30, partition=2))
         assert self.decoded(picture).shape[0] <= MAX_HEIGHT
-        assert "The first 4 of 30 images per class." in caption
+        assert "The first 3 of 30 images per class." in caption
         assert f"Each stored image holds 2 {TIMES} 2 smaller ones." in caption
 
 

@@ -14,8 +14,9 @@ from bacon.reporting.distilled_files import collect_cost
 from bacon.reporting.markup import MISSING, Grid, escape_latex, latex, markdown
 from bacon.reporting.protocol import TIMES
 from bacon.reporting.published import PublishedResults
-from bacon.reporting.summary import blocks, summarise
-from bacon.reporting.tables import terminal_table, write_cost, write_summary
+from bacon.reporting.summary import blocks, notes, summarise
+from bacon.reporting.tables import cost_grids, cost_notes, summarise_cost, summary_grids, terminal_table
+from bacon.reporting.writing import PAGE_WIDTH, fitting, pages, write_grids
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record
 from tests.reporting.test_published import rows
@@ -25,6 +26,20 @@ def entry(summary: pd.DataFrame, method: str, ipc: int | None) -> dict:
     chosen = summary[(summary["method"] == method) & (summary["ipc"].isna() if ipc is None else summary["ipc"] == ipc)]
     (row,) = chosen.to_dict("records")
     return row
+
+
+def write_summary(accuracy, *, published, fingerprint, outputs):
+    summary = summarise(accuracy, published)
+    write_grids(
+        summary, summary_grids(accuracy, summary), notes(accuracy, summary), fingerprint=fingerprint, outputs=outputs
+    )
+
+
+def write_cost(cost, *, fingerprint, outputs):
+    summary, lines = summarise_cost(cost), cost_notes(cost)
+    write_grids(
+        summary, [(grid, lines) for grid in cost_grids(summary)], lines, fingerprint=fingerprint, outputs=outputs
+    )
 
 
 def markdown_cells(text: str) -> list[list[str]]:
@@ -37,6 +52,10 @@ def test_mean_sd_and_n_by_hand(accuracy_of, published):
     # 50, 51, 52, 53 percent: mean 51.5, sd sqrt(5 / 3); the snapshot takes no part.
     assert bacon["mean_percent"] == pytest.approx(51.5)
     assert bacon["sd_percent"] == pytest.approx(np.sqrt(5 / 3))
+    # Seed means 50.5 and 52.5: sd sqrt(2), t(0.975, 1) = 12.7062; within 0.5, between (2 * 2 - 0.5) / 2.
+    assert bacon["ci_high"] == pytest.approx(51.5 + 12.7062, abs=1e-4)
+    assert bacon["sd_evaluation"] == pytest.approx(np.sqrt(0.5))
+    assert bacon["sd_distillation"] == pytest.approx(np.sqrt(1.75))
     assert (bacon["n"], bacon["distillation_seeds"], bacon["evaluation_seeds"]) == (4, 2, 2)
     assert bacon["iteration"] == 200
     full = entry(summary, "full", None)
@@ -73,14 +92,15 @@ def test_markdown_keeps_ours_and_published_apart(accuracy_of, published, tmp_pat
     text = outputs[1].read_text()
     assert text.startswith("<!-- fingerprint: abc123 -->")
     assert markdown_cells(text) == [
-        ["Method", "IPC 1 ours", "IPC 1 published", "IPC 10 ours", "IPC 10 published"],
-        [":--", "--:", "--:", "--:", "--:"],
-        ["Full data set", "97.0 ± 1.4 (2)", "84.8", "97.0 ± 1.4 (2)", "84.8"],
-        ["Random", "31.5 ± 1.3 (4)", "14.4", "51.5 ± 1.3 (4)", "26.0"],
-        ["BACON", "51.5 ± 1.3 (4)", "45.62", "71.5 ± 1.3 (4)", "62.06"],
+        ["Method", *(f"IPC {ipc} {name}" for ipc in (1, 10) for name in ("ours", "sd", "published"))],
+        [":--", *["--:"] * 6],
+        ["Full data set", *["97.0 [84.3, 109.7] (2)", f"{MISSING} / 1.4", "84.8"] * 2],
+        ["Random", "31.5 [18.8, 44.2] (4)", "1.3 / 0.7", "14.4\\*", "51.5 [38.8, 64.2] (4)", "1.3 / 0.7", "26.0\\*"],
+        ["BACON", "51.5 [38.8, 64.2] (4)", "1.3 / 0.7", "45.62†", "71.5 [58.8, 84.2] (4)", "1.3 / 0.7", "62.06†"],
     ]
     assert f"n = 4 networks (2 distillation seeds {TIMES} 2 evaluation seeds)" in text
-    assert "sample standard deviation" in text
+    assert "95 % confidence interval" in text
+    assert "best on the test set" in text
     assert "Full data set: 40 epochs; methods: 100 epochs" in text
     assert "BACON README @9c3f7af" in text
     table = pd.read_csv(outputs[0])
@@ -94,7 +114,7 @@ def test_no_published_column_where_nothing_is_published(accuracy_of, published, 
     write_summary(accuracy_of("digits"), published=published, fingerprint="f", outputs=outputs)
     text = outputs[0].read_text()
     assert "ublished" not in text
-    assert markdown_cells(text)[0] == ["Method", "IPC 1 ours", "IPC 10 ours"]
+    assert markdown_cells(text)[0] == ["Method", "IPC 1 ours", "IPC 1 sd", "IPC 10 ours", "IPC 10 sd"]
 
 
 def test_published_sd_and_known_problems_are_shown(accuracy_of, tmp_path):
@@ -102,8 +122,9 @@ def test_published_sd_and_known_problems_are_shown(accuracy_of, tmp_path):
     outputs = [tmp_path / "summary.md", tmp_path / "summary.tex"]
     write_summary(accuracy_of("cifar10"), published=known, fingerprint="f", outputs=outputs)
     cells = markdown_cells(outputs[0].read_text())
-    assert cells[-1] == ["BACON", "51.5 ± 1.3 (4)", "45.0 ± 0.25†", "71.5 ± 1.3 (4)", MISSING]
-    assert "† SUPERSEDED." in outputs[0].read_text()
+    assert cells[-1][3] == "45.0 ± 0.25†"
+    assert cells[-1][6] == MISSING
+    assert "† SUPERSEDED; the code behind the number" in outputs[0].read_text()
     assert r"45.0 $\pm$ 0.25\textdagger{}" in outputs[1].read_text()
 
 
@@ -112,7 +133,7 @@ def test_a_single_network_has_no_sd(tmp_path, published):
     summary = summarise(accuracy, published)
     assert np.isnan(summary["sd_percent"][0])
     write_summary(accuracy, published=published, fingerprint="f", outputs=[tmp_path / "summary.md"])
-    assert markdown_cells((tmp_path / "summary.md").read_text())[-1] == ["BACON", "50.0 (1)"]
+    assert markdown_cells((tmp_path / "summary.md").read_text())[-1] == ["BACON", "50.0 (1)", f"{MISSING} / {MISSING}"]
 
 
 def test_a_missing_cell_is_a_dash(tmp_path, published):
@@ -120,7 +141,8 @@ def test_a_missing_cell_is_a_dash(tmp_path, published):
     two = evaluation(tmp_path, [record(200, 0, 0.5)], ipc=10, method="dm")
     write_summary(collect_accuracy([one, two]), published=published, fingerprint="f", outputs=[tmp_path / "summary.md"])
     cells = markdown_cells((tmp_path / "summary.md").read_text())
-    assert cells[2:] == [["BACON", "50.0 (1)", MISSING], ["DM", MISSING, "50.0 (1)"]]
+    none = f"{MISSING} / {MISSING}"
+    assert cells[2:] == [["BACON", "50.0 (1)", none, MISSING, MISSING], ["DM", MISSING, MISSING, "50.0 (1)", none]]
 
 
 def test_cost_by_hand(tmp_path):
@@ -151,6 +173,9 @@ def test_latex_escapes():
 def test_markdown_escapes():
     grid = Grid(title="a|b", groups=(), columns=("Method", "n"), rows=(("x|y_z*", "1"),))
     assert r"| x\|y\_z\* | 1 |" in markdown(grid)
+    links = Grid(title="[1, 2] (3)", groups=(), columns=("[a](b)", "[a][b]"), rows=())
+    assert r"### [1, 2] (3)" in markdown(links)
+    assert r"| [a\](b) | [a\][b] |" in markdown(links)
 
 
 def test_latex_groups_span_their_columns():
@@ -160,6 +185,20 @@ def test_latex_groups_span_their_columns():
     assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in text
     assert r"\begin{tabular}{@{}lrrrr@{}}" in text
     assert r"\caption{T. Note.}" in text
+
+
+def test_what_is_wider_than_a_page_is_broken_between_groups():
+    wide = Grid(
+        title="T",
+        groups=tuple((f"IPC {ipc}", 2) for ipc in range(6)),
+        columns=("Method", *["ours", "published"] * 6),
+        rows=(("BACON", *["51.5 [38.8, 64.2] (4)", "45.62"] * 6),),
+    )
+    parts = fitting(wide, PAGE_WIDTH)
+    assert [len(part.groups) for part in parts] == [2, 2, 2]
+    assert all(part.rows[0][0] == "BACON" for part in parts)
+    long = Grid(title="T", groups=(), columns=("Method", "n"), rows=tuple((f"m{row}", "1") for row in range(100)))
+    assert [len(part.rows) for part in pages(long)] == [45, 45, 10]
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
@@ -190,17 +229,19 @@ def test_terminal_shows_the_table_and_its_meaning(accuracy_of, published):
     line = next(line for line in text.splitlines() if "BACON" in line)
     assert [cell.strip() for cell in line.strip("│").split("│")] == [
         "BACON",
-        "51.5 ± 1.3 (4)",
-        "45.62",
-        "71.5 ± 1.3 (4)",
-        "62.06",
+        "51.5 [38.8, 64.2] (4)",
+        "1.3 / 0.7",
+        "45.62†",
+        "71.5 [58.8, 84.2] (4)",
+        "1.3 / 0.7",
+        "62.06†",
     ]
-    assert "sample standard deviation" in text
+    assert "between distillation seeds" in text
 
 
 def test_a_narrow_terminal_breaks_the_table_and_loses_nothing(accuracy_of, published):
     text = printed(accuracy_of("cifar10"), published, 60)
     assert text.count("Method") == 2
     assert "…" not in text
-    for number in ("51.5 ± 1.3 (4)", "45.62", "71.5 ± 1.3 (4)", "62.06"):
+    for number in ("51.5 [38.8, 64.2] (4)", "45.62", "71.5 [58.8, 84.2] (4)", "62.06"):
         assert number in text

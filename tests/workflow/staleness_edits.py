@@ -12,7 +12,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reproducibility.md"
 START, END = "<!-- staleness table: start -->", "<!-- staleness table: end -->"
 
 NOTHING = {}
-AGGREGATES = {"all": 1, "tables": 1, "figures": 1}
+AGGREGATES = {"all": 1, "tables": 1, "figures": 1, "report": 1}
+REPORT_ALONE = {"all": 1, "report": 1}
 ALL_DISTILLED = {"distill": 4, "evaluate": 4, "images": 4}
 ONE_CELL = AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1}
 EVERYTHING = AGGREGATES | {"preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4}
@@ -23,9 +24,9 @@ SETTINGS_EDITS = [
     ("how jobs run (`run.progress_seconds`)", {"run": {"progress_seconds": 3}}, NOTHING),
     ("how often checkpoints are written", {"run": {"checkpoint_seconds": 3}}, NOTHING),
     (
-        "a value written out that is the default anyway",
+        "a value written out that is the default anyway (the report says where each value is from)",
         {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.8}}}}},
-        NOTHING,
+        REPORT_ALONE,
     ),
     (
         "`ce_weight` of one cell",
@@ -46,6 +47,14 @@ SETTINGS_EDITS = [
     ("one more distillation seed", {"grid": {"seeds": 2}}, AGGREGATES | {"distill": 4, "evaluate": 4}),
     ("one more IPC", {"grid": {"ipc": [1, 2]}}, AGGREGATES | {"distill": 4, "evaluate": 4, "images": 4}),
     ("one method less", {"grid": {"methods": ["random", "dm", "idm"]}}, AGGREGATES),
+    (
+        "one variant of a method more (`variants`)",
+        {
+            "grid": {"methods": ["random", "dm", "idm", "bacon", "half"]},
+            "variants": {"half": {"method": "bacon", "distillation": {"objective": {"lambda": 0.5}}}},
+        },
+        ONE_CELL,
+    ),
     ("seeds as a list instead of their number", {"grid": {"seeds": [0]}}, NOTHING),
     ("one more evaluation network", {"grid": {"networks": ["convnet", "small"]}, "networks": {"small": {"width": 4}}},
      AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
@@ -73,7 +82,14 @@ CODE_EDITS = [
     ("code of the tables", "bacon/reporting/make_tables.py", "kinds = (", "edited, kinds = True, (",
      {"all": 1, "tables": 1}),
     ("style of the figures", "bacon/reporting/figures/style.py", "\nimport hashlib", "\nEDITED = True\nimport hashlib",
-     {"all": 1, "figures": 1, "images": 4}),
+     {"all": 1, "figures": 1, "images": 4, "report": 1}),
+    ("code of one figure of the whole grid", "bacon/reporting/figures/cost.py", "best, front = -np.inf, []",
+     "best, front = -1.0, []", {"all": 1, "figures": 1, "report": 1}),
+    ("the nearest real images", "bacon/reporting/nearest.py", "_BLOCK = 4096", "_BLOCK = 2048",
+     {"all": 1, "figures": 1, "images": 4, "report": 1}),
+    ("code of the report", "bacon/reporting/report/cells.py", "import json", "import json\n\nEDITED = True", REPORT_ALONE),
+    ("a template of the report", "bacon/reporting/templates/report.css", "max-width: 76rem", "max-width: 80rem",
+     REPORT_ALONE),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
     ("a script of the workflow", "workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
     ("a default in the record of one method", "bacon/methods/dm.py", '"lr_img": 1.0', '"lr_img": 0.5', ONE_CELL),
@@ -121,7 +137,8 @@ GRID_EDITS = [
     ("methods in another order", {"methods": ["dm", "random"]}, NOTHING),
     ("data sets in another order", {"datasets": ["own", "digits"]}, NOTHING),
     ("evaluation networks in another order", {"networks": ["small", "convnet"]}, NOTHING),
-    ("distillation seeds in another order (another seed's images are shown)", {"seeds": [1, 0]}, {"all": 1, "images": 1}),
+    ("distillation seeds in another order (another seed's images are shown)", {"seeds": [1, 0]},
+     REPORT_ALONE | {"images": 1}),
     ("one IPC less", {"ipc": [1]}, AGGREGATES),
     ("one distillation seed less", {"seeds": [0]}, AGGREGATES),
     ("one data set less", {"datasets": ["digits"]}, AGGREGATES),

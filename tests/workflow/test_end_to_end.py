@@ -1,6 +1,9 @@
 """The workflow from nothing to tables and figures, through the real Snakemake; contents are checked, not only existence."""
 
 import json
+import subprocess
+import sys
+from urllib.parse import unquote
 
 import h5py
 import numpy as np
@@ -11,6 +14,7 @@ from PIL import Image
 from bacon import load_distilled
 from bacon.reporting.catalogue import drawn
 from bacon.workflow_plan import load_plan
+from tests.reporting.page_tree import content, parse
 
 pytestmark = pytest.mark.workflow
 
@@ -20,6 +24,7 @@ METHODS = ("random", "dm", "idm", "bacon")
 def test_the_first_run_makes_one_job_per_stage_and_cell(finished):
     assert finished.first_run.jobs == {
         "all": 1, "preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "tables": 1, "figures": 1, "images": 4,
+        "report": 1,
     }  # fmt: skip
 
 
@@ -114,7 +119,13 @@ def test_tables(finished):
     assert (cost["wall_seconds_mean"] > 0).all()
 
 
-@pytest.mark.parametrize("name", ["accuracy", "curve", "loss", *(f"images/digits_{method}_ipc1" for method in METHODS)])
+FIGURES = (
+    "accuracy", "curve", "seconds", "cost", "classes", "confusion", "loss", "queue", "embedding_digits",
+    "evolution_digits_ipc1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FIGURES, *(f"images/digits_{method}_ipc1" for method in METHODS)])
 def test_figures_are_drawn(finished, name):
     with Image.open(finished.path(f"results/figures/{name}.png")) as image:
         pixels = np.asarray(image.convert("L"))
@@ -138,9 +149,36 @@ def test_the_cell_repeats_bit_for_bit(finished, project):
             assert np.array_equal(again["history"][term][()], first["history"][term][()])
 
 
-def test_the_report_holds_every_figure_and_table(copy):
-    copy.snakemake("--report", "results/report.html")
-    report = copy.path("results/report.html").read_text()
+def test_the_report_shows_every_cell_and_its_links_lead_to_files(finished):
+    page = parse(finished.path("results/report.html").read_text())
+    cells = [f"digits/{method}/ipc1/seed0" for method in METHODS]
+    found = {unquote(one.get("id")): one for one in page.iter("tbody") if one.get("id")}
+    assert list(found) == ["digits/full", *cells]
+    for cell in cells:
+        links = [unquote(link.get("href")) for link in found[cell].iter("a")]
+        assert f"distilled/{cell}.h5" in links
+        assert f"logs/distill/{cell}.log" in links
+        assert f"logs/evaluate/{cell}/convnet.log" in links
+        assert all(finished.path(f"results/{link}").is_file() for link in links)
+    records = json.loads(finished.path("results/evaluation/digits/idm/ipc1/seed0/convnet.json").read_text())["records"]
+    for record in records:
+        if record["final"]:
+            assert f"{100 * record['test_accuracy']:.2f}" in content(found["digits/idm/ipc1/seed0"])
+
+
+def test_the_report_by_hand_is_the_one_of_the_workflow(copy):
+    before = copy.path("results/report.html").read_bytes()
+    copy.path("results/report.html").unlink()
+    done = subprocess.run(
+        [sys.executable, "-m", "bacon.cli", "report"], cwd=copy.folder, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert copy.path("results/report.html").read_bytes() == before
+
+
+def test_snakemakes_own_report_holds_every_figure_and_table(copy):
+    copy.snakemake("--report", "results/snakemake-report.html")
+    report = copy.path("results/snakemake-report.html").read_text()
     titles = [figure.title for figure in drawn(load_plan(copy.path("config/config.yaml")))]
     assert len(titles) >= 3
     for text in (*titles, "every trained network", "digits"):

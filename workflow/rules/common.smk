@@ -1,6 +1,7 @@
 """Validation, wildcard constraints and named input functions; no rules."""
 
 import gc
+import re
 import signal
 import sys
 from functools import lru_cache
@@ -15,7 +16,14 @@ from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.catalogue import drawn
-from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
+from bacon.reporting.targets import (
+    PUBLISHED,
+    REPORT,
+    TABLE_TITLES,
+    TARGETS,
+    image_paths,
+    table_names,
+)
 from bacon.runtime.errors import BaconError
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
@@ -59,7 +67,7 @@ onstart:
 
 wildcard_constraints:
     dataset="|".join(PLAN.datasets),
-    method="|".join(PLAN.config.grid.methods),
+    method="|".join(map(re.escape, PLAN.config.grid.methods)),
     ipc=r"\d+",
     seed=r"\d+",
     network="|".join(PLAN.networks),
@@ -192,6 +200,18 @@ def all_images(wildcards=None):
     ]
 
 
+def table_files():
+    """The tables that the grid has, as named outputs; each CSV goes into Snakemake's report."""
+    files = dict(TARGETS["tables"].outputs(PLAN))
+    for name in table_names(PLAN):
+        key = name if name in files else f"{name}_csv"
+        caption, labels = f"../report/{name}_table.rst", {"table": TABLE_TITLES[name]}
+        files[key] = report(
+            files[key], caption=caption, category="1. Tables", labels=labels
+        )
+    return files
+
+
 def in_report(figure, kind):
     """A figure's file; its picture goes into Snakemake's report with the caption of its kind."""
     if kind != "png":
@@ -215,14 +235,17 @@ def drawn_figures(wildcards):
     return list(TARGETS["figures"].outputs(PLAN).values())
 
 
+def all_data(wildcards=None):
+    return [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
+
+
 def every_output():
     """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
-    data = [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
     tables = [
         path for target in TARGETS.values() for path in target.outputs(PLAN).values()
     ]
     return [
-        *data,
+        *all_data(),
         *all_distilled(),
         *all_evaluations(),
         *tables,

@@ -7,6 +7,7 @@ rule figures:
     input:
         evaluations=all_evaluations,
         distilled=all_distilled,
+        data=all_data,
     output:
         **figure_files(),
     log:
@@ -32,6 +33,7 @@ rule figures:
 rule images:
     input:
         images=first_distilled,
+        data=cells.DATA,
     output:
         png=report(
             f"{cells.FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.png",

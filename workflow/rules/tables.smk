@@ -1,4 +1,7 @@
-"""OUTPUTS: results/tables/accuracy.csv, results/tables/summary.{csv,md,tex}, results/tables/cost.{csv,md,tex}."""
+"""OUTPUTS: results/tables/accuracy.csv and results/tables/{name}.{csv,md,tex}, the names in bacon/reporting/targets.py.
+
+With a validation split also networks.csv and checkpoints.csv, under the protocol dd-ranking ranking.csv (docs/evaluation.md).
+"""
 
 
 rule tables:
@@ -6,28 +9,7 @@ rule tables:
         evaluations=all_evaluations,
         distilled=all_distilled,
     output:
-        accuracy=report(
-            f"{cells.TABLES}/accuracy.csv",
-            caption="../report/accuracy_table.rst",
-            category="1. Tables",
-            labels={"table": "every trained network"},
-        ),
-        summary_csv=report(
-            f"{cells.TABLES}/summary.csv",
-            caption="../report/summary_table.rst",
-            category="1. Tables",
-            labels={"table": "accuracy, ours beside published"},
-        ),
-        summary_md=f"{cells.TABLES}/summary.md",
-        summary_tex=f"{cells.TABLES}/summary.tex",
-        cost_csv=report(
-            f"{cells.TABLES}/cost.csv",
-            caption="../report/cost_table.rst",
-            category="1. Tables",
-            labels={"table": "cost"},
-        ),
-        cost_md=f"{cells.TABLES}/cost.md",
-        cost_tex=f"{cells.TABLES}/cost.tex",
+        **table_files(),
     log:
         "results/logs/tables.log",
     benchmark:

@@ -1,23 +1,30 @@
-"""Accuracy against distillation iterations (the BACON paper's Figure 3), from the evaluated snapshots."""
+"""Accuracy against distillation iterations or seconds, and the BACON paper's Figure 3, from the evaluated snapshots."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bacon.reporting.figures.accuracy import draw_full, full_handle, full_text
 from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.reporting.protocol import FULL, protocol_note
+from bacon.reporting.summary import PUBLISHED_NETWORK
 
 TITLE = "Accuracy against distillation iterations"
 # The full data set's line is drawn where it needs at most this share more height than the curves; else it is stated.
 _STRETCH = 0.35
+PUBLISHED_REMARK = (
+    " Stars: published end points after 20,000 iterations, whatever our number of iterations; their code keeps the checkpoint "
+    "that scored best on the test set, ours is the last."
+)
 
 
 def plot_curve(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
@@ -26,8 +33,52 @@ def plot_curve(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]
         save(curve_figure(table), fingerprint=fingerprint, outputs=outputs)
 
 
-def curve_figure(table: pd.DataFrame) -> Sheet:
-    """Rows: data set (and evaluation network); columns: IPC. Methods without iterations are horizontal lines."""
+@dataclass(frozen=True, kw_only=True)
+class Abscissa:
+    """What accuracy is drawn against: a column of the table, its label, the figure's title and what its caption adds."""
+
+    column: str
+    label: str
+    title: str
+    remark: str = ""
+
+
+ITERATIONS = Abscissa(column="iteration", label="Distillation iterations", title=TITLE)
+SECONDS = Abscissa(
+    column="seconds",
+    label="Distillation time (s)",
+    title="Accuracy against distillation time",
+    remark=" Time of a snapshot: its share of the iterations times the method's mean wall time, without evaluation.",
+)
+
+
+def with_seconds(table: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """The table with ``seconds``: wall time until each snapshot, from the mean seconds per iteration of a method's seeds.
+
+    Args:
+        table: rows of :func:`bacon.reporting.collect.collect_accuracy`.
+        cost: rows of :func:`bacon.reporting.distilled_files.collect_cost`.
+    """
+    keys = ["dataset", "method", "ipc"]
+    sums = cost.groupby(keys)[["wall_seconds", "iterations"]].sum()
+    rate = (sums["wall_seconds"] / sums["iterations"].where(sums["iterations"] > 0)).rename("rate").reset_index()
+    merged = table.merge(rate.astype({"ipc": "Int64"}), on=keys, how="left")
+    return merged.assign(seconds=merged["iteration"] * merged["rate"].fillna(0.0)).drop(columns="rate")
+
+
+def curve_figure(
+    table: pd.DataFrame,
+    *,
+    abscissa: Abscissa = ITERATIONS,
+    published: Mapping[tuple[str, str, int], float] | None = None,
+) -> Sheet:
+    """Rows: data set (and evaluation network); columns: IPC. Methods without iterations are horizontal lines.
+
+    Args:
+        table: rows of :func:`bacon.reporting.collect.collect_accuracy`, with the abscissa's column.
+        abscissa: what accuracy is drawn against.
+        published: (data set, method, IPC) -> published accuracy in percent, drawn as stars at the end of the axis.
+    """
     rows = list(table.groupby(["dataset", "network"], sort=False))
     ipcs = sorted(int(ipc) for ipc in table["ipc"].dropna().unique())
     several_networks = table["network"].nunique() > 1
@@ -39,17 +90,43 @@ def curve_figure(table: pd.DataFrame) -> Sheet:
             if cell.empty:
                 ax.set_visible(False)
                 continue
-            _panel(ax, cell, group.loc[group["method"] == FULL, "test_accuracy_percent"])
+            _panel(ax, cell, group.loc[group["method"] == FULL, "test_accuracy_percent"], abscissa)
+            _stars(ax, cell, published or {}, abscissa.column)
             ax.set_title(f"{title}, IPC {ipc}")
         next(ax for ax in line if ax.get_visible()).set_ylabel("Test accuracy (%)")
     handles = method_handles(table, line=True, level=_level_methods(table))
     if FULL in set(table["method"]):
         handles.append(full_handle(table))
-    finish(figure, title=TITLE, caption=_caption(table), legend=handles)
+    caption = _caption(table) + abscissa.remark
+    if published:
+        handles.append(Line2D([], [], color="#444444", marker="*", ls="", markersize=9, mfc="none", label="Published"))
+        caption += PUBLISHED_REMARK
+    finish(figure, title=abscissa.title, caption=caption, legend=handles)
     return figure
 
 
-def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float]) -> None:
+def _stars(ax: Axes, cell: pd.DataFrame, published: Mapping[tuple[str, str, int], float], column: str) -> None:
+    """Published end points at the right edge of the curves, in the method's colour."""
+    end = float(cell[column].max())
+    for method, ipc, dataset in cell[["method", "ipc", "dataset"]].drop_duplicates().itertuples(index=False, name=None):
+        found = published.get((dataset, method, int(ipc)))
+        if found is not None:
+            colour = method_style(str(method)).colour
+            ax.plot(
+                [end],
+                [found],
+                marker="*",
+                markersize=10,
+                mfc="white",
+                mec=colour,
+                mew=1.4,
+                ls="",
+                zorder=5,
+                clip_on=False,
+            )
+
+
+def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float], abscissa: Abscissa) -> None:
     for method, of_method in cell.groupby("method", sort=False):
         style = method_style(str(method))
         if method in _level_methods(cell):
@@ -57,7 +134,7 @@ def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float]) -> None:
             continue
         sns.lineplot(
             data=of_method,
-            x="iteration",
+            x=abscissa.column,
             y="test_accuracy_percent",
             errorbar="sd",
             color=style.colour,
@@ -67,7 +144,7 @@ def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float]) -> None:
             legend=False,
             ax=ax,
         )
-    ax.set(xlabel="Distillation iterations", ylabel="")
+    ax.set(xlabel=abscissa.label, ylabel="")
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.grid(axis="y")
     if len(full):
@@ -122,3 +199,27 @@ def _range(counts: pd.Series[int]) -> str:
         return ""
     low, high = counts.min(), counts.max()
     return str(low) if low == high else f"{low} to {high}"
+
+
+FIGURE_3_DATASETS = ("CIFAR10", "CIFAR100")
+
+
+def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
+    """The paper's Figure 3: our curves on CIFAR-10 and CIFAR-100, and the published end points as stars.
+
+    Args:
+        table: rows of :func:`bacon.reporting.collect.collect_accuracy`, with one of these data sets.
+        summary: rows of :func:`bacon.reporting.summary.summarise`, with the published numbers.
+    """
+    own = table[table["published_dataset"].isin(FIGURE_3_DATASETS) & (table["network"] == PUBLISHED_NETWORK)]
+    found = summary[summary["published_percent"].notna() & summary["ipc"].notna()]
+    published = {
+        (str(dataset), str(method), int(ipc)): float(value)
+        for dataset, method, ipc, value in found[["dataset", "method", "ipc", "published_percent"]].itertuples(
+            index=False, name=None
+        )
+    }
+    abscissa = Abscissa(
+        column="iteration", label=ITERATIONS.label, title="Accuracy against iterations: ours and published"
+    )
+    return curve_figure(own, abscissa=abscissa, published=published)

@@ -1,4 +1,4 @@
-"""The synthetic images of one distilled set as a grid with class names, beside the images it started from."""
+"""The synthetic images of one distilled set with class names, beside those it started from and the nearest real ones."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from bacon.reporting.collect import ExpectedDistilled
 from bacon.reporting.distilled_files import DisplayImages, read_images
 from bacon.reporting.figures.canvas import CAPTION_SIZE, Sheet, add_caption, add_title, save, wrap_caption
 from bacon.reporting.figures.style import figure_style
+from bacon.reporting.nearest import RealImages
 from bacon.reporting.protocol import TIMES
+from bacon.reporting.snapshots import spread
 
 MAX_CLASSES = 20
 MAX_IMAGES = 10
+# With the nearest real images beside them, a third block.
+MAX_IMAGES_BESIDE_REAL = 6
 _DPI = 200
 # Pixels that an image takes in the png: about, for it is a whole multiple of the image's own side.
 _SMALLEST, _LARGEST = 96, 192
@@ -28,7 +32,7 @@ _LABEL_SIZE = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Mosaic:
+class Mosaic:
     """A block of images to be placed in the figure; positions and sizes in pixels."""
 
     heading: str
@@ -36,45 +40,58 @@ class _Mosaic:
     """(height, width, 3) in [0, 1]."""
     names: tuple[str, ...]
     """Class names at the left; empty for a block beside one that has them."""
+    space: float = 0.14
+    """Inches before a block without names."""
 
 
-def plot_images(expected: ExpectedDistilled, *, fingerprint: str, outputs: Sequence[Path]) -> None:
+def plot_images(
+    expected: ExpectedDistilled, *, fingerprint: str, outputs: Sequence[Path], real: RealImages | None = None
+) -> None:
     """Write the grid of one distilled set's images.
 
     Args:
         expected: the distilled file; its fingerprint is checked.
         fingerprint: of the aggregate; goes into the files' metadata.
-        outputs: ``.png`` and ``.pdf`` files.
+        outputs: ``.png``, ``.pdf`` and ``.json`` files.
+        real: the data set; synthetic images are then shown beside the nearest real ones.
 
     Raises:
-        BaconError: the file is missing, unreadable or of another fingerprint.
+        BaconError: a file is missing, unreadable or of another fingerprint.
     """
     images = read_images(expected)
     title = f"{expected.dataset_title}, {expected.method_title}, IPC {expected.ipc}, seed {expected.seed}"
     with figure_style():
-        save(images_figure(images, title=title), fingerprint=fingerprint, outputs=outputs)
+        save(images_figure(images, title=title, real=real), fingerprint=fingerprint, outputs=outputs)
 
 
-def images_figure(images: DisplayImages, *, title: str) -> Sheet:
-    """Rows: classes, with their names; columns: up to ten images of each. Many classes are thinned evenly to twenty.
+def images_figure(images: DisplayImages, *, title: str, real: RealImages | None = None) -> Sheet:
+    """Rows: classes, with their names; columns: up to ten images of each (six with a block of real ones).
 
-    Few images per class leave room beside them, so the classes then continue in further columns.
+    Many classes are thinned evenly to twenty. Selected images are real: nothing stands beside them. Few images per class
+    leave room beside them, so the classes then continue in further columns.
     """
     classes = shown_classes(len(images.class_names))
-    blocks = 1 if images.initial is None else 2
-    per_class = min(MAX_IMAGES, int(np.count_nonzero(images.labels == images.labels[0])))
+    beside = real if images.iterations > 0 else None
+    blocks = 1 + (images.initial is not None) + (beside is not None)
+    per_class = min(
+        MAX_IMAGES if beside is None else MAX_IMAGES_BESIDE_REAL,
+        int(np.count_nonzero(images.labels == images.labels[0])),
+    )
     columns = _class_columns(len(classes), per_class * blocks)
     rows = math.ceil(len(classes) / columns)
     side = int(np.clip(min(_MOST_WIDE / (per_class * blocks * columns), _MOST_HIGH / rows), _SMALLEST, _LARGEST))
     parts = [classes[start : start + rows] for start in range(0, len(classes), rows)]
-    mosaics = [block for part in parts for block in _mosaics(images, part, side)]
+    mosaics = [block for part in parts for block in _mosaics(images, part, side, per_class, beside)]
     caption = _caption(images, len(classes), per_class)
-    return _compose(mosaics, title=title, caption=caption)
+    if beside is not None:
+        caption += " Nearest real: the training image of the class with the smallest Euclidean distance of pixels"
+        caption += ", for each part by itself." if images.partition > 1 else "."
+    return compose(mosaics, title=title, caption=caption)
 
 
 def shown_classes(count: int) -> list[int]:
     """All classes, or twenty of them evenly spaced."""
-    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, MAX_CLASSES)).round()})
+    return spread(range(count), MAX_CLASSES)
 
 
 def mosaic(images: npt.NDArray[np.float32], *, columns: int, side: int) -> npt.NDArray[np.float32]:
@@ -108,47 +125,53 @@ def _class_columns(classes: int, images_per_class: int) -> int:
     return min(candidates, key=lambda n: abs(math.log(n * (images_per_class + 2) / (1.4 * math.ceil(classes / n)))))
 
 
-def _mosaics(images: DisplayImages, classes: Sequence[int], side: int) -> list[_Mosaic]:
-    chosen = [np.flatnonzero(images.labels == label)[:MAX_IMAGES] for label in classes]
+def _mosaics(
+    images: DisplayImages, classes: Sequence[int], side: int, per_class: int, real: RealImages | None
+) -> list[Mosaic]:
+    chosen = [np.flatnonzero(images.labels == label)[:per_class] for label in classes]
     order = np.concatenate(chosen)
     columns = max(len(indices) for indices in chosen)
     names = tuple(images.class_names[label] for label in classes)
     final = f"iteration {images.iterations}" if images.iterations > 0 else "real images"
-    made = [_Mosaic(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
+    made = [Mosaic(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
     if images.initial is not None:
         made.insert(
             0,
-            _Mosaic(heading="iteration 0", pixels=mosaic(images.initial[order], columns=columns, side=side), names=()),
+            Mosaic(heading="iteration 0", pixels=mosaic(images.initial[order], columns=columns, side=side), names=()),
         )
-    made[0] = _Mosaic(heading=made[0].heading, pixels=made[0].pixels, names=names)
+    if real is not None:
+        nearest = real.nearest(images.final[order], images.labels[order], partition=images.partition)
+        made.append(Mosaic(heading="nearest real", pixels=mosaic(nearest, columns=columns, side=side), names=()))
+    made[0] = Mosaic(heading=made[0].heading, pixels=made[0].pixels, names=names)
     return made
 
 
-def _compose(mosaics: Sequence[_Mosaic], *, title: str, caption: str) -> Sheet:
+def compose(mosaics: Sequence[Mosaic], *, title: str, caption: str) -> Sheet:
     """Place the blocks side by side, each pixel of a block on one pixel of the png."""
     names = max((len(name) for block in mosaics for name in block.names), default=0) * _LABEL_SIZE * 0.62 / 72 + 0.2
     # Before each block room for its class names or a gap, and never less than its heading needs.
-    before = [names if block.names else 0.14 for block in mosaics]
-    widths = [max(block.pixels.shape[1] / _DPI, len(block.heading) * 0.066) for block in mosaics]
+    before = [names if block.names else block.space for block in mosaics]
+    widths = [max(block.pixels.shape[1] / _DPI, max(map(len, block.heading.split("\n"))) * 0.066) for block in mosaics]
     needed = sum(before) + sum(widths) + 0.2
     width = _whole_pixels(max(needed, len(title) * 0.093 + 0.3, 4.2))
     text = wrap_caption(caption, width)
+    heading = 0.14 * max(block.heading.count("\n") + 1 for block in mosaics)
     bottom = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / 72 + 0.16
-    height = _whole_pixels(bottom + max(block.pixels.shape[0] for block in mosaics) / _DPI + 0.58)
+    height = _whole_pixels(bottom + max(block.pixels.shape[0] for block in mosaics) / _DPI + 0.44 + heading)
     figure = Sheet(figsize=(width, height))
     figure.title, figure.caption = title, caption
     FigureCanvasAgg(figure)
     add_title(figure, title)
     left = (width - needed) / 2
-    for block, gap, block_width in zip(mosaics, before, widths, strict=True):
-        left += gap
-        _place(figure, block, left=left + (block_width - block.pixels.shape[1] / _DPI) / 2, top=height - 0.54)
+    for block, room, block_width in zip(mosaics, before, widths, strict=True):
+        left += room
+        _place(figure, block, left=left + (block_width - block.pixels.shape[1] / _DPI) / 2, top=height - 0.40 - heading)
         left += block_width
     add_caption(figure, text)
     return figure
 
 
-def _place(figure: Sheet, block: _Mosaic, *, left: float, top: float) -> None:
+def _place(figure: Sheet, block: Mosaic, *, left: float, top: float) -> None:
     """Draw one block with its upper left corner at (left, top) inches, moved to whole pixels."""
     width, height = figure.get_size_inches()
     inner_width, inner_height = block.pixels.shape[1] / _DPI, block.pixels.shape[0] / _DPI

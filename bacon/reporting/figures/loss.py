@@ -17,6 +17,7 @@ from bacon.reporting.figures.style import figure_style, method_style
 
 TITLE = "Loss terms during distillation"
 TOTAL = "loss"
+QUEUE = "queue_accuracy"
 # Panels are in this order; a term that is not listed comes last under its own name.
 _TERMS = {
     TOTAL: "Total loss, scaled",
@@ -25,7 +26,6 @@ _TERMS = {
     "tv": "TV",
     "clip": "CLIP",
     "ce": "Cross-entropy (nats)",
-    "queue_accuracy": "Queue accuracy (%)",
 }
 # A logarithmic axis from this ratio of largest to smallest value on.
 _LOG_RATIO = 20.0
@@ -52,6 +52,7 @@ def loss_figure(history: pd.DataFrame) -> Sheet:
         axes[0][0].set_axis_off()
         finish(figure, title=TITLE, caption="No method of this grid has a loss: all select real images.")
         return figure
+    history = history[history["term"] != QUEUE]
     history = _scale_totals(history.astype({"value": float, "iteration": float}))
     found = list(history["term"].drop_duplicates())
     terms = [term for term in _TERMS if term in found] + sorted(set(found) - set(_TERMS))

@@ -1,9 +1,10 @@
-"""The tables that answer the question: methods x IPC, ours beside published, and what they cost."""
+"""The tables that answer the question: methods x IPC, ours beside published."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -11,10 +12,7 @@ from bacon.reporting.markup import MISSING
 from bacon.reporting.protocol import FULL
 from bacon.reporting.report.views import Column, Table, Value
 from bacon.reporting.summary import Block, Entry, blocks, notes
-from bacon.reporting.tables import ours_text, published_text, spread_text
-
-if TYPE_CHECKING:
-    from bacon.reporting.contents import ReportTable
+from bacon.reporting.tables import beside_ours_text, ours_text, spreads_text
 
 BEST = "Bold: the highest mean among the methods of a column, whether or not the difference is more than chance."
 
@@ -40,30 +38,8 @@ def findings(summary: pd.DataFrame) -> list[str]:
     return lines
 
 
-def cost_tables(table: ReportTable) -> list[Table]:
-    """The cost of distillation, one table per data set.
-
-    Args:
-        table: its frame as :func:`bacon.reporting.tables.summarise_cost` gives it.
-    """
-    columns = (
-        Column(title="Method", numeric=False),
-        *(Column(title=title) for title in ("IPC", "n", "Iterations", "Time (s)", "Iterations/s", "Peak memory (MiB)")),
-    )
-    return [
-        Table(
-            name=f"cost-{place}",
-            title=f"Cost of distillation, {group['dataset_title'].iloc[0]}",
-            columns=columns,
-            rows=tuple(tuple(_cost_row(row)) for _, row in group.iterrows()),
-            notes=(table.caption,),
-        )
-        for place, (_, group) in enumerate(table.frame.groupby("dataset", sort=False))
-    ]
-
-
 def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFrame) -> Table:
-    kinds = ("ours", "published", "gap") if block.has_published else ("ours",)
+    kinds = ("ours", "sd", "published", "gap") if block.has_published else ("ours", "sd")
     own = [
         table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
         for table in (accuracy, summary)
@@ -87,7 +63,7 @@ def _answer_row(
     method = str(summary.loc[summary["method_title"] == title, "method"].iloc[0])
     values = [Value(text=title)]
     for ipc, entry in zip(block.ipcs, entries, strict=True):
-        best = method != FULL and entry is not None and entry.mean == _best(summary, ipc)
+        best = method != FULL and entry is not None and entry.ours.mean == _best(summary, ipc)
         cells = f"{block.dataset}/full" if method == FULL else f"{block.dataset}/{method}/ipc{ipc}/"
         values += _entry_values(entry, best=best, cells=cells, published=block.has_published)
     return tuple(values)
@@ -95,13 +71,14 @@ def _answer_row(
 
 def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: bool) -> Iterator[Value]:
     if entry is None:
-        yield from [Value(text=MISSING)] * (3 if published else 1)
+        yield from [Value(text=MISSING)] * (4 if published else 2)
         return
-    yield Value(text=ours_text(entry), sort=entry.mean, best=best, cells=cells)
+    ours, found = entry.ours, entry.published
+    yield Value(text=ours_text(entry), sort=ours.mean, best=best, cells=cells)
+    yield Value(text=spreads_text(entry), sort=None if math.isnan(ours.sd) else ours.sd)
     if published:
-        found = entry.published
-        yield Value(text=published_text(found), sort=None if found is None else found.accuracy_percent)
-        gap = None if found is None else entry.mean - found.accuracy_percent
+        yield Value(text=beside_ours_text(entry), sort=None if found is None else found.accuracy_percent)
+        gap = None if found is None else ours.mean - found.accuracy_percent
         yield Value(text=MISSING if gap is None else f"{gap:+.1f}", sort=gap)
 
 
@@ -116,14 +93,6 @@ def _winner(rows: pd.DataFrame) -> str:
 
 
 def _percent(row: pd.Series[Any]) -> str:
-    spread = "" if pd.isna(row["sd_percent"]) else f" ± {row['sd_percent']:.1f}"
-    return f"{row['mean_percent']:.1f}{spread} % (n = {row['n']})"
-
-
-def _cost_row(row: pd.Series[Any]) -> Iterator[Value]:
-    yield Value(text=str(row["method_title"]))
-    for name in ("ipc", "n", "iterations"):
-        yield Value(text=str(row[name]), sort=int(row[name]))
-    for name in ("wall_seconds", "iterations_per_second", "peak_memory_mib"):
-        mean = row[f"{name}_mean"]
-        yield Value(text=spread_text(row, name), sort=None if pd.isna(mean) else float(mean))
+    interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
+    # Never broken over two lines.
+    return f"{row['mean_percent']:.1f}{interval} % (n = {row['n']})".replace(" ", "\N{NO-BREAK SPACE}")

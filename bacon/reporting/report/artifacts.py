@@ -28,6 +28,8 @@ class Artifact:
     made: Made
     seconds: float
     """Wall time of making it, over all parts and networks."""
+    networks: int
+    """Networks trained to evaluate; none for a distilled set."""
     device: str
     commit: str
     packages: str
@@ -68,6 +70,7 @@ def evaluation_artifact(plan: Plan, cell: Cell, network: str, links: Links) -> A
             provenance=content["provenance"],
             fingerprint=expected.fingerprint,
             seconds=seconds,
+            networks=len(content["records"]),
             links=_links(links, expected.path, plan.directory / cell.evaluate_log(network)),
         )
 
@@ -95,6 +98,7 @@ def _artifact(
     provenance: Mapping[str, Any],
     fingerprint: str,
     seconds: float,
+    networks: int = 0,
     links: tuple[Link, ...],
 ) -> Artifact:
     packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
@@ -109,6 +113,7 @@ def _artifact(
     return Artifact(
         made=Made(what=what, facts=(*facts, *origin), links=links),
         seconds=seconds,
+        networks=networks,
         device=str(provenance["device"]),
         commit=str(provenance["commit"]),
         packages=versions,

@@ -41,8 +41,8 @@ def cell_columns(networks: tuple[str, ...]) -> tuple[Column, ...]:
         Column(title="Seed", choice=True, wide=True),
         *(Column(title=f"Accuracy (%), {name}" if len(networks) > 1 else "Accuracy (%)") for name in networks),
         Column(title="Distillation"),
-        Column(title="Evaluation", wide=True),
-        Column(title="Device", numeric=False, choice=True, wide=True),
+        Column(title="Evaluation"),
+        Column(title="Device", numeric=False, choice=True),
     )
 
 

@@ -18,15 +18,15 @@ from bacon.runtime.errors import BaconError
 
 MAX_FIGURE_WIDTH = 1800
 """Pixels: twice the width of the page's column."""
-SHOWN_WIDTH = 480
+SHOWN_WIDTH = 680
 """Pixels that a cell's picture may take in the page; it is enlarged by a whole factor."""
 MAX_CLASSES = 10
 MAX_IMAGES = 10
-MAX_HEIGHT = 320
+MAX_HEIGHT = 240
 """Pixels of a cell's picture, which bounds its size in bytes; at least one image per class is shown."""
 _GAP = 1
 # Noise of synthetic images does not compress; at this quality the loss is not seen at three times the size.
-_QUALITY = 85
+_QUALITY = 75
 
 
 def figure_picture(path: Path, fingerprint: str) -> Picture:

@@ -26,7 +26,7 @@ class Column:
     choice: bool = False
     """Whether its values are few and can be chosen from a list."""
     wide: bool = False
-    """Left out on narrow screens, where the row's details say the same."""
+    """Left out on narrow screens and on paper: the row's heading says the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,7 +51,7 @@ class SortableTable {
   addControls() {
     const changed = () => { this.page = 0; this.show(); };
     this.search = element("input", { type: "search", oninput: changed });
-    this.size = element("select", { oninput: changed }, ...[25, 50, 100].map((size) => element("option", { textContent: size })));
+    this.size = element("select", { onchange: changed }, ...[25, 50, 100].map((size) => element("option", { textContent: size })));
     this.status = element("p", { role: "status" });
     this.before = element("button", { type: "button", textContent: "Previous", onclick: () => this.turn(-1) });
     this.after = element("button", { type: "button", textContent: "Next", onclick: () => this.turn(1) });
@@ -67,7 +67,7 @@ class SortableTable {
 
   choice(heading, column, values, changed) {
     const options = ["all", ...values].map((text, place) => element("option", { textContent: text, value: place ? text : "" }));
-    const select = element("select", { oninput: changed }, ...options);
+    const select = element("select", { onchange: changed }, ...options);
     this.choices.push({ column, select });
     return element("label", { textContent: heading.textContent }, select);
   }

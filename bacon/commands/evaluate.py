@@ -1,0 +1,91 @@
+"""``bacon evaluate``: the accuracy of the distilled set in a file, ours or anyone's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from bacon.evaluate_file import Result
+
+
+@click.command("evaluate")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--data", default="", help="Prepared data set (cifar10, or its .h5) that has the test images.")
+@click.option(
+    "--pixels", type=click.Choice(("raw", "uint8", "normalised")), help="Others' files: how pixels are given."
+)
+@click.option("--mean", default="", help="Of normalised pixels, one number a channel: 0.49,0.48,0.45; or `data`.")
+@click.option("--std", default="", help="Likewise.")
+@click.option(
+    "--partition", type=click.IntRange(1, 8), help="Others' files: 1, or 2 where an image holds four (IDM, BACON)."
+)
+@click.option(
+    "--experiment", type=click.IntRange(min=0), help="Which set of a published file that holds several, from 0."
+)
+@click.option("--protocol", type=click.Choice(("paper", "dc-bench", "dd-ranking")), default="paper", show_default=True)
+@click.option("--network", default="convnet", show_default=True, help="Evaluation network by name.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Networks to train (with each augmentation).")
+@click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of the protocol's.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write every network to this JSON.")
+@click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="CPU threads.")
+@click.option("--cache", type=click.Path(path_type=Path), default=Path("results/.cache/evaluation"), show_default=True)
+def evaluate_command(
+    file: Path,
+    seeds: int | None,
+    epochs: int | None,
+    output: Path | None,
+    device: str,
+    threads: int,
+    cache: Path,
+    **options: Any,
+) -> None:
+    """Train and test networks on the distilled set in FILE and print mean, sd and n (docs/evaluation.md).
+
+    FILE is ours (.h5, or what `bacon export` wrote), or anyone's: a .pt of (images, labels) or as DM, IDM and BACON publish
+    them, or an .npz. Others' files do not say how pixels are normalised and images partitioned: state it.
+    """
+    from bacon.evaluate_file import Request, evaluate_file
+    from bacon.runtime.devices import lease_device, set_up_arithmetic
+
+    own: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
+    own |= {} if epochs is None else {"epochs": epochs, "epochs_plain": None}
+    request = Request(file=file, evaluation=own, **options)
+    set_up_arithmetic(threads)
+    with lease_device(device) as leased:
+        result = evaluate_file(request, device=leased, cache=cache, output=output)
+    _print(request.file, result)
+    if output is not None:
+        click.echo(f"wrote {output}")
+
+
+def _print(file: Path, result: Result) -> None:
+    from bacon.commands.printing import print_table
+    from bacon.reporting.protocol import network_text, protocol_text
+
+    names = list(dict.fromkeys(record.augmentation for record in result.records))
+    rows = [_row(result, [name]) for name in names]
+    if len(names) > 1:
+        rows.append(_row(result, names))
+    columns = ("augmentation", "learning rate", "test accuracy (%)", "sd", "n")
+    print_table(f"{file} on {result.dataset}: mean, sample sd over n evaluation seeds", columns, rows)
+    said = result.statement
+    how = f" with mean {list(said.mean)} and std {list(said.std)}" if said.pixels == "normalised" else ""
+    click.echo(f"{result.images} training images; pixels {said.pixels}{how}; partition {said.partition}")
+    click.echo(f"{network_text(result.network.model_dump())}, {protocol_text(result.settings.model_dump())}")
+    if result.selection is not None:
+        click.echo("Learning rates were chosen on the validation split; test images chose nothing.")
+
+
+def _row(result: Result, names: list[str]) -> tuple[str, ...]:
+    from statistics import mean, stdev
+
+    chosen = [record for record in result.records if record.augmentation in names]
+    seeds = sorted({record.evaluation_seed for record in chosen})
+    values = [100 * mean(one.test_accuracy for one in chosen if one.evaluation_seed == seed) for seed in seeds]
+    rates = ", ".join(dict.fromkeys(f"{record.lr_net:g}" for record in chosen))
+    spread = f"{stdev(values):.2f}" if len(values) > 1 else ""
+    return " + ".join(names), rates, f"{mean(values):.2f}", spread, str(len(values))

@@ -1,0 +1,39 @@
+"""``bacon export``: a cell's distilled set for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FORMATS = ("pt", "safetensors", "npz", "png", "huggingface")
+
+
+@click.command("export")
+@click.argument("cell_name", metavar="CELL")
+@click.option("--format", "kind", type=click.Choice(_FORMATS), required=True, help="What to write.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder that gets it.")
+@click.option(
+    "--form",
+    type=click.Choice(("decoded", "stored")),
+    default="decoded",
+    show_default=True,
+    help="Training images, or partitioned images as they were optimised.",
+)
+@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
+def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bool, config_file: str) -> None:
+    """Write the distilled set of CELL, such as digits/bacon/ipc10/seed0, for other programs (docs/use-a-distilled-set.md).
+
+    pt, safetensors and npz hold normalised float32 images exactly; png and huggingface hold 8-bit pixels, one folder a class.
+    """
+    from bacon.cells import Cell
+    from bacon.export.cell import export_cell
+    from bacon.setting_errors import check_name
+    from bacon.workflow_plan import load_plan
+
+    plan, cell = load_plan(config_file), Cell.parse(cell_name)
+    check_name("CELL", str(cell), [str(known) for known in plan.cells])
+    path = export_cell(plan, cell, kind=kind, form=form, output=output, force=force)
+    click.echo(f"wrote {path}")

@@ -1,0 +1,95 @@
+"""What accuracy costs: distillation time against accuracy, with the methods that no other one beats in both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels
+from bacon.reporting.figures.style import method_style
+from bacon.reporting.protocol import FULL, protocol_note
+
+TITLE = "Accuracy and cost of distillation"
+_FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
+
+
+def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFrame) -> Sheet:
+    """One panel per data set, evaluation network and IPC: mean wall time of one distilled set against mean accuracy.
+
+    Args:
+        summary: rows of :func:`bacon.reporting.summary.summarise`.
+        cost: rows of :func:`bacon.reporting.tables.summarise_cost`.
+        accuracy: rows that the summary was made from, for the protocol.
+    """
+    points = summary[summary["method"] != FULL].merge(
+        cost[["dataset", "method", "ipc", "wall_seconds_mean", "wall_seconds_sd", "device"]].astype({"ipc": "Int64"}),
+        on=["dataset", "method", "ipc"],
+    )
+    groups = list(points.groupby(["dataset", "network", "ipc"], sort=False))
+    rows, columns = grid_shape(len(groups))
+    figure, axes = panels(rows, columns, width=3.3 if columns > 1 else 5.0, height=2.5)
+    flat = np.array(axes).ravel()
+    several = points["network"].nunique() > 1
+    for ax, ((_, network, ipc), group) in zip(flat, groups, strict=False):
+        _panel(ax, group)
+        ax.set_title(f"{group['dataset_title'].iloc[0]}, {f'{network}, ' if several else ''}IPC {ipc}")
+    for unused in flat[len(groups) :]:
+        unused.set_visible(False)
+    for row in axes:
+        row[0].set_ylabel("Test accuracy (%)")
+    handles = [*method_handles(points, line=False), Line2D([], [], **_FRONT, label="Pareto front")]
+    counts = points["n"]
+    n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    caption = (
+        f"Bars: 95 % confidence interval of the mean over n = {n} networks (upright), ± sd over distillation seeds of the time "
+        f"(level). Pareto front: methods that none beats in both. Time to make one distilled set, without evaluation, on "
+        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(accuracy[accuracy['final']])}."
+    )
+    finish(figure, title=TITLE, caption=caption, legend=handles)
+    return figure
+
+
+def pareto_front(seconds: Any, accuracy: Any) -> list[int]:
+    """Indices of the points that no other one beats (less time and more accuracy), by time."""
+    best, front = -np.inf, []
+    for index in np.lexsort((-np.asarray(accuracy), np.asarray(seconds))):
+        if accuracy[index] > best:
+            best = accuracy[index]
+            front.append(int(index))
+    return front
+
+
+def _panel(ax: Axes, group: pd.DataFrame) -> None:
+    seconds, means = group["wall_seconds_mean"].to_numpy(np.float64), group["mean_percent"].to_numpy(np.float64)
+    front = pareto_front(seconds, means)
+    ax.step(seconds[front], means[front], where="post", zorder=1, **_FRONT)
+    for _, row in group.iterrows():
+        style = method_style(str(row["method"]))
+        half = 0.0 if pd.isna(row["ci_low"]) else row["mean_percent"] - row["ci_low"]
+        # A bar to zero or below has no place on a logarithmic axis.
+        spread = 0.0 if pd.isna(row["wall_seconds_sd"]) else row["wall_seconds_sd"]
+        low = min(spread, 0.9 * row["wall_seconds_mean"])
+        ax.errorbar(
+            row["wall_seconds_mean"],
+            row["mean_percent"],
+            yerr=half,
+            xerr=[[low], [spread]],
+            fmt=style.marker,
+            color=style.colour,
+            markersize=5,
+            capsize=3,
+            elinewidth=1.0,
+            zorder=3,
+        )
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if seconds.max() / seconds.min() < 300 else (1.0,)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("Time of one distilled set (s)")
+    ax.margins(x=0.12, y=0.12)
+    ax.grid(axis="y")

@@ -1,0 +1,78 @@
+"""Real and synthetic images in two dimensions, one panel per method."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from bacon.reporting.embedding import Cloud, Embedding, Points
+from bacon.reporting.figures.canvas import Sheet, finish, panels
+from bacon.reporting.figures.style import method_style
+
+_REAL = "#BBBBBB"
+_HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
+
+
+def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str) -> Sheet:
+    """Rows: PCA and t-SNE; columns: methods. Real images grey, their classes named at the middle of each.
+
+    Args:
+        embedding: the points.
+        title: of the figure.
+        ipc: images per class of the distilled sets.
+        network: the embedding network in words.
+    """
+    real, *methods = embedding.clouds
+    figure, axes = panels(2, len(methods), width=2.3 if len(methods) > 1 else 4.2, height=2.2)
+    for column, cloud in enumerate(methods):
+        for row, (kind, of_real, points) in enumerate((("PCA", real.pca, cloud.pca), ("t-SNE", real.tsne, cloud.tsne))):
+            ax = axes[row][column]
+            _panel(ax, of_real, points, cloud, real, embedding.class_names)
+            if row == 0:
+                ax.set_title(cloud.title)
+            if column == 0:
+                ax.set_ylabel(kind)
+    handles = [
+        Line2D([], [], color=_REAL, marker=".", ls="", label="Real images"),
+        *(
+            Line2D([], [], color=method_style(str(one.method)).colour, marker=method_style(str(one.method)).marker, ls="",
+                   label=one.title)
+            for one in methods
+        ),
+    ]  # fmt: skip
+    finish(figure, title=title, caption=_caption(embedding, ipc, network), legend=handles)
+    return figure
+
+
+def _panel(ax: Axes, of_real: Points, points: Points, cloud: Cloud, real: Cloud, names: tuple[str, ...]) -> None:
+    style = method_style(str(cloud.method))
+    ax.scatter(of_real[:, 0], of_real[:, 1], s=5, color=_REAL, linewidths=0, zorder=1)
+    ax.scatter(
+        points[:, 0], points[:, 1], s=14, color=style.colour, marker=style.marker, edgecolors="white", linewidths=0.3,
+        zorder=2,
+    )  # fmt: skip
+    for place, name in enumerate(names):
+        middle = np.median(of_real[real.labels == place], axis=0)
+        ax.text(float(middle[0]), float(middle[1]), name, fontsize=7, ha="center", va="center", bbox=_HALO, zorder=3)
+    # Real images set the scale; synthetic ones far out stand at the edge of it.
+    near, far = np.quantile(points, (0.02, 0.98), axis=0)
+    low, high = np.minimum(of_real.min(axis=0), near), np.maximum(of_real.max(axis=0), far)
+    margin = 0.06 * (high - low)
+    ax.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
+    ax.set(xticks=[], yticks=[])
+
+
+def _caption(embedding: Embedding, ipc: int, network: str) -> str:
+    real, *methods = embedding.clouds
+    counts = ", ".join(f"{one.title} {len(one.labels)}" for one in methods)
+    first, second = embedding.explained
+    thinned = ""
+    if len(embedding.class_names) < embedding.classes:
+        thinned = f" {len(embedding.class_names)} of {embedding.classes} classes, evenly spaced."
+    return (
+        f"Embeddings by one untrained network ({network}, seed 0), the kind of space that distribution matching works in. PCA: "
+        f"axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the first 30 "
+        f"components, all images together; only neighbourhoods mean something in it. {len(real.labels)} real training images; "
+        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Names at the medians of the real classes.{thinned}"
+    )

@@ -1,0 +1,170 @@
+"""Heat maps: accuracy by evaluation network, accuracy by class, confusion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+
+from bacon.reporting.classes import ClassResults
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
+from bacon.reporting.figures.images import MAX_CLASSES, shown_classes
+from bacon.reporting.protocol import FULL, protocol_note
+
+CROSS_TITLE = "Accuracy by evaluation network"
+CLASSES_TITLE = "Accuracy by class"
+CONFUSION_TITLE = "Confusion of classes"
+# Light to dark, even in lightness, the same to every kind of colour vision.
+_MAP = "cividis"
+
+
+def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sheet:
+    """One panel per data set and IPC: distilled with (down) and evaluated with (across), mean test accuracy in percent.
+
+    Args:
+        table: rows of :func:`bacon.reporting.comparison_tables.cross_architecture`.
+        accuracy: rows of :func:`bacon.reporting.collect.collect_accuracy`, for the protocol.
+    """
+    groups = list(table[table["ipc"].notna()].groupby(["dataset", "ipc"], sort=False))
+    networks, methods = table["network"].nunique(), table["method"].nunique()
+    rows, columns = grid_shape(len(groups), widest=2)
+    figure, axes = panels(rows, columns, width=1.5 + 0.62 * networks, height=1.1 + 0.3 * methods)
+    flat = np.array(axes).ravel()
+    for ax, ((dataset, ipc), group) in zip(flat, groups, strict=False):
+        full = table[(table["dataset"] == dataset) & (table["method"] == FULL)]
+        together = pd.concat([full, group])
+        values = together.pivot_table(
+            index="method_title", columns="network", values="mean_percent", sort=False, observed=True
+        )
+        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index), annotate=True)
+        ax.set(title=f"{group['dataset_title'].iloc[0]}, IPC {ipc}", xlabel="Evaluated with", ylabel="Distilled by")
+    for unused in flat[len(groups) :]:
+        unused.set_visible(False)
+    n = table["n"]
+    count = str(n.min()) if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    caption = (
+        f"Mean test accuracy in percent over n = {count} networks. Images are distilled with the network of each cell "
+        f"(convnet). Colours: from the lowest to the highest value of a panel. {protocol_note(accuracy[accuracy['final']])}."
+    )
+    finish(figure, title=CROSS_TITLE, caption=caption)
+    return figure
+
+
+def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> Sheet:
+    """One panel per data set and IPC: methods down, classes across, accuracy of each class in percent."""
+    groups = _by_panel(results)
+    widest = max(len(shown_classes(len(one.class_names))) for one in results)
+    most = max(len(group) for group in groups.values())
+    figure, axes = panels(len(groups), 1, width=1.6 + 0.42 * widest, height=1.0 + 0.27 * most)
+    for line, (title, group) in zip(axes, groups.items(), strict=True):
+        shown = shown_classes(len(group[0].class_names))
+        values = np.array([one.class_accuracy[shown] for one in group])
+        names = [group[0].class_names[index] for index in shown]
+        _map(line[0], values, names, [one.method_title for one in group], annotate=True)
+        line[0].set(title=title, xlabel="Class", ylabel="")
+    finish(
+        figure, title=CLASSES_TITLE, caption=_class_caption(results, accuracy, "Test accuracy of each class in percent")
+    )
+    return figure
+
+
+def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> Sheet:
+    """One panel per method, at the largest IPC of a data set: true class down, predicted class across."""
+    rows = []
+    for dataset in dict.fromkeys(one.dataset for one in results):
+        own = [one for one in results if one.dataset == dataset]
+        largest = max(one.ipc for one in own if one.ipc is not None)
+        rows.append([one for one in own if one.ipc in (None, largest)])
+    columns = max(map(len, rows))
+    size = 2.5 if max(len(one.class_names) for one in results) > 10 else 2.1
+    figure, axes = panels(len(rows), columns, width=size, height=size + 0.1)
+    for line, row in zip(axes, rows, strict=True):
+        for ax, one in zip(line, row, strict=False):
+            names = one.class_names if len(one.class_names) <= MAX_CLASSES else ()
+            _confusion(ax, one.confusion_percent, names)
+            ipc = "" if one.ipc is None else f", IPC {one.ipc}"
+            ax.set_title(f"{one.dataset_title}{ipc}\n{one.method_title}")
+            ax.set(xlabel="Predicted", ylabel="True" if ax is line[0] else "", aspect="equal")
+        for unused in line[len(row) :]:
+            unused.set_visible(False)
+    text = "Share of the test images of a true class (row) taken for each class (column), in percent; shades by the square root"
+    finish(figure, title=CONFUSION_TITLE, caption=_class_caption(results, accuracy, text, all_classes=True))
+    return figure
+
+
+def _by_panel(results: Sequence[ClassResults]) -> Mapping[str, list[ClassResults]]:
+    """Panel title -> results, the full data set in every panel of its data set."""
+    groups: dict[str, list[ClassResults]] = {}
+    for one in results:
+        if one.ipc is not None:
+            full = [other for other in results if other.dataset == one.dataset and other.ipc is None]
+            groups.setdefault(f"{one.dataset_title}, IPC {one.ipc}", list(full)).append(one)
+    return groups
+
+
+def _class_caption(
+    results: Sequence[ClassResults], accuracy: pd.DataFrame, what: str, *, all_classes: bool = False
+) -> str:
+    counts = {one.networks for one in results}
+    n = str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    many = max(len(one.class_names) for one in results)
+    thinned = f" {MAX_CLASSES} of {many} classes, evenly spaced." if many > MAX_CLASSES and not all_classes else ""
+    own = accuracy[accuracy["final"] & (accuracy["network"] == results[0].network)]
+    return f"{what}, mean over n = {n} networks on the final images, last epoch.{thinned} {protocol_note(own)}."
+
+
+def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str]) -> None:
+    """White where nothing is confused; the square root brings out what is confused seldom, and numbers say how often."""
+    few = len(percent) <= 10
+    sns.heatmap(
+        percent,
+        ax=ax,
+        cmap="Blues",
+        norm=PowerNorm(0.5, vmin=0.0, vmax=100.0),
+        annot=np.where(percent >= 0.5, np.char.mod("%.0f", percent), "") if few else False,
+        fmt="",
+        annot_kws={"fontsize": 6},
+        cbar=False,
+        xticklabels=list(names) or False,
+        yticklabels=list(names) or False,
+    )
+    _names(ax, names)
+
+
+def _map(
+    ax: Axes,
+    values: npt.NDArray[np.float64],
+    columns: Sequence[str],
+    rows: Sequence[str],
+    *,
+    annotate: bool,
+) -> None:
+    sns.heatmap(
+        values,
+        ax=ax,
+        cmap=_MAP,
+        annot=annotate,
+        fmt=".1f" if values.shape[1] <= 10 else ".0f",
+        annot_kws={"fontsize": 7},
+        cbar=False,
+        xticklabels=list(columns) or False,
+        yticklabels=list(rows) or False,
+        linewidths=0.4 if annotate else 0.0,
+    )
+    _names(ax, columns)
+
+
+def _names(ax: Axes, columns: Sequence[str]) -> None:
+    """Class names stand upright or slanted, without ticks."""
+    ax.tick_params(length=0)
+    ax.tick_params(axis="y", rotation=0)
+    long = any(len(name) > 4 for name in columns)
+    ax.tick_params(axis="x", rotation=45 if long else 0)
+    for label in ax.get_xticklabels():
+        label.set_horizontalalignment("right" if long else "center")
+        label.set_rotation_mode("anchor" if long else "default")

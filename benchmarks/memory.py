@@ -1,0 +1,186 @@
+"""Peak memory of the jobs of a cell: every kind of work that a whole run does, each once, in a process of its own.
+
+An iteration of the largest cells takes a CPU minutes, but its pieces (chunks of classes, training steps) are alike, and memory
+is given back between them. So one chunk and one step of the queue stand for an iteration, with everything in memory that a long
+run keeps there: the data set, a full queue, every snapshot. Then a checkpoint and the artifact are written.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bacon.cells import Cell
+from bacon.datasets.registry import REGISTRY
+from bacon.datasets.store import read_dataset, write_dataset
+from bacon.distillation.artifact import Distilled, write_distilled
+from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from bacon.distillation.engine import Engine
+from bacon.distillation.networks import Member, Queue
+from bacon.distillation.real import RealImages
+from bacon.evaluation.images import ImageSet
+from bacon.evaluation.networks import image_set
+from bacon.evaluation.training import train_and_test
+from bacon.partition import decode
+from bacon.runtime.devices import set_up_arithmetic
+from bacon.runtime.errors import BaconError
+from benchmarks.cells import Measured, measured, random_dataset
+
+_TRAINED = 512  # images of the evaluation's training set, two batches
+_TESTED = 1024
+_SECONDS = 1800
+
+
+def measure(names: list[str], *, config: Path | None, device: torch.device) -> list[dict[str, Any]]:
+    """Peak memory in bytes of the distillation and of the evaluation job of each cell, one process after another."""
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            dataset = Cell.parse(name if "/seed" in name else f"{name}/seed0").dataset
+            data = Path(folder) / f"{dataset}.h5"
+            if not data.is_file():
+                _run("write", dataset, str(data))
+            row: dict[str, Any] = {"cell": name, "gpu_counted_bytes": counted(measured(name, config))}
+            for job in ("distill", "evaluate"):
+                arguments = [name, str(data), device.type, str(torch.get_num_threads()), str(config or "")]
+                found = json.loads(_run(job, *arguments).splitlines()[-1])
+                row |= {f"{job}_{kind}": value for kind, value in found.items()}
+            rows.append(row)
+    return rows
+
+
+def _run(*arguments: str) -> str:
+    command = [sys.executable, "-m", "benchmarks.memory", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    if done.returncode != 0:
+        raise BaconError(f"{' '.join(command)} ended with status {done.returncode}:\n{done.stderr}")
+    return done.stdout
+
+
+def peaks(device: torch.device) -> dict[str, int]:
+    """Peak resident memory of this process, and on a GPU the peak that PyTorch held there; bytes."""
+    # Not getrusage, whose peak begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    resident = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+    found = {"cpu_bytes": resident}
+    if device.type == "cuda":
+        found["gpu_bytes"] = torch.cuda.max_memory_allocated(device)
+    return found
+
+
+def distill(cell: Measured, data: Path, device: torch.device) -> None:
+    """The memory of a whole distillation."""
+    dataset = read_dataset(data)
+    real = RealImages(dataset, device=device)
+    del dataset
+    engine = Engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
+    source = engine.source
+    if isinstance(source, Queue):
+        fill(source)
+        _first_steps(source, 2)
+    images = engine.state.images
+    engine.state.snapshots = {i: images.float().cpu().clone() for i in cell.matching.snapshot_iterations()}
+    engine.chunks = [max(engine.chunks, key=lambda chunk: len(chunk.classes) * chunk.batch_real)]
+    engine.step()
+    with tempfile.TemporaryDirectory() as folder:
+        store = CheckpointStore(folder=Path(folder), fingerprint="memory")
+        if not store.save(Checkpoint(iteration=1, seconds=1.0, state=engine.state_dict())):
+            raise BaconError(f"{folder}: no room for a checkpoint")
+        made = Distilled(
+            images=images.float().cpu(),
+            labels=engine.labels.cpu(),
+            attributes={},
+            snapshots=engine.state.snapshots,
+            history=engine.history.arrays(),
+        )
+        del engine, source, real, images  # a job lets go of them too before it writes
+        write_distilled(Path(folder) / "distilled.h5", made)
+
+
+def _first_steps(queue: Queue, count: int) -> None:
+    """Let an iteration's training end after ``count`` steps: the others are like them. Recorded steps are not cut."""
+    step, taken = queue._step, iter(range(count))
+
+    def first(member: Member, indices: torch.Tensor) -> None:
+        if next(taken, None) is not None:
+            step(member, indices)
+
+    queue._step = first  # type: ignore[method-assign]
+
+
+def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
+    """Bytes that a distillation holds on a GPU at its peak, counted from shapes: an estimate, without libraries' workspaces.
+
+    The data set, a full queue with momenta, images with momentum, and the largest of the passes: real images of a chunk
+    without a graph, synthetic ones of a chunk or a batch of the queue with all maps kept for the gradient. Maps count
+    twice, as where norm and ReLU are not fused.
+    """
+    info, network, settings = REGISTRY[cell.cell.dataset], cell.settings.network, cell.matching
+    channels, size, _ = info.shape
+    element = 2 if network.precision == "bf16" else 4
+    sides = [size // 2**block for block in range(network.depth)]
+    first, pooled = (2 * element * network.width * size**2, element * network.width * (size // 2) ** 2)
+    kept = sum(element * network.width * (2 * side**2 + (side // 2) ** 2) for side in sides)
+    classes, per_class = info.classes, cell.ipc * settings.partition**2
+    limit = chunk_images * 32**2 // max(size**2, 32**2)
+    together = max(1, limit // max(min(settings.batch_real, info.train_size // classes), per_class))
+    real = min(limit, settings.batch_real * together) * (first + pooled)
+    passes = [real, min(classes, together) * per_class * (kept + first)]
+    state = info.train_size * channels * size**2 + 2 * 4 * classes * cell.ipc * channels * size**2
+    if settings.networks.source == "queue":
+        passes.append(settings.networks.batch_train * (kept + first))
+        features = network.width * (size // 2**network.depth) ** 2
+        weights = 9 * network.width * (channels + (network.depth - 1) * network.width) + features * classes
+        state += settings.networks.capacity * 2 * 4 * weights
+        passes = [max(passes[:2]) + passes[2]]  # a recorded step keeps its memory
+    return state + max(passes)
+
+
+def fill(queue: Queue) -> None:
+    """As many networks as it holds at the most, each with its momentum."""
+    while len(queue.members) < queue.settings.capacity:
+        queue.push()
+    for member in queue.members:
+        member.optimiser.fill_momenta()
+
+
+def evaluate(cell: Measured, data: Path, device: torch.device) -> None:
+    """The memory of an evaluation: the whole training and test set, some steps and some test batches."""
+    dataset = read_dataset(data)
+    factor = cell.matching.partition
+    # Any images of the right number will do; a job reads them from the distilled set.
+    count = len(dataset.class_names) * cell.ipc
+    stored = torch.from_numpy(dataset.train_images[:count]).to(device, torch.float32)
+    labels = torch.arange(len(dataset.class_names), device=device).repeat_interleave(cell.ipc * factor**2)
+    train = ImageSet(images=decode(stored, factor).contiguous(), labels=labels)
+    test = image_set(dataset.test_images, dataset.test_labels, dataset, device)
+    train_and_test(
+        train.first(_TRAINED),
+        test.first(_TESTED),
+        network=cell.settings.network,
+        evaluation=cell.settings.evaluation.model_copy(update={"epochs": 2}),
+        classes=len(dataset.class_names),
+        seed=(0, 0),
+    )
+
+
+def main(job: str, name: str, data: str, *where: str) -> None:
+    """What a process of its own does: ``write`` random data, or a job, whose peaks it prints."""
+    if job == "write":
+        write_dataset(data, random_dataset(name))
+        return
+    kind, threads, config = where
+    cell, device = measured(name, Path(config) if config else None), torch.device(kind)
+    set_up_arithmetic(int(threads), tf32=cell.settings.network.precision == "tf32")
+    (distill if job == "distill" else evaluate)(cell, Path(data), device)
+    print(json.dumps(peaks(device)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

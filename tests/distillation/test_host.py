@@ -1,0 +1,54 @@
+"""The loop never waits for the device: nothing is read back and nothing is made from host values, iteration by iteration."""
+
+import pytest
+import torch
+
+from bacon.distillation.engine import Engine
+from bacon.evaluation.images import ImageSet
+from bacon.evaluation.training import train_and_test
+from bacon.settings import EvaluationSettings
+from tests.distillation.host import HostReads, HostTraffic
+from tests.distillation.test_engine import NETWORK, settings
+
+
+@pytest.mark.parametrize("method", ["bacon", "idm", "dm"])
+@pytest.mark.parametrize("chunk", [10_000, 13])
+def test_an_iteration_reads_nothing_back_and_sends_no_lists(real32, method, chunk):
+    engine = Engine(real32, settings(method, iterations=20), NETWORK, ipc=2, seed=0, chunk_images=chunk)
+    engine.step()  # indices of classes are made once
+    with HostReads() as reads, HostTraffic() as traffic:
+        for _ in range(8):
+            engine.step()
+    assert reads.found == []
+    assert traffic.found == []
+    assert any(member.seen for member in getattr(engine.source, "members", [])) or method == "dm"
+
+
+def test_what_counts_as_a_host_read():
+    x = torch.arange(4.0)
+    with HostReads() as reads:
+        x[1].item(), x.tolist(), bool(x[2] > 0), int(x[3])
+    assert len(reads.found) >= 3
+    with HostTraffic() as traffic:
+        x[[0, 1]], x.cpu(), torch.tensor([1.0])
+        x[[2]] = 0.0
+    assert traffic.found == ["__getitem__", "cpu", "tensor", "__setitem__"]
+
+
+def test_an_epoch_of_evaluation_reads_nothing_back():
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(11, 2, 8, 8, generator=generator)
+    train = ImageSet(images=images, labels=torch.arange(11) % 3)
+    found = []
+    for epochs in (2, 9):
+        with HostReads() as reads, HostTraffic() as traffic:
+            train_and_test(
+                train,
+                train,
+                network=NETWORK,
+                evaluation=EvaluationSettings(epochs=epochs, batch_size=4),
+                classes=3,
+                seed=(0, 1),
+            )
+        found.append((reads.found, traffic.found))
+    assert found[0] == found[1], "what is read is read once, after the last epoch"

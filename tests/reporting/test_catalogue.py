@@ -1,0 +1,88 @@
+"""Which figures a plan has, and the reasons for those it has not; what Snakemake and the report expect is what is drawn."""
+
+from __future__ import annotations
+
+import pytest
+
+from bacon.configuration import check_config
+from bacon.plan import Plan
+from bacon.reporting.catalogue import drawn, left_out
+from bacon.reporting.make_figures import DRAW
+from bacon.reporting.sensitivity import sensitivity_points
+from tests.reporting.conftest import ROOT
+
+
+def plan_of(**changes):
+    grid = {"datasets": ["digits"], "methods": ["random", "dm", "bacon"], "ipc": [1, 10], "seeds": 1}
+    return Plan(check_config({"preset": "smoke", "grid": grid | changes.pop("grid", {}), **changes}))
+
+
+def topics(plan):
+    return {figure.topic for figure in drawn(plan)}
+
+
+def reasons(plan):
+    return {figure.topic: figure.reason for figure in left_out(plan)}
+
+
+def test_a_grid_has_each_figure_or_a_reason():
+    for plan in (plan_of(), plan_of(grid={"methods": ["random"]}), plan_of(grid={"networks": ["convnet", "mlp"]})):
+        assert not topics(plan) & reasons(plan).keys()
+        assert topics(plan) | reasons(plan).keys() == {*DRAW, "evolution", "embedding"}
+        names = [figure.name for figure in drawn(plan)]
+        assert len(set(names)) == len(names)
+
+
+def test_figures_of_a_small_grid_are_left_out_with_a_reason():
+    found = reasons(plan_of())
+    assert set(found) == {"figure3", "cross_architecture", "sensitivity"}
+    assert "one evaluation network" in found["cross_architecture"]
+    selected = reasons(plan_of(grid={"methods": ["random"]}))
+    assert {"curve", "seconds", "cost", "loss", "queue", "evolution"} < set(selected)
+    assert "select real images" in selected["loss"]
+    assert reasons(plan_of(grid={"methods": ["dm"]}))["queue"] == "no method of the grid trains a queue of networks"
+
+
+@pytest.mark.parametrize(
+    ("changes", "topic"),
+    [
+        ({"grid": {"networks": ["convnet", "mlp"]}}, "cross_architecture"),
+        ({"grid": {"datasets": ["cifar10"]}}, "figure3"),
+    ],
+)
+def test_a_larger_grid_has_them(changes, topic):
+    assert topic in topics(plan_of(**changes))
+
+
+VARIANTS = {
+    "bacon-0.2": {"method": "bacon", "distillation": {"objective": {"lambda": 0.2}}},
+    "bacon-both": {"method": "bacon", "distillation": {"objective": {"lambda": 0.2}, "lr_img": 0.1}},
+    "bacon-noise": {"method": "bacon", "distillation": {"init": "noise"}},
+    "idm-0": {"method": "idm", "distillation": {"networks": {"ce_weight": 0.0}}},
+}
+
+
+def test_sensitivity_is_of_variants_that_differ_in_one_number():
+    plan = plan_of(grid={"methods": ["bacon", *VARIANTS], "ipc": [1]}, variants=VARIANTS)
+    found = [(point.base, point.key, point.method, point.value) for point in sensitivity_points(plan)]
+    # One with two changes, one that is no number, and one whose method is not in the grid say nothing.
+    key = "distillation.objective.lambda"
+    assert found == [("bacon", key, "bacon", 0.8), ("bacon", key, "bacon-0.2", 0.2)]
+    assert "sensitivity" in topics(plan)
+    assert "sensitivity" in reasons(plan_of(grid={"methods": ["bacon"]}))
+
+
+def test_without_snapshots_there_is_no_curve_and_no_evolution():
+    none = plan_of(overrides={"digits": {"distillation": {"snapshot_interval": 0}}})
+    assert {"curve", "evolution"} <= reasons(none).keys()
+    assert "loss" in topics(none)
+
+
+def test_images_during_distillation_are_one_figure_per_data_set_and_ipc():
+    names = [figure.name for figure in drawn(plan_of()) if figure.topic == "evolution"]
+    assert names == ["evolution_digits_ipc1", "evolution_digits_ipc10"]
+
+
+def test_every_topic_has_a_caption_for_snakemakes_report():
+    for topic in (*DRAW, "evolution", "embedding", "images"):
+        assert (ROOT / "workflow" / "report" / f"{topic}_figure.rst").stat().st_size > 50

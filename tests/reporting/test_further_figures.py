@@ -1,0 +1,289 @@
+"""Cost, time, classes, evaluation networks, queue, evolution and nearest images: what the figures show, from known contents."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from bacon.reporting.classes import ClassResults, collect_classes
+from bacon.reporting.collect import collect_accuracy
+from bacon.reporting.comparison_tables import cross_architecture
+from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
+from bacon.reporting.figures.cost import cost_figure, pareto_front
+from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
+from bacon.reporting.figures.evolution import evolution_sheets, write_gif
+from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
+from bacon.reporting.figures.images import images_figure
+from bacon.reporting.figures.queue import queue_figure
+from bacon.reporting.figures.sensitivity import sensitivity_figure
+from bacon.reporting.figures.style import figure_style, method_style
+from bacon.reporting.nearest import RealImages, join, reduce_by, split
+from bacon.reporting.sensitivity import Point
+from bacon.reporting.snapshots import read_snapshots, spread
+from bacon.reporting.summary import summarise
+from bacon.reporting.tables import summarise_cost
+from bacon.runtime.errors import BaconError
+from tests.reporting.fakes import distilled, evaluation, record
+from tests.reporting.test_figures import drawn_texts, texts, visible
+
+IMAGES = np.linspace(-0.5, 1.5, 20 * 16).reshape(20, 1, 4, 4)
+
+
+@pytest.fixture
+def cost(tmp_path):
+    """Distilled sets that go with ``accuracy_of``: IPC 1 and 10, random in 0.5 s, BACON in 20 and 30 s for 200 iterations."""
+    images, made = np.zeros((10, 1, 4, 4)), []
+    for ipc in (1, 10):
+        for seed in (0, 1):
+            stored = images.repeat(ipc, 0)
+            made.append(
+                distilled(tmp_path, stored, ipc=ipc, seed=seed, method="random", iterations=0, wall_seconds=0.5)
+            )
+            made.append(distilled(tmp_path, stored, ipc=ipc, seed=seed, wall_seconds=20.0 + 10 * seed))
+    return collect_cost(made)
+
+
+def test_seconds_are_the_mean_time_of_the_iterations(accuracy_of, cost):
+    table = with_seconds(accuracy_of(), cost)
+    bacon = table[table["method"] == "bacon"]
+    # 25 s of mean wall time for 200 iterations.
+    assert set(bacon.loc[bacon["final"], "seconds"]) == {25.0}
+    assert set(bacon.loc[~bacon["final"], "seconds"]) == {0.0}
+    assert (table.loc[table["method"] != "bacon", "seconds"] == 0).all()
+    figure = curve_figure(table, abscissa=SECONDS)
+    (curve,) = [line for line in visible(figure)[0].lines if line.get_marker() == "D"]
+    np.testing.assert_allclose(curve.get_xdata(), [0, 25])
+    assert visible(figure)[0].get_xlabel() == "Distillation time (s)"
+
+
+def test_pareto_front():
+    assert pareto_front([3.0, 1.0, 2.0, 4.0], [80.0, 50.0, 40.0, 70.0]) == [1, 0]
+    assert pareto_front([1.0, 1.0], [50.0, 60.0]) == [1]
+
+
+def test_cost_figure(accuracy_of, cost, published):
+    accuracy = accuracy_of()
+    figure = cost_figure(summarise(accuracy, published), summarise_cost(cost), accuracy)
+    first = visible(figure)[0]
+    points = {to_hex(one.lines[0].get_color()): one.lines[0].get_xydata()[0] for one in first.containers}
+    np.testing.assert_allclose(points[method_style("bacon").colour.lower()], [25.0, 51.5])
+    np.testing.assert_allclose(points[method_style("random").colour.lower()], [0.5, 31.5])
+    (front,) = [line for line in first.lines if line.get_drawstyle() == "steps-post"]
+    np.testing.assert_allclose(front.get_xydata(), [[0.5, 31.5], [25.0, 51.5]])
+    assert first.get_xscale() == "log"
+    assert "95 % confidence interval" in figure.caption
+
+
+def test_figure_3_has_published_end_points(accuracy_of, published):
+    accuracy = accuracy_of("cifar10")
+    figure = figure3(pd.concat([accuracy, accuracy_of("svhn")]), summarise(accuracy, published))
+    assert [ax.get_title() for ax in visible(figure)] == ["CIFAR-10, IPC 1", "CIFAR-10, IPC 10"]
+    stars = [line for line in visible(figure)[1].lines if line.get_marker() == "*"]
+    found = {to_hex(line.get_markeredgecolor()): line.get_xydata()[0].tolist() for line in stars}
+    assert found == {
+        method_style("bacon").colour.lower(): [200, 62.06],
+        method_style("random").colour.lower(): [200, 26.0],
+    }
+    assert "20,000 iterations" in figure.caption
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """Full set and DM with two networks each; DM's second class is taken for the first in a quarter of the cases."""
+
+    def made(method, ipc, seed, confusion):
+        records = [record(0, one, 0.9) | {"confusion": confusion} for one in (0, 1)]
+        return evaluation(tmp_path, records, method=method, ipc=ipc, seed=seed)
+
+    return [made("full", None, None, [[4, 0], [0, 4]]), made("dm", 1, 0, [[4, 0], [1, 3]]),
+            made("dm", 1, 1, [[4, 0], [1, 3]])]  # fmt: skip
+
+
+def test_classes_and_confusion(classes, accuracy_of):
+    names = {"digits": ("zero", "one")}
+    full, dm = collect_classes(classes, class_names=names, network="convnet")
+    assert (full.networks, dm.networks) == (2, 4)
+    np.testing.assert_allclose(dm.confusion, [[16, 0], [4, 12]])
+    np.testing.assert_allclose(dm.class_accuracy, [100, 75])
+    accuracy = accuracy_of()
+    (ax,) = visible(classes_figure([full, dm], accuracy))
+    assert [text.get_text() for text in ax.texts] == ["100.0", "100.0", "100.0", "75.0"]
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Full data set", "DM"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["zero", "one"]
+    figure = confusion_figure([full, dm], accuracy)
+    assert [text.get_text() for text in visible(figure)[1].texts] == ["100", "", "25", "75"]
+    assert "n = 2 to 4 networks" in texts(figure)
+    with pytest.raises(BaconError, match=r"confusion of shape \(2, 2\)"):
+        collect_classes(classes, class_names={"digits": ("a", "b", "c")}, network="convnet")
+
+
+def test_evaluation_networks_as_a_heat_map(tmp_path, published):
+    made = [
+        evaluation(tmp_path, [record(0, 0, base)], method=method, ipc=ipc, seed=seed, network=network)
+        for method, ipc, seed in (("full", None, None), ("dm", 1, 0), ("bacon", 1, 0))
+        for network, base in (("convnet", 0.5), ("mlp", 0.4))
+    ]
+    accuracy = collect_accuracy(made)
+    (ax,) = visible(cross_architecture_figure(cross_architecture(summarise(accuracy, published)), accuracy))
+    assert [text.get_text() for text in ax.texts] == ["50.0", "40.0"] * 3
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["Full data set", "DM", "BACON"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["convnet", "mlp"]
+
+
+def test_queue_figure(tmp_path):
+    history = {"iteration": np.arange(4), "loss": np.ones(4), "queue_accuracy": np.array([0.0, 20, 40, 60])}
+    cells = [distilled(tmp_path, IMAGES, ipc=2, seed=seed, history=history) for seed in (0, 1)]
+    (ax,) = visible(figure := queue_figure(collect_history(cells)))
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), [0, 20, 40, 60])
+    assert "n = 2 distillation seeds" in texts(figure)
+
+
+@pytest.fixture
+def moving(tmp_path):
+    snapshots = {0: IMAGES[::-1], 100: IMAGES * 0, 200: IMAGES}
+    return [distilled(tmp_path, IMAGES, ipc=2, method=name, snapshots=snapshots) for name in ("dm", "bacon")]
+
+
+def test_snapshots_are_read_class_by_class(moving):
+    found = read_snapshots(moving[0], classes=2, per_class=1)
+    assert found.iterations == [0, 100, 200]
+    assert found.names == ("0", "9")
+    np.testing.assert_allclose(found.images[200], np.clip(0.25 + 0.5 * IMAGES[[0, 18]], 0, 1), rtol=1e-5)
+    np.testing.assert_allclose(found.images[100], 0.25)
+    assert spread(range(100), 3) == [0, 50, 99]
+    assert spread([5], 3) == [5]
+
+
+def test_evolution_has_every_method_and_snapshot(moving, tmp_path):
+    with figure_style():
+        strip, frames = evolution_sheets(moving, title="Images during distillation: Digits, IPC 2")
+        headings = [ax.get_title().split("\n")[-1] for ax in strip.axes]
+        assert headings == ["0", "100", "200"] * 2
+        assert [frame.title.split(", ")[-1] for frame in frames] == ["iteration 0", "iteration 100", "iteration 200"]
+        write_gif(frames, tmp_path / "a.gif", fingerprint="fp")
+        write_gif(frames, tmp_path / "b.gif", fingerprint="fp")
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+    with Image.open(tmp_path / "a.gif") as gif:
+        assert gif.n_frames == 3
+        assert gif.info["comment"] == b"fp"
+        first = np.asarray(gif.convert("L"))
+        gif.seek(1)
+        assert np.abs(first.astype(int) - np.asarray(gif.convert("L"))).max() > 50
+
+
+def real_images(folder, images, labels, fingerprint="data"):
+    from bacon.datasets.store import ImageDataset, write_dataset
+
+    path = folder / "data.h5"
+    made = ImageDataset(
+        name="d", train_images=images, train_labels=labels, test_images=images, test_labels=labels,
+        class_names=("a", "b"), mean=(0.0,), std=(1.0,), fingerprint=fingerprint,
+    )  # fmt: skip
+    write_dataset(path, made)
+    return RealImages(path=path, fingerprint="data")
+
+
+def test_nearest_image_of_the_class_by_brute_force(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    train, labels = random.integers(0, 256, (40, 1, 4, 4)).astype(np.uint8), np.arange(40) % 2
+    real = real_images(tmp_path, train, labels)
+    images, own = random.random((6, 1, 4, 4)).astype(np.float32), np.array([0, 0, 1, 1, 0, 1])
+    monkeypatch.setattr("bacon.reporting.nearest._BLOCK", 7)  # several blocks
+    found = real.nearest(images, own, partition=1)
+    for image, label, nearest in zip(images, own, found, strict=True):
+        candidates = [one / 255 for one, other in zip(train, labels, strict=True) if other == label]
+        best = min(candidates, key=lambda one: float(((one - image) ** 2).sum()))
+        np.testing.assert_allclose(nearest, best, rtol=1e-5)
+
+
+def test_nearest_of_a_partitioned_image_is_found_part_by_part(tmp_path):
+    train = np.random.default_rng(1).integers(0, 256, (8, 1, 4, 4)).astype(np.uint8)
+    real = real_images(tmp_path, train, np.zeros(8, np.int64))
+    small = reduce_by(train.astype(np.float32) / 255, 2)
+    stored = join(small[[3, 1, 6, 2]], 2)
+    np.testing.assert_allclose(real.nearest(stored, np.zeros(1, np.int64), partition=2), stored, atol=1e-6)
+    np.testing.assert_allclose(join(split(stored, 2), 2), stored)
+    assert stored[0, 0, 0, 0] == small[3, 0, 0, 0]
+    assert stored[0, 0, 0, 2] == small[1, 0, 0, 0]
+
+
+def test_an_out_of_date_data_set_is_refused(tmp_path):
+    train = np.zeros((2, 1, 4, 4), np.uint8)
+    real = real_images(tmp_path, train, np.array([0, 1]), fingerprint="old")
+    with pytest.raises(BaconError, match="'old'"):
+        real.nearest(np.zeros((1, 1, 4, 4), np.float32), np.zeros(1, np.int64), partition=1)
+
+
+def test_images_stand_beside_the_nearest_real_ones(moving, tmp_path):
+    train = np.random.default_rng(2).integers(0, 256, (30, 1, 4, 4)).astype(np.uint8)
+    real = real_images(tmp_path, train, np.arange(30) % 10)
+    figure = images_figure(read_images(moving[0]), title="t", real=real)
+    assert [ax.get_title() for ax in figure.axes[:3]] == ["iteration 0", "iteration 200", "nearest real"]
+    assert "smallest Euclidean distance" in figure.caption
+
+
+def test_no_text_is_clipped(accuracy_of, cost, published, classes, moving):
+    accuracy = accuracy_of()
+    results = collect_classes(classes, class_names={"digits": ("zero", "one")}, network="convnet")
+    with figure_style():
+        figures = [
+            cost_figure(summarise(accuracy, published), summarise_cost(cost), accuracy),
+            classes_figure(results, accuracy),
+            confusion_figure(results, accuracy),
+            evolution_sheets(moving, title="Images during distillation: Digits, IPC 2")[0],
+        ]
+        for figure in figures:
+            figure.canvas.draw()
+            for text in drawn_texts(figure):
+                box = text.get_window_extent(figure.canvas.get_renderer())
+                assert box.x0 >= -1, text
+                assert box.y0 >= -1, text
+                assert box.x1 <= figure.bbox.width + 1, text
+                assert box.y1 <= figure.bbox.height + 1, text
+
+
+def test_sensitivity_has_a_curve_per_method_with_the_method_itself_filled(tmp_path, published):
+    made = [
+        evaluation(tmp_path, [record(200, 0, base), record(200, 1, base + 0.02)], method=method, ipc=1, seed=seed)
+        for method, base in (("bacon", 0.5), ("bacon-0", 0.4), ("bacon-1", 0.45))
+        for seed in (0, 1)
+    ]
+    accuracy = collect_accuracy(made)
+    points = [
+        Point(dataset="digits", ipc=1, base="bacon", base_title="BACON", key="k.lambda", method=method, value=value)
+        for method, value in (("bacon", 0.8), ("bacon-0", 0.0), ("bacon-1", 1.0))
+    ]
+    (ax,) = visible(figure := sensitivity_figure(points, summarise(accuracy, published), accuracy))
+    np.testing.assert_allclose(ax.containers[0].lines[0].get_xydata(), [[0, 41], [0.8, 51], [1, 46]])
+    filled, opened = (line for line in ax.lines if line.get_linestyle() == "None" and line.get_marker() == "D")
+    assert filled.get_xdata().tolist() == [0.8]
+    assert opened.get_xdata().tolist() == [0.0, 1.0]
+    assert opened.get_markerfacecolor() == "white"
+    assert ax.get_xlabel() == "k.lambda"
+    assert "n = 4 networks" in figure.caption
+
+
+def test_a_hundred_classes_stay_readable(accuracy_of):
+    """No figure shows more than twenty classes by name; a confusion of more is shown whole, without names."""
+    count, names = 100, tuple(f"class number {index}" for index in range(100))
+    results = [
+        ClassResults(
+            dataset="d", dataset_title="D", method=method, method_title=method.upper(), ipc=ipc, class_names=names,
+            confusion=np.eye(count), networks=1, network="convnet",
+        )
+        for method, ipc in (("full", None), ("dm", 1))
+    ]  # fmt: skip
+    with figure_style():
+        figure = classes_figure(results, accuracy_of())
+        (ax,) = visible(figure)
+        assert len(ax.get_xticklabels()) == 20
+        assert "20 of 100 classes" in figure.caption
+        figure.canvas.draw()
+        boxes = [label.get_window_extent(figure.canvas.get_renderer()) for label in ax.get_xticklabels()]
+        assert min(box.y0 for box in boxes) >= 0
+        whole = confusion_figure(results, accuracy_of())
+    assert all(not ax.get_xticklabels() for ax in visible(whole))
+    assert visible(whole)[0].collections[0].get_array().size == count**2
