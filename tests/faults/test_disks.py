@@ -71,14 +71,18 @@ def test_a_disk_that_is_full_during_a_checkpoint_keeps_the_one_before(tmp_path):
         assert [path.name for path in store.own.iterdir()] == ["000000001.ckpt"]
 
 
-def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(project, expected):
+@pytest.mark.parametrize("before", [[], ["results/data/digits.h5"]], ids=["preparing data", "distilling"])
+def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(project, expected, before):
+    """Too little for either HDF5 file, and for a checkpoint, without which a distillation goes on to its end."""
     with disk(project.path("results")) as place:
-        place.fill(MIB // 8)
+        for path in before:
+            project.snakemake(path)
+        place.fill(MIB // 16)
         run = project.snakemake(CELL, check=False)
         assert run.returncode != 0
-        assert re.search(
-            f"ERROR .*({FULL}).*; free some space.*then run snakemake again: finished work is kept", run.output
-        )
+        assert re.search(f"ERROR .*({FULL})", run.output)
+        assert bool(before) == ("then run snakemake again: finished work is kept" in run.output)
+        assert bool(before) == ("not written" in run.output), "each checkpoint that the disk refused is in the log"
         assert not project.path(CELL).exists()
         place.heal()
         project.snakemake(CELL)
@@ -138,7 +142,7 @@ def test_a_damaged_data_set_is_never_used(project, expected):
     _spoil(data, "train/images")
     run = project.snakemake(CELL, check=False)
     assert run.returncode != 0
-    assert re.search(r"ERROR .*digits\.h5: .*truncated or damaged.*run snakemake again", run.output)
+    assert re.search(r"ERROR .*digits\.h5: truncated or damaged .*Delete it and run the workflow again", run.output)
     data.unlink()
     project.snakemake(CELL)
     assert torch.equal(read_distilled(project.path(CELL)).images, expected)
