@@ -70,10 +70,9 @@ PRESETS: Mapping[str, tuple[PresetLayer, ...]] = {
         ),
         PresetLayer(methods=("full",), evaluation={"epochs": 40, "epochs_plain": None}),
     ),
-    # Minutes on two CPU cores for CIFAR-10 with one image per class (docs/speed.md, Time to accuracy). Most of the published
-    # iteration's cost is real images: a mean over 64 of a class will do for it, and half as many networks are trained, with
-    # half as large batches, but each network for longer. Goes with a larger lr_img, which the method's layer
-    # holds: config/fast.yaml. Evaluation is the paper's.
+    # Minutes on two CPU cores for CIFAR-10 with one image per class; its accuracy is not measured yet (docs/speed.md, Time to
+    # accuracy). Fewer real images in a mean, fewer networks trained, smaller batches. Goes with a larger lr_img, which the
+    # method's layer holds: config/fast.yaml. Evaluation is the paper's.
     "fast": (
         PresetLayer(
             methods=("idm", "bacon"),
