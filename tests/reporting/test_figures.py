@@ -52,6 +52,7 @@ def test_every_method_has_its_own_colour_and_marker():
     assert len({style.marker for style in styles}) == len(styles)
     assert method_style("k-center") == method_style("kcenter")
     assert method_style("unheard-of") == method_style("unheard-of")
+    assert method_style("unheard-of").colour not in {style.colour for style in styles}
     assert method_style("unheard-of").marker not in {style.marker for style in styles}
 
 

@@ -88,6 +88,9 @@ def test_figure_3_has_published_end_points(accuracy_of, published):
         method_style("random").colour.lower(): [200, 26.0],
     }
     assert "20,000 iterations" in figure.caption
+    for ax in visible(figure):
+        low, high = ax.get_ylim()
+        assert all(low < line.get_ydata()[0] < high for line in ax.lines if line.get_marker() == "*")
 
 
 @pytest.fixture

@@ -130,6 +130,8 @@ def test_accuracy_is_averaged_over_augmentations(grid):
     row = accuracy[(accuracy["method"] == "bacon") & (accuracy["seed"] == 1)].iloc[0]
     assert row["test_accuracy_percent"] == pytest.approx((73 + 85) / 2)
     assert (row["augmentation"], row["n"], row["wall_seconds"]) == ("none+dsa", 4, 3.0)
+    searched = networks.assign(lr_net=networks["augmentation"].map({"none": 0.1, "dsa": 0.01}))
+    assert set(average_augmentations(searched)["lr_net"]) == {0.1}
     assert "mean over no augmentation + DSA without flip" in row["protocol"]
 
 

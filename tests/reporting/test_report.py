@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bacon.cli import main
+from bacon.reporting.catalogue import drawn
 from bacon.reporting.contents import report_tables
 from bacon.reporting.expected import expected_distilled
 from bacon.reporting.protocol import TIMES
@@ -210,9 +211,9 @@ def test_hostile_texts_stay_texts(tmp_path):
     assert f"{HOSTILE}9" in image.get("alt")
 
 
-def test_every_image_has_words_and_a_size(page):
+def test_every_image_has_words_and_a_size(plan, page):
     images = list(page.iter("img"))
-    assert len(images) == 3 + 8
+    assert len(images) == len(drawn(plan)) + len(plan.cells)
     for image in images:
         assert len(image.get("alt")) > 20
         assert int(image.get("width")) > 100

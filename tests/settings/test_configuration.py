@@ -190,3 +190,17 @@ def test_cell_names_round_trip(text):
 )
 def test_ipc_is_held_against_the_official_class_size_only_where_official_images_are_the_start(config):
     assert check_config(config).grid.ipc == (500,)
+
+
+def test_the_fast_configuration_keeps_the_method_and_the_evaluation():
+    """The preset is below the method's layer, which holds lr_img; the configuration file raises it."""
+    fast, paper = load_config(ROOT / "config/fast.yaml"), load_config(ROOT / "config/paper.yaml")
+    cell = Cell("cifar10", "bacon", 1, 0)
+    quick, full = (resolve(config, cell).settings for config in (fast, paper))
+    assert quick.evaluation == full.evaluation
+    assert quick.network == full.network
+    assert quick.distillation.lr_img > full.distillation.lr_img
+    assert quick.distillation.iterations < full.distillation.iterations
+    same = {"objective", "partition", "init", "update", "momentum", "dsa_strategy"}
+    assert all(getattr(quick.distillation, name) == getattr(full.distillation, name) for name in same)
+    assert quick.distillation.networks.ce_weight == full.distillation.networks.ce_weight

@@ -107,10 +107,12 @@ def curve_figure(
 
 def _stars(ax: Axes, cell: pd.DataFrame, published: Mapping[tuple[str, str, int], float], column: str) -> None:
     """Published end points at the right edge of the curves, in the method's colour."""
-    end = float(cell[column].max())
+    end, (low, high) = float(cell[column].max()), ax.get_ylim()
     for method, ipc, dataset in cell[["method", "ipc", "dataset"]].drop_duplicates().itertuples(index=False, name=None):
         found = published.get((dataset, method, int(ipc)))
         if found is not None:
+            # The scale was made for our curves.
+            low, high = min(low, found - 2.0), max(high, found + 2.0)
             colour = method_style(str(method)).colour
             ax.plot(
                 [end],
@@ -124,6 +126,7 @@ def _stars(ax: Axes, cell: pd.DataFrame, published: Mapping[tuple[str, str, int]
                 zorder=5,
                 clip_on=False,
             )
+    ax.set_ylim(low, high)
 
 
 def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float], abscissa: Abscissa) -> None:

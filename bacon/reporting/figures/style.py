@@ -51,21 +51,23 @@ _STYLES = {
     "datadam": MethodStyle(_COLOURS["teal"], "p"),
     "mtt": MethodStyle(_COLOURS["indigo"], "h"),
 }
+# Methods that are not listed (one's own, variants) share no colour with those that are.
+_OTHER_COLOURS = ("#AA4499", "#661100", "#6699CC", "#BB5566", "#117733")
 _OTHER_MARKERS = ("*", "d", "8", "H", "1", "2", "3", "4")
 
 
 def method_style(method: str) -> MethodStyle:
     """The style of a method by its name in configurations (``k-center`` and ``k_center`` are ``kcenter``).
 
-    A method that is not listed gets a colour of the palette and a marker that no listed method has, both from a hash of its
+    A method that is not listed gets a colour and a marker that no listed method has, both from a hash of its
     name: the same in every figure and run, whatever else is drawn.
     """
     name = method.replace("-", "").replace("_", "").lower()
     if name in _STYLES:
         return _STYLES[name]
     digest = hashlib.blake2b(name.encode(), digest_size=2).digest()
-    colours = list(_COLOURS.values())
-    return MethodStyle(colours[digest[0] % len(colours)], _OTHER_MARKERS[digest[1] % len(_OTHER_MARKERS)])
+    colour = _OTHER_COLOURS[digest[0] % len(_OTHER_COLOURS)]
+    return MethodStyle(colour, _OTHER_MARKERS[digest[1] % len(_OTHER_MARKERS)])
 
 
 @contextmanager

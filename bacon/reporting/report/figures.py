@@ -37,5 +37,8 @@ def image_links(figures: Iterable[ReportFigure], links: Links) -> dict[tuple[str
             link for kind, path in figure.files.items() if (link := links.to(kind, path))
         )
         for figure in figures
-        if figure.dataset is not None and figure.method is not None and figure.ipc is not None
+        if figure.topic == IMAGES
+        and figure.dataset is not None
+        and figure.method is not None
+        and figure.ipc is not None
     }
