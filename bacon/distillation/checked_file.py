@@ -38,7 +38,11 @@ def write_checked(path: Path, header: Mapping[str, Any], state: Mapping[str, Any
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         file.write(b" " * _HEADER_BYTES)
         payload = _Hashing(file)
-        torch.save(dict(state), cast("IO[bytes]", payload))
+        try:
+            torch.save(dict(state), cast("IO[bytes]", payload))
+        except RuntimeError as error:
+            # PyTorch ends its archive all the same, and that error hides the disk's.
+            raise payload.error or error from None
         checksum = payload.digest.hexdigest()
         line = json.dumps({**header, "bytes": payload.count, "sha256": checksum}).encode()
         if len(line) >= _HEADER_BYTES:
@@ -84,6 +88,7 @@ class _Hashing(io.RawIOBase):
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self.digest, self.count = file, hashlib.sha256(), 0
+        self.error: OSError | None = None
 
     def writable(self) -> bool:
         return True
@@ -91,7 +96,11 @@ class _Hashing(io.RawIOBase):
     def write(self, data: Any) -> int:
         self.digest.update(data)
         self.count += len(data)
-        return self._file.write(data)
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = error
+            raise
 
 
 class _Tail(io.RawIOBase):
