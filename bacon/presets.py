@@ -70,7 +70,7 @@ PRESETS: Mapping[str, tuple[PresetLayer, ...]] = {
         ),
         PresetLayer(methods=("full",), evaluation={"epochs": 40, "epochs_plain": None}),
     ),
-    # Minutes on two CPU cores for CIFAR-10 with one image per class; its accuracy is not measured yet (docs/speed.md, Time to
+    # Minutes on two CPU cores for CIFAR-10 with one image per class; what it reaches there is in docs/speed.md (Time to
     # accuracy). Fewer real images in a mean, fewer networks trained, smaller batches. Goes with a larger lr_img, which the
     # method's layer holds: config/fast.yaml. Evaluation is the paper's.
     "fast": (
