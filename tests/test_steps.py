@@ -1,6 +1,8 @@
 """Steps on buffers that stay where they are: the same bits as plain steps, whatever is recorded of them."""
 
 import logging
+from functools import partial
+from unittest import mock
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from bacon.evaluation.images import ImageSet
 from bacon.networks import steps
 from bacon.networks.build import build_network
 from bacon.networks.sgd import Sgd
-from bacon.networks.steps import StaticStep, worth_recording
+from bacon.networks.steps import PlainStep, StaticStep, worth_recording
 from bacon.settings import EvaluationSettings, NetworkQueue, NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.host import HostReads, HostTraffic
@@ -94,7 +96,9 @@ def evaluate(train, *, static, epochs, norm="instance", record=False, device=CPU
     settings = EvaluationSettings(epochs=epochs, batch_size=4)
     counted = []
     arguments = (model, train, settings, (0, 1), lambda: counted.append(1))
-    running = training._train_static(*arguments, record=record) if static else training._train(*arguments)
+    make = partial(StaticStep, record=record) if static else PlainStep
+    with mock.patch.object(training, "training_step", lambda model, optimiser, record: make(model, optimiser)):  # noqa: ARG005
+        running = training._train(*arguments)
     assert len(counted) == epochs
     return [running, *model.state_dict().values()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bacon.cells import CACHE, Cell
 from bacon.evaluation.networks import EvaluationFingerprints, EvaluationJob
@@ -13,6 +14,9 @@ from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
+
+if TYPE_CHECKING:
+    import torch
 
 
 def run_evaluation(
@@ -45,31 +49,38 @@ def run_evaluation(
     with job_lock(beat_path.with_suffix(".lock")):
         for path in (output, beat_path):
             remove_leftovers(path.parent, path.name)
-        architecture = plan.evaluation_network(cell, network)
-        set_up_arithmetic(threads, tf32=architecture.precision == "tf32")
+        set_up_arithmetic(threads, tf32=plan.evaluation_network(cell, network).precision == "tf32")
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
-            job = EvaluationJob(
-                dataset=cell.dataset,
-                method=cell.method,
-                ipc=cell.ipc,
-                seed=cell.seed,
-                network_name=network,
-                network=architecture,
-                evaluation=plan.settings(cell).evaluation,
-                protocol=plan.config.protocol,
-                fingerprints=fingerprints,
-                cache=plan.directory / CACHE / "evaluation",
-                device=device,
-                progress_seconds=plan.config.run.progress_seconds,
-                heartbeat=Heartbeat(
-                    beat_path,
-                    fingerprint=fingerprints.rule,
-                    device=device_name(device),
-                    interval=plan.config.run.progress_seconds,
-                ),
-            )
+            job = _job(plan, cell, network, fingerprints=fingerprints, beat_path=beat_path, device=device)
             if images is None:
                 evaluate_full(job, data_path=data, output=output)
             else:
                 evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
         beat_path.unlink(missing_ok=True)
+
+
+def _job(
+    plan: Plan,
+    cell: Cell,
+    network: str,
+    *,
+    fingerprints: EvaluationFingerprints,
+    beat_path: Path,
+    device: torch.device,
+) -> EvaluationJob:
+    seconds = plan.config.run.progress_seconds
+    return EvaluationJob(
+        dataset=cell.dataset,
+        method=cell.method,
+        ipc=cell.ipc,
+        seed=cell.seed,
+        network_name=network,
+        network=plan.evaluation_network(cell, network),
+        evaluation=plan.settings(cell).evaluation,
+        protocol=plan.config.protocol,
+        fingerprints=fingerprints,
+        cache=plan.directory / CACHE / "evaluation",
+        device=device,
+        progress_seconds=seconds,
+        heartbeat=Heartbeat(beat_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
+    )

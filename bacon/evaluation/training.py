@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.evaluation.images import IMAGES_AT_ONCE, ImageSet, batch_sizes, training_batches
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
-from bacon.networks.steps import StaticStep, worth_recording
+from bacon.networks.steps import training_step, worth_recording
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
@@ -104,11 +103,7 @@ def train_and_test(
     confusion = confusion_matrix(model, test, classes, images_at_once)
     held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
     loss, correct = (total / len(train) for total in running.tolist())
-    if not loss < float("inf"):
-        raise DivergedError(
-            f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
-            f"Lower evaluation.lr_net (now {evaluation.lr_net}), or check that the distilled images are finite."
-        )
+    _check_converged(loss, evaluation, seed)
     return Outcome(
         test_accuracy=int(confusion.trace()) / len(test),
         train_accuracy=correct,
@@ -121,6 +116,14 @@ def train_and_test(
     )
 
 
+def _check_converged(loss: float, settings: EvaluationSettings, seed: tuple[int, int]) -> None:
+    if not loss < float("inf"):
+        raise DivergedError(
+            f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
+            f"Lower evaluation.lr_net (now {settings.lr_net}), or check that the distilled images are finite."
+        )
+
+
 def _train(
     model: Network,
     train: ImageSet,
@@ -131,57 +134,22 @@ def _train(
 ) -> Tensor:
     """Train ``model`` in place; returns (2,) float64: sum of losses and number correct during the last epoch."""
     steps = len(batch_sizes(len(train), settings.batch_size))
-    if worth_recording(train.device, steps * settings.epochs):
-        return _train_static(model, train, settings, seed, on_epoch, images_at_once, record=True)
-    running = torch.zeros(2, dtype=torch.float64, device=train.device)
-    optimiser = _optimiser(model, settings, settings.lr_net)
-    for step, (images, labels) in enumerate(training_batches(train, settings, seed, images_at_once)):
-        epoch = step // steps
-        logits = model(images)
-        loss = F.cross_entropy(logits, labels)
-        optimiser.step(torch.autograd.grad(loss, optimiser.parameters))
-        if epoch == settings.epochs - 1:
-            running += _sums(loss.detach(), logits.detach(), labels)
-        if (step + 1) % steps == 0:
-            if epoch == settings.lr_drop_epoch():
-                optimiser = _optimiser(model, settings, settings.lr_net * _LR_DROP)
-            on_epoch()
-    return running
-
-
-def _train_static(
-    model: Network,
-    train: ImageSet,
-    settings: EvaluationSettings,
-    seed: tuple[int, int],
-    on_epoch: Callable[[], None],
-    images_at_once: int = IMAGES_AT_ONCE,
-    *,
-    record: bool,
-) -> Tensor:
-    """As :func:`_train`, with the same numbers, by steps that a GPU may record."""
-    steps = len(batch_sizes(len(train), settings.batch_size))
-    static = StaticStep(model, _optimiser(model, settings, settings.lr_net), record=record)
-    for step, (images, labels) in enumerate(training_batches(train, settings, seed, images_at_once)):
-        epoch = step // steps
-        if step == (settings.epochs - 1) * steps:
-            static.reset()
-        static(images, labels)
-        if (step + 1) % steps == 0:
+    recorded = worth_recording(train.device, steps * settings.epochs)
+    step = training_step(model, _optimiser(model, settings, settings.lr_net), record=recorded)
+    for index, (images, labels) in enumerate(training_batches(train, settings, seed, images_at_once)):
+        epoch, place = divmod(index, steps)
+        if place == 0 and epoch == settings.epochs - 1:
+            step.count()
+        step(images, labels)
+        if place == steps - 1:
             if epoch == settings.lr_drop_epoch() and epoch < settings.epochs - 1:
-                static = StaticStep(model, _optimiser(model, settings, settings.lr_net * _LR_DROP), record=record)
+                step = training_step(model, _optimiser(model, settings, settings.lr_net * _LR_DROP), record=recorded)
             on_epoch()
-    return static.totals
+    return step.totals
 
 
 def _optimiser(model: Network, settings: EvaluationSettings, lr: float) -> Sgd:
     return Sgd(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
-
-
-def _sums(loss: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-    """(2,) float64: the batch's summed loss and number of correct images."""
-    correct = (logits.argmax(dim=1) == labels).sum()
-    return torch.stack([loss.double() * len(labels), correct.double()])
 
 
 @torch.no_grad()

@@ -30,29 +30,59 @@ def worth_recording(device: torch.device, steps: int) -> bool:
     return device.type == "cuda" and steps >= _WORTH_RECORDING
 
 
-class StaticStep:
-    """SGD steps of one network, whose parameters and momenta keep their places.
+def training_step(network: Network, optimiser: Sgd, *, record: bool) -> PlainStep | StaticStep:
+    """Steps of ``network`` by ``optimiser``, recorded where ``record`` says so; the same bits either way."""
+    return StaticStep(network, optimiser, record=True) if record else PlainStep(network, optimiser)
+
+
+class PlainStep:
+    """SGD steps of one network.
+
+    Args:
+        network: moved in place by every step.
+        optimiser: of its parameters.
+
+    Attributes:
+        totals: (2,) float64, the summed loss and the number of correct images of the steps since :meth:`count`; before, none
+            are counted.
+    """
+
+    def __init__(self, network: Network, optimiser: Sgd) -> None:
+        self.network, self.optimiser = network, optimiser
+        self.totals = torch.zeros(2, dtype=torch.float64, device=optimiser.parameters[0].device)
+        self._counting = False
+
+    def count(self) -> None:
+        """Count from here, from zero."""
+        self.totals.zero_()
+        self._counting = True
+
+    def __call__(self, images: Tensor, labels: Tensor) -> None:
+        """One step on images (N, C, H, W) float and labels (N,) int64."""
+        logits = self.network(images)
+        loss = F.cross_entropy(logits, labels)
+        self.optimiser.step(torch.autograd.grad(loss, self.optimiser.parameters))
+        if self._counting:
+            correct = (logits.detach().argmax(dim=1) == labels).sum()
+            self.totals += torch.stack([loss.detach().double() * len(labels), correct.double()])
+
+
+class StaticStep(PlainStep):
+    """Steps whose parameters, momenta, images, labels and totals keep their places; every step is counted.
 
     Args:
         network: moved in place by every step.
         optimiser: of its parameters.
         record: replay CUDA graphs, one for each size of batch; otherwise run the same operations one by one.
-
-    Attributes:
-        totals: (2,) float64, the summed loss and the number of correct images of the steps since :meth:`reset`.
     """
 
     def __init__(self, network: Network, optimiser: Sgd, *, record: bool) -> None:
-        self.network, self.optimiser, self._record = network, optimiser, record
+        super().__init__(network, optimiser)
+        self._record = record
         optimiser.fill_momenta()
-        device = optimiser.parameters[0].device
-        self.totals = torch.zeros(2, dtype=torch.float64, device=device)
+        self.count()
         self._buffers: dict[int, tuple[Tensor, Tensor]] = {}
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
-
-    def reset(self) -> None:
-        """Forget the totals."""
-        self.totals.zero_()
 
     def __call__(self, images: Tensor, labels: Tensor) -> None:
         """One step on images (N, C, H, W) float and labels (N,) int64."""
@@ -70,12 +100,7 @@ class StaticStep:
 
     def _run(self, size: int) -> None:
         """What is recorded: nothing here depends on a value, and nothing is drawn."""
-        images, labels = self._buffers[size]
-        logits = self.network(images)
-        loss = F.cross_entropy(logits, labels)
-        self.optimiser.step(torch.autograd.grad(loss, self.optimiser.parameters))
-        correct = (logits.detach().argmax(dim=1) == labels).sum()
-        self.totals += torch.stack([loss.detach().double() * size, correct.double()])
+        super().__call__(*self._buffers[size])
 
     def _state(self) -> list[Tensor]:
         """Everything that a step moves."""
@@ -129,7 +154,7 @@ class SharedStep:
         """Take a step of ``network`` on each of ``batches``; returns the number of correct images (0-d float64)."""
         ours = self._step
         _copy(network, optimiser, ours.network, ours.optimiser)
-        ours.reset()
+        ours.count()
         for images, labels in batches:
             ours(images, labels)
         _copy(ours.network, ours.optimiser, network, optimiser)
