@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from bacon.networks.block_layers import gradients_again, layers
 from bacon.networks.native import cache_folder
 from bacon.runtime.logs import get_logger
 
@@ -70,22 +70,13 @@ class FusedOnGpu(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of maps, weight and bias; differentiable again through PyTorch's layers."""
         from bacon.networks import block_triton
 
         x, weight, bias, mean, rstd = ctx.saved_tensors
         if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
-            inputs = [t for t, need in zip((x, weight, bias), ctx.needs_input_grad, strict=False) if need]
-            found = iter(torch.autograd.grad(_layers(x, weight, bias, ctx.eps), inputs, gradient, create_graph=True))
-            dx, dweight, dbias = (next(found) if need else None for need in ctx.needs_input_grad[:3])
-            return dx, dweight, dbias, None
+            function = partial(layers, eps=ctx.eps)
+            return *gradients_again(function, (x, weight, bias), gradient, ctx.needs_input_grad[:3]), None
         dx, dweight, dbias = block_triton.backward(x, gradient, weight, bias, mean, rstd)
         return dx, dweight.sum(dim=0), dbias.sum(dim=0), None
-
-
-def _layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
-    pooled: Tensor = F.avg_pool2d(F.relu(F.group_norm(x.to(weight.dtype), x.shape[1], weight, bias, eps)), 2).to(
-        x.dtype
-    )
-    return pooled

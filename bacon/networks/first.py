@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.networks.block import REALS, InstanceNormReluPool, address, kernel, layers
+from bacon.networks.block import REALS, InstanceNormReluPool, address, kernel
+from bacon.networks.block_layers import gradients_again, layers
 from bacon.networks.first_source import IMAGES_PER_SUM, LARGEST_CHANNELS, VECTOR_BYTES
 
 _LARGEST_MAP_BYTES = 128 * 128 * 4  # twelve maps lie on the stack of each thread
@@ -85,7 +87,8 @@ class _First(torch.autograd.Function):
         x, filters, offsets, weight, bias, mean, rstd = ctx.saved_tensors
         needed = ctx.needs_input_grad[:5]
         if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
-            found = _twice((x, filters, offsets, weight, bias), gradient, ctx.eps, ctx.padding, needed)
+            function = partial(_block, eps=ctx.eps, padding=ctx.padding)
+            found = gradients_again(function, (x, filters, offsets, weight, bias), gradient, needed)
         else:
             arrays = (x, gradient.contiguous(), filters.contiguous(), offsets, weight, bias, mean, rstd)
             found = _backward(arrays, needed, padding=ctx.padding)
@@ -114,11 +117,7 @@ def _backward(arrays: tuple[Tensor, ...], needed: tuple[bool, ...], *, padding: 
     ]
 
 
-def _twice(
-    inputs: tuple[Tensor, ...], gradient: Tensor, eps: float, padding: int, needed: tuple[bool, ...]
-) -> list[Tensor | None]:
-    x, filters, offsets, weight, bias = inputs
-    pooled = layers(F.conv2d(x, filters, offsets, padding=padding), weight, bias, eps)
-    wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
-    found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))
-    return [next(found) if need else None for need in needed]
+def _block(
+    x: Tensor, filters: Tensor, offsets: Tensor, weight: Tensor, bias: Tensor, *, eps: float, padding: int
+) -> Tensor:
+    return layers(F.conv2d(x, filters, offsets, padding=padding), weight, bias, eps)
