@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from bacon.runtime.errors import BaconError
 
+# What reading a damaged archive raises; zipfile's NotImplementedError is for a member's method or flags that it cannot read.
 _DAMAGE = (OSError, EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, NotImplementedError)
 
 

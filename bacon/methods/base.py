@@ -6,6 +6,7 @@ the workflow reads method records while it parses, and importing torch costs sec
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -37,7 +38,7 @@ class RealStatistics:
     std: Tensor | None
 
 
-class Objective(Strict):
+class Objective(Strict, ABC):
     """A matching loss between real and synthetic embeddings; its fields are its settings.
 
     Subclasses fix ``kind`` to a literal and list themselves in ``bacon.methods.registry.OBJECTIVES``.
@@ -46,10 +47,11 @@ class Objective(Strict):
     kind: str
     needs_std: ClassVar[bool] = False
 
+    @abstractmethod
     def weights(self) -> dict[str, float]:
         """Weight of each term of :meth:`terms` in the loss; same keys, same order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def terms(self, real: RealStatistics, synthetic_mean: Tensor) -> dict[str, Tensor]:
         """Unweighted terms of the loss, one value per class.
 
@@ -60,7 +62,6 @@ class Objective(Strict):
         Returns:
             name -> (C,) float; the loss of class c is ``sum(weights()[k] * terms[k][c])``.
         """
-        raise NotImplementedError
 
 
 Family = Literal["reference", "selection", "matching"]
