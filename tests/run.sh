@@ -29,7 +29,7 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex" --cov --cov-report=term:skip-covered
 }
 
 workflow() { step "Workflow tests" pytest -n auto -m workflow; }
@@ -37,6 +37,11 @@ workflow() { step "Workflow tests" pytest -n auto -m workflow; }
 browser() {
     step "A browser" tests/browser/install.sh
     step "Report in a browser" pytest -m browser tests/browser
+}
+
+latex() {
+    step "LaTeX" tests/reporting/install_latex.sh
+    step "Tables in LaTeX" pytest -m latex tests/reporting
 }
 
 slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs and starts a cluster of one node
@@ -50,6 +55,7 @@ all() {
     unit
     workflow
     browser
+    latex
     if [[ $(id -u) == 0 ]]; then # as in CI, where SLURM that cannot be installed is a failure
         slurm
     else
@@ -62,9 +68,9 @@ left_out=""
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | browser | slurm | faults | all) "$name" ;;
+        lint | types | rules | unit | workflow | browser | latex | slurm | faults | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, slurm, faults, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, slurm, faults, all" >&2
             exit 2
             ;;
     esac

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from io import StringIO
 
@@ -116,7 +115,7 @@ def test_accuracy_by_evaluation_network(networks, published):
     assert "n = 2 to 4 networks" in cross_notes(table)[0]
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+@pytest.mark.latex
 def test_every_table_fits_a_page(accuracy_of, networks, published, tmp_path):
     accuracy = pd.concat([accuracy_of("cifar10"), accuracy_of("svhn")])
     summary, compared = summarise(accuracy, published), compare_methods(accuracy)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import shutil
 import subprocess
 from io import StringIO
 
@@ -201,7 +200,7 @@ def test_what_is_wider_than_a_page_is_broken_between_groups():
     assert [len(part.rows) for part in pages(long)] == [45, 45, 10]
 
 
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX here")
+@pytest.mark.latex
 def test_latex_compiles_with_booktabs_alone(accuracy_of, published, tmp_path):
     accuracy = accuracy_of("cifar10").replace({"method_title": {"BACON": r"My_method & 5% #{x}~^\ $y$ <|>"}})
     write_summary(accuracy, published=published, fingerprint="f", outputs=[tmp_path / "summary.tex"])
