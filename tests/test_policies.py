@@ -90,6 +90,21 @@ def test_cifar_shifts_by_at_most_four_pixels_mirrors_and_cuts_a_square_out():
     assert (16, 16) in holes
 
 
+@pytest.mark.parametrize(("side", "most"), [(16, 2), (28, 3), (32, 4), (64, 4)])
+def test_small_images_are_shifted_by_less(side, most):
+    """One bright pixel on a gradient-free image tells how far the crop went."""
+    pixels = torch.full((1, 1, side, side), 0.2)
+    pixels[..., side // 2, side // 2] = 1.0
+    ones = torch.ones(1, 1, 1)
+    shifts = set()
+    for iteration in range(120):
+        made = augmented("cifar", iteration, pixels=pixels, mean=0.3 * ones, std=0.2 * ones, mirror=False)
+        if made.max() > 0.9:  # else the cutout hides it
+            row, column = divmod(int(made.argmax()), side)
+            shifts |= {abs(row - side // 2), abs(column - side // 2)}
+    assert shifts == set(range(most + 1))
+
+
 @pytest.mark.parametrize("name", ["imagenet", "cifar"])
 def test_a_data_set_that_must_not_be_mirrored_is_not(name):
     """The left half is bright; a mirrored image has it on the right."""

@@ -10,6 +10,7 @@ from bacon.layering import resolve
 from bacon.plan import Plan
 from bacon.presets import NETWORKS, PROTOCOLS
 from bacon.runtime.errors import BaconError
+from bacon.settings import EvaluationSettings
 
 CELL = Cell("digits", "bacon", 10, 0)
 
@@ -145,3 +146,24 @@ def test_the_networks_that_a_protocol_asks_for_are_in_the_files_fingerprint_alon
     assert one.evaluation_fingerprint(CELL, "convnet") != more.evaluation_fingerprint(CELL, "convnet")
     paper, named = Plan(config()), Plan(config(protocol="dc-bench"))
     assert paper.distilled_fingerprint(CELL) == named.distilled_fingerprint(CELL)
+
+
+CHANGES = {
+    "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
+    "epochs": 7, "epochs_plain": 7, "batch_size": 17, "lr_net": 0.02, "momentum": 0.8, "weight_decay": 0.001,
+    "dsa_strategy": "color",
+}  # fmt: skip
+
+
+def test_every_setting_of_the_evaluation_has_a_change_below():
+    assert CHANGES.keys() == EvaluationSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES)
+def test_every_setting_makes_the_file_stale_and_what_a_network_depends_on_the_network_too(name, value):
+    changed = {"datasets": {"digits": {"evaluation": {name: value}}}, "data": {"digits": {"validation": 0.2}}}
+    before, after = Plan(config(data=changed["data"])), Plan(config(**changed))
+    assert before.evaluation_fingerprint(CELL, "convnet") != after.evaluation_fingerprint(CELL, "convnet")
+    same = before.record_fingerprint(CELL, "convnet") == after.record_fingerprint(CELL, "convnet")
+    # How many networks, and which augmentations and rates: these are in a record's own key.
+    assert same == (name in {"seeds", "snapshot_seeds", "augmentations", "lr_search"})
