@@ -6,6 +6,8 @@ is written. Every map is summed by one program in a fixed order, so results repe
 read where it lies, so that the convolutions may work on channels-last maps. Arithmetic is float32 for float32 and
 bfloat16 maps, float64 for float64.
 
+Kernels take pointers, sizes and strides one by one, since Triton knows no structures: hence their long argument lists.
+
 This module needs Triton, which comes with PyTorch's CUDA builds; ``bacon.networks.block`` imports it where there is a GPU.
 """
 
