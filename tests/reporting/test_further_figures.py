@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
 from PIL import Image
 
 from bacon.reporting.classes import ClassResults, collect_classes
 from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.comparison_tables import cross_architecture
 from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
+from bacon.reporting.figures import heatmap
 from bacon.reporting.figures.cost import cost_figure, pareto_front
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
@@ -121,6 +123,23 @@ def test_classes_and_confusion(classes, accuracy_of):
     assert "n = 2 to 4 networks" in texts(figure)
     with pytest.raises(BaconError, match=r"confusion of shape \(2, 2\)"):
         collect_classes(classes, class_names={"digits": ("a", "b", "c")}, network="convnet")
+
+
+def test_numbers_on_a_heat_map_are_readable_on_every_colour():
+    """By WCAG's formula, written out here again: black on white has contrast 21, and 4.5 is the least for small text."""
+    with figure_style():
+        ax = Figure().subplots()
+        heatmap._map(ax, np.linspace(0, 100, 30).reshape(3, 10), list("abcdefghij"), list("xyz"))
+    cells = ax.collections[0].get_facecolor()
+
+    def light(colour):
+        red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour))
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05
+
+    assert len(ax.texts) == len(cells) == 30
+    for number, cell in zip(ax.texts, cells, strict=True):
+        pair = sorted([light(number.get_color()), light(cell)])
+        assert pair[1] / pair[0] >= 4.5, number.get_text()
 
 
 def test_evaluation_networks_as_a_heat_map(tmp_path, published):

@@ -21,6 +21,7 @@ CLASSES_TITLE = "Accuracy by class"
 CONFUSION_TITLE = "Confusion of classes"
 # Light to dark, even in lightness, the same to every kind of colour vision.
 _MAP = "cividis"
+_MIDDLE = 0.179  # the luminance with which black and white have the same contrast
 
 
 def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sheet:
@@ -41,7 +42,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
         values = together.pivot_table(
             index="method_title", columns="network", values="mean_percent", sort=False, observed=True
         )
-        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index), annotate=True)
+        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index))
         ax.set(title=f"{group['dataset_title'].iloc[0]}, IPC {ipc}", xlabel="Evaluated with", ylabel="Distilled by")
     for unused in flat[len(groups) :]:
         unused.set_visible(False)
@@ -65,7 +66,7 @@ def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> S
         shown = shown_classes(len(group[0].class_names))
         values = np.array([one.class_accuracy[shown] for one in group])
         names = [group[0].class_names[index] for index in shown]
-        _map(line[0], values, names, [one.method_title for one in group], annotate=True)
+        _map(line[0], values, names, [one.method_title for one in group])
         line[0].set(title=title, xlabel="Class", ylabel="")
     finish(
         figure, title=CLASSES_TITLE, caption=_class_caption(results, accuracy, "Test accuracy of each class in percent")
@@ -133,6 +134,7 @@ def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str])
         xticklabels=list(names) or False,
         yticklabels=list(names) or False,
     )
+    _readable(ax)
     _names(ax, names)
 
 
@@ -141,22 +143,36 @@ def _map(
     values: npt.NDArray[np.float64],
     columns: Sequence[str],
     rows: Sequence[str],
-    *,
-    annotate: bool,
 ) -> None:
     sns.heatmap(
         values,
         ax=ax,
         cmap=_MAP,
-        annot=annotate,
+        annot=True,
         fmt=".1f" if values.shape[1] <= 10 else ".0f",
         annot_kws={"fontsize": 7},
         cbar=False,
         xticklabels=list(columns) or False,
         yticklabels=list(rows) or False,
-        linewidths=0.4 if annotate else 0.0,
+        linewidths=0.4,
     )
+    _readable(ax)
     _names(ax, columns)
+
+
+def _readable(ax: Axes) -> None:
+    """Numbers in black or white, whichever has the higher contrast with its cell; at least 4.5 with any colour (WCAG 2.2)."""
+    colours = np.asarray(ax.collections[0].get_facecolor())[:, :3]
+    columns = round(ax.get_xlim()[1])
+    for number in ax.texts:
+        column, row = (int(place) for place in number.get_position())
+        number.set_color("black" if luminance(colours[row * columns + column]) > _MIDDLE else "white")
+
+
+def luminance(colour: npt.NDArray[np.float64]) -> float:
+    """Relative luminance in [0, 1] of an sRGB colour, red, green and blue in [0, 1] (WCAG 2.2)."""
+    linear = np.where(colour <= 0.04045, colour / 12.92, ((colour + 0.055) / 1.055) ** 2.4)
+    return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
 def _names(ax: Axes, columns: Sequence[str]) -> None:
