@@ -107,10 +107,8 @@ def _match(
 ) -> tuple[Tensor, dict[str, Any]]:
     matching: Any = settings.distillation
     engine = Engine(real, matching, settings.network, ipc=identity.ipc, seed=identity.seed, chunk_images=chunk_images)
-    kept = running.checkpoints.load(real.device)
-    if kept is not None:
-        engine.load_state_dict(kept.state)
-        log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
+    engine.state.snapshots = running.checkpoints.snapshots
+    _resume(engine, running)
     title = f"{identity.dataset}/{identity.method}/ipc{identity.ipc}/seed{identity.seed}"
     with (
         Progress(
@@ -125,6 +123,14 @@ def _match(
         engine.run(progress, _checkpointing(engine, running, stop))
     snapshots = engine.state.snapshots
     return snapshots[matching.iterations], {"snapshots": snapshots, "history": engine.history.arrays()}
+
+
+def _resume(engine: Engine, running: Running) -> None:
+    """Go on from the newest checkpoint, if there is one; its own copy of the state is let go of."""
+    kept = running.checkpoints.load(engine.real.device)
+    if kept is not None:
+        engine.load_state_dict(kept.state)
+        log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
 
 
 def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[], None]:
