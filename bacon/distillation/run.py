@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bacon.datasets.store import read_dataset
+from bacon.datasets.training import read_training
 from bacon.distillation.artifact import Distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
@@ -83,10 +83,10 @@ def distil_cell(
         chunk_images: images embedded at a time.
         running: progress, checkpoints and the time of earlier parts.
     """
-    dataset = read_dataset(data, expected_fingerprint=identity.data_fingerprint)
+    dataset = read_training(data, expected_fingerprint=identity.data_fingerprint)
     real, whitening = RealImages(dataset, device=device), dataset.whitening
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
-    del dataset  # its images: the job has its own, sorted by class
+    del dataset  # on a GPU, its images are there now
     if selector is None:
         images, extra = _match(identity, settings, real, chunk_images, running)
     else:
@@ -94,7 +94,6 @@ def distil_cell(
     seconds = running.heartbeat.seconds()
     attributes = about | _attributes(identity, settings, device, seconds)
     labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    del real  # the file is made in memory, and needs the room
     made = Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening, **extra)
     write_distilled(output, made)
     running.checkpoints.remove()

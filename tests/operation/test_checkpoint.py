@@ -45,7 +45,7 @@ def store(tmp_path):
 
 def distil(tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_seconds=0.0, stop_at=None, **changes):
     """Run a cell of the toy data set into ``name``; ``stop_at``: SIGTERM arrives during that iteration."""
-    monkeypatch.setattr(distillation_run, "read_dataset", lambda *_, **__: toy_dataset())
+    monkeypatch.setattr(distillation_run, "read_training", lambda *_, **__: toy_dataset())
     step, done = Engine.step, []
 
     def stepping(engine):
