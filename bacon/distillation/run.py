@@ -21,6 +21,7 @@ from bacon.distillation.real import RealImages
 from bacon.runtime.devices import device_name
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
+from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import peak_memory_bytes, provenance
 from bacon.runtime.signals import Stop, deferred_stop
@@ -130,6 +131,8 @@ def _resume(engine: Engine, running: Running) -> None:
     if kept is not None:
         engine.load_state_dict(kept.state)
         log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
+        del kept
+        give_back_freed_memory()
 
 
 def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[], None]:
@@ -145,6 +148,7 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
         engine.check()
         iteration, seconds = engine.state.iteration, running.heartbeat.seconds()
         running.checkpoints.save(Checkpoint(iteration=iteration, seconds=seconds, state=engine.state_dict()))
+        give_back_freed_memory()
         last = time.monotonic()
         if stop.number is not None:
             log.info("stopped by signal %d at iteration %d; the next run continues", stop.number, iteration)

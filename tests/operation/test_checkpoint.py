@@ -413,3 +413,12 @@ print(refused == total)
 """
     run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, "True\n"), run.stderr
+
+
+def test_freed_memory_is_given_back_at_every_checkpoint_and_after_resuming(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(distillation_run, "give_back_freed_memory", lambda: given.append(1))
+    part = distil(tmp_path, monkeypatch, stop_at=3)
+    assert len(given) == len(part.done) == 4
+    distil(tmp_path, monkeypatch, checkpoint_seconds=1e6)
+    assert len(given) == 5
