@@ -98,6 +98,10 @@ class Member:
             "seen": self.seen,
         }
 
+    def copied(self) -> dict[str, Any]:
+        """:meth:`state_dict`, which further training leaves as it is."""
+        return copy.deepcopy(self.state_dict())
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Become what :meth:`state_dict` was taken from, but for the serial number."""
         self.network.load_state_dict(state["network"])
@@ -121,6 +125,7 @@ class Queue:
     ) -> None:
         self.settings, self._build, self._real, self._seed = settings, build, real, seed
         self._is_shared = shared
+        self._can_refuse = real.device.type == "cuda"  # memory; a CPU's failure is another error, and ends the job
         self._shared: SharedStep | None = None
         self.members: list[Member] = []
         self._next_serial = 0
@@ -180,7 +185,10 @@ class Queue:
         A batch cannot be halved without another result. But a recorded step keeps the memory of all its maps for itself, so
         nothing is recorded from then on.
         """
-        before = copy.deepcopy(member.state_dict())
+        if not self._can_refuse:
+            self._train(member, indices)
+            return
+        before = None if self._is_shared else member.copied()  # shared steps move the member when all are taken
         try:
             self._train(member, indices)
             return
@@ -193,7 +201,8 @@ class Queue:
             )
         # Out of the handler: the exception's frames hold the tensors that did not fit.
         self._is_shared, self._shared = False, None
-        member.load_state_dict(before)
+        if before is not None:
+            member.load_state_dict(before)
         if self._real.device.type == "cuda":
             torch.cuda.empty_cache()
         self._train(member, indices)

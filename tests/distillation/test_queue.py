@@ -184,7 +184,7 @@ def test_a_network_refused_memory_takes_its_steps_once_more_and_no_number_change
 ):
     queues = [make_queue(real32, model_train_steps=3)[0] for _ in range(2)]
     for queue in queues:
-        queue._is_shared = shared
+        queue._is_shared, queue._can_refuse = shared, True
     queues[1].train(0)
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
     with monkeypatch.context() as patch:
@@ -210,6 +210,7 @@ def test_a_network_refused_memory_takes_its_steps_once_more_and_no_number_change
 
 def test_a_second_refusal_of_memory_ends_the_run(real32, monkeypatch):
     queue, _ = make_queue(real32, model_train_steps=3)
+    queue._can_refuse = True
     refused = _refusing(monkeypatch, [2, 3], "gradients")
     with pytest.raises(torch.OutOfMemoryError):
         queue.train(0)
