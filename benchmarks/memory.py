@@ -188,7 +188,7 @@ def fill(queue: Queue) -> None:
 
 def evaluate(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:
     """The memory of an evaluation: the whole training and test set, some steps and some test batches."""
-    distilled, dataset = read_distilled(folder / _ARTIFACT), read_dataset(data)
+    distilled, dataset = read_distilled(folder / _ARTIFACT), read_dataset(data, train=False)
     final = cell.matching.iterations
     train = decoded(distilled, dataset, min(distilled.snapshots, default=final), final, device)
     test = image_set(dataset.test_images, dataset.test_labels, dataset, device)

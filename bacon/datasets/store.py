@@ -151,12 +151,13 @@ def _write(file: h5py.File, dataset: ImageDataset) -> None:
     file.attrs["std"] = np.asarray(dataset.std, dtype=np.float64)
 
 
-def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None) -> ImageDataset:
-    """Read a data set whole.
+def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None, train: bool = True) -> ImageDataset:
+    """Read a data set whole, or without its training images.
 
     Args:
         path: a file that :func:`write_dataset` wrote.
         expected_fingerprint: refuse a file that carries another one; ``None``: any.
+        train: ``False``: the training split is left empty, for who needs the others alone.
 
     Raises:
         BaconError: the file does not exist, is truncated or damaged, is not ours, is of another version of the schema, or
@@ -164,7 +165,7 @@ def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None) -
     """
     with open_store(path) as file:
         check_fingerprint(file, path, expected_fingerprint)
-        return _read(file, path)
+        return _read(file, path, train)
 
 
 def verify_dataset(path: Path | str) -> ImageDataset:
@@ -241,12 +242,14 @@ def _damage(path: Path, error: BaseException, advice: str) -> str:
     return f"{path}: truncated or damaged ({error}). {advice}"
 
 
-def _read(file: h5py.File, path: Path | str) -> ImageDataset:
+def _read(file: h5py.File, path: Path | str, train: bool) -> ImageDataset:
     arrays: dict[str, Any] = {}
-    for name in ("train", "test", "validation"):
+    for name in ("test", "validation", *(["train"] if train else [])):
         if name in file or name != "validation":
             arrays[f"{name}_images"] = read_array(file, f"{name}/images", np.uint8)
             arrays[f"{name}_labels"] = read_array(file, f"{name}/labels", np.int64)
+    if not train:
+        arrays |= {"train_images": arrays["test_images"][:0], "train_labels": arrays["test_labels"][:0]}
     return assembled(file, path, arrays)
 
 

@@ -50,7 +50,7 @@ def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
     def training_set(dataset: ImageDataset, _: int) -> ImageSet:
         return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)
 
-    _evaluate(job, Networks(job, training_set, data_path, final=0), [], output)
+    _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
 
 
 def _evaluate(job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path) -> None:
