@@ -27,6 +27,7 @@ from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
 from bacon.distillation.networks import Member, Queue
 from bacon.distillation.real import RealImages
+from bacon.evaluation.images import IMAGES_AT_ONCE
 from bacon.evaluation.networks import image_set
 from bacon.evaluation.run import decoded
 from bacon.evaluation.training import train_and_test
@@ -36,7 +37,6 @@ from bacon.runtime.memory import give_back_freed_memory
 from benchmarks.cells import Measured, measured, random_dataset
 
 _ARTIFACT = "distilled.h5"
-_TRAINED = 512  # images of the evaluation's training set, two batches
 _TESTED = 1024
 _SECONDS = 1800
 
@@ -187,16 +187,17 @@ def fill(queue: Queue) -> None:
 
 
 def evaluate(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:
-    """The memory of an evaluation: the whole training and test set, some steps and some test batches."""
+    """The memory of an evaluation: distilled set and test set, as many steps as are made at once, some test batches."""
     distilled, dataset = read_distilled(folder / _ARTIFACT), read_dataset(data, train=False)
     final = cell.matching.iterations
     train = decoded(distilled, dataset, min(distilled.snapshots, default=final), final, device)
     test = image_set(dataset.test_images, dataset.test_labels, dataset, device)
+    train = train.first(IMAGES_AT_ONCE)
     train_and_test(
-        train.first(_TRAINED),
+        train,
         test.first(_TESTED),
         network=cell.settings.network,
-        evaluation=cell.settings.evaluation.model_copy(update={"epochs": 2}),
+        evaluation=cell.settings.evaluation.model_copy(update={"epochs": -(-IMAGES_AT_ONCE // len(train))}),
         classes=len(dataset.class_names),
         seed=(0, 0),
     )
