@@ -31,7 +31,7 @@ def give_back_freed_memory() -> None:
     """Give the pages of freed memory back to the system, where the C library can.
 
     What is freed lies in holes between what is kept, and not every hole is used again: a queue of 100 networks of 15 MB with
-    their momenta, as it fills, leaves 1.1 GB of them. Some seconds of a long job, so not for every iteration.
+    their momenta, as it fills, leaves 1.1 GB of them. Not for every iteration: the kernel clears again what is used next.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)
