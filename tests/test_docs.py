@@ -24,6 +24,7 @@ _NAMES = (
     "reproducibility",
     "slurm",
     "statistics",
+    "results",
     "evaluation",
     "use-a-distilled-set",
 )
