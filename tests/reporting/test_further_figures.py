@@ -14,6 +14,7 @@ from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.comparison_tables import cross_architecture
 from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.figures import heatmap
+from bacon.reporting.figures.canvas import interval_arms
 from bacon.reporting.figures.cost import cost_figure, pareto_front
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
@@ -77,6 +78,18 @@ def test_cost_figure(accuracy_of, cost, published):
     np.testing.assert_allclose(front.get_xydata(), [[0.5, 31.5], [25.0, 51.5]])
     assert first.get_xscale() == "log"
     assert "95 % confidence interval" in figure.caption
+
+
+def test_error_bars_end_where_the_interval_ends():
+    table = pd.DataFrame(
+        {
+            "mean_percent": [98.0, 50.0, 100.0 + 1e-12],
+            "ci_low": [93.0, np.nan, 100.0],
+            "ci_high": [100.0, np.nan, 100.0],
+        }
+    )
+    np.testing.assert_allclose(interval_arms(table), [[5, 0, 0], [2, 0, 0]], atol=1e-9)
+    assert (interval_arms(table) >= 0).all(), "matplotlib refuses others"
 
 
 def test_figure_3_has_published_end_points(accuracy_of, published):

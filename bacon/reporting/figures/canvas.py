@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -120,6 +122,14 @@ def method_handles(table: pd.DataFrame, *, line: bool, marker: bool = True, leve
             shown = style.marker if marker and method not in level else ""
             handles.append(Line2D([], [], color=style.colour, marker=shown, ls="-" if line else "", label=title))
     return handles
+
+
+def interval_arms(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Lengths of error bars from ``mean_percent`` to ``ci_low`` and ``ci_high``, float64 (2, rows); 0 without an interval."""
+    low, mean, high = (table[name].to_numpy(np.float64) for name in ("ci_low", "mean_percent", "ci_high"))
+    # A mean of 100 percent can be summed to a little more; fmax gives the number where the other is missing.
+    arms: npt.NDArray[np.float64] = np.fmax(np.stack([mean - low, high - mean]), 0.0)
+    return arms
 
 
 def grid_shape(count: int, *, widest: int = 3) -> tuple[int, int]:

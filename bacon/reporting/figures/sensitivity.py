@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, panels
 from bacon.reporting.figures.style import method_style
 from bacon.reporting.protocol import protocol_note
 from bacon.reporting.sensitivity import Point
@@ -65,8 +65,8 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
 def _curve(ax: Axes, base: str, table: pd.DataFrame) -> None:
     style = method_style(base)
     values, means = table["value"].to_numpy(np.float64), table["mean_percent"].to_numpy(np.float64)
-    halves = (table["mean_percent"] - table["ci_low"]).fillna(0.0).to_numpy(np.float64)
-    ax.errorbar(values, means, yerr=halves, color=style.colour, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2)
+    arms = interval_arms(table)
+    ax.errorbar(values, means, yerr=arms, color=style.colour, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2)
     itself = (table["method"] == base).to_numpy()
     for chosen, face in ((itself, style.colour), (~itself, "white")):
         ax.plot(
