@@ -24,6 +24,8 @@ _TEX = {
     "÷": r"$\div$",
     "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
+    "\N{DOWNWARDS ARROW}": r"$\downarrow$",
+    "\N{UPWARDS ARROW}": r"$\uparrow$",
     "†": r"\textdagger{}",
     "²": r"\textsuperscript{2}",
     "<": r"\textless{}",

@@ -28,6 +28,7 @@ from bacon.reporting.published_tables import (
     table1_grids,
     table1_notes,
 )
+from bacon.reporting.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
 from bacon.reporting.summary import notes, summarise
 from bacon.reporting.tables import summary_grids
 from bacon.reporting.writing import write_grids
@@ -115,6 +116,16 @@ def test_accuracy_by_evaluation_network(networks, published):
     assert "n = 2 to 4 networks" in cross_notes(table)[0]
 
 
+# A row of each, as wide as it gets: five seeds, each with its own iteration, and the longest name of an augmentation.
+RANKED = {
+    "dataset": "tinyimagenet", "dataset_title": "TinyImageNet", "network": "convnet", "method_title": "Full-gradient BACON",
+    "n": 5, "evaluation_seeds": 5, "augmentation": "imagenet", "random_augmentation": "imagenet", "protocol": "300 epochs",
+    **{f"{name}_{what}": 0.123 for name in ("hlr", "ior", "lrs", "ars") for what in ("mean", "sd")},
+    **{f"{name}_{what}_percent": 12.3 for name in ("test", "last") for what in ("mean", "sd")},
+    "checkpoints": 11, "iterations": "12000 14000 16000 18000 20000",
+}  # fmt: skip
+
+
 @pytest.mark.latex
 def test_every_table_fits_a_page(accuracy_of, networks, published, tmp_path):
     accuracy = pd.concat([accuracy_of("cifar10"), accuracy_of("svhn")])
@@ -128,6 +139,9 @@ def test_every_table_fits_a_page(accuracy_of, networks, published, tmp_path):
         "table1": [(grid, table1_notes(paper)) for grid in table1_grids(paper)],
         "cross": [(grid, cross_notes(cross)) for grid in cross_grids(cross)],
     }
+    ranked = pd.DataFrame([RANKED | {"ipc": ipc} for ipc in (1, 10)])
+    tables["ranking"] = [(grid, ranking_notes(ranked)) for grid in ranking_grids(ranked)]
+    tables["checkpoints"] = [(grid, checkpoint_notes(ranked)) for grid in checkpoint_grids(ranked)]
     assert all(tables.values())
     for name, grids in tables.items():
         write_grids(summary, grids, notes(accuracy, summary), fingerprint="f", outputs=[tmp_path / f"{name}.tex"])
