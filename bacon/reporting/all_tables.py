@@ -26,6 +26,7 @@ from bacon.reporting.published_tables import (
     against_grid,
     against_notes,
     against_published,
+    in_grid,
     table1,
     table1_grids,
     table1_notes,
@@ -122,9 +123,10 @@ def _against(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
 
 def _table1(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
     frame = table1(summary, results)
-    lines = table1_notes(frame)
+    shown = in_grid(frame, summary)
+    lines = table1_notes(shown)
     return ReportTable(
-        title="The paper's Table 1 and ours", frame=frame, notes=lines, grids=_with(table1_grids(frame), lines)
+        title="The paper's Table 1 and ours", frame=frame, notes=lines, grids=_with(table1_grids(shown), lines)
     )
 
 

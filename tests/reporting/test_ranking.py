@@ -252,7 +252,12 @@ class TestInTheReport:
         table = report_tables(plan)["checkpoints"]
         assert table.grids == []
         assert "there is no checkpoint to choose" in table.caption
-        assert "checkpoints chosen" not in write_report(plan).read_text()
+        page = parse(write_report(plan).read_text())
+        assert not [one for one in page.iter("table") if one.get("id", "").startswith("checkpoints")]
+        assert (
+            "Tables that this grid has nothing for Checkpoints chosen on the validation split No iteration"
+            in content(page)
+        )
 
 
 def test_without_validation_there_is_no_best_checkpoint(accuracy_of):

@@ -236,6 +236,19 @@ def test_every_further_table_is_there_and_sorts_by_its_numbers(plan, page):
     assert random[5].get("data-sort") is None, "no rate where there is no iteration"
 
 
+def test_tables_with_nothing_to_show_are_named_with_the_reason(tmp_path):
+    grid = CONFIG["grid"] | {"datasets": ["digits"], "methods": ["bacon"], "ipc": [2]}
+    page = parse(write_report(write_results(tmp_path, {"preset": "smoke", "grid": grid})).read_text())
+    text = content(by_id(page, "tables"))
+    said = text.split("Tables that this grid has nothing for ")[1]
+    for reason in (
+        "Methods compared One method: there is nothing to compare.", "Ours against published Nothing is published on",
+        "The paper's Table 1 and ours Nothing of it is in this grid: it is of SVHN, CIFAR-10, CIFAR-100, TinyImageNet",
+    ):  # fmt: skip
+        assert reason in said
+    assert "Every trained network" not in text
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

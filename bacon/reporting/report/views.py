@@ -135,6 +135,8 @@ class Page:
     """Title of a figure that this grid is too small for, and the reason."""
     tables: tuple[Table, ...]
     """Further tables, such as the cost."""
+    tables_left_out: tuple[tuple[str, str], ...]
+    """Title of a table that has nothing to show for this grid, and the reason."""
     cell_columns: tuple[Column, ...]
     """Columns of the table of cells, the name included."""
     cells: tuple[CellView, ...]
