@@ -94,8 +94,17 @@ def draw_figures(plan: Plan, fingerprint: str | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".png":
             Image.new("RGB", (1200, 800), "white").save(path, pnginfo=information)
+        elif path.suffix == ".gif":
+            write_animation(path, fingerprint or aggregate_fingerprint(plan, "figures", PUBLISHED))
         elif path.suffix == ".json":
             path.write_text(json.dumps({"title": f"Title of {path.stem}", "caption": f"Caption of {path.stem}."}))
+
+
+def write_animation(path: Path, fingerprint: str) -> None:
+    """Three frames, black, grey and white, the last for two seconds."""
+    frames = [Image.new("L", (300, 200), shade) for shade in (0, 128, 255)]
+    options = {"duration": [600, 600, 2000], "loop": 0, "comment": fingerprint.encode()}
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
 
 
 def write_report(plan: Plan, output: Path | None = None) -> Path:

@@ -26,7 +26,7 @@ from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
 from tests.reporting.page_tree import content, parse, rows
-from tests.reporting.results import draw_figures, write_report, write_results
+from tests.reporting.results import draw_figures, write_animation, write_report, write_results
 
 CONFIG = {
     "preset": "smoke",
@@ -213,7 +213,9 @@ def test_hostile_texts_stay_texts(tmp_path):
 
 def test_every_image_has_words_and_a_size(plan, page):
     images = list(page.iter("img"))
-    assert len(images) == len(drawn(plan)) + len(plan.cells)
+    moving = sum("gif" in figure.kinds for figure in drawn(plan))
+    assert moving >= 2
+    assert len(images) == len(drawn(plan)) + moving + len(plan.cells)
     for image in images:
         assert len(image.get("alt")) > 20
         assert int(image.get("width")) > 100
@@ -286,6 +288,32 @@ class TestPictures:
         assert (picture.shown_width, picture.shown_height) == (7 * 89, 7 * 89)
         assert caption.startswith("Columns, left to right: class 0, class 1, ")
 
+    def test_an_animation_is_in_the_page_frame_by_frame(self, plan):
+        page = parse(write_report(plan).read_text())
+        details = list(page.iter("details"))
+        assert [content(one.find("summary")) for one in details] == ["Watch it move"] * 2
+        assert all(one.get("open") is None for one in details), "nothing moves unasked"
+        encoded = details[0].find("img").get("src").partition(",")[2]
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+            assert (image.format, image.size, image.n_frames) == ("WEBP", (300, 200), 3)
+            shades, durations = [], []
+            for place in range(3):
+                image.seek(place)
+                image.load()
+                shades.append(int(np.asarray(image.convert("L")).mean()))
+                durations.append(image.info["duration"])
+        assert shades == [0, 128, 255]
+        assert durations == [600, 600, 2000]
+
+    def test_animations_beyond_their_room_are_linked_alone(self, plan, monkeypatch):
+        page = parse(write_report(plan).read_text())
+        first, second = (one.find("img").get("src") for one in page.iter("details"))
+        monkeypatch.setattr("bacon.reporting.report.figures.ANIMATION_BYTES", len(first) + len(second) - 1)
+        page = parse(write_report(plan).read_text())
+        assert [one.find("img").get("src") for one in page.iter("details")] == [first]
+        linked = [one.get("href") for one in page.iter("a") if content(one) == "gif"]
+        assert linked == [f"figures/evolution_cifar10_ipc{ipc}.gif" for ipc in (1, 10)]
+
     def test_many_classes_and_large_images_are_thinned(self, tmp_path):
         images = np.zeros((200, 1, 64, 64))
         images[::2] = 0.5
@@ -323,6 +351,15 @@ class TestBadInput:
     def test_a_figure_is_no_image(self, plan, refused):
         (plan.directory / "results/figures/curve.png").write_bytes(b"not a png")
         refused(r"curve\.png: not a readable image")
+
+    def test_an_animation_is_missing_or_no_animation_or_old(self, plan, refused):
+        path = plan.directory / "results/figures/evolution_cifar10_ipc1.gif"
+        path.unlink()
+        refused(r"ipc1\.gif: the animation is missing\. Run `snakemake`")
+        path.write_bytes(b"not a gif")
+        refused(r"ipc1\.gif: not a readable animation")
+        write_animation(path, "old")
+        refused(r"ipc1\.gif: out of date\. It carries the fingerprint 'old'")
 
     def test_a_figure_is_cut_off(self, plan, refused):
         path = plan.directory / "results/figures/curve.png"

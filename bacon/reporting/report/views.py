@@ -69,6 +69,8 @@ class FigureView:
     title: str
     caption: str
     picture: Picture
+    animation: Picture | None
+    """Behind a heading that opens it, so that nothing moves unasked and nothing is decoded before."""
     files: tuple[Link, ...]
 
 
