@@ -14,7 +14,7 @@ from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.comparison_tables import cross_architecture
 from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.figures import heatmap
-from bacon.reporting.figures.canvas import interval_arms
+from bacon.reporting.figures.canvas import interval_arms, wrap_caption
 from bacon.reporting.figures.cost import cost_figure, pareto_front
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
@@ -108,6 +108,47 @@ def test_figure_3_has_published_end_points(accuracy_of, published):
         assert all(low < line.get_ydata()[0] < high for line in ax.lines if line.get_marker() == "*")
 
 
+def test_figure_3_leaves_out_what_has_no_published_number(tmp_path, published):
+    def made(method, accuracy):
+        records = [record(0, 0, 0.2, final=False), record(200, 0, accuracy), record(200, 1, accuracy)]
+        return evaluation(tmp_path, records, dataset="cifar10", method=method, ipc=1)
+
+    accuracy = collect_accuracy([made("bacon", 0.40), made("bacon-lambda0", 0.39)])
+    figure = figure3(accuracy, summarise(accuracy, published))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["BACON", "Published"]
+
+
+def test_a_star_does_not_cover_the_words_beside_it(tmp_path, published):
+    """The full set off the scale of curves that end at 40 percent, and a star at 45.62: as it came out once."""
+    accuracy = collect_accuracy(
+        [
+            evaluation(tmp_path, [record(0, one, 0.97) for one in (0, 1)], dataset="cifar10", method="full", ipc=None,
+                       seed=None),
+            evaluation(tmp_path, [record(0, 0, 0.2, final=False), record(200, 0, 0.4), record(200, 1, 0.41)],
+                       dataset="cifar10", ipc=1),
+        ]
+    )  # fmt: skip
+    with figure_style():
+        figure = figure3(accuracy, summarise(accuracy, published))
+        figure.canvas.draw()
+        (ax,) = visible(figure)
+        (words,) = [text for text in ax.texts if "off scale" in text.get_text()]
+        (star,) = [line for line in ax.lines if line.get_marker() == "*"]
+        bottom = words.get_window_extent(figure.canvas.get_renderer()).y0
+        middle = ax.transData.transform(star.get_xydata()[0])[1]
+        points = figure.dpi / 72
+        assert middle + 0.5 * star.get_markersize() * points < bottom
+
+
+def test_an_n_is_not_torn_from_its_number():
+    text = "Mean over n = 15 networks of all seeds, n = 3 of each."
+    for width in np.arange(1.2, 4, 0.1):
+        wrapped = wrap_caption(text, width)
+        assert "n = 15" in wrapped
+        assert "n = 3" in wrapped
+        assert " ".join(wrapped.split()) == text
+
+
 @pytest.fixture
 def classes(tmp_path):
     """Full set and DM with two networks each; DM's second class is taken for the first in a quarter of the cases."""
@@ -142,7 +183,7 @@ def test_numbers_on_a_heat_map_are_readable_on_every_colour():
     """By WCAG's formula, written out here again: black on white has contrast 21, and 4.5 is the least for small text."""
     with figure_style():
         ax = Figure().subplots()
-        heatmap._map(ax, np.linspace(0, 100, 30).reshape(3, 10), list("abcdefghij"), list("xyz"))
+        heatmap._map(ax, np.linspace(0, 100, 30).reshape(3, 10), list("abcdefghij"), list("xyz"), level=4)
     cells = ax.collections[0].get_facecolor()
 
     def light(colour):
@@ -166,6 +207,7 @@ def test_evaluation_networks_as_a_heat_map(tmp_path, published):
     assert [text.get_text() for text in ax.texts] == ["50.0", "40.0"] * 3
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Full data set", "DM", "BACON"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["convnet", "mlp"]
+    assert {label.get_rotation() for label in ax.get_xticklabels()} == {0}, "short names stand level"
 
 
 def test_queue_figure(tmp_path):
@@ -299,6 +341,25 @@ def test_sensitivity_has_a_curve_per_method_with_the_method_itself_filled(tmp_pa
     assert opened.get_markerfacecolor() == "white"
     assert ax.get_xlabel() == "k.lambda"
     assert "n = 4 networks" in figure.caption
+
+
+def test_methods_on_the_same_setting_stand_side_by_side(tmp_path, published):
+    accuracy = collect_accuracy(
+        [
+            evaluation(tmp_path, [record(200, 0, 0.5), record(200, 1, 0.5)], method=method, ipc=1, seed=seed)
+            for method in ("idm", "idm-1", "bacon", "bacon-1")
+            for seed in (0, 1)
+        ]
+    )
+    points = [
+        Point(dataset="digits", ipc=1, base=base, base_title=base, key="k", method=f"{base}{suffix}", value=value)
+        for base in ("idm", "bacon")
+        for suffix, value in (("", 0.5), ("-1", 1.0))
+    ]
+    (ax,) = visible(sensitivity_figure(points, summarise(accuracy, published), accuracy))
+    places = [one.lines[0].get_xdata().tolist() for one in ax.containers]
+    # A fiftieth of the values' range apart, around them.
+    np.testing.assert_allclose(places, [[0.495, 0.995], [0.505, 1.005]])
 
 
 def test_a_hundred_classes_stay_readable(accuracy_of):

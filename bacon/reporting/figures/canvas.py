@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from bacon.runtime.errors import BaconError
 
 CAPTION_SIZE = 7.0
 _POINTS_PER_INCH = 72.0
+_BLANK = "\N{NO-BREAK SPACE}"
 
 
 class Sheet(Figure):
@@ -93,7 +95,9 @@ def wrap_caption(caption: str, width: float) -> str:
     """The caption broken into lines that fit ``width`` inches."""
     # 0.53 em is the mean width of a character of this font in running text.
     characters = int((width - 0.15) * _POINTS_PER_INCH / (CAPTION_SIZE * 0.53))
-    return textwrap.fill(caption, characters)
+    # "n = 15" stays on one line: textwrap breaks at common blanks alone.
+    kept = re.sub(r"\bn = (?=\d)", f"n{_BLANK}={_BLANK}", caption)
+    return textwrap.fill(kept, characters).replace(_BLANK, " ")
 
 
 def add_caption(figure: Figure, text: str) -> None:

@@ -43,12 +43,12 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     for row in axes:
         row[0].set_ylabel("Test accuracy (%)")
     handles = [*method_handles(points, line=False), Line2D([], [], **_FRONT, label="Pareto front")]
-    counts = points["n"]
+    counts, used = points["n"], accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     caption = (
         f"Bars: 95 % confidence interval of the mean over n = {n} networks (upright), ± sd over distillation seeds of the time "
         f"(level). Pareto front: methods that none beats in both. Time to make one distilled set, without evaluation, on "
-        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(accuracy[accuracy['final']])}."
+        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     return figure

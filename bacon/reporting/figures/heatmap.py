@@ -42,7 +42,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
         values = together.pivot_table(
             index="method_title", columns="network", values="mean_percent", sort=False, observed=True
         )
-        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index))
+        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index), level=9)
         ax.set(title=f"{group['dataset_title'].iloc[0]}, IPC {ipc}", xlabel="Evaluated with", ylabel="Distilled by")
     for unused in flat[len(groups) :]:
         unused.set_visible(False)
@@ -66,7 +66,7 @@ def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> S
         shown = shown_classes(len(group[0].class_names))
         values = np.array([one.class_accuracy[shown] for one in group])
         names = [group[0].class_names[index] for index in shown]
-        _map(line[0], values, names, [one.method_title for one in group])
+        _map(line[0], values, names, [one.method_title for one in group], level=6)
         line[0].set(title=title, xlabel="Class", ylabel="")
     finish(
         figure, title=CLASSES_TITLE, caption=_class_caption(results, accuracy, "Test accuracy of each class in percent")
@@ -135,7 +135,7 @@ def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str])
         yticklabels=list(names) or False,
     )
     _readable(ax)
-    _names(ax, names)
+    _names(ax, names, level=4)
 
 
 def _map(
@@ -143,6 +143,8 @@ def _map(
     values: npt.NDArray[np.float64],
     columns: Sequence[str],
     rows: Sequence[str],
+    *,
+    level: int,
 ) -> None:
     sns.heatmap(
         values,
@@ -157,7 +159,7 @@ def _map(
         linewidths=0.4,
     )
     _readable(ax)
-    _names(ax, columns)
+    _names(ax, columns, level=level)
 
 
 def _readable(ax: Axes) -> None:
@@ -175,11 +177,11 @@ def luminance(colour: npt.NDArray[np.float64]) -> float:
     return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
-def _names(ax: Axes, columns: Sequence[str]) -> None:
-    """Class names stand upright or slanted, without ticks."""
+def _names(ax: Axes, columns: Sequence[str], *, level: int) -> None:
+    """Names without ticks: level where the longest has at most ``level`` characters, which fit a column; else slanted."""
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
-    long = any(len(name) > 4 for name in columns)
+    long = any(len(name) > level for name in columns)
     ax.tick_params(axis="x", rotation=45 if long else 0)
     for label in ax.get_xticklabels():
         label.set_horizontalalignment("right" if long else "center")
