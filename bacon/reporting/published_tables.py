@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.markup import MISSING, Grid
-from bacon.reporting.published import PublishedResults, find_title, remark
+from bacon.reporting.published import PublishedResults, find_title, remark, remarks
 from bacon.reporting.summary import PUBLISHED_NETWORK
 from bacon.reporting.tables import digits
 
@@ -107,7 +107,7 @@ def against_notes(table: pd.DataFrame) -> list[str]:
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
     marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
-    return [*lines, f"† {'; '.join(marked)}."] if len(marked) else lines
+    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines
 
 
 def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
@@ -208,4 +208,4 @@ def table1_notes(table: pd.DataFrame) -> list[str]:
         f"empty where this grid has no such cell.{protocols}"
     ]
     marked = table.loc[table["note"] != "", "note"].drop_duplicates()
-    return [*lines, f"† {'; '.join(marked)}."] if len(marked) else lines
+    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines

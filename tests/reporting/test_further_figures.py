@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -175,8 +177,25 @@ def test_classes_and_confusion(classes, accuracy_of):
     figure = confusion_figure([full, dm], accuracy)
     assert [text.get_text() for text in visible(figure)[1].texts] == ["100", "", "25", "75"]
     assert "n = 2 to 4 networks" in texts(figure)
+    rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in visible(figure)]
+    assert rows == [["zero", "one"], []], "named once, beside the first"
     with pytest.raises(BaconError, match=r"confusion of shape \(2, 2\)"):
         collect_classes(classes, class_names={"digits": ("a", "b", "c")}, network="convnet")
+
+
+def test_confusions_of_many_methods_stand_in_rows_of_five(classes, accuracy_of):
+    full, dm = collect_classes(classes, class_names={"digits": ("zero", "one")}, network="convnet")
+    figure = confusion_figure(
+        [full, *[replace(dm, method_title=f"variant {place}") for place in range(6)]], accuracy_of()
+    )
+    shown = visible(figure)
+    assert [ax.get_title().splitlines()[1] for ax in shown] == [
+        "Full data set",
+        *(f"variant {one}" for one in range(6)),
+    ]
+    tops = [round(ax.get_subplotspec().rowspan.start) for ax in shown]
+    assert tops == [0] * 5 + [1] * 2
+    assert [len(ax.get_yticklabels()) for ax in shown] == [2, 0, 0, 0, 0, 2, 0]
 
 
 def test_numbers_on_a_heat_map_are_readable_on_every_colour():
