@@ -2,6 +2,8 @@ import logging
 
 import pytest
 
+from bacon.runtime import draws
+
 
 @pytest.fixture(autouse=True)
 def _own_logging():
@@ -12,3 +14,9 @@ def _own_logging():
     yield
     logger.handlers, logger.propagate = handlers, propagate
     logger.setLevel(level)
+
+
+@pytest.fixture
+def draws_on_device(monkeypatch):
+    """Random words are made in torch, as on a GPU; on a CPU numpy makes them, which counts as traffic with the host."""
+    monkeypatch.setattr(draws, "_is_host", lambda _: False)

@@ -42,10 +42,14 @@ def test_philox_known_answers(words, key, counter, expected):
 
 
 @pytest.mark.parametrize("count", [1, 4, 7, 1000])
-def test_host_and_device_draw_the_same_words(count):
-    host = draws.words(SEED, "test", count=count, iteration=5, lanes=[0, 9, 4])
-    device = draws.device_words(SEED, "test", count=count, iteration=5, lanes=torch.tensor([0, 9, 4]), device=CPU)
-    assert host.shape == (3, count)
+@pytest.mark.parametrize("lanes", [[0, 9, 4], 2**31 + 3])
+@pytest.mark.parametrize("drawn_by", [draws.device_words, draws._words_in_torch], ids=["on the CPU", "as on a GPU"])
+def test_host_and_device_draw_the_same_words(count, lanes, drawn_by):
+    host = draws.words(SEED, "test", count=count, iteration=5, lanes=lanes)
+    given = lanes if isinstance(lanes, int) else torch.tensor(lanes)
+    device = drawn_by(SEED, "test", count=count, iteration=5, lanes=given, device=CPU)
+    assert host.shape == ((count,) if isinstance(lanes, int) else (3, count))
+    assert device.dtype == torch.int64
     assert np.array_equal(host.astype(np.int64), device.numpy())
 
 

@@ -76,6 +76,7 @@ def test_a_checkpoint_of_shared_steps_goes_on_with_plain_ones():
         assert torch.equal(one, two)
 
 
+@pytest.mark.usefixtures("draws_on_device")
 def test_shared_steps_read_nothing_back():
     queue = trained(make_queue(shared=True), 2)
     with HostReads() as reads, HostTraffic() as traffic:

@@ -96,9 +96,11 @@ class RealImages:
 
     def batch(self, indices: Tensor) -> Tensor:
         """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
+        # Not `images[indices]`: at (640, 3, 32, 32) on one core 0.97 ms, against 0.04 ms.
+        images = self.images.index_select(0, indices.flatten()).view(*indices.shape, *self.shape)
         if self._whitener is not None:
-            return self._whitener(self.images[indices])
-        return self.images[indices].to(self.dtype).mul_(self._scale).add_(self._shift)
+            return self._whitener(images)
+        return images.to(self.dtype).mul_(self._scale).add_(self._shift)
 
     def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""

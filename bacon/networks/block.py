@@ -63,7 +63,7 @@ def kernel() -> ctypes.CDLL | None:
             forward, backward = getattr(library, f"first_forward_{real}"), getattr(library, f"first_backward_{real}")
             forward.restype = backward.restype = None
             forward.argtypes = [ctypes.c_void_p] * 8 + [ctypes.c_long] * 6 + [ctypes.c_double, ctypes.c_int]
-            backward.argtypes = [ctypes.c_void_p] * 12 + [ctypes.c_long] * 7 + [ctypes.c_int]
+            backward.argtypes = [ctypes.c_void_p] * 12 + [ctypes.c_long] * 6 + [ctypes.c_int]
     return library
 
 

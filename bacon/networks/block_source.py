@@ -8,10 +8,12 @@ results do not depend on the number of threads.
 
 from __future__ import annotations
 
+from bacon.networks.rows_source import ROWS_SOURCE
+
 LARGEST_SIDE = 128  # the kernel keeps half a map on its stack
 
 _TEMPLATE = r"""
-static inline __attribute__((always_inline)) void forward_map_REAL(
+static inline __attribute__((always_inline)) void plain_forward_REAL(
     const REAL *restrict map, REAL weight, REAL bias, REAL *restrict pooled, REAL *restrict mean, REAL *restrict rstd,
     const long height, const long width, double epsilon)
 {
@@ -38,7 +40,23 @@ static inline __attribute__((always_inline)) void forward_map_REAL(
   for (long i = 0; i < size / 4; i++) pooled[i] = (rows[2 * i] + rows[2 * i + 1]) * (REAL)0.25;
 }
 
-static inline __attribute__((always_inline)) void backward_map_REAL(
+/* ``maps`` maps of channels that follow each other, MAPS_TOGETHER or fewer. */
+static inline __attribute__((always_inline)) void forward_maps_REAL(
+    const REAL *restrict map, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict pooled,
+    REAL *restrict mean, REAL *restrict rstd, const long maps, const long height, const long width, double epsilon)
+{
+  const long row_bytes = width * (long)sizeof(REAL);
+#define FORWARD_ROWS_REAL(BYTES) \
+  forward_rows_REAL_##BYTES(map, weight, bias, pooled, mean, rstd, maps, height, width, epsilon)
+  if (row_bytes % 64 == 0) return FORWARD_ROWS_REAL(64);
+  if (row_bytes % 32 == 0) return FORWARD_ROWS_REAL(32);
+  if (row_bytes % 16 == 0) return FORWARD_ROWS_REAL(16);
+  for (long m = 0; m < maps; m++)
+    plain_forward_REAL(map + m * height * width, weight[m], bias[m], pooled + m * (height * width / 4), mean + m,
+                       rstd + m, height, width, epsilon);
+}
+
+static inline __attribute__((always_inline)) void plain_backward_REAL(
     const REAL *restrict map, const REAL *restrict given, REAL weight, REAL bias, REAL centre, REAL r,
     REAL *restrict result, REAL *restrict dweight, REAL *restrict dbias, const long height, const long width)
 {
@@ -65,21 +83,41 @@ static inline __attribute__((always_inline)) void backward_map_REAL(
   for (long i = 0; i < size; i++) result[i] = scale * (result[i] - offset - (map[i] - centre) * slope);
 }
 
-#define FORWARD_REAL(H, W)                                                                                           \
-  for (long m = 0; m < maps; m++)                                                                                    \
-    forward_map_REAL(x + m * H * W, weight[m % channels], bias[m % channels], out + m * (H * W / 4), mean + m,       \
-                     rstd + m, H, W, epsilon);
-#define BACKWARD_REAL(H, W)                                                                                          \
-  for (long m = 0; m < maps; m++)                                                                                    \
-    backward_map_REAL(x + m * H * W, dout + m * (H * W / 4), weight[m % channels], bias[m % channels], mean[m],      \
-                      rstd[m], dx + m * H * W, dweight + m, dbias + m, H, W);
+/* As ``forward_maps_REAL``. */
+static inline __attribute__((always_inline)) void backward_maps_REAL(
+    const REAL *restrict map, const REAL *restrict given, const REAL *restrict weight, const REAL *restrict bias,
+    const REAL *restrict mean, const REAL *restrict rstd, REAL *restrict result, REAL *restrict dweight,
+    REAL *restrict dbias, const long maps, const long height, const long width)
+{
+  const long row_bytes = width * (long)sizeof(REAL);
+#define BACKWARD_ROWS_REAL(BYTES) \
+  backward_rows_REAL_##BYTES(map, given, weight, bias, mean, rstd, result, dweight, dbias, maps, height, width)
+  if (row_bytes % 64 == 0) return BACKWARD_ROWS_REAL(64);
+  if (row_bytes % 32 == 0) return BACKWARD_ROWS_REAL(32);
+  if (row_bytes % 16 == 0) return BACKWARD_ROWS_REAL(16);
+  for (long m = 0; m < maps; m++)
+    plain_backward_REAL(map + m * height * width, given + m * (height * width / 4), weight[m], bias[m], mean[m], rstd[m],
+                        result + m * height * width, dweight + m, dbias + m, height, width);
+}
+
+#define FORWARD_TOGETHER_REAL(H, W, MAPS)                                                                            \
+  for (long m = 0; m < maps; m += MAPS)                                                                              \
+    forward_maps_REAL(x + m * H * W, weight + m % channels, bias + m % channels, out + m * (H * W / 4), mean + m,    \
+                      rstd + m, MAPS, H, W, epsilon);
+#define BACKWARD_TOGETHER_REAL(H, W, MAPS)                                                                           \
+  for (long m = 0; m < maps; m += MAPS)                                                                              \
+    backward_maps_REAL(x + m * H * W, dout + m * (H * W / 4), weight + m % channels, bias + m % channels, mean + m,  \
+                       rstd + m, dx + m * H * W, dweight + m, dbias + m, MAPS, H, W);
+#define FORWARD_REAL(H, W) FORWARD_TOGETHER_REAL(H, W, MAPS_TOGETHER)
+#define BACKWARD_REAL(H, W) BACKWARD_TOGETHER_REAL(H, W, MAPS_TOGETHER)
 
 /* x (maps, height, width) -> out (maps, height/2, width/2), mean and rstd (maps,); map m has weight[m % channels]. */
 void forward_REAL(const REAL *restrict x, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict out,
                   REAL *restrict mean, REAL *restrict rstd, long maps, long channels, long height, long width,
                   double epsilon, int threads)
 {
-  SIZES(FORWARD_REAL)
+  if (channels % MAPS_TOGETHER) { LOOP FORWARD_TOGETHER_REAL(height, width, 1) }
+  else SIZES(FORWARD_REAL)
 }
 
 /* dx (maps, height, width) from dout (maps, height/2, width/2); dweight and dbias (maps,), to be summed over images. */
@@ -88,7 +126,8 @@ void backward_REAL(const REAL *restrict x, const REAL *restrict dout, const REAL
                    REAL *restrict dweight, REAL *restrict dbias, long maps, long channels, long height, long width,
                    int threads)
 {
-  SIZES(BACKWARD_REAL)
+  if (channels % MAPS_TOGETHER) { LOOP BACKWARD_TOGETHER_REAL(height, width, 1) }
+  else SIZES(BACKWARD_REAL)
 }
 """
 
@@ -100,4 +139,4 @@ _HEAD = r"""
   ONE(F, 2) else ONE(F, 4) else ONE(F, 8) else ONE(F, 16) else ONE(F, 32) else ONE(F, 64) else { LOOP F(height, width) }
 """
 
-SOURCE = _HEAD + "".join(_TEMPLATE.replace("REAL", real) for real in ("float", "double"))
+SOURCE = _HEAD + ROWS_SOURCE + "".join(_TEMPLATE.replace("REAL", real) for real in ("float", "double"))

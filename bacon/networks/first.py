@@ -102,10 +102,10 @@ def _backward(arrays: tuple[Tensor, ...], needed: tuple[bool, ...], *, padding: 
     count, inputs, _, height, width, _ = sizes
     dx = x.new_empty(count, inputs, height, width) if needed[0] else None
     groups = -(-count // IMAGES_PER_SUM)
-    dfilters = filters.new_zeros(groups, *filters.shape) if needed[1] else None
+    dfilters = filters.new_empty(groups, *filters.shape) if needed[1] else None
     dweight, dbias = torch.empty_like(mean), torch.empty_like(mean)
     run = getattr(kernel(), f"first_backward_{REALS[x.dtype]}")
-    run(*map(address, (*arrays, dx, dfilters, dweight, dbias)), *sizes, IMAGES_PER_SUM, torch.get_num_threads())
+    run(*map(address, (*arrays, dx, dfilters, dweight, dbias)), *sizes, torch.get_num_threads())
     crop = padding - 1
     return [
         None if dx is None else dx[..., crop : height - crop, crop : width - crop],

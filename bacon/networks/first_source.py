@@ -64,33 +64,36 @@ static inline __attribute__((always_inline)) void convolve_REAL(
   }
 }
 
-static inline __attribute__((always_inline)) REAL total_REAL(vector_REAL v)
-{
-  REAL sum = 0;
-  for (long i = 0; i < LANES_REAL; i++) sum += v[i];
-  return sum;
-}
-
-/* dweight (4, inputs, 9) += sums over pixels of given maps (4, height, width) times the shifted image. */
+/* sums (4, inputs, 3, 3) of vectors += given maps (4, height, width) times the shifted image, pixel by pixel. */
 static inline __attribute__((always_inline)) void correlate_REAL(
-    const REAL *restrict image, const REAL *restrict given, REAL *restrict dweight, const long inputs,
+    const REAL *restrict image, const REAL *restrict given, vector_REAL *restrict sums, const long inputs,
     const long height, const long width)
 {
   const long line = width + 2, plane = (height + 2) * line, size = height * width;
   for (long i = 0; i < inputs; i++)
-    for (long y = 0; y < 3; y++) {
-      vector_REAL sum[4][3] = {};
-      for (long row = 0; row < height; row++)
-        for (long j = 0; j < width; j += LANES_REAL) {
-          const REAL *from = image + i * plane + (row + y) * line + j;
-          for (long x = 0; x < 3; x++) {
-            const vector_REAL a = *(const vector_REAL *)(from + x);
-            for (long c = 0; c < 4; c++)
-              sum[c][x] += a * *(const vector_REAL *)(given + c * size + row * width + j);
+    for (long c = 0; c < 4; c += 2) { /* two channels: their 18 sums stay in registers */
+      vector_REAL sum[2][3][3];
+      for (long k = 0; k < 18; k++) sum[k / 9][k % 9 / 3][k % 3] = sums[((c + k / 9) * inputs + i) * 9 + k % 9];
+      for (long j = 0; j < width; j += LANES_REAL) {
+        vector_REAL above[2] = {}, highest[2] = {}; /* given rows that meet this image row by the lower two taps */
+        for (long row = 0; row < height + 2; row++) {
+          const REAL *from = image + i * plane + row * line + j;
+          const vector_REAL shifted[3] = {*(const vector_REAL *)from, *(const vector_REAL *)(from + 1),
+                                          *(const vector_REAL *)(from + 2)};
+          for (long k = 0; k < 2; k++) {
+            vector_REAL here = {};
+            if (row < height) here = *(const vector_REAL *)(given + (c + k) * size + row * width + j);
+            for (long x = 0; x < 3; x++) {
+              sum[k][0][x] += here * shifted[x];
+              sum[k][1][x] += above[k] * shifted[x];
+              sum[k][2][x] += highest[k] * shifted[x];
+            }
+            highest[k] = above[k];
+            above[k] = here;
           }
         }
-      for (long c = 0; c < 4; c++)
-        for (long x = 0; x < 3; x++) dweight[(c * inputs + i) * 9 + y * 3 + x] += total_REAL(sum[c][x]);
+      }
+      for (long k = 0; k < 18; k++) sums[((c + k / 9) * inputs + i) * 9 + k % 9] = sum[k / 9][k % 9 / 3][k % 3];
     }
 }
 
@@ -133,39 +136,46 @@ static inline __attribute__((always_inline)) void transpose_REAL(
     for (long c = 0; c < channels; c += 4) {                                                                         \
       const long m = n * channels + c;                                                                               \
       convolve_REAL(image, filters + c * (I) * 9, offsets + c, maps, I, H, W);                                       \
-      for (long k = 0; k < 4; k++)                                                                                   \
-        forward_map_REAL(maps + k * (H) * (W), weight[c + k], bias[c + k], out + (m + k) * ((H) * (W) / 4),          \
-                         mean + m + k, rstd + m + k, H, W, epsilon);                                                 \
+      forward_maps_REAL(maps, weight + c, bias + c, out + m * ((H) * (W) / 4), mean + m, rstd + m, 4, H, W,          \
+                        epsilon);                                                                                    \
     }                                                                                                                \
   }
 
 #define FIRST_BACKWARD_REAL(I, H, W)                                                                                 \
-  for (long group = 0; group < (images + group_size - 1) / group_size; group++)                                      \
-    for (long n = group * group_size; n < images && n < (group + 1) * group_size; n++) {                             \
-      REAL maps[4 * (H) * (W)], given[4 * (H) * (W)], padded[4 * ((H) + 2) * ((W) + 2)];                             \
-      REAL image[(I) * ((H) + 2) * ((W) + 2)];                                                                       \
-      pad_REAL(x + n * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image, I, (H) + 2 - 2 * border,        \
-               (W) + 2 - 2 * border, border);                                                                        \
-      if (dx) {                                                                                                      \
-        for (long i = 0; i < 4 * ((H) + 2) * ((W) + 2); i++) padded[i] = 0;                                          \
-        for (long i = 0; i < (I) * (H) * (W); i++) dx[n * (I) * (H) * (W) + i] = 0;                                  \
-      }                                                                                                              \
-      for (long c = 0; c < channels; c += 4) {                                                                       \
-        const long m = n * channels + c;                                                                             \
-        convolve_REAL(image, filters + c * (I) * 9, offsets + c, maps, I, H, W);                                     \
+  for (long group = 0; group < (images + IMAGES_TOGETHER - 1) / IMAGES_TOGETHER; group++) {                          \
+    const long first = group * IMAGES_TOGETHER;                                                                      \
+    const long count = images - first < IMAGES_TOGETHER ? images - first : IMAGES_TOGETHER;                          \
+    REAL image[IMAGES_TOGETHER][(I) * ((H) + 2) * ((W) + 2)], maps[4 * (H) * (W)], given[4 * (H) * (W)];             \
+    REAL padded[4 * ((H) + 2) * ((W) + 2)];                                                                          \
+    for (long n = 0; n < count; n++)                                                                                 \
+      pad_REAL(x + (first + n) * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image[n], I,                 \
+               (H) + 2 - 2 * border, (W) + 2 - 2 * border, border);                                                  \
+    if (dx) {                                                                                                        \
+      for (long i = 0; i < 4 * ((H) + 2) * ((W) + 2); i++) padded[i] = 0;                                            \
+      for (long i = 0; i < count * (I) * (H) * (W); i++) dx[first * (I) * (H) * (W) + i] = 0;                        \
+    }                                                                                                                \
+    for (long c = 0; c < channels; c += 4) {                                                                         \
+      vector_REAL sums[4 * (I) * 9];                                                                                 \
+      for (long i = 0; i < 4 * (I) * 9; i++) sums[i] = (vector_REAL){};                                              \
+      for (long n = 0; n < count; n++) {                                                                             \
+        const long m = (first + n) * channels + c;                                                                   \
+        convolve_REAL(image[n], filters + c * (I) * 9, offsets + c, maps, I, H, W);                                  \
+        backward_maps_REAL(maps, dout + m * ((H) * (W) / 4), weight + c, bias + c, mean + m, rstd + m, given,        \
+                           dweight + m, dbias + m, 4, H, W);                                                         \
+        if (dfilters) correlate_REAL(image[n], given, sums, I, H, W);                                                \
+        if (!dx) continue;                                                                                           \
         for (long k = 0; k < 4; k++)                                                                                 \
-          backward_map_REAL(maps + k * (H) * (W), dout + (m + k) * ((H) * (W) / 4), weight[c + k], bias[c + k],      \
-                            mean[m + k], rstd[m + k], given + k * (H) * (W), dweight + m + k, dbias + m + k, H, W);  \
-        if (dfilters) correlate_REAL(image, given, dfilters + (group * channels + c) * (I) * 9, I, H, W);            \
-        if (dx) {                                                                                                    \
-          for (long k = 0; k < 4; k++)                                                                               \
-            for (long row = 0; row < (H); row++)                                                                     \
-              for (long j = 0; j < (W); j++)                                                                         \
-                padded[(k * ((H) + 2) + row + 1) * ((W) + 2) + j + 1] = given[(k * (H) + row) * (W) + j];            \
-          transpose_REAL(padded, filters + c * (I) * 9, dx + n * (I) * (H) * (W), I, H, W);                          \
-        }                                                                                                            \
+          for (long row = 0; row < (H); row++)                                                                       \
+            for (long j = 0; j < (W); j += LANES_REAL)                                                               \
+              *(vector_REAL *)(padded + (k * ((H) + 2) + row + 1) * ((W) + 2) + j + 1) =                             \
+                  *(const vector_REAL *)(given + (k * (H) + row) * (W) + j);                                         \
+        transpose_REAL(padded, filters + c * (I) * 9, dx + (first + n) * (I) * (H) * (W), I, H, W);                  \
       }                                                                                                              \
-    }
+      if (dfilters)                                                                                                  \
+        for (long i = 0; i < 4 * (I) * 9; i++)                                                                       \
+          dfilters[(group * channels + c) * (I) * 9 + i] = lanes_REAL_64(sums[i]);                                   \
+    }                                                                                                                \
+  }
 
 /* x (images, inputs, height + 2 - 2 border, width + 2 - 2 border), filters (channels, inputs, 9) ->
    out (images, channels, height/2, width/2). */
@@ -177,14 +187,13 @@ void first_forward_REAL(const REAL *restrict x, const REAL *restrict filters, co
   FIRST_SIZES_REAL(FIRST_FORWARD_REAL)
 }
 
-/* dx (images, inputs, height, width) and dfilters (groups, channels, inputs, 9), zero at the start, or null where not
-   wanted; dweight and dbias (images, channels), to be summed over images, as dfilters is over groups. */
+/* dx (images, inputs, height, width) and dfilters (groups of IMAGES_TOGETHER images, channels, inputs, 9), or null
+   where not wanted; dweight and dbias (images, channels), to be summed over images, as dfilters is over groups. */
 void first_backward_REAL(const REAL *restrict x, const REAL *restrict dout, const REAL *restrict filters,
                          const REAL *restrict offsets, const REAL *restrict weight, const REAL *restrict bias,
                          const REAL *restrict mean, const REAL *restrict rstd, REAL *restrict dx,
                          REAL *restrict dfilters, REAL *restrict dweight, REAL *restrict dbias, long images,
-                         long inputs, long channels, long height, long width, long border, long group_size,
-                         int threads)
+                         long inputs, long channels, long height, long width, long border, int threads)
 {
   FIRST_SIZES_REAL(FIRST_BACKWARD_REAL)
 }
@@ -192,6 +201,7 @@ void first_backward_REAL(const REAL *restrict x, const REAL *restrict dout, cons
 
 _HEAD = r"""
 #define MOST_INPUTS LARGEST
+#define IMAGES_TOGETHER GROUP
 #define FIRST_ONE(F, I, S) if (inputs == I && height == S && width == S) { LOOP F(I, S, S) }
 #define FIRST_SIZES_float(F) \
   FIRST_ONE(F, 1, 16) else FIRST_ONE(F, 1, 32) else FIRST_ONE(F, 3, 32) else FIRST_ONE(F, 3, 64) \
@@ -199,6 +209,6 @@ _HEAD = r"""
 #define FIRST_SIZES_double(F) LOOP F(inputs, height, width) /* for tests: less to compile */
 """
 
-FIRST_SOURCE = _HEAD.replace("LARGEST", str(LARGEST_CHANNELS)) + "".join(
+FIRST_SOURCE = _HEAD.replace("LARGEST", str(LARGEST_CHANNELS)).replace("GROUP", str(IMAGES_PER_SUM)) + "".join(
     _TEMPLATE.replace("REAL", real) for real in ("float", "double")
 )

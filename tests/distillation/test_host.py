@@ -10,6 +10,8 @@ from bacon.settings import EvaluationSettings
 from tests.distillation.host import HostReads, HostTraffic
 from tests.distillation.test_engine import NETWORK, settings
 
+pytestmark = pytest.mark.usefixtures("draws_on_device")
+
 
 @pytest.mark.parametrize("method", ["bacon", "idm", "dm"])
 @pytest.mark.parametrize("chunk", [10_000, 13])
