@@ -7,11 +7,8 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.comparisons import ALPHA
-from bacon.reporting.markup import MISSING, Grid
+from bacon.reporting.markup import MISSING, UNDEFINED, Grid
 from bacon.reporting.protocol import FULL
-
-UNDEFINED = "undefined"
-"""What stands for a p value where there can be no test."""
 
 
 def comparison_grids(table: pd.DataFrame) -> list[Grid]:

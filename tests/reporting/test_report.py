@@ -11,17 +11,19 @@ from urllib.parse import unquote
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from bacon.cli import main
 from bacon.reporting.catalogue import drawn
-from bacon.reporting.contents import report_tables
+from bacon.reporting.contents import ReportTable, report_tables
 from bacon.reporting.expected import expected_distilled
+from bacon.reporting.markup import MISSING, Grid
 from bacon.reporting.protocol import TIMES
 from bacon.reporting.report.artifacts import duration_text
-from bacon.reporting.report.grids import number
+from bacon.reporting.report.grids import grid_tables, number
 from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
@@ -260,6 +262,22 @@ def test_tables_with_nothing_to_show_are_named_with_the_reason(tmp_path):
 )  # fmt: skip
 def test_the_number_that_an_entry_begins_with(text, value):
     assert number(text) == value
+
+
+def test_a_pair_without_a_test_leaves_its_column_one_of_numbers():
+    grid = Grid(
+        title="t", groups=(), columns=("Methods", "p"), rows=(("a", "undefined"), ("b", "<0.001"), ("c", "0.020"))
+    )
+    (table,) = grid_tables("comparisons", ReportTable(title="t", frame=pd.DataFrame(), notes=[], grids=[(grid, [])]))
+    assert table.columns[1].numeric
+    assert [row[1].sort for row in table.rows] == [None, 0.001, 0.02]
+
+
+def test_a_pair_without_a_test_is_on_the_page(page):
+    """BACON is 30 points above random for every seed: the same difference, and no test."""
+    lines = [[content(cell) for cell in row] for row in by_id(page, "comparisons-0").iter("tr")][1:]
+    assert [row[2:7] for row in lines] == [["+30.0", "2", MISSING, "undefined", "undefined"]] * 2
+    assert "p is undefined, for no test is possible" in content(by_id(page, "tables"))
 
 
 def test_the_same_results_give_the_same_bytes(plan):
