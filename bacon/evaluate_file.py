@@ -105,7 +105,7 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
         BaconError: something about the file is not stated, contradicts it, or does not fit the data set.
     """
     content, data_path = _content_and_data(request)
-    dataset = read_dataset(data_path)
+    dataset = read_dataset(data_path, train=False)
     train = image_set(request.file, content.images, content.labels, content.statement, dataset, device)
     job = _job(request, dataset, content, device, cache)
     networks = Networks(job, lambda *_: train, data_path, final=0)

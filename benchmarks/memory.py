@@ -1,13 +1,15 @@
 """Peak memory of the jobs of a cell: every kind of work that a whole run does, each once, in a process of its own.
 
 An iteration of the largest cells takes a CPU minutes, but its pieces (chunks of classes, training steps) are alike, and memory
-is given back between them. So one chunk and one step of the queue stand for an iteration, with everything in memory that a long
-run keeps there: the data set, a full queue, every snapshot. Then a checkpoint and the artifact are written.
+is given back between them. So one chunk and two steps of the queue stand for an iteration, with all that a long run keeps:
+the data set and a full queue in memory, every snapshot where a job puts it. Then a checkpoint and the artifact are written. Two
+more processes go on from the checkpoint, and evaluate the artifact.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,26 +21,28 @@ import torch
 from bacon.cells import Cell
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
-from bacon.distillation.artifact import Distilled, write_distilled
+from bacon.datasets.training import read_training
+from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
 from bacon.distillation.networks import Member, Queue
 from bacon.distillation.real import RealImages
-from bacon.evaluation.images import ImageSet
+from bacon.evaluation.images import IMAGES_AT_ONCE
 from bacon.evaluation.networks import image_set
+from bacon.evaluation.run import decoded
 from bacon.evaluation.training import train_and_test
-from bacon.partition import decode
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from bacon.runtime.memory import give_back_freed_memory
 from benchmarks.cells import Measured, measured, random_dataset
 
-_TRAINED = 512  # images of the evaluation's training set, two batches
+_ARTIFACT = "distilled.h5"
 _TESTED = 1024
 _SECONDS = 1800
 
 
 def measure(names: list[str], *, config: Path | None, device: torch.device) -> list[dict[str, Any]]:
-    """Peak memory in bytes of the distillation and of the evaluation job of each cell, one process after another."""
+    """Peak memory in bytes of each cell's distillation, resumed distillation and evaluation, one process after another."""
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
@@ -47,10 +51,13 @@ def measure(names: list[str], *, config: Path | None, device: torch.device) -> l
             if not data.is_file():
                 _run("write", dataset, str(data))
             row: dict[str, Any] = {"cell": name, "gpu_counted_bytes": counted(measured(name, config))}
-            for job in ("distill", "evaluate"):
-                arguments = [name, str(data), device.type, str(torch.get_num_threads()), str(config or "")]
+            place = Path(folder) / "cell"
+            place.mkdir()
+            for job in JOBS:
+                arguments = [name, str(data), str(place), device.type, str(torch.get_num_threads()), str(config or "")]
                 found = json.loads(_run(job, *arguments).splitlines()[-1])
                 row |= {f"{job}_{kind}": value for kind, value in found.items()}
+            shutil.rmtree(place)
             rows.append(row)
     return rows
 
@@ -74,33 +81,62 @@ def peaks(device: torch.device) -> dict[str, int]:
     return found
 
 
-def distill(cell: Measured, data: Path, device: torch.device) -> None:
-    """The memory of a whole distillation."""
-    dataset = read_dataset(data)
-    real = RealImages(dataset, device=device)
+def distill(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:
+    """The memory of a whole distillation, whose checkpoint and artifact stay in ``folder``."""
+    dataset = read_training(data)
+    real, about = RealImages(dataset, device=device), {"mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset
-    engine = Engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
-    source = engine.source
-    if isinstance(source, Queue):
-        fill(source)
-        _first_steps(source, 2)
-    images = engine.state.images
-    engine.state.snapshots = {i: images.float().cpu().clone() for i in cell.matching.snapshot_iterations()}
+    engine, store = _engine(cell, real), _store(folder)
+    if isinstance(engine.source, Queue):
+        fill(engine.source)
+        give_back_freed_memory()  # as a job does at every checkpoint, more often than a queue of this size fills
+    engine.state.snapshots = store.snapshots
+    for iteration in cell.matching.snapshot_iterations():
+        engine.state.snapshots[iteration] = engine.state.images.float().cpu().clone()
+    _step(engine)
+    if not store.save(Checkpoint(iteration=1, seconds=1.0, state=engine.state_dict())):
+        raise BaconError(f"{folder}: no room for a checkpoint")
+    made = Distilled(
+        images=engine.state.images.float().cpu(),
+        labels=engine.labels.cpu(),
+        attributes=about | {"iterations": cell.matching.iterations, "partition": cell.matching.partition},
+        snapshots=engine.state.snapshots,
+        history=engine.history.arrays(),
+    )
+    del engine, real  # a job lets go of them too before it writes
+    write_distilled(folder / _ARTIFACT, made)
+
+
+def resume(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:
+    """The memory of a job that goes on from a checkpoint with a full queue, which it has twice while it loads it."""
+    engine = _engine(cell, RealImages(read_training(data), device=device))
+    _load(engine, folder)
+    _step(engine)
+
+
+def _load(engine: Engine, folder: Path) -> None:
+    kept = _store(folder).load(engine.real.device)
+    if kept is None:
+        raise BaconError(f"{folder}: no checkpoint in it")
+    engine.load_state_dict(kept.state)
+    del kept
+    give_back_freed_memory()
+
+
+def _store(folder: Path) -> CheckpointStore:
+    return CheckpointStore(folder=folder, fingerprint="memory")
+
+
+def _engine(cell: Measured, real: RealImages) -> Engine:
+    return Engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
+
+
+def _step(engine: Engine) -> None:
+    """An iteration of one chunk, the largest, and two steps of the queue."""
+    if isinstance(engine.source, Queue):
+        _first_steps(engine.source, 2)
     engine.chunks = [max(engine.chunks, key=lambda chunk: len(chunk.classes) * chunk.batch_real)]
     engine.step()
-    with tempfile.TemporaryDirectory() as folder:
-        store = CheckpointStore(folder=Path(folder), fingerprint="memory")
-        if not store.save(Checkpoint(iteration=1, seconds=1.0, state=engine.state_dict())):
-            raise BaconError(f"{folder}: no room for a checkpoint")
-        made = Distilled(
-            images=images.float().cpu(),
-            labels=engine.labels.cpu(),
-            attributes={},
-            snapshots=engine.state.snapshots,
-            history=engine.history.arrays(),
-        )
-        del engine, source, real, images  # a job lets go of them too before it writes
-        write_distilled(Path(folder) / "distilled.h5", made)
 
 
 def _first_steps(queue: Queue, count: int) -> None:
@@ -150,24 +186,24 @@ def fill(queue: Queue) -> None:
         member.optimiser.fill_momenta()
 
 
-def evaluate(cell: Measured, data: Path, device: torch.device) -> None:
-    """The memory of an evaluation: the whole training and test set, some steps and some test batches."""
-    dataset = read_dataset(data)
-    factor = cell.matching.partition
-    # Any images of the right number will do; a job reads them from the distilled set.
-    count = len(dataset.class_names) * cell.ipc
-    stored = torch.from_numpy(dataset.train_images[:count]).to(device, torch.float32)
-    labels = torch.arange(len(dataset.class_names), device=device).repeat_interleave(cell.ipc * factor**2)
-    train = ImageSet(images=decode(stored, factor).contiguous(), labels=labels)
+def evaluate(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:
+    """The memory of an evaluation: distilled set and test set, as many steps as are made at once, some test batches."""
+    distilled, dataset = read_distilled(folder / _ARTIFACT), read_dataset(data, train=False)
+    final = cell.matching.iterations
+    train = decoded(distilled, dataset, min(distilled.snapshots, default=final), final, device)
     test = image_set(dataset.test_images, dataset.test_labels, dataset, device)
+    train = train.first(IMAGES_AT_ONCE)
     train_and_test(
-        train.first(_TRAINED),
+        train,
         test.first(_TESTED),
         network=cell.settings.network,
-        evaluation=cell.settings.evaluation.model_copy(update={"epochs": 2}),
+        evaluation=cell.settings.evaluation.model_copy(update={"epochs": -(-IMAGES_AT_ONCE // len(train))}),
         classes=len(dataset.class_names),
         seed=(0, 0),
     )
+
+
+JOBS = {"distill": distill, "resume": resume, "evaluate": evaluate}
 
 
 def main(job: str, name: str, data: str, *where: str) -> None:
@@ -175,10 +211,10 @@ def main(job: str, name: str, data: str, *where: str) -> None:
     if job == "write":
         write_dataset(data, random_dataset(name))
         return
-    kind, threads, config = where
+    folder, kind, threads, config = where
     cell, device = measured(name, Path(config) if config else None), torch.device(kind)
     set_up_arithmetic(int(threads), tf32=cell.settings.network.precision == "tf32")
-    (distill if job == "distill" else evaluate)(cell, Path(data), device)
+    JOBS[job](cell, Path(data), Path(folder), device)
     print(json.dumps(peaks(device)))
 
 

@@ -128,7 +128,8 @@ def test_documented_settings_exist():
 def commands(program: str) -> list[str]:
     """Command lines that the documentation gives for a program: at the start of a line of code, or in backquotes."""
     found = []
-    for page in (*PAGES, "config/README.md", "config/config.yaml", "config/paper.yaml", "config/fast.yaml"):
+    configurations = sorted(f"config/{path.name}" for path in (ROOT / "config").glob("*.yaml"))
+    for page in (*PAGES, "config/README.md", *configurations):
         text = (ROOT / page).read_text()
         found += re.findall(rf"^(?:# +)?({program} [^#\n]+)", text, re.MULTILINE)
         found += re.findall(rf"`({program} [^`\n]+)`", text)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import pytest
 import torch
 
@@ -478,3 +480,14 @@ def test_fewer_images_at_once_change_no_number(at_once):
         for more in ({}, {"images_at_once": at_once})
     ]
     assert replace(outcomes[0], wall_seconds=0) == replace(outcomes[1], wall_seconds=0)
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_a_distilled_set_is_evaluated_without_the_training_images_of_its_data(paths):
+    expected = stable(evaluate(paths)["records"])
+    shutil.rmtree(paths["cache"])
+    with h5py.File(paths["data"], "r+") as file:
+        del file["train/images"]
+    assert stable(evaluate(paths)["records"]) == expected
+    with pytest.raises(BaconError, match="truncated or damaged"):
+        evaluate_full(job(paths, seed=None), data_path=paths["data"], output=paths["output"])

@@ -151,25 +151,21 @@ def _write(file: h5py.File, dataset: ImageDataset) -> None:
     file.attrs["std"] = np.asarray(dataset.std, dtype=np.float64)
 
 
-def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None) -> ImageDataset:
-    """Read a data set whole.
+def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None, train: bool = True) -> ImageDataset:
+    """Read a data set whole, or without its training images.
 
     Args:
         path: a file that :func:`write_dataset` wrote.
         expected_fingerprint: refuse a file that carries another one; ``None``: any.
+        train: ``False``: the training split is left empty, for who needs the others alone.
 
     Raises:
         BaconError: the file does not exist, is truncated or damaged, is not ours, is of another version of the schema, or
             carries another fingerprint.
     """
     with open_store(path) as file:
-        found = str(file.attrs["fingerprint"])
-        if expected_fingerprint is not None and found != expected_fingerprint:
-            raise BaconError(
-                f"{path}: made for fingerprint {found}, asked for is {expected_fingerprint}: the settings, the source or the "
-                "code of preparation changed. Run snakemake again"
-            )
-        return _read(file, Path(path))
+        check_fingerprint(file, path, expected_fingerprint)
+        return _read(file, path, train)
 
 
 def verify_dataset(path: Path | str) -> ImageDataset:
@@ -181,6 +177,16 @@ def verify_dataset(path: Path | str) -> ImageDataset:
     if found != expected:
         raise BaconError(f"{path}: its contents have the sha256 {found}, the file says {expected}. {_REMAKE}")
     return dataset
+
+
+def check_fingerprint(file: h5py.File, path: Path | str, expected: str | None) -> None:
+    """Raise :class:`BaconError` when the open file carries another fingerprint than the one expected, if any is."""
+    found = str(file.attrs["fingerprint"])
+    if expected is not None and found != expected:
+        raise BaconError(
+            f"{path}: made for fingerprint {found}, asked for is {expected}: the settings, the source or the "
+            "code of preparation changed. Run snakemake again"
+        )
 
 
 class open_store:  # noqa: N801 - a context manager that reads like the function it is
@@ -236,12 +242,19 @@ def _damage(path: Path, error: BaseException, advice: str) -> str:
     return f"{path}: truncated or damaged ({error}). {advice}"
 
 
-def _read(file: h5py.File, path: Path) -> ImageDataset:
+def _read(file: h5py.File, path: Path | str, train: bool) -> ImageDataset:
     arrays: dict[str, Any] = {}
-    for name in ("train", "test", "validation"):
+    for name in ("test", "validation", *(["train"] if train else [])):
         if name in file or name != "validation":
             arrays[f"{name}_images"] = read_array(file, f"{name}/images", np.uint8)
             arrays[f"{name}_labels"] = read_array(file, f"{name}/labels", np.int64)
+    if not train:
+        arrays |= {"train_images": arrays["test_images"][:0], "train_labels": arrays["test_labels"][:0]}
+    return assembled(file, path, arrays)
+
+
+def assembled(file: h5py.File, path: Path | str, arrays: Mapping[str, Any]) -> ImageDataset:
+    """The data set of an open file with the ``arrays`` that were read of it; their shapes are checked."""
     dataset = ImageDataset(
         name=str(file.attrs["name"]),
         class_names=tuple(json.loads(str(file.attrs["class_names"]))),
@@ -284,7 +297,7 @@ def read_array(file: h5py.File, name: str, dtype: Any) -> NDArray[Any]:
     return array
 
 
-def _check_shapes(dataset: ImageDataset, path: Path) -> None:
+def _check_shapes(dataset: ImageDataset, path: Path | str) -> None:
     channels = len(dataset.mean)
     for name, (images, labels) in dataset.splits():
         if images.ndim != 4 or images.shape[1] != channels or labels.shape != images.shape[:1]:

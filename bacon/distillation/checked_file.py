@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -63,6 +64,19 @@ def read_checked(path: Path, *, expected: Mapping[str, Any], device: torch.devic
     Raises:
         DamagedFileError: it cannot be read, is not whole, or its header has other values.
     """
+    with _verified(path, expected) as (header, state):
+        return header, torch.load(cast("IO[bytes]", state), map_location=device, weights_only=True)
+
+
+def verify_checked(path: Path, *, expected: Mapping[str, Any]) -> None:
+    """Raise :class:`DamagedFileError` as :func:`read_checked` does, without making the state."""
+    with _verified(path, expected):
+        pass
+
+
+@contextmanager
+def _verified(path: Path, expected: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], _Tail]]:
+    """The header, and what follows it as a file; what goes wrong in the block is damage too."""
     try:
         with path.open("rb") as file:
             head = file.readline(_HEADER_BYTES)
@@ -77,10 +91,9 @@ def read_checked(path: Path, *, expected: Mapping[str, Any], device: torch.devic
                 digest.update(piece)
             if digest.hexdigest() != header["sha256"]:
                 raise DamagedFileError("its checksum is wrong")
-            state = torch.load(cast("IO[bytes]", _Tail(file, len(head))), map_location=device, weights_only=True)
+            yield header, _Tail(file, len(head))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedFileError(f"it cannot be read ({error})") from None
-    return header, state
 
 
 class _Hashing(io.RawIOBase):

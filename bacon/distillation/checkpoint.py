@@ -3,15 +3,16 @@
 A file is a line of JSON (what it is, its size and SHA-256) and the state as PyTorch saves it. It lies outside the workflow's
 declared outputs, which Snakemake deletes when a job fails, in a folder named by the cell's cumulative fingerprint.
 
-Snapshots never change once they are made, so each has a file of its own, written once; a checkpoint names them with their
-checksums. Files are written and read piece by piece: a state of gigabytes is never in memory twice.
+Snapshots have files of their own (``bacon.distillation.snapshots``), written when they are made; a checkpoint names them with
+their checksums. Files are written and read piece by piece: a state of gigabytes is never in memory twice.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from bacon.distillation.checked_file import DamagedFileError, read_checked, write_checked
+from bacon.distillation.snapshots import Snapshots
 from bacon.runtime.logs import get_logger
 
 FORMAT = "bacon-checkpoint"
@@ -48,12 +50,16 @@ class CheckpointStore:
 
     folder: Path
     fingerprint: str
-    _snapshots: dict[int, str] = field(default_factory=dict)  # iteration -> SHA-256 of those known to be on the disk
 
     @property
     def own(self) -> Path:
         """Folder of this fingerprint."""
         return self.folder / self.fingerprint
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """This fingerprint's snapshots: none until one is added, or a checkpoint that names some is loaded."""
+        return Snapshots(self.own, self._header())
 
     def paths(self) -> list[Path]:
         """This fingerprint's checkpoints, newest first."""
@@ -63,7 +69,7 @@ class CheckpointStore:
         """Write a checkpoint and keep the newest :data:`KEPT`; ``False``, with a log line, when the disk refuses it."""
         state = dict(checkpoint.state)
         try:
-            snapshots = {str(key): self._snapshot(key, images) for key, images in state.pop("snapshots", {}).items()}
+            snapshots = self._written(state.pop("snapshots", {}))
             header = self._header(iteration=checkpoint.iteration, seconds=checkpoint.seconds, snapshots=snapshots)
             write_checked(self.own / f"{checkpoint.iteration:09d}.ckpt", header, state)
             for path in self.paths()[KEPT:]:
@@ -81,20 +87,18 @@ class CheckpointStore:
         known = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, "torch": torch.__version__}
         return known | more
 
-    def _snapshot_path(self, iteration: int) -> Path:
-        return self.own / f"{iteration:09d}.snapshot"
-
-    def _snapshot(self, iteration: int, images: Tensor) -> str:
-        """Write a snapshot unless it is there; its SHA-256."""
-        if iteration not in self._snapshots:
-            header = self._header(iteration=iteration)
-            self._snapshots[iteration] = write_checked(self._snapshot_path(iteration), header, {"images": images})
-        return self._snapshots[iteration]
+    def _written(self, snapshots: Mapping[int, Tensor]) -> dict[str, str]:
+        """Iteration -> SHA-256 of the snapshots, those that a state kept in memory included."""
+        for iteration in snapshots:
+            if iteration not in self.snapshots:
+                self.snapshots[iteration] = snapshots[iteration]
+        checksums = self.snapshots.on_disk()
+        return {str(iteration): checksums[iteration] for iteration in snapshots}
 
     def load(self, device: torch.device) -> Checkpoint | None:
         """The newest whole checkpoint with its tensors on ``device``; others are set aside, each with a log line.
 
-        Snapshots stay on the CPU, where the engine keeps them.
+        Its snapshots are :attr:`snapshots`, verified, and stay on the disk.
         """
         others = [path.name for path in sorted(self.folder.glob("*/")) if path != self.own]
         if others:
@@ -114,18 +118,8 @@ class CheckpointStore:
             checksums = {int(key): str(checksum) for key, checksum in header["snapshots"].items()}
         except (KeyError, ValueError, AttributeError, TypeError) as error:
             raise DamagedFileError(f"it cannot be read ({error})") from None
-        snapshots = {}
-        for key, checksum in checksums.items():
-            expected = self._header(iteration=key, sha256=checksum)
-            try:
-                snapshots[key] = read_checked(self._snapshot_path(key), expected=expected, device=torch.device("cpu"))[
-                    1
-                ]
-            except DamagedFileError as error:
-                raise DamagedFileError(f"the snapshot of iteration {key} is damaged: {error}") from None
-        self._snapshots.update(checksums)
-        images = {key: snapshot["images"] for key, snapshot in snapshots.items()}
-        return Checkpoint(iteration=iteration, seconds=seconds, state={**state, "snapshots": images})
+        self.snapshots.restore(checksums)
+        return Checkpoint(iteration=iteration, seconds=seconds, state={**state, "snapshots": self.snapshots})
 
     def remove(self) -> None:
         """Remove the cell's checkpoints, those of other settings included: its result is there."""

@@ -20,6 +20,7 @@ from bacon.distillation.history import History
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.networks import Fresh, NetworkSource, Queue
 from bacon.distillation.real import RealImages
+from bacon.distillation.snapshots import Snapshots
 from bacon.methods.base import RealStatistics
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
@@ -98,7 +99,7 @@ class State:
     images: Tensor
     momentum: Tensor
     iteration: int = 0
-    snapshots: dict[int, Tensor] = field(default_factory=dict)
+    snapshots: Snapshots | dict[int, Tensor] = field(default_factory=dict)
 
 
 class Engine:
@@ -211,7 +212,7 @@ class Engine:
         self.check()
 
     def _snapshot(self, keep: set[int]) -> None:
-        if self.state.iteration in keep:
+        if self.state.iteration in keep and self.state.iteration not in self.state.snapshots:
             self.state.snapshots[self.state.iteration] = self.state.images.detach().float().cpu().clone()
 
     def step(self) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from bacon.distillation.real import RealImages
 from bacon.partition import encode
 from bacon.runtime.draws import device_normal
 from bacon.runtime.errors import BaconError
+
+_IMAGES_AT_ONCE = 1024
 
 
 def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Tensor:
@@ -37,7 +40,8 @@ def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Ten
             "(distillation.init: noise)"
         )
     indices = real.sample_classes(seed, "initial-images", iteration=0, classes=range(real.classes), size=needed)
-    return encode(real.batch(indices), partition).flatten(0, 1)
+    classes_at_once = max(1, _IMAGES_AT_ONCE // needed)
+    return torch.cat([encode(real.batch(some), partition).flatten(0, 1) for some in indices.split(classes_at_once)])
 
 
 def noise_images(real: RealImages, *, ipc: int, seed: int) -> Tensor:

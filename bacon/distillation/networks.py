@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,9 +17,12 @@ from bacon.networks.network import Network
 from bacon.networks.sgd import Sgd
 from bacon.networks.steps import SharedStep
 from bacon.runtime.draws import uniform, words
+from bacon.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from bacon.settings import NetworkQueue
+
+log = get_logger(__name__)
 
 Build = Callable[[int], Network]
 
@@ -84,6 +88,26 @@ class Member:
         """Forget the accuracy."""
         self.correct, self.seen = torch.zeros_like(self.correct), 0
 
+    def state_dict(self) -> dict[str, Any]:
+        """Serial number, network, optimiser and meter."""
+        return {
+            "serial": self.serial,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "correct": self.correct,
+            "seen": self.seen,
+        }
+
+    def copied(self) -> dict[str, Any]:
+        """:meth:`state_dict`, which further training leaves as it is."""
+        return copy.deepcopy(self.state_dict())
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Become what :meth:`state_dict` was taken from, but for the serial number."""
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.correct, self.seen = state["correct"], state["seen"]
+
 
 class Queue:
     """The network queue of IDM and BACON (docs/algorithms.md).
@@ -101,6 +125,7 @@ class Queue:
     ) -> None:
         self.settings, self._build, self._real, self._seed = settings, build, real, seed
         self._is_shared = shared
+        self._can_refuse = real.device.type == "cuda"  # memory; a CPU's failure is another error, and ends the job
         self._shared: SharedStep | None = None
         self.members: list[Member] = []
         self._next_serial = 0
@@ -152,13 +177,43 @@ class Queue:
         lanes = len(chosen) * steps
         indices = self._real.sample_all(self._seed, "queue-batch", iteration=iteration, lanes=lanes, size=size)
         for number, member in enumerate(chosen):
-            member.network.requires_grad_(True).train()
-            batches = indices[number * steps : (number + 1) * steps]
-            if self._is_shared:
-                self._train_shared(member, batches)
-                continue
-            for batch in batches:
-                self._step(member, batch)
+            self._train_in_memory(member, indices[number * steps : (number + 1) * steps], iteration)
+
+    def _train_in_memory(self, member: Member, indices: Tensor, iteration: int) -> None:
+        """Steps on the batches ``indices``; where the device's memory does not suffice, once more from where they began.
+
+        A batch cannot be halved without another result. But a recorded step keeps the memory of all its maps for itself, so
+        nothing is recorded from then on.
+        """
+        if not self._can_refuse:
+            self._train(member, indices)
+            return
+        before = None if self._is_shared else member.copied()  # shared steps move the member when all are taken
+        try:
+            self._train(member, indices)
+            return
+        except torch.OutOfMemoryError:
+            log.warning(
+                "iteration %d: the device's memory does not suffice for a network's training steps; they are taken once "
+                "more%s",
+                iteration,
+                ", and no longer recorded for the rest of this job" if self._is_shared else "",
+            )
+        # Out of the handler: the exception's frames hold the tensors that did not fit.
+        self._is_shared, self._shared = False, None
+        if before is not None:
+            member.load_state_dict(before)
+        if self._real.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._train(member, indices)
+
+    def _train(self, member: Member, indices: Tensor) -> None:
+        member.network.requires_grad_(True).train()
+        if self._is_shared:
+            self._train_shared(member, indices)
+            return
+        for batch in indices:
+            self._step(member, batch)
 
     def _train_shared(self, member: Member, indices: Tensor) -> None:
         if self._shared is None:
@@ -179,26 +234,14 @@ class Queue:
 
     def state_dict(self) -> dict[str, Any]:
         """Serial numbers, networks, optimisers and meters, oldest first."""
-        members = [
-            {
-                "serial": member.serial,
-                "network": member.network.state_dict(),
-                "optimiser": member.optimiser.state_dict(),
-                "correct": member.correct,
-                "seen": member.seen,
-            }
-            for member in self.members
-        ]
-        return {"next_serial": self._next_serial, "members": members}
+        return {"next_serial": self._next_serial, "members": [member.state_dict() for member in self.members]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Rebuild the members of :meth:`state_dict`, bit for bit."""
-        self.members = []
-        for kept in state["members"]:
+        """Rebuild the members of :meth:`state_dict`, bit for bit; its list of them is emptied, so that none is there twice."""
+        self.members, waiting = [], state["members"]
+        while waiting:
+            kept = waiting.pop(0)
             self._next_serial = kept["serial"]
             self.push()
-            member = self.members[-1]
-            member.network.load_state_dict(kept["network"])
-            member.optimiser.load_state_dict(kept["optimiser"])
-            member.correct, member.seen = kept["correct"], kept["seen"]
+            self.members[-1].load_state_dict(kept)
         self._next_serial = state["next_serial"]

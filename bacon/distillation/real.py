@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from bacon.datasets.store import ImageDataset
 
 _POSITION_BITS = 24
+# Keys made at a time, 32 MiB of int64 and some copies: 100 batches from TinyImageNet's images are 10 million.
+_KEYS_AT_ONCE = 2**22
 
 
 def draw_without_replacement(
@@ -35,12 +37,16 @@ def draw_without_replacement(
     Returns:
         (L, size) int64.
     """
-    drawn = device_words(seed, purpose, count=largest, device=lanes.device, iteration=iteration, lanes=lanes)
-    positions = torch.arange(largest, device=lanes.device)
-    # The position makes equal words unequal, so the choice is the same on every device.
-    keys = (drawn << _POSITION_BITS) | positions
-    keys = keys.masked_fill(positions >= populations[:, None], torch.iinfo(torch.int64).max)
-    return keys.topk(size, dim=1, largest=False, sorted=True).indices
+    rows = max(1, _KEYS_AT_ONCE // largest)
+    drawn = []
+    for some, limits in zip(lanes.split(rows), populations.split(rows), strict=True):
+        words = device_words(seed, purpose, count=largest, device=lanes.device, iteration=iteration, lanes=some)
+        positions = torch.arange(largest, device=lanes.device)
+        # The position makes equal words unequal, so the choice is the same on every device.
+        keys = (words << _POSITION_BITS) | positions
+        keys = keys.masked_fill_(positions >= limits[:, None], torch.iinfo(torch.int64).max)
+        drawn.append(keys.topk(size, dim=1, largest=False, sorted=True).indices)
+    return torch.cat(drawn)
 
 
 class RealImages:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from bacon.datasets.store import read_dataset
+from bacon.datasets.training import read_training
 from bacon.distillation.artifact import Distilled, write_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
@@ -21,6 +21,7 @@ from bacon.distillation.real import RealImages
 from bacon.runtime.devices import device_name
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
+from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import peak_memory_bytes, provenance
 from bacon.runtime.signals import Stop, deferred_stop
@@ -83,10 +84,10 @@ def distil_cell(
         chunk_images: images embedded at a time.
         running: progress, checkpoints and the time of earlier parts.
     """
-    dataset = read_dataset(data, expected_fingerprint=identity.data_fingerprint)
+    dataset = read_training(data, expected_fingerprint=identity.data_fingerprint)
     real, whitening = RealImages(dataset, device=device), dataset.whitening
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
-    del dataset  # its images: the job has its own, sorted by class
+    del dataset  # on a GPU, its images are there now
     if selector is None:
         images, extra = _match(identity, settings, real, chunk_images, running)
     else:
@@ -94,7 +95,6 @@ def distil_cell(
     seconds = running.heartbeat.seconds()
     attributes = about | _attributes(identity, settings, device, seconds)
     labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    del real  # the file is made in memory, and needs the room
     made = Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening, **extra)
     write_distilled(output, made)
     running.checkpoints.remove()
@@ -107,10 +107,8 @@ def _match(
 ) -> tuple[Tensor, dict[str, Any]]:
     matching: Any = settings.distillation
     engine = Engine(real, matching, settings.network, ipc=identity.ipc, seed=identity.seed, chunk_images=chunk_images)
-    kept = running.checkpoints.load(real.device)
-    if kept is not None:
-        engine.load_state_dict(kept.state)
-        log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
+    engine.state.snapshots = running.checkpoints.snapshots
+    _resume(engine, running)
     title = f"{identity.dataset}/{identity.method}/ipc{identity.ipc}/seed{identity.seed}"
     with (
         Progress(
@@ -127,6 +125,16 @@ def _match(
     return snapshots[matching.iterations], {"snapshots": snapshots, "history": engine.history.arrays()}
 
 
+def _resume(engine: Engine, running: Running) -> None:
+    """Go on from the newest checkpoint, if there is one; its own copy of the state is let go of."""
+    kept = running.checkpoints.load(engine.real.device)
+    if kept is not None:
+        engine.load_state_dict(kept.state)
+        log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
+        del kept
+        give_back_freed_memory()
+
+
 def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[], None]:
     """What the engine calls after every iteration: a checkpoint now and then, and at a request to stop."""
     last = time.monotonic()
@@ -140,6 +148,7 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
         engine.check()
         iteration, seconds = engine.state.iteration, running.heartbeat.seconds()
         running.checkpoints.save(Checkpoint(iteration=iteration, seconds=seconds, state=engine.state_dict()))
+        give_back_freed_memory()
         last = time.monotonic()
         if stop.number is not None:
             log.info("stopped by signal %d at iteration %d; the next run continues", stop.number, iteration)

@@ -95,10 +95,13 @@ class Networks:
         training_set: the images of an iteration.
         data_path: the preprocessed data set; it is read when the first network has to be trained.
         final: the cell's last iteration.
+        full: ``training_set`` wants the data set's own training images, which are not read otherwise.
     """
 
-    def __init__(self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int) -> None:
-        self.job, self.final, self._path = job, final, data_path
+    def __init__(
+        self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int, full: bool = False
+    ) -> None:
+        self.job, self.final, self._path, self._full = job, final, data_path, full
         self._images_at_once = IMAGES_AT_ONCE
         self._cache = RecordCache(folder=job.cache, fingerprint=job.fingerprints.record)
         # Iterations come one after the other, so one training set is in memory at a time.
@@ -107,7 +110,7 @@ class Networks:
     @cached_property
     def dataset(self) -> ImageDataset:
         """The data set whose test images are used, read once; raises :class:`BaconError` when it is not the one expected."""
-        return read_dataset(self._path, expected_fingerprint=self.job.fingerprints.data)
+        return read_dataset(self._path, expected_fingerprint=self.job.fingerprints.data, train=self._full)
 
     @cached_property
     def _test(self) -> ImageSet:

@@ -39,7 +39,7 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     earlier = sorted(iteration for iteration in distilled.snapshots if iteration < final)
 
     def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
-        return _decoded(distilled, dataset, iteration, final, job.device)
+        return decoded(distilled, dataset, iteration, final, job.device)
 
     _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output)
 
@@ -50,7 +50,7 @@ def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
     def training_set(dataset: ImageDataset, _: int) -> ImageSet:
         return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)
 
-    _evaluate(job, Networks(job, training_set, data_path, final=0), [], output)
+    _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
 
 
 def _evaluate(job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path) -> None:
@@ -82,8 +82,8 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
     return networks.records(wanted), selection
 
 
-def _decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final: int, device: torch.device) -> ImageSet:
-    """The training images and labels of one iteration of a distilled set."""
+def decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final: int, device: torch.device) -> ImageSet:
+    """The training images and labels of one iteration of a distilled set, whose last one is ``final``, on ``device``."""
     factor = int(distilled.attributes["partition"])
     stored = distilled.images if iteration == final else distilled.snapshots[iteration]
     images = decode(stored.to(device), factor).contiguous()

@@ -76,9 +76,18 @@ def test_nothing_is_measured_when_the_tests_fail(tmp_path):
     assert not (tmp_path / "later.log").exists()
 
 
-def test_memory_of_a_job_that_fails_says_why():
+def test_memory_of_a_job_that_fails_says_why(tmp_path):
     with pytest.raises(BaconError, match=r"status 1:(.|\n)*nothing.h5: does not exist"):
-        memory._run("distill", "nosuch/bacon/ipc1", "nothing.h5", "cpu", "1", "")
+        memory._run("distill", "digits/bacon/ipc1", "nothing.h5", str(tmp_path), "cpu", "1", "")
+
+
+def test_memory_is_that_of_every_job_of_a_cell(tmp_path):
+    output = tmp_path / "memory.json"
+    invoke("memory", "--cell", "digits/bacon/ipc1", "--device", "cpu", "--output", output)
+    (row,) = json.loads(output.read_text())["memory"]
+    jobs = {"distill_cpu_bytes", "resume_cpu_bytes", "evaluate_cpu_bytes"}
+    assert row.keys() == {"cell", "gpu_counted_bytes", *jobs}
+    assert all(2e8 < row[job] < 4e9 for job in jobs)
 
 
 def test_the_peak_is_of_this_process_alone():

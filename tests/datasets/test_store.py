@@ -107,6 +107,20 @@ def test_another_fingerprint_is_refused(path):
         read_dataset(path, expected_fingerprint="g")
 
 
+def test_the_training_split_can_be_left_out(path):
+    whole, rest = read_dataset(path), read_dataset(path, train=False)
+    assert rest.train_images.shape == (0, *whole.train_images.shape[1:])
+    assert (rest.train_images.dtype, rest.train_labels.dtype, len(rest.train_labels)) == (np.uint8, np.int64, 0)
+    for (name, (images, labels)), (other, (expected, their)) in zip(rest.splits(), whole.splits(), strict=True):
+        assert name == other
+        if name != "train":
+            np.testing.assert_array_equal(images, expected)
+            np.testing.assert_array_equal(labels, their)
+    with h5py.File(path, "r+") as file:
+        del file["train/images"]
+    assert len(read_dataset(path, train=False).test_images) == len(whole.test_images)
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BaconError, match=r"absent\.h5: does not exist"):
         read_dataset(tmp_path / "absent.h5")

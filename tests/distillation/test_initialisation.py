@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bacon.distillation import initialisation
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.partition import encode
 from bacon.runtime.errors import BaconError
@@ -20,6 +21,15 @@ def test_images_are_different_real_ones_of_their_class(real64, partition):
         assert (real64.labels[row] == label).all()
         whole = encode(real64.batch(row)[None], partition)[0]
         assert torch.equal(images[label * ipc : (label + 1) * ipc], whole)
+
+
+@pytest.mark.parametrize("partition", [1, 2])
+def test_images_are_made_in_parts_that_change_no_bit(real32, monkeypatch, partition):
+    whole, batch, seen = real_images(real32, ipc=2, partition=partition, seed=0), real32.batch, []
+    monkeypatch.setattr(initialisation, "_IMAGES_AT_ONCE", 2 * 2 * partition**2)
+    monkeypatch.setattr(real32, "batch", lambda indices: seen.append(indices.numel()) or batch(indices))
+    assert torch.equal(real_images(real32, ipc=2, partition=partition, seed=0), whole)
+    assert seen == [4 * partition**2, 2 * partition**2]
 
 
 def test_a_whole_class_may_be_taken(real64):

@@ -1,7 +1,13 @@
+import copy
+import logging
+import weakref
+
+import pytest
 import torch
 
 from bacon.distillation.networks import Fresh, Queue
 from bacon.networks.build import build_network
+from bacon.networks.sgd import Sgd
 from bacon.settings import NetworkQueue, NetworkSettings
 
 
@@ -122,3 +128,90 @@ def test_a_fresh_optimiser_has_no_momentum_to_keep(real32):
         each.train(0)
     for mine, theirs in zip(*(each.members[0].network.parameters() for each in (queue, other)), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_state_is_let_go_of_network_by_network_as_it_is_loaded(real32):
+    """A full queue of TinyImageNet's networks is 1.5 GB with its momenta, and a resumed job would have it twice."""
+    (one, _), (other, _) = (make_queue(real32) for _ in range(2))
+    one.train(0)
+    expected = [[p.detach().clone() for p in member.network.parameters()] for member in one.members]
+    state = copy.deepcopy(one.state_dict())
+    alive = [weakref.ref(kept["network"]["classifier.weight"]) for kept in state["members"]]
+    build, seen = other._build, []
+
+    def counting(index):
+        seen.append(sum(tensor() is not None for tensor in alive))
+        return build(index)
+
+    other._build = counting
+    other.load_state_dict(state)
+    assert seen == [3, 2, 1]
+    for member, parameters in zip(other.members, expected, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(member.network.parameters(), parameters, strict=True))
+
+
+def _refusing(monkeypatch, at, where):
+    """The device refuses memory in the ``at``-th training step: for the gradients, or for the first momenta."""
+    steps, refused = [], []
+    original = Sgd.step
+
+    def step(optimiser, gradients):
+        steps.append(len(gradients))
+        if len(steps) in at:
+            refused.append(len(steps))
+            if where == "momenta":  # as when only a part of them has found room
+                optimiser._buffers = [torch.full_like(optimiser.parameters[0].detach(), 7.0), *optimiser._buffers[1:]]
+            raise torch.OutOfMemoryError("no room")
+        original(optimiser, gradients)
+
+    monkeypatch.setattr(Sgd, "step", step)
+    return refused
+
+
+def _state(queue):
+    members = queue.state_dict()["members"]
+    tensors = [
+        t for kept in members for t in (*kept["network"].values(), *kept["optimiser"]["momentum"], kept["correct"])
+    ]
+    return tensors, [kept["seen"] for kept in members]
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("where", ["gradients", "momenta"])
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 6])
+def test_a_network_refused_memory_takes_its_steps_once_more_and_no_number_changes(
+    real32, monkeypatch, caplog, shared, where, at
+):
+    queues = [make_queue(real32, model_train_steps=3)[0] for _ in range(2)]
+    for queue in queues:
+        queue._is_shared, queue._can_refuse = shared, True
+    queues[1].train(0)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    with monkeypatch.context() as patch:
+        refused = _refusing(patch, [at], where)
+        queues[0].train(0)
+    assert refused == [at]
+    (record,) = caplog.records
+    assert "iteration 0: the device's memory does not suffice for a network's training steps" in record.message
+    assert ("no longer recorded" in record.message) == shared
+    assert (queues[0]._is_shared, queues[0]._shared) == (False, None)
+    for iteration in (0, 1):
+        (mine, my_seen), (theirs, their_seen) = map(_state, queues)
+        assert my_seen == their_seen
+        for a, b in zip(mine, theirs, strict=True):
+            # A momentum that was never made is the same as zero.
+            assert a is b or torch.equal(
+                torch.zeros_like(b) if a is None else a, torch.zeros_like(a) if b is None else b
+            )
+        if iteration == 0:
+            for queue in queues:
+                queue.train(1)
+
+
+def test_a_second_refusal_of_memory_ends_the_run(real32, monkeypatch):
+    queue, _ = make_queue(real32, model_train_steps=3)
+    queue._can_refuse = True
+    refused = _refusing(monkeypatch, [2, 3], "gradients")
+    with pytest.raises(torch.OutOfMemoryError):
+        queue.train(0)
+    assert refused == [2, 3]

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from bacon.distillation import real as real_module
 from bacon.distillation.real import RealImages, draw_without_replacement
 from tests.distillation.conftest import toy_dataset
 
@@ -63,3 +64,20 @@ def test_sample_all_draws_from_every_class(real64, size):
         indices = real64.sample_all(0, "queue", iteration=iteration, lanes=1, size=size)
         seen |= set(indices.flatten().tolist())
     assert seen == set(range(42))
+
+
+@pytest.mark.parametrize("at_once", [1, 8, 9, 17])
+def test_lanes_are_drawn_in_parts_that_change_no_draw(monkeypatch, at_once):
+    lanes, populations = torch.tensor([4, 9, 0, 3, 5]), torch.tensor([5, 8, 7, 3, 8])
+
+    def draw():
+        return draw_without_replacement(1, "test", iteration=2, lanes=lanes, populations=populations, largest=8, size=3)
+
+    whole = draw()
+    monkeypatch.setattr(real_module, "_KEYS_AT_ONCE", at_once)
+    asked = []
+    original = real_module.device_words
+    monkeypatch.setattr(real_module, "device_words", lambda *a, **k: asked.append(len(k["lanes"])) or original(*a, **k))
+    assert torch.equal(draw(), whole)
+    assert max(asked) == max(1, at_once // 8)
+    assert sum(asked) == 5

@@ -4,7 +4,10 @@ import errno
 import logging
 import os
 import signal
+import subprocess
+import sys
 import tracemalloc
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +16,7 @@ import torch
 
 from bacon.distillation import checkpoint
 from bacon.distillation import run as distillation_run
+from bacon.distillation import snapshots as snapshots_module
 from bacon.distillation.artifact import read_distilled
 from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.engine import Engine
@@ -41,7 +45,7 @@ def store(tmp_path):
 
 def distil(tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_seconds=0.0, stop_at=None, **changes):
     """Run a cell of the toy data set into ``name``; ``stop_at``: SIGTERM arrives during that iteration."""
-    monkeypatch.setattr(distillation_run, "read_dataset", lambda *_, **__: toy_dataset())
+    monkeypatch.setattr(distillation_run, "read_training", lambda *_, **__: toy_dataset())
     step, done = Engine.step, []
 
     def stepping(engine):
@@ -255,16 +259,17 @@ def real64():
 def test_snapshots_are_written_once_and_named_by_every_checkpoint(tmp_path, monkeypatch):
     written = []
     original = checkpoint.write_checked
-    monkeypatch.setattr(
-        checkpoint, "write_checked", lambda path, *rest: written.append(path.name) or original(path, *rest)
-    )
+    for module in (checkpoint, snapshots_module):
+        monkeypatch.setattr(
+            module, "write_checked", lambda path, *rest: written.append(path.name) or original(path, *rest)
+        )
     whole = distil(tmp_path / "whole", monkeypatch)
     written.clear()
     distil(tmp_path, monkeypatch, stop_at=7)
     rest = distil(tmp_path, monkeypatch)
     assert_same_numbers(whole.output, rest.output)
     snapshots = [name for name in written if name.endswith(".snapshot")]
-    assert len(snapshots) == len(set(snapshots)) > 2
+    assert len(snapshots) == len(set(snapshots)) == len(read_distilled(rest.output).snapshots) > 2
     assert len([name for name in written if name.endswith(".ckpt")]) == 12
 
 
@@ -294,3 +299,126 @@ def test_a_checkpoint_is_never_in_memory_twice(tmp_path):
         tracemalloc.stop()
     assert torch.equal(kept.state["snapshots"][0], state["snapshots"][0])
     assert torch.equal(kept.state["images"], state["images"])
+
+
+def test_a_job_keeps_no_snapshot_in_memory(tmp_path, monkeypatch):
+    """Every snapshot is on the disk when the next iteration begins, and nobody holds it, without any checkpoint."""
+    alive, step = [], Engine.step
+    add = snapshots_module.Snapshots.__setitem__
+
+    def adding(snapshots, iteration, images):
+        alive.append(weakref.ref(images))
+        add(snapshots, iteration, images)
+
+    def stepping(engine):
+        assert all(images() is None for images in alive)
+        assert len(list(tmp_path.rglob("*.snapshot"))) == len(alive) > 0
+        step(engine)
+
+    monkeypatch.setattr(snapshots_module.Snapshots, "__setitem__", adding)
+    monkeypatch.setattr(Engine, "step", stepping)
+    done = distil(tmp_path, monkeypatch, checkpoint_seconds=1e6, snapshot_interval=3)
+    assert list(read_distilled(done.output).snapshots) == [0, 3, 6, 9, 12]
+    assert len(alive) == 5
+
+
+def test_a_snapshot_that_the_disk_refuses_stays_in_memory_until_a_checkpoint_writes_it(
+    tmp_path, monkeypatch, store, caplog
+):
+    whole = distil(tmp_path / "whole", monkeypatch, snapshot_interval=3)
+    original, refused = snapshots_module.write_checked, []
+
+    def full_once(path, *rest):
+        if path.name == "000000003.snapshot" and not refused:
+            refused.append(path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(path, *rest)
+
+    monkeypatch.setattr(snapshots_module, "write_checked", full_once)
+    distil(tmp_path, monkeypatch, stop_at=4, checkpoint_seconds=1e6, snapshot_interval=3)
+    assert "snapshot of iteration 3 not written ([Errno 28] No space left on device): it stays in memory" in caplog.text
+    assert list(store.load(CPU).state["snapshots"]) == [0, 3]
+    rest = distil(tmp_path, monkeypatch, snapshot_interval=3)
+    assert rest.done[0] == 6
+    assert_same_numbers(whole.output, rest.output)
+
+
+def test_on_a_disk_that_takes_no_snapshot_a_job_still_ends_well(tmp_path, monkeypatch):
+    whole = distil(tmp_path / "whole", monkeypatch)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(snapshots_module, "write_checked", full)
+    assert_same_numbers(whole.output, distil(tmp_path, monkeypatch).output)
+
+
+@pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(path.read_bytes()[:-3])])
+def test_a_snapshot_that_is_lost_while_the_job_runs_is_an_error_and_the_next_run_mends_it(
+    tmp_path, monkeypatch, store, damage
+):
+    whole = distil(tmp_path / "whole", monkeypatch, snapshot_interval=3)
+    step = Engine.step
+
+    def losing(engine):
+        step(engine)
+        if engine.state.iteration == 8:
+            damage(store.own / "000000006.snapshot")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "step", losing)
+        with pytest.raises(BaconError, match=r"000000006\.snapshot: .*damaged or removed .*run snakemake again"):
+            distil(tmp_path, monkeypatch, snapshot_interval=3)
+    rest = distil(tmp_path, monkeypatch, snapshot_interval=3)
+    assert rest.done[0] == 1, "no kept checkpoint is older than that snapshot"
+    assert_same_numbers(whole.output, rest.output)
+
+
+def test_whatever_write_a_disk_refuses_first_the_old_artifact_stays_and_the_process_lives(tmp_path):
+    """Each write in turn, in a process of its own: HDF5 crashes some time after a write that it saw fail."""
+    code = """
+import errno, io, sys
+from pathlib import Path
+import torch
+from bacon.distillation import artifact
+
+folder, made = Path(sys.argv[1]), artifact.Distilled(images=torch.rand(10, 3, 8, 8), labels=torch.arange(10), attributes={
+    "settings": {"a": 1}}, snapshots={i: torch.rand(10, 3, 8, 8) for i in range(40)}, history={"loss": torch.rand(50).numpy()})
+path = folder / "set.h5"
+artifact.write_distilled(path, made)
+whole, counts = path.read_bytes(), [0, 10**9]
+open_path = Path.open
+
+class Disk(io.FileIO):
+    def write(self, data):
+        counts[0] += 1
+        if counts[0] == counts[1]:
+            return super().write(data[: len(data) // 2 + 1])
+        if counts[0] > counts[1]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+Path.open = lambda path, mode="r", **more: Disk(path, "w+") if mode == "w+b" else open_path(path, mode, **more)
+artifact.write_distilled(path, made)
+total, refused = counts[0], 0
+assert path.read_bytes() == whole and total > 40
+for first in range(total):
+    counts[:] = 0, first
+    try:
+        artifact.write_distilled(path, made)
+    except OSError as error:
+        refused += error.errno == errno.ENOSPC
+    assert [each.name for each in folder.iterdir()] == ["set.h5"] and path.read_bytes() == whole
+print(refused == total)
+"""
+    run = subprocess.run([sys.executable, "-c", code, tmp_path], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "True\n"), run.stderr
+
+
+def test_freed_memory_is_given_back_at_every_checkpoint_and_after_resuming(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(distillation_run, "give_back_freed_memory", lambda: given.append(1))
+    part = distil(tmp_path, monkeypatch, stop_at=3)
+    assert len(given) == len(part.done) == 4
+    distil(tmp_path, monkeypatch, checkpoint_seconds=1e6)
+    assert len(given) == 5
