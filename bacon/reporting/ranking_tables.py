@@ -42,7 +42,8 @@ def ranking_notes(table: pd.DataFrame) -> list[str]:
         f"{TIMES} evaluation seeds of each. HLR: real data minus the method, both without augmentation (less is better). "
         "IOR: the method minus random images of the same seed, each with the augmentation that is best on validation, which "
         "the last columns name (more is better). LRS, 0 to 1: both in one. ARS, 0 to 1: gains over random images with "
-        "and without augmentation in one. Ordered by LRS at each IPC. All labels are hard; no test accuracy chose anything.",
+        "and without augmentation in one. The protocol's augmentations enter apart, not as their mean. Ordered by LRS at each "
+        "IPC. All labels are hard; no test accuracy chose anything.",
         f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
     ]
 
