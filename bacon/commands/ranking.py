@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 def ranking_command(path: str) -> None:
     """Print DD-Ranking's scores of the last run (protocol: dd-ranking)."""
     from bacon.commands.printing import print_table
+    from bacon.reporting.ranking_tables import spread
 
     table = _read(Path(path), "set `protocol: dd-ranking`")
     columns = ("data set", "network", "IPC", "method", "HLR ↓", "IOR ↑", "LRS ↑", "ARS ↑", "n")
     rows = [
         (
             *(str(row[name]) for name in ("dataset_title", "network", "ipc", "method_title")),
-            *(_spread(row, name, 3) for name in ("hlr", "ior", "lrs", "ars")),
+            *(spread(row[f"{name}_mean"], row[f"{name}_sd"], 3) for name in ("hlr", "ior", "lrs", "ars")),
             f"{row['n']} x {row['evaluation_seeds']}",
         )
         for _, row in table.iterrows()
@@ -39,14 +40,14 @@ def ranking_command(path: str) -> None:
 def checkpoints_command(path: str) -> None:
     """Print the test accuracy of the checkpoints that were best on the validation split in the last run."""
     from bacon.commands.printing import print_table
+    from bacon.reporting.ranking_tables import spread
 
     table = _read(Path(path), "give every data set a `validation` split and evaluate snapshots (`snapshot_seeds`)")
     columns = ("data set", "network", "IPC", "method", "best on validation", "last", "n", "of", "iterations")
     rows = [
         (
             *(str(row[name]) for name in ("dataset_title", "network", "ipc", "method_title")),
-            _spread(row, "test", 1, "_percent"),
-            _spread(row, "last", 1, "_percent"),
+            *(spread(row[f"{name}_mean_percent"], row[f"{name}_sd_percent"], 1) for name in ("test", "last")),
             f"{row['n']} x {row['evaluation_seeds']}",
             f"{row['checkpoints']} checkpoints",
             str(row["iterations"]),
@@ -54,13 +55,6 @@ def checkpoints_command(path: str) -> None:
         for _, row in table.iterrows()
     ]
     print_table("Test accuracy (%): mean ± sd over n distillation seeds x evaluation seeds", columns, rows)
-
-
-def _spread(row: pd.Series[float], name: str, decimals: int, suffix: str = "") -> str:
-    import math
-
-    mean, sd = row[f"{name}_mean{suffix}"], row[f"{name}_sd{suffix}"]
-    return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 
 def _read(path: Path, advice: str) -> pd.DataFrame:

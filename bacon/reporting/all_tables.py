@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from bacon.reporting.collect import collect_accuracy
+from bacon.reporting.collect import average_augmentations, collect_networks
 from bacon.reporting.comparison_tables import (
     comparison_grids,
     comparison_notes,
@@ -26,13 +26,16 @@ from bacon.reporting.published_tables import (
     against_grid,
     against_notes,
     against_published,
+    in_grid,
     table1,
     table1_grids,
     table1_notes,
 )
+from bacon.reporting.ranking import best_checkpoints, rank
+from bacon.reporting.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
 from bacon.reporting.summary import notes, summarise
 from bacon.reporting.tables import cost_grids, cost_notes, summarise_cost, summary_grids
-from bacon.reporting.targets import PUBLISHED
+from bacon.reporting.targets import PUBLISHED, table_names
 
 if TYPE_CHECKING:
     from bacon.plan import Plan
@@ -64,12 +67,14 @@ def report_tables(plan: Plan, *, published: Path = PUBLISHED) -> dict[str, Repor
 
     Returns:
         ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks ``cross_architecture``,
-        ``cost`` and ``accuracy`` (every trained network).
+        under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, ``cost`` and ``accuracy`` (every
+        trained network).
 
     Raises:
         BaconError: an artifact is missing, damaged or of another fingerprint.
     """
-    accuracy = collect_accuracy(expected_evaluations(plan))
+    networks = collect_networks(expected_evaluations(plan))
+    accuracy = average_augmentations(networks)
     results = PublishedResults.read(published)
     summary = summarise(accuracy, results)
     tables = {
@@ -83,8 +88,13 @@ def report_tables(plan: Plan, *, published: Path = PUBLISHED) -> dict[str, Repor
         "published": _against(summary, results),
         "table1": _table1(summary, results),
     }
-    if len(plan.networks) > 1:
+    wanted = table_names(plan)
+    if "cross_architecture" in wanted:
         tables["cross_architecture"] = _cross(summary)
+    if "ranking" in wanted:
+        tables["ranking"] = _ranking(networks)
+    if "checkpoints" in wanted:
+        tables["checkpoints"] = _checkpoints(networks)
     tables["cost"] = _cost(plan)
     everything = (
         "Every trained network, one row each; with several augmentations their mean, one row per evaluation seed."
@@ -113,9 +123,10 @@ def _against(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
 
 def _table1(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
     frame = table1(summary, results)
-    lines = table1_notes(frame)
+    shown = in_grid(frame, summary)
+    lines = table1_notes(shown)
     return ReportTable(
-        title="The paper's Table 1 and ours", frame=frame, notes=lines, grids=_with(table1_grids(frame), lines)
+        title="The paper's Table 1 and ours", frame=frame, notes=lines, grids=_with(table1_grids(shown), lines)
     )
 
 
@@ -125,6 +136,19 @@ def _cross(summary: pd.DataFrame) -> ReportTable:
     return ReportTable(
         title="Accuracy by evaluation network", frame=frame, notes=lines, grids=_with(cross_grids(frame), lines)
     )
+
+
+def _ranking(networks: pd.DataFrame) -> ReportTable:
+    frame = rank(networks)
+    lines = ranking_notes(frame)
+    return ReportTable(title="DD-Ranking's scores", frame=frame, notes=lines, grids=_with(ranking_grids(frame), lines))
+
+
+def _checkpoints(networks: pd.DataFrame) -> ReportTable:
+    frame = best_checkpoints(networks)
+    lines = checkpoint_notes(frame)
+    title = "Checkpoints chosen on the validation split"
+    return ReportTable(title=title, frame=frame, notes=lines, grids=_with(checkpoint_grids(frame), lines))
 
 
 def _cost(plan: Plan) -> ReportTable:

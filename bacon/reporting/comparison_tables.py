@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.comparisons import ALPHA
-from bacon.reporting.markup import MISSING, Grid
+from bacon.reporting.markup import MISSING, UNDEFINED, Grid
 from bacon.reporting.protocol import FULL
 
 
@@ -35,13 +35,13 @@ def _row(row: pd.Series[Any]) -> tuple[str, ...]:
         f"{row['difference_points']:+.1f}{interval}{mark}",
         str(row["seeds"]),
         *(MISSING if pd.isna(row[name]) else f"{row[name]:.2f}" for name in ("t",)),
-        *(_p(row[name]) for name in ("p", "p_holm")),
+        *(UNDEFINED if row["untested"] else _p(row[name]) for name in ("p", "p_holm")),
         *(MISSING if pd.isna(row[name]) else f"{row[name]:.2f}" for name in ("d", "hedges_g")),
     )
 
 
 def _p(value: float) -> str:
-    return MISSING if pd.isna(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def comparison_notes(table: pd.DataFrame) -> list[str]:
@@ -55,7 +55,11 @@ def comparison_notes(table: pd.DataFrame) -> list[str]:
         "differences; g: d with Hedges' correction."
     ]
     reasons = table.loc[table["untested"] != "", "untested"].drop_duplicates()
-    return [*lines, f"Without a test: {'; '.join(reasons)}."] if len(reasons) else lines
+    return (
+        [*lines, f"p is {UNDEFINED}, for no test is possible, with {'; or with '.join(reasons)}."]
+        if len(reasons)
+        else lines
+    )
 
 
 def cross_architecture(summary: pd.DataFrame) -> pd.DataFrame:

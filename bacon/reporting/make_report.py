@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The answer, with a place of its own in the page.
 _ANSWER = "summary"
+# Long: each cell shows its own part.
+_EVERYTHING = "accuracy"
 
 
 def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path, published: Path) -> None:
@@ -52,6 +54,7 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         figures=tuple(figure_views(figures, figures_fingerprint, links)),
         left_out=tuple((figure.title, figure.reason) for figure in left_out(plan)),
         tables=tuple(further_tables(tables)),
+        tables_left_out=tuple(empty_tables(tables)),
         cell_columns=cell_columns(plan.networks),
         cells=tuple(cell.view for cell in cells),
         origin=(
@@ -78,6 +81,11 @@ def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFig
 def further_tables(tables: Mapping[str, ReportTable]) -> list[Table]:
     """The parts of every table but the answer; the table of every trained network has none, it is in the cells."""
     return [part for name, table in tables.items() if name != _ANSWER for part in grid_tables(name, table)]
+
+
+def empty_tables(tables: Mapping[str, ReportTable]) -> list[tuple[str, str]]:
+    """Title of every table that has nothing to show for this grid, and the reason."""
+    return [(table.title, table.caption) for name, table in tables.items() if not table.grids and name != _EVERYTHING]
 
 
 def origin(artifacts: Sequence[Artifact]) -> list[tuple[str, str]]:

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from bacon.reporting.all_tables import report_tables
 from bacon.reporting.collect import collect_networks
 from bacon.reporting.expected import expected_evaluations
-from bacon.reporting.ranking import best_checkpoints, rank
 from bacon.reporting.tables import write_accuracy
-from bacon.reporting.targets import validated_outputs
+from bacon.reporting.targets import NETWORKS
 from bacon.reporting.writing import write_grids
 
 if TYPE_CHECKING:
@@ -32,19 +31,5 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
     for name, table in tables.items():
         files = [outputs[f"{name}_{kind}"] for kind in kinds]
         write_grids(table.frame, table.grids, table.notes, fingerprint=fingerprint, outputs=files)
-    _write_validated(plan, outputs)
-
-
-def _write_validated(plan: Plan, outputs: dict[str, Path]) -> None:
-    """Every network, the best checkpoints and DD-Ranking's scores, where a validation split chooses something."""
-    wanted = validated_outputs(plan)
-    if not wanted:
-        return
-    networks = collect_networks(expected_evaluations(plan))
-    made = {
-        "networks": lambda: networks,
-        "checkpoints": lambda: best_checkpoints(networks),
-        "ranking": lambda: rank(networks),
-    }
-    for name in wanted:
-        write_accuracy(made[name](), outputs[name])
+    if NETWORKS in outputs:
+        write_accuracy(collect_networks(expected_evaluations(plan)), outputs[NETWORKS])

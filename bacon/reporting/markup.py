@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 MISSING = "\N{EN DASH}"
+UNDEFINED = "undefined"
+"""What stands for a p value where there can be no test."""
 _MOST_NARROW = 5
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -24,6 +26,8 @@ _TEX = {
     "÷": r"$\div$",
     "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
+    "\N{DOWNWARDS ARROW}": r"$\downarrow$",
+    "\N{UPWARDS ARROW}": r"$\uparrow$",
     "†": r"\textdagger{}",
     "²": r"\textsuperscript{2}",
     "<": r"\textless{}",

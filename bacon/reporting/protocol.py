@@ -108,9 +108,19 @@ def protocol_note(accuracy: pd.DataFrame) -> str:
 
     Returns:
         One protocol alone; or what differs, each with its scope, and then what is common:
-        ``Full data set: 40 epochs; methods: 100 epochs; all: ConvNet, depth 3, ..., last epoch``.
+        ``Full data set: 40 epochs; methods: 100 epochs; all: ConvNet, depth 3, ..., last epoch``. Several evaluation networks
+        are named after it: ``...; networks: convnet (ConvNet, depth 3, ...), lenet (LeNet, no norm)``.
     """
-    described = accuracy["network_text"] + ", " + accuracy["protocol"]
+    if accuracy["network"].nunique() == 1:
+        return _differences(accuracy, accuracy["network_text"] + ", " + accuracy["protocol"])
+    networks = [
+        f"{name} ({_differences(rows, rows['network_text'])})" for name, rows in accuracy.groupby("network", sort=False)
+    ]
+    return f"{_differences(accuracy, accuracy['protocol'])}; networks: {', '.join(networks)}"
+
+
+def _differences(accuracy: pd.DataFrame, described: pd.Series[str]) -> str:
+    """What differs between the rows, each with its scope, and then what is common."""
     parts = {str(text): str(text).split(", ") for text in described.drop_duplicates()}
     if len(parts) == 1:
         return str(described.iloc[0])

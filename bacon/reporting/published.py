@@ -16,7 +16,7 @@ A preferred row with a note or a remark (``REMARKS``: problems of a whole source
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -127,6 +127,11 @@ def remark(method: str, source: str, note: str) -> str:
     """The row's note and what is known of its source for this method; empty where there is neither."""
     known = [text for methods, start, text in REMARKS if method in methods and source.startswith(start)]
     return "; ".join([note] * bool(note) + known)
+
+
+def remarks(notes: Iterable[str]) -> str:
+    """Notes of several numbers as one sentence, what is known of more than one of them said once."""
+    return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ")))
 
 
 def conflicts(rows: pd.DataFrame) -> pd.DataFrame:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.markup import MISSING, Grid
-from bacon.reporting.published import PublishedResults, find_title, remark
+from bacon.reporting.published import PublishedResults, find_title, remark, remarks
 from bacon.reporting.summary import PUBLISHED_NETWORK
 from bacon.reporting.tables import digits
 
@@ -107,7 +107,7 @@ def against_notes(table: pd.DataFrame) -> list[str]:
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
     marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
-    return [*lines, f"† {'; '.join(marked)}."] if len(marked) else lines
+    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines
 
 
 def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
@@ -148,8 +148,24 @@ def _method_place(method: str) -> tuple[int, int, str]:
     return (2, _LAST.index(method), "") if method in _LAST else (1, 0, method)
 
 
+def in_grid(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`table1` on the data sets and at the IPCs of the grid; the whole data set's beside them.
+
+    Args:
+        table: every row.
+        summary: rows of :func:`bacon.reporting.summary.summarise`.
+    """
+    own = summary[summary["network"] == PUBLISHED_NETWORK]
+    places = set(zip(own["published_dataset"], own["ipc"].map(_ipc_text), strict=True))
+    shared = pd.Series(
+        [place in places for place in zip(table["dataset"], table["ipc"], strict=True)], index=table.index
+    )
+    datasets = set(table.loc[shared & (table["ipc"] != "full"), "dataset"])
+    return table[shared & table["dataset"].isin(datasets)]
+
+
 def table1_grids(table: pd.DataFrame) -> list[Grid]:
-    """The table arranged for reading: one grid per data set, paper and ours side by side at each IPC."""
+    """Rows of :func:`in_grid` arranged for reading: one grid per data set, paper and ours side by side at each IPC."""
     return [_table1_grid(group) for _, group in table.groupby("dataset", sort=False)]
 
 
@@ -181,11 +197,15 @@ def _paper_and_ours(row: pd.Series[Any] | None) -> tuple[str, str]:
 
 
 def table1_notes(table: pd.DataFrame) -> list[str]:
-    """What stands beneath the table."""
+    """What stands beneath the table; ``table`` as for :func:`table1_grids`."""
+    if table.empty:
+        return [f"Nothing of it is in this grid: it is of {', '.join(_DATASETS.values())}, IPC 1, 10 and 50."]
     found = table[table["mean_percent"].notna()]
     protocols = f" Our protocol: {'; '.join(found['protocol'].drop_duplicates())}." if len(found) else ""
-    return [
-        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations. Ours: mean "
-        f"[95 % confidence interval] (n networks), empty where this grid has no such cell.{protocols}",
-        f"† {'; '.join(table.loc[table['note'] != '', 'note'].drop_duplicates())}.",
+    lines = [
+        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations, on the "
+        "data sets and at the IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
+        f"empty where this grid has no such cell.{protocols}"
     ]
+    marked = table.loc[table["note"] != "", "note"].drop_duplicates()
+    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines

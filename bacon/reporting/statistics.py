@@ -17,6 +17,15 @@ from scipy import stats
 from scipy.special import gammaln
 
 CONFIDENCE = 0.95
+PERCENT = (0.0, 100.0)
+"""Where an accuracy lies, in percent."""
+POINTS = (-100.0, 100.0)
+"""Where a difference of two accuracies lies, in percentage points."""
+ONE_SEED = "one common distillation seed"
+EQUAL = "the same difference on every common seed, but for rounding"
+# Accuracies count images: seed means that differ at all differ by more than this share, with fewer than a billion test images
+# times networks. Sums and differences of floats are off by a millionth of it.
+_ROUNDING = 1e-9
 NAN = float("nan")
 Vector = npt.NDArray[np.float64]
 
@@ -31,7 +40,7 @@ class TwoLevel:
         sd_distillation: square root of the variance component of distillation seeds, ANOVA estimator, 0 when negative;
             NaN with one seed, or with one network per seed, where the components cannot be told apart.
         sd_evaluation: square root of the component of evaluation networks (pooled within seeds); NaN with one network a seed.
-        ci_low: lower end of the 95 % confidence interval of the mean.
+        ci_low: lower end of the 95 % confidence interval of the mean, within 0 to 100 percent.
         ci_high: upper end.
         df: degrees of freedom of the interval: distillation seeds - 1; for a training set that no seed made, networks - 1.
         n: networks.
@@ -60,7 +69,7 @@ def two_level(groups: Sequence[Vector], *, nested: bool) -> TwoLevel:
     values = np.concatenate(groups)
     units = np.array([group.mean() for group in groups]) if nested else values
     between, within = variance_components(groups) if nested else (NAN, _variance(values))
-    low, high = confidence_interval(units)
+    low, high = confidence_interval(units, PERCENT)
     return TwoLevel(
         mean=float(units.mean()),
         sd=math.sqrt(_variance(values)),
@@ -98,12 +107,21 @@ def variance_components(groups: Sequence[Vector]) -> tuple[float, float]:
     return max(0.0, (between_square - within) / n0), within
 
 
-def confidence_interval(units: Vector) -> tuple[float, float]:
-    """The 95 % Student-t interval of the mean of independent units; NaN with fewer than two."""
+def confidence_interval(units: Vector, possible: tuple[float, float]) -> tuple[float, float]:
+    """The 95 % Student-t interval of the mean of independent units, within what is possible; NaN with fewer than two.
+
+    Few units make t intervals that leave the range of the quantity. What lies outside is no value of the mean, so cutting it
+    off changes the coverage of no mean there is.
+
+    Args:
+        units: the values.
+        possible: the range that the mean lies in, in the unit of the values.
+    """
     if len(units) < 2:
         return NAN, NAN
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(units) - 1)) * units.std(ddof=1) / math.sqrt(len(units))
-    return float(units.mean() - half), float(units.mean() + half)
+    low, high = possible
+    return max(low, float(units.mean() - half)), min(high, float(units.mean() + half))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +130,7 @@ class Paired:
 
     Attributes:
         difference: mean of the differences of seed means, first minus second.
-        ci_low: lower end of its 95 % interval (NaN with one seed).
+        ci_low: lower end of its 95 % interval, within -100 to 100 points; NaN without a test.
         ci_high: upper end.
         seeds: common distillation seeds.
         t: paired t statistic; NaN without a test.
@@ -136,10 +154,10 @@ class Paired:
 def paired(first: Vector, second: Vector) -> Paired:
     """Compare seed means of two methods, in the same order of seeds; at least one."""
     differences = first - second
-    seeds, spread = len(differences), math.sqrt(_variance(differences))
-    low, high = confidence_interval(differences)
-    untested = "" if spread > 0 else "one common seed" if seeds < 2 else "no common spread"
-    d = float(differences.mean()) / spread if not untested else NAN
+    seeds, untested = len(differences), _untested(first, second)
+    # A spread of rounding errors would give an interval of no width and any t at all.
+    low, high = confidence_interval(differences, POINTS) if not untested else (NAN, NAN)
+    d = float(differences.mean() / differences.std(ddof=1)) if not untested else NAN
     test = stats.ttest_rel(first, second) if not untested else None
     return Paired(
         difference=float(differences.mean()),
@@ -152,6 +170,15 @@ def paired(first: Vector, second: Vector) -> Paired:
         g=d * hedges_factor(seeds - 1),
         untested=untested,
     )
+
+
+def _untested(first: Vector, second: Vector) -> str:
+    """Why the differences bear no test; empty where they do."""
+    if len(first) < 2:
+        return ONE_SEED
+    differences = first - second
+    scale = max(np.abs(first).max(), np.abs(second).max())
+    return EQUAL if np.ptp(differences) <= _ROUNDING * scale else ""
 
 
 def hedges_factor(df: int) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bacon.reporting.protocol import FULL, TIMES, protocol_note
-from bacon.reporting.published import Published, PublishedResults
+from bacon.reporting.published import Published, PublishedResults, remarks
 from bacon.reporting.statistics import TwoLevel, two_level
 
 # Columns of the long form with the names that they have in ``TwoLevel``.
@@ -192,7 +192,7 @@ def notes(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
         lines.append(f"{text} Sources: {'; '.join(sources)}.")
         marked = summary.loc[summary["published_note"] != "", "published_note"].drop_duplicates()
         if len(marked):
-            lines.append(f"† {'; '.join(marked)}.")
+            lines.append(f"† {remarks(marked)}.")
     return lines
 
 

@@ -39,28 +39,40 @@ TABLE_TITLES: Mapping[str, str] = {
     "published": "ours against published",
     "table1": "the paper's Table 1 and ours",
     "cross_architecture": "accuracy by evaluation network",
+    "ranking": "DD-Ranking's scores",
+    "checkpoints": "checkpoints chosen on the validation split",
     "cost": "cost",
 }
 
 
+NETWORKS = "networks"
+"""Every network of every augmentation with its validation accuracy, where there is a validation split."""
+
+
 def table_names(plan: Plan) -> tuple[str, ...]:
-    """The tables of a plan; one evaluation network leaves nothing to hold against each other."""
-    return tuple(name for name in TABLE_TITLES if name != "cross_architecture" or len(plan.networks) > 1)
+    """The tables of a plan.
+
+    One evaluation network leaves nothing to hold against each other; only a validation split chooses checkpoints; and
+    DD-Ranking's scores belong to its protocol.
+    """
+    needed = {
+        "cross_architecture": len(plan.networks) > 1,
+        "ranking": _validated(plan) and plan.config.protocol == "dd-ranking",
+        "checkpoints": _validated(plan),
+    }
+    return tuple(name for name in TABLE_TITLES if needed.get(name, True))
 
 
 def table_outputs(plan: Plan) -> dict[str, str]:
-    """The tables that a plan has, ``{name}_{kind}`` each; long ones and what a validation split chooses as CSV alone."""
+    """The tables that a plan has, ``{name}_{kind}`` each; the long ones, of every network, as CSV alone."""
     names = [name for name in table_names(plan) if name != "accuracy"]
     files = {f"{name}_{kind}": f"{TABLES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
-    return {"accuracy": f"{TABLES}/accuracy.csv", **files, **validated_outputs(plan)}
+    validated = {NETWORKS: f"{TABLES}/{NETWORKS}.csv"} if _validated(plan) else {}
+    return {"accuracy": f"{TABLES}/accuracy.csv", **files, **validated}
 
 
-def validated_outputs(plan: Plan) -> dict[str, str]:
-    """Every network with its validation accuracy; the best checkpoints; DD-Ranking's scores under its protocol."""
-    if not any(data_settings(plan.config, dataset).validation for dataset in plan.datasets):
-        return {}
-    names = ("networks", "checkpoints", *(("ranking",) if plan.config.protocol == "dd-ranking" else ()))
-    return {name: f"{TABLES}/{name}.csv" for name in names}
+def _validated(plan: Plan) -> bool:
+    return any(data_settings(plan.config, dataset).validation for dataset in plan.datasets)
 
 
 def figure_outputs(plan: Plan) -> dict[str, str]:

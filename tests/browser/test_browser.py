@@ -190,6 +190,18 @@ def test_a_cell_opens_on_what_it_was_made_of_and_closes(chromium, large):
     assert not detail.is_displayed()
 
 
+def test_an_animation_is_shown_when_it_is_asked_for(chromium, large):
+    chromium.open(large)
+    details = chromium.driver.find_element(By.CSS_SELECTOR, "#figures details")
+    image = details.find_element(By.TAG_NAME, "img")
+    assert not image.is_displayed()
+    details.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+    assert image.is_displayed()
+    assert chromium.driver.execute_async_script("arguments[0].decode().then(arguments[1])", image) is None
+    assert chromium.js("return arguments[0].naturalWidth", image) == 300
+    assert chromium.messages() == []
+
+
 def test_an_address_with_a_cell_opens_it(chromium, large):
     chromium.open(large, fragment="#cifar10/idm/ipc10/seed7")
     body = chromium.driver.find_element(By.ID, "cifar10/idm/ipc10/seed7")

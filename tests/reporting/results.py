@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from bacon.configuration import check_config
 from bacon.evaluation.records import FORMAT, VERSION
 from bacon.plan import Plan
+from bacon.reporting.collect import ExpectedEvaluation
 from bacon.reporting.expected import expected_distilled, expected_evaluations
 from bacon.reporting.make_report import make
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
@@ -38,14 +40,27 @@ def accuracies(method: str, ipc: int | None, seed: int | None) -> list[float]:
     return [base + 0.01 * (seed or 0), base + 0.01 * (seed or 0) + 0.02]
 
 
+def final_records(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+    """Two networks on the final images."""
+    found = accuracies(expected.method, expected.ipc, expected.seed)
+    return [record(0, seed, accuracy) | {"confusion": CONFUSION} for seed, accuracy in enumerate(found)]
+
+
 def write_results(
-    folder: Path, config: dict[str, Any], *, side: int = 8, provenance: dict[str, Any] | None = None
+    folder: Path,
+    config: dict[str, Any],
+    *,
+    side: int = 8,
+    provenance: dict[str, Any] | None = None,
+    records: Callable[[ExpectedEvaluation], list[dict[str, Any]]] = final_records,
+    evaluation: dict[str, Any] | None = None,
 ) -> Plan:
-    """Every evaluation, distilled set, figure and log of a configuration; images of a class have its label's grey."""
+    """Every evaluation, distilled set, figure and log of a configuration; images of a class have its label's grey.
+
+    ``records`` gives those of an evaluation file, ``evaluation`` what its settings have beyond the usual.
+    """
     plan, origin = Plan(check_config(config), directory=folder), PROVENANCE | (provenance or {})
     for expected in expected_evaluations(plan):
-        found = accuracies(expected.method, expected.ipc, expected.seed)
-        records = [record(0, seed, accuracy) | {"confusion": CONFUSION} for seed, accuracy in enumerate(found)]
         _write_json(
             expected.path,
             {
@@ -55,9 +70,9 @@ def write_results(
                     key: getattr(expected, key)
                     for key in ("fingerprint", "dataset", "method", "ipc", "seed", "network")
                 },
-                "settings": {"network": NETWORK, "evaluation": EVALUATION | {"seeds": 2}},
+                "settings": {"network": NETWORK, "evaluation": EVALUATION | {"seeds": 2} | (evaluation or {})},
                 "provenance": origin,
-                "records": records,
+                "records": records(expected),
             },
         )
     for cell in plan.cells:
@@ -79,8 +94,17 @@ def draw_figures(plan: Plan, fingerprint: str | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.suffix == ".png":
             Image.new("RGB", (1200, 800), "white").save(path, pnginfo=information)
+        elif path.suffix == ".gif":
+            write_animation(path, fingerprint or aggregate_fingerprint(plan, "figures", PUBLISHED))
         elif path.suffix == ".json":
             path.write_text(json.dumps({"title": f"Title of {path.stem}", "caption": f"Caption of {path.stem}."}))
+
+
+def write_animation(path: Path, fingerprint: str) -> None:
+    """Three frames, black, grey and white, the last for two seconds."""
+    frames = [Image.new("L", (300, 200), shade) for shade in (0, 128, 255)]
+    options = {"duration": [600, 600, 2000], "loop": 0, "comment": fingerprint.encode()}
+    frames[0].save(path, save_all=True, append_images=frames[1:], **options)
 
 
 def write_report(plan: Plan, output: Path | None = None) -> Path:

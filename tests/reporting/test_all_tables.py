@@ -24,10 +24,12 @@ from bacon.reporting.published_tables import (
     against_grid,
     against_notes,
     against_published,
+    in_grid,
     table1,
     table1_grids,
     table1_notes,
 )
+from bacon.reporting.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
 from bacon.reporting.summary import notes, summarise
 from bacon.reporting.tables import summary_grids
 from bacon.reporting.writing import write_grids
@@ -87,11 +89,27 @@ def test_table_1_holds_every_number_of_the_paper_and_ours_where_it_is(accuracy_o
             ("CIFAR10", "10", "BACON"): 71.5, ("CIFAR10", "full", "Whole dataset"): 97.0,
         }
     )  # fmt: skip
-    grids = {grid.title.split(":")[0]: grid for grid in table1_grids(table)}
-    bacon = next(row for row in grids["CIFAR-10"].rows if row[0] == "BACON")
-    assert bacon == ("BACON", "45.62†", "51.5 [38.8, 64.2] (4)", "62.06†", "71.5 [58.8, 84.2] (4)", "70.06†", "")
-    assert all(cell == "" for row in grids["SVHN"].rows for cell in row[2::2]), "never invented"
-    assert any("100 epochs" in line for line in table1_notes(table))
+    shown = in_grid(table, summarise(accuracy_of("cifar10"), published))
+    (grid,) = table1_grids(shown)
+    assert grid.title.startswith("CIFAR-10: ")
+    assert grid.groups == (("IPC 1", 2), ("IPC 10", 2)), "IPC 50 is in the paper, not in the grid"
+    assert len(grid.rows) == len(set(table.loc[table["dataset"] == "CIFAR10", "method"])), "every method of the paper"
+    lines = {row[0]: row[1:] for row in grid.rows}
+    assert lines["BACON"] == ("45.62†", "51.5 [38.8, 64.2] (4)", "62.06†", "71.5 [58.8, 84.2] (4)")
+    assert lines["Whole dataset"] == ("84.8", "97.0 [84.3, 100.0] (2)", MISSING, "")
+    assert lines["DM"][1] == lines["DM"][3] == "", "never invented"
+    assert any("100 epochs" in line for line in table1_notes(shown))
+
+
+@pytest.mark.parametrize("change", [{"published_dataset": "MNIST"}, {"ipc": 5}, {"network": "mlp"}])
+def test_a_grid_without_anything_of_table_1_says_so_in_one_line(accuracy_of, published, change):
+    """Another data set; an IPC that the paper has not, whatever the whole data set reaches; another network."""
+    summary = summarise(accuracy_of("cifar10"), published)
+    summary = summary.assign(**{key: summary[key].where(summary[key].isna(), value) for key, value in change.items()})
+    shown = in_grid(table1(summary, published), summary)
+    assert table1_grids(shown) == []
+    (line,) = table1_notes(shown)
+    assert line.startswith("Nothing of it is in this grid")
 
 
 @pytest.fixture
@@ -115,6 +133,16 @@ def test_accuracy_by_evaluation_network(networks, published):
     assert "n = 2 to 4 networks" in cross_notes(table)[0]
 
 
+# A row of each, as wide as it gets: five seeds, each with its own iteration, and the longest name of an augmentation.
+RANKED = {
+    "dataset": "tinyimagenet", "dataset_title": "TinyImageNet", "network": "convnet", "method_title": "Full-gradient BACON",
+    "n": 5, "evaluation_seeds": 5, "augmentation": "imagenet", "random_augmentation": "imagenet", "protocol": "300 epochs",
+    **{f"{name}_{what}": 0.123 for name in ("hlr", "ior", "lrs", "ars") for what in ("mean", "sd")},
+    **{f"{name}_{what}_percent": 12.3 for name in ("test", "last") for what in ("mean", "sd")},
+    "checkpoints": 11, "iterations": "12000 14000 16000 18000 20000",
+}  # fmt: skip
+
+
 @pytest.mark.latex
 def test_every_table_fits_a_page(accuracy_of, networks, published, tmp_path):
     accuracy = pd.concat([accuracy_of("cifar10"), accuracy_of("svhn")])
@@ -125,9 +153,12 @@ def test_every_table_fits_a_page(accuracy_of, networks, published, tmp_path):
         "summary": summary_grids(accuracy, summary),
         "comparisons": [(grid, comparison_notes(compared)) for grid in comparison_grids(compared)],
         "published": [(grid, against_notes(against)) for grid in against_grid(against)],
-        "table1": [(grid, table1_notes(paper)) for grid in table1_grids(paper)],
+        "table1": [(grid, table1_notes(paper)) for grid in table1_grids(paper)],  # the whole of it
         "cross": [(grid, cross_notes(cross)) for grid in cross_grids(cross)],
     }
+    ranked = pd.DataFrame([RANKED | {"ipc": ipc} for ipc in (1, 10)])
+    tables["ranking"] = [(grid, ranking_notes(ranked)) for grid in ranking_grids(ranked)]
+    tables["checkpoints"] = [(grid, checkpoint_notes(ranked)) for grid in checkpoint_grids(ranked)]
     assert all(tables.values())
     for name, grids in tables.items():
         write_grids(summary, grids, notes(accuracy, summary), fingerprint="f", outputs=[tmp_path / f"{name}.tex"])

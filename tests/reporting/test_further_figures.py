@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from bacon.reporting.collect import collect_accuracy
 from bacon.reporting.comparison_tables import cross_architecture
 from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.figures import heatmap
+from bacon.reporting.figures.canvas import interval_arms, wrap_caption
 from bacon.reporting.figures.cost import cost_figure, pareto_front
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
@@ -79,6 +82,18 @@ def test_cost_figure(accuracy_of, cost, published):
     assert "95 % confidence interval" in figure.caption
 
 
+def test_error_bars_end_where_the_interval_ends():
+    table = pd.DataFrame(
+        {
+            "mean_percent": [98.0, 50.0, 100.0 + 1e-12],
+            "ci_low": [93.0, np.nan, 100.0],
+            "ci_high": [100.0, np.nan, 100.0],
+        }
+    )
+    np.testing.assert_allclose(interval_arms(table), [[5, 0, 0], [2, 0, 0]], atol=1e-9)
+    assert (interval_arms(table) >= 0).all(), "matplotlib refuses others"
+
+
 def test_figure_3_has_published_end_points(accuracy_of, published):
     accuracy = accuracy_of("cifar10")
     figure = figure3(pd.concat([accuracy, accuracy_of("svhn")]), summarise(accuracy, published))
@@ -93,6 +108,47 @@ def test_figure_3_has_published_end_points(accuracy_of, published):
     for ax in visible(figure):
         low, high = ax.get_ylim()
         assert all(low < line.get_ydata()[0] < high for line in ax.lines if line.get_marker() == "*")
+
+
+def test_figure_3_leaves_out_what_has_no_published_number(tmp_path, published):
+    def made(method, accuracy):
+        records = [record(0, 0, 0.2, final=False), record(200, 0, accuracy), record(200, 1, accuracy)]
+        return evaluation(tmp_path, records, dataset="cifar10", method=method, ipc=1)
+
+    accuracy = collect_accuracy([made("bacon", 0.40), made("bacon-lambda0", 0.39)])
+    figure = figure3(accuracy, summarise(accuracy, published))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["BACON", "Published"]
+
+
+def test_a_star_does_not_cover_the_words_beside_it(tmp_path, published):
+    """The full set off the scale of curves that end at 40 percent, and a star at 45.62: as it came out once."""
+    accuracy = collect_accuracy(
+        [
+            evaluation(tmp_path, [record(0, one, 0.97) for one in (0, 1)], dataset="cifar10", method="full", ipc=None,
+                       seed=None),
+            evaluation(tmp_path, [record(0, 0, 0.2, final=False), record(200, 0, 0.4), record(200, 1, 0.41)],
+                       dataset="cifar10", ipc=1),
+        ]
+    )  # fmt: skip
+    with figure_style():
+        figure = figure3(accuracy, summarise(accuracy, published))
+        figure.canvas.draw()
+        (ax,) = visible(figure)
+        (words,) = [text for text in ax.texts if "off scale" in text.get_text()]
+        (star,) = [line for line in ax.lines if line.get_marker() == "*"]
+        bottom = words.get_window_extent(figure.canvas.get_renderer()).y0
+        middle = ax.transData.transform(star.get_xydata()[0])[1]
+        points = figure.dpi / 72
+        assert middle + 0.5 * star.get_markersize() * points < bottom
+
+
+def test_an_n_is_not_torn_from_its_number():
+    text = "Mean over n = 15 networks of all seeds, n = 3 of each."
+    for width in np.arange(1.2, 4, 0.1):
+        wrapped = wrap_caption(text, width)
+        assert "n = 15" in wrapped
+        assert "n = 3" in wrapped
+        assert " ".join(wrapped.split()) == text
 
 
 @pytest.fixture
@@ -121,15 +177,32 @@ def test_classes_and_confusion(classes, accuracy_of):
     figure = confusion_figure([full, dm], accuracy)
     assert [text.get_text() for text in visible(figure)[1].texts] == ["100", "", "25", "75"]
     assert "n = 2 to 4 networks" in texts(figure)
+    rows = [[label.get_text() for label in ax.get_yticklabels()] for ax in visible(figure)]
+    assert rows == [["zero", "one"], []], "named once, beside the first"
     with pytest.raises(BaconError, match=r"confusion of shape \(2, 2\)"):
         collect_classes(classes, class_names={"digits": ("a", "b", "c")}, network="convnet")
+
+
+def test_confusions_of_many_methods_stand_in_rows_of_five(classes, accuracy_of):
+    full, dm = collect_classes(classes, class_names={"digits": ("zero", "one")}, network="convnet")
+    figure = confusion_figure(
+        [full, *[replace(dm, method_title=f"variant {place}") for place in range(6)]], accuracy_of()
+    )
+    shown = visible(figure)
+    assert [ax.get_title().splitlines()[1] for ax in shown] == [
+        "Full data set",
+        *(f"variant {one}" for one in range(6)),
+    ]
+    tops = [round(ax.get_subplotspec().rowspan.start) for ax in shown]
+    assert tops == [0] * 5 + [1] * 2
+    assert [len(ax.get_yticklabels()) for ax in shown] == [2, 0, 0, 0, 0, 2, 0]
 
 
 def test_numbers_on_a_heat_map_are_readable_on_every_colour():
     """By WCAG's formula, written out here again: black on white has contrast 21, and 4.5 is the least for small text."""
     with figure_style():
         ax = Figure().subplots()
-        heatmap._map(ax, np.linspace(0, 100, 30).reshape(3, 10), list("abcdefghij"), list("xyz"))
+        heatmap._map(ax, np.linspace(0, 100, 30).reshape(3, 10), list("abcdefghij"), list("xyz"), level=4)
     cells = ax.collections[0].get_facecolor()
 
     def light(colour):
@@ -153,6 +226,7 @@ def test_evaluation_networks_as_a_heat_map(tmp_path, published):
     assert [text.get_text() for text in ax.texts] == ["50.0", "40.0"] * 3
     assert [label.get_text() for label in ax.get_yticklabels()] == ["Full data set", "DM", "BACON"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["convnet", "mlp"]
+    assert {label.get_rotation() for label in ax.get_xticklabels()} == {0}, "short names stand level"
 
 
 def test_queue_figure(tmp_path):
@@ -286,6 +360,25 @@ def test_sensitivity_has_a_curve_per_method_with_the_method_itself_filled(tmp_pa
     assert opened.get_markerfacecolor() == "white"
     assert ax.get_xlabel() == "k.lambda"
     assert "n = 4 networks" in figure.caption
+
+
+def test_methods_on_the_same_setting_stand_side_by_side(tmp_path, published):
+    accuracy = collect_accuracy(
+        [
+            evaluation(tmp_path, [record(200, 0, 0.5), record(200, 1, 0.5)], method=method, ipc=1, seed=seed)
+            for method in ("idm", "idm-1", "bacon", "bacon-1")
+            for seed in (0, 1)
+        ]
+    )
+    points = [
+        Point(dataset="digits", ipc=1, base=base, base_title=base, key="k", method=f"{base}{suffix}", value=value)
+        for base in ("idm", "bacon")
+        for suffix, value in (("", 0.5), ("-1", 1.0))
+    ]
+    (ax,) = visible(sensitivity_figure(points, summarise(accuracy, published), accuracy))
+    places = [one.lines[0].get_xdata().tolist() for one in ax.containers]
+    # A fiftieth of the values' range apart, around them.
+    np.testing.assert_allclose(places, [[0.495, 0.995], [0.505, 1.005]])
 
 
 def test_a_hundred_classes_stay_readable(accuracy_of):

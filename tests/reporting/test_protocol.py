@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from bacon.reporting.protocol import dsa_text, network_text, protocol_note, protocol_text
@@ -40,3 +41,13 @@ def test_protocol_note_states_differences_with_their_scope(accuracy_of):
     )
     distilled = table[table["method"] != "full"]
     assert protocol_note(distilled).startswith("ConvNet, depth 3, width 32, instance norm, 100 epochs")
+
+
+def test_several_networks_are_named_after_the_protocol(accuracy_of):
+    """Not every network with every protocol: the note would have a part for each pair."""
+    table = accuracy_of()
+    other = table.assign(network="lenet", network_text="LeNet, no norm")
+    assert protocol_note(pd.concat([table, other])) == (
+        "Full data set: 40 epochs; methods: 100 epochs; all: SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, "
+        "last epoch; networks: convnet (ConvNet, depth 3, width 32, instance norm), lenet (LeNet, no norm)"
+    )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bacon.reporting.published import COLUMNS, PublishedResults, conflicts, preferred, rank, read_published
+from bacon.reporting.published import COLUMNS, PublishedResults, conflicts, preferred, rank, read_published, remarks
 from bacon.runtime.errors import BaconError
 from tests.reporting.conftest import ROOT
 
@@ -139,3 +139,9 @@ def test_preferred_rows_are_never_withdrawn_where_another_stands(published):
         assert others["note"].str.contains("SUPERSEDED|NOT the").all(), row["source"]
     mtt = chosen[(chosen["method"] == "MTT") & (chosen["dataset"] == "CIFAR10") & (chosen["ipc"] == "1")]
     assert mtt["accuracy_percent"].tolist() == [46.2], "the paper's number as FTD quotes it"
+
+
+def test_what_is_known_of_several_numbers_is_said_once():
+    assert (
+        remarks(["2025; superseded; best on test", "best on test", "other"]) == "2025; superseded; best on test; other"
+    )

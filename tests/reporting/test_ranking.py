@@ -8,17 +8,24 @@ import pytest
 from click.testing import CliRunner
 
 from bacon.cli import main
+from bacon.configuration import check_config
 from bacon.evaluation.metrics import (
     augmentation_robust_score,
     hard_label_recovery,
     improvement_over_random,
     label_robust_score,
 )
+from bacon.plan import Plan
+from bacon.reporting.all_tables import report_tables
 from bacon.reporting.collect import average_augmentations, collect_accuracy, collect_networks
+from bacon.reporting.make_tables import make as make_tables
 from bacon.reporting.ranking import best_checkpoints, rank
 from bacon.reporting.tables import write_accuracy
+from bacon.reporting.targets import PUBLISHED, TARGETS, table_names
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import evaluation, record
+from tests.reporting.page_tree import content, parse, rows
+from tests.reporting.results import CONFUSION, accuracies, write_report, write_results
 
 
 def test_scores_follow_their_formulas():
@@ -167,6 +174,90 @@ def test_the_best_checkpoint_is_the_best_on_validation(snapshots):
     assert row["test_mean_percent"] == pytest.approx(70)
     assert row["test_sd_percent"] == pytest.approx(math.sqrt(200))
     assert row["last_mean_percent"] == pytest.approx(65)
+
+
+def validated(expected):
+    """Validation prefers DSA, and iteration 100 to 200; test accuracies say the opposite."""
+    rows = []
+    for seed, accuracy in enumerate(accuracies(expected.method, expected.ipc, expected.seed)):
+        for augmentation, less in (("none", 0.0), ("dsa", 0.05)):
+            validation = 0.5 + 0.1 * (augmentation == "dsa")
+            one = network(seed, augmentation, accuracy - less, validation, iteration=200 * (expected.ipc is not None))
+            rows.append(one | {"confusion": CONFUSION})
+            if expected.method == "bacon" and seed == 0:
+                early = network(seed, augmentation, accuracy - less - 0.1, validation + 0.1, iteration=100, final=False)
+                rows.append(early | {"confusion": CONFUSION})
+    return rows
+
+
+DD_RANKING = {
+    "preset": "smoke",
+    "protocol": "dd-ranking",
+    "data": {"cifar10": {"validation": 0.1}},
+    "grid": {"datasets": ["cifar10"], "methods": ["random", "bacon"], "ipc": [1, 10], "seeds": 2},
+}
+
+
+class TestInTheReport:
+    """Tables in files and on the page, where the run has them, and nowhere else."""
+
+    @pytest.fixture
+    def plan(self, tmp_path):
+        return write_results(tmp_path, DD_RANKING, records=validated, evaluation=SETTINGS | {"snapshot_seeds": 1})
+
+    def test_the_tables_are_written_and_say_what_chose(self, plan):
+        files = {name: plan.directory / path for name, path in TARGETS["tables"].outputs(plan).items()}
+        make_tables(plan, fingerprint="fp", outputs=files, published=PUBLISHED)
+        assert all(path.is_file() for path in files.values())
+        assert "networks_md" not in files
+        # 2 x 2 x 2 augmentations of random and BACON at two IPCs, one snapshot of each BACON cell; the full set's 4.
+        assert len(pd.read_csv(files["networks"])) == 32 + 8 + 4
+        ranking, checkpoints = files["ranking_md"].read_text(), files["checkpoints_md"].read_text()
+        assert "| BACON | 10 |" in ranking
+        assert "HLR \N{DOWNWARDS ARROW}" in ranking
+        assert r"HLR $\downarrow$ & IOR $\uparrow$" in files["ranking_tex"].read_text()
+        # Test accuracies without DSA: 80 and 81 for the seeds, less 2.5 with it; ten less at iteration 100.
+        assert "| BACON | 10 | 68.0 ± 0.7 | 78.0 ± 0.7 | 2 \N{MULTIPLICATION SIGN} 1 | 2 | 100, 100 |" in checkpoints
+        assert "Last: the last iteration" in checkpoints
+        assert "fingerprint: fp" in checkpoints
+
+    def test_they_are_on_the_page(self, plan):
+        page = parse(write_report(plan).read_text())
+        titles = [content(one) for one in page.iter("h3")]
+        assert "CIFAR-10: DD-Ranking's scores" in titles
+        assert "CIFAR-10: checkpoints chosen on the validation split" in titles
+        (table,) = [one for one in page.iter("table") if one.get("id") == "ranking-0"]
+        header, *lines = rows(table)
+        assert header[:6] == ["Method", "IPC", *("HLR ↓", "IOR ↑", "LRS ↑", "ARS ↑")]
+        # Real 0.91 (0.90 and 0.92); BACON at IPC 10 without DSA 0.81 and 0.82, random 0.3 less with the same.
+        assert lines[1][:4] == ["BACON", "10", "0.095 ± 0.007", "0.300 ± 0.000"]
+        assert lines[1][6:] == ["2 × 2", "dsa", "dsa"]  # noqa: RUF001
+        text = content(page)
+        assert "no test accuracy chose anything" in text
+        assert "every other table is of the last iteration" in text
+
+    def test_another_protocol_has_no_scores_and_no_split_no_checkpoints(self):
+        def names(**changes):
+            return table_names(Plan(check_config({**DD_RANKING, **changes})))
+
+        assert {"ranking", "checkpoints"} < set(names())
+        assert set(names(protocol="paper")) == set(names()) - {"ranking"}
+        assert set(names(protocol="paper", data={})) == set(names()) - {"ranking", "checkpoints"}
+
+    def test_without_an_earlier_iteration_that_is_said(self, tmp_path):
+        def finals(expected):
+            return [one for one in validated(expected) if one["final"]]
+
+        plan = write_results(tmp_path, DD_RANKING, records=finals, evaluation=SETTINGS)
+        table = report_tables(plan)["checkpoints"]
+        assert table.grids == []
+        assert "there is no checkpoint to choose" in table.caption
+        page = parse(write_report(plan).read_text())
+        assert not [one for one in page.iter("table") if one.get("id", "").startswith("checkpoints")]
+        assert (
+            "Tables that this grid has nothing for Checkpoints chosen on the validation split No iteration"
+            in content(page)
+        )
 
 
 def test_without_validation_there_is_no_best_checkpoint(accuracy_of):

@@ -11,22 +11,24 @@ from urllib.parse import unquote
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
 from bacon.cli import main
 from bacon.reporting.catalogue import drawn
-from bacon.reporting.contents import report_tables
+from bacon.reporting.contents import ReportTable, report_tables
 from bacon.reporting.expected import expected_distilled
+from bacon.reporting.markup import MISSING, Grid
 from bacon.reporting.protocol import TIMES
 from bacon.reporting.report.artifacts import duration_text
-from bacon.reporting.report.grids import number
+from bacon.reporting.report.grids import grid_tables, number
 from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
 from tests.reporting.page_tree import content, parse, rows
-from tests.reporting.results import draw_figures, write_report, write_results
+from tests.reporting.results import draw_figures, write_animation, write_report, write_results
 
 CONFIG = {
     "preset": "smoke",
@@ -89,7 +91,7 @@ def test_the_answer_comes_first_with_mean_sd_n_and_published(page):
     assert rows(table) == [
         ["", "IPC 1", "IPC 10"],
         ["Method", *["ours", "sd", "published", "gap"] * 2],
-        ["Full data set", *["91.0 [78.3, 103.7] (2)", "– / 1.4", "84.8", "+6.2"] * 2],  # noqa: RUF001
+        ["Full data set", *["91.0 [78.3, 100.0] (2)", "– / 1.4", "84.8", "+6.2"] * 2],  # noqa: RUF001
         [
             "Random",
             "31.5 [25.1, 37.9] (4)",
@@ -213,7 +215,9 @@ def test_hostile_texts_stay_texts(tmp_path):
 
 def test_every_image_has_words_and_a_size(plan, page):
     images = list(page.iter("img"))
-    assert len(images) == len(drawn(plan)) + len(plan.cells)
+    moving = sum("gif" in figure.kinds for figure in drawn(plan))
+    assert moving >= 2
+    assert len(images) == len(drawn(plan)) + moving + len(plan.cells)
     for image in images:
         assert len(image.get("alt")) > 20
         assert int(image.get("width")) > 100
@@ -236,6 +240,19 @@ def test_every_further_table_is_there_and_sorts_by_its_numbers(plan, page):
     assert random[5].get("data-sort") is None, "no rate where there is no iteration"
 
 
+def test_tables_with_nothing_to_show_are_named_with_the_reason(tmp_path):
+    grid = CONFIG["grid"] | {"datasets": ["digits"], "methods": ["bacon"], "ipc": [2]}
+    page = parse(write_report(write_results(tmp_path, {"preset": "smoke", "grid": grid})).read_text())
+    text = content(by_id(page, "tables"))
+    said = text.split("Tables that this grid has nothing for ")[1]
+    for reason in (
+        "Methods compared One method: there is nothing to compare.", "Ours against published Nothing is published on",
+        "The paper's Table 1 and ours Nothing of it is in this grid: it is of SVHN, CIFAR-10, CIFAR-100, TinyImageNet",
+    ):  # fmt: skip
+        assert reason in said
+    assert "Every trained network" not in text
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
@@ -245,6 +262,22 @@ def test_every_further_table_is_there_and_sorts_by_its_numbers(plan, page):
 )  # fmt: skip
 def test_the_number_that_an_entry_begins_with(text, value):
     assert number(text) == value
+
+
+def test_a_pair_without_a_test_leaves_its_column_one_of_numbers():
+    grid = Grid(
+        title="t", groups=(), columns=("Methods", "p"), rows=(("a", "undefined"), ("b", "<0.001"), ("c", "0.020"))
+    )
+    (table,) = grid_tables("comparisons", ReportTable(title="t", frame=pd.DataFrame(), notes=[], grids=[(grid, [])]))
+    assert table.columns[1].numeric
+    assert [row[1].sort for row in table.rows] == [None, 0.001, 0.02]
+
+
+def test_a_pair_without_a_test_is_on_the_page(page):
+    """BACON is 30 points above random for every seed: the same difference, and no test."""
+    lines = [[content(cell) for cell in row] for row in by_id(page, "comparisons-0").iter("tr")][1:]
+    assert [row[2:7] for row in lines] == [["+30.0", "2", MISSING, "undefined", "undefined"]] * 2
+    assert "p is undefined, for no test is possible" in content(by_id(page, "tables"))
 
 
 def test_the_same_results_give_the_same_bytes(plan):
@@ -272,6 +305,32 @@ class TestPictures:
             assert np.median(column) == pytest.approx(25.5 * label, abs=12)  # half the step between two classes
         assert (picture.shown_width, picture.shown_height) == (7 * 89, 7 * 89)
         assert caption.startswith("Columns, left to right: class 0, class 1, ")
+
+    def test_an_animation_is_in_the_page_frame_by_frame(self, plan):
+        page = parse(write_report(plan).read_text())
+        details = list(page.iter("details"))
+        assert [content(one.find("summary")) for one in details] == ["Watch it move"] * 2
+        assert all(one.get("open") is None for one in details), "nothing moves unasked"
+        encoded = details[0].find("img").get("src").partition(",")[2]
+        with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:
+            assert (image.format, image.size, image.n_frames) == ("WEBP", (300, 200), 3)
+            shades, durations = [], []
+            for place in range(3):
+                image.seek(place)
+                image.load()
+                shades.append(int(np.asarray(image.convert("L")).mean()))
+                durations.append(image.info["duration"])
+        assert shades == [0, 128, 255]
+        assert durations == [600, 600, 2000]
+
+    def test_animations_beyond_their_room_are_linked_alone(self, plan, monkeypatch):
+        page = parse(write_report(plan).read_text())
+        first, second = (one.find("img").get("src") for one in page.iter("details"))
+        monkeypatch.setattr("bacon.reporting.report.figures.ANIMATION_BYTES", len(first) + len(second) - 1)
+        page = parse(write_report(plan).read_text())
+        assert [one.find("img").get("src") for one in page.iter("details")] == [first]
+        linked = [one.get("href") for one in page.iter("a") if content(one) == "gif"]
+        assert linked == [f"figures/evolution_cifar10_ipc{ipc}.gif" for ipc in (1, 10)]
 
     def test_many_classes_and_large_images_are_thinned(self, tmp_path):
         images = np.zeros((200, 1, 64, 64))
@@ -310,6 +369,15 @@ class TestBadInput:
     def test_a_figure_is_no_image(self, plan, refused):
         (plan.directory / "results/figures/curve.png").write_bytes(b"not a png")
         refused(r"curve\.png: not a readable image")
+
+    def test_an_animation_is_missing_or_no_animation_or_old(self, plan, refused):
+        path = plan.directory / "results/figures/evolution_cifar10_ipc1.gif"
+        path.unlink()
+        refused(r"ipc1\.gif: the animation is missing\. Run `snakemake`")
+        path.write_bytes(b"not a gif")
+        refused(r"ipc1\.gif: not a readable animation")
+        write_animation(path, "old")
+        refused(r"ipc1\.gif: out of date\. It carries the fingerprint 'old'")
 
     def test_a_figure_is_cut_off(self, plan, refused):
         path = plan.directory / "results/figures/curve.png"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import math
+import random as plain_random
 import statistics as plain
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from bacon.reporting.collect import collect_accuracy
+from bacon.reporting.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.comparisons import compare_methods
 from bacon.reporting.statistics import hedges_factor, holm, paired, two_level, variance_components
+from bacon.reporting.summary import summarise
+from tests.reporting.fakes import evaluation, record
 
 
 def arrays(*groups):
@@ -32,7 +38,7 @@ def test_two_level_by_hand():
 
 
 def test_unbalanced_components_against_sums_written_out():
-    groups = [[50.0, 52.0, 57.0], [53.0], [59.0, 61.0]]
+    groups = [[50.0, 52.0, 57.0], [54.0], [59.0, 61.0]]
     total = sum(len(group) for group in groups)
     grand = sum(map(sum, groups)) / total
     means = [plain.mean(group) for group in groups]
@@ -43,7 +49,49 @@ def test_unbalanced_components_against_sums_written_out():
     assert within == pytest.approx(mse)
     assert between == pytest.approx((msa - mse) / n0)
     # Every seed has the same weight in the mean, however many networks it has.
+    assert plain.mean(means) != pytest.approx(grand, abs=0.1)
     assert two_level(arrays(*groups), nested=True).mean == pytest.approx(plain.mean(means))
+
+
+def test_the_summary_of_evaluation_files_against_plain_loops(tmp_path, published):
+    """Three distillation seeds of five networks each, from the files' fractions to the table's percent, without numpy."""
+    draws = plain_random.Random(4)
+    files = []
+    for method, base in (("dm", 0.4), ("bacon", 0.6)):
+        for seed in range(3):
+            centre = base + draws.gauss(0, 0.03)
+            records = [record(200, place, centre + draws.gauss(0, 0.01)) for place in range(5)]
+            files.append(evaluation(tmp_path, records, method=method, seed=seed, settings={"seeds": 5}))
+    accuracy = collect_accuracy(files)
+    rows = summarise(accuracy, published).set_index("method")
+    means = {}
+    for method in ("dm", "bacon"):
+        seeds = []
+        for one in files:
+            if one.method == method:
+                content = json.loads(one.path.read_text())
+                seeds.append([100 * each["test_accuracy"] for each in content["records"]])
+        means[method] = [sum(values) / 5 for values in seeds]
+        mean = sum(means[method]) / 3
+        within = (
+            sum((value - own) ** 2 for own, values in zip(means[method], seeds, strict=True) for value in values) / 12
+        )
+        between = sum((own - mean) ** 2 for own in means[method]) / 2
+        row = rows.loc[method]
+        assert row["mean_percent"] == pytest.approx(mean)
+        assert row["sd_evaluation"] == pytest.approx(within**0.5)
+        # The variance of seed means is that of the seeds and a fifth of that of the networks.
+        assert row["sd_distillation"] == pytest.approx((between - within / 5) ** 0.5)
+        half = 4.302653 * (between / 3) ** 0.5
+        assert (row["ci_low"], row["ci_high"]) == pytest.approx((mean - half, mean + half), abs=1e-4)
+        assert (row["n"], row["distillation_seeds"], row["evaluation_seeds"]) == (15, 3, 5)
+    differences = [a - b for a, b in zip(means["bacon"], means["dm"], strict=True)]
+    centre = sum(differences) / 3
+    spread = (sum((one - centre) ** 2 for one in differences) / 2) ** 0.5
+    (pair,) = compare_methods(accuracy).to_dict("records")
+    t = centre / (spread / 3**0.5)
+    assert (pair["difference_points"], pair["t"], pair["d"]) == pytest.approx((centre, t, centre / spread))
+    assert pair["p"] == pytest.approx(1 - t / (t * t + 2) ** 0.5)
 
 
 def test_the_estimator_is_unbiased_in_a_simulation():
@@ -62,10 +110,28 @@ def test_the_interval_covers_the_mean_as_often_as_it_says():
     random = np.random.default_rng(1)
     covered = 0
     for _ in range(4000):
-        groups = [random.normal(0, 2) + random.normal(0, 1, 5) for _ in range(5)]
+        groups = [50 + random.normal(0, 2) + random.normal(0, 1, 5) for _ in range(5)]
         found = two_level(groups, nested=True)
-        covered += found.ci_low <= 0 <= found.ci_high
+        covered += found.ci_low <= 50 <= found.ci_high
     assert 0.94 < covered / 4000 < 0.96
+
+
+def test_intervals_stay_where_an_accuracy_can_be():
+    """Three seeds at 96, 98 and 100: 98 ± 4.302653 * 2 / sqrt(3) = 98 ± 4.97 would end at 103 percent."""
+    half = 4.302653 * 2 / math.sqrt(3)
+    high = two_level(arrays([96, 96], [98, 98], [100, 100]), nested=True)
+    assert (high.ci_low, high.ci_high) == (pytest.approx(98 - half, abs=1e-5), 100.0)
+    low = two_level(arrays([0], [2], [4]), nested=True)
+    assert (low.ci_low, low.ci_high) == (0.0, pytest.approx(2 + half, abs=1e-5))
+    full = two_level(arrays([96, 98, 100]), nested=False)
+    assert full.ci_high == 100.0
+    # Differences 90, 98, 94: 94 ± 9.94.
+    far = paired(np.array([95.0, 99, 97]), np.array([5.0, 1, 3]))
+    assert (far.ci_low, far.ci_high) == (pytest.approx(94 - 2 * half, abs=1e-5), 100.0)
+    assert paired(np.array([5.0, 1, 3]), np.array([95.0, 99, 97])).ci_low == -100.0
+    assert far.p == pytest.approx(1 - far.t / math.sqrt(far.t**2 + 2)), "the test does not know of the range"
+    near = paired(np.array([10.0, 12, 14]), np.array([20.0, 24, 28]))
+    assert (near.ci_low, near.ci_high) == pytest.approx((-12 - half, -12 + half), abs=1e-5), "not cut at 0"
 
 
 def test_a_negative_component_is_zero():
@@ -115,11 +181,30 @@ def test_hedges_factor_against_its_definition():
 
 def test_too_few_seeds_give_no_test():
     one = paired(np.array([10.0]), np.array([9.0]))
-    assert (one.difference, one.untested) == (1.0, "one common seed")
+    assert (one.difference, one.untested) == (1.0, "one common distillation seed")
     assert math.isnan(one.p)
-    equal = paired(np.array([10.0, 11]), np.array([9.0, 10]))
-    assert equal.untested == "no common spread"
-    assert math.isnan(equal.t)
+
+
+# 0.1 + 0.2 is not 0.3: the differences are the same but for the last bits.
+@pytest.mark.parametrize(
+    ("first", "second", "difference"),
+    [([10.0, 11], [9.0, 10], 1.0), ([50.0, 60], [50.0, 60], 0.0), ([70.1, 70.2, 70.3], [60.1, 60.2, 60.3], 10.0)],
+)
+@pytest.mark.filterwarnings("error")
+def test_equal_differences_give_no_test(first, second, difference):
+    found = paired(np.array(first), np.array(second))
+    assert found.difference == pytest.approx(difference)
+    assert "same difference on every common seed" in found.untested
+    assert all(math.isnan(value) for value in (found.t, found.p, found.d, found.g, found.ci_low, found.ci_high))
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_test_image_in_a_network_is_a_difference():
+    """One of 10,000 test images in one of 25 networks: the least that real differences differ by."""
+    found = paired(np.array([70.0, 80.0, 90.0]), np.array([60.0, 70.0, 80.0 - 0.01 / 25]))
+    assert found.untested == ""
+    # Differences 10, 10, 10 + h: mean 10 + h / 3, standard error h / 3.
+    assert found.t == pytest.approx((10 + 0.0004 / 3) / (0.0004 / 3), rel=1e-6)
 
 
 def test_holm_against_its_definition():
@@ -168,7 +253,23 @@ def test_a_family_is_a_data_set_and_a_network():
 def test_untested_pairs_are_neither_significant_nor_not():
     found = compare_methods(table({("a", 0): [1, 2], ("b", 0): [3, 4]}))
     assert found["significant"].isna().all()
-    assert list(found["untested"]) == ["one common seed"]
+    assert list(found["untested"]) == ["one common distillation seed"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_pair_without_a_test_says_so_in_the_table():
+    same = {(method, seed): [base + seed / 10, base + seed / 10] for method, base in (("a", 60), ("b", 70))
+            for seed in range(3)}  # fmt: skip
+    found = compare_methods(table(same | {("c", 0): [50, 50], ("c", 1): [50, 51], ("c", 2): [50, 55]}))
+    (grid,) = comparison_grids(found)
+    texts = {row[0]: row[1:] for row in grid.rows}
+    minus, dash = "\N{MINUS SIGN}", "\N{EN DASH}"
+    assert texts[f"B {minus} A"] == ("1", "+10.0", "3", dash, "undefined", "undefined", dash, dash)
+    assert "undefined" not in texts[f"C {minus} A"]
+    assert "p is undefined, for no test is possible, with the same difference on every" in comparison_notes(found)[-1]
+    # Two tests in the family, not three.
+    tested = found["p"].dropna().sort_values()
+    assert found["p_holm"].dropna().min() == pytest.approx(2 * tested.iloc[0])
 
 
 def test_one_method_has_nothing_to_compare():

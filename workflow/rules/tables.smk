@@ -1,6 +1,6 @@
 """OUTPUTS: results/tables/accuracy.csv and results/tables/{name}.{csv,md,tex}, the names in bacon/reporting/targets.py.
 
-With a validation split also networks.csv and checkpoints.csv, under the protocol dd-ranking ranking.csv (docs/evaluation.md).
+With a validation split also networks.csv and the table checkpoints, under the protocol dd-ranking the table ranking (docs/evaluation.md).
 """
 
 

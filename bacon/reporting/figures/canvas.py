@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -21,6 +24,7 @@ from bacon.runtime.errors import BaconError
 
 CAPTION_SIZE = 7.0
 _POINTS_PER_INCH = 72.0
+_BLANK = "\N{NO-BREAK SPACE}"
 
 
 class Sheet(Figure):
@@ -91,7 +95,9 @@ def wrap_caption(caption: str, width: float) -> str:
     """The caption broken into lines that fit ``width`` inches."""
     # 0.53 em is the mean width of a character of this font in running text.
     characters = int((width - 0.15) * _POINTS_PER_INCH / (CAPTION_SIZE * 0.53))
-    return textwrap.fill(caption, characters)
+    # "n = 15" stays on one line: textwrap breaks at common blanks alone.
+    kept = re.sub(r"\bn = (?=\d)", f"n{_BLANK}={_BLANK}", caption)
+    return textwrap.fill(kept, characters).replace(_BLANK, " ")
 
 
 def add_caption(figure: Figure, text: str) -> None:
@@ -120,6 +126,14 @@ def method_handles(table: pd.DataFrame, *, line: bool, marker: bool = True, leve
             shown = style.marker if marker and method not in level else ""
             handles.append(Line2D([], [], color=style.colour, marker=shown, ls="-" if line else "", label=title))
     return handles
+
+
+def interval_arms(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Lengths of error bars from ``mean_percent`` to ``ci_low`` and ``ci_high``, float64 (2, rows); 0 without an interval."""
+    low, mean, high = (table[name].to_numpy(np.float64) for name in ("ci_low", "mean_percent", "ci_high"))
+    # A mean of 100 percent can be summed to a little more; fmax gives the number where the other is missing.
+    arms: npt.NDArray[np.float64] = np.fmax(np.stack([mean - low, high - mean]), 0.0)
+    return arms
 
 
 def grid_shape(count: int, *, widest: int = 3) -> tuple[int, int]:

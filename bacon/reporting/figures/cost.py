@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.style import method_style
 from bacon.reporting.protocol import FULL, protocol_note
 
@@ -43,12 +43,12 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     for row in axes:
         row[0].set_ylabel("Test accuracy (%)")
     handles = [*method_handles(points, line=False), Line2D([], [], **_FRONT, label="Pareto front")]
-    counts = points["n"]
+    counts, used = points["n"], accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     caption = (
         f"Bars: 95 % confidence interval of the mean over n = {n} networks (upright), ± sd over distillation seeds of the time "
         f"(level). Pareto front: methods that none beats in both. Time to make one distilled set, without evaluation, on "
-        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(accuracy[accuracy['final']])}."
+        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     return figure
@@ -68,16 +68,15 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
     seconds, means = group["wall_seconds_mean"].to_numpy(np.float64), group["mean_percent"].to_numpy(np.float64)
     front = pareto_front(seconds, means)
     ax.step(seconds[front], means[front], where="post", zorder=1, **_FRONT)
-    for _, row in group.iterrows():
+    for (_, row), arms in zip(group.iterrows(), interval_arms(group).T, strict=True):
         style = method_style(str(row["method"]))
-        half = 0.0 if pd.isna(row["ci_low"]) else row["mean_percent"] - row["ci_low"]
         # A bar to zero or below has no place on a logarithmic axis.
         spread = 0.0 if pd.isna(row["wall_seconds_sd"]) else row["wall_seconds_sd"]
         low = min(spread, 0.9 * row["wall_seconds_mean"])
         ax.errorbar(
             row["wall_seconds_mean"],
             row["mean_percent"],
-            yerr=half,
+            yerr=arms[:, None],
             xerr=[[low], [spread]],
             fmt=style.marker,
             color=style.colour,

@@ -90,8 +90,10 @@ def curve_figure(
             if cell.empty:
                 ax.set_visible(False)
                 continue
-            _panel(ax, cell, group.loc[group["method"] == FULL, "test_accuracy_percent"], abscissa)
+            _panel(ax, cell, abscissa)
             _stars(ax, cell, published or {}, abscissa.column)
+            # Last, in the height that everything else needs.
+            _full(ax, group.loc[group["method"] == FULL, "test_accuracy_percent"])
             ax.set_title(f"{title}, IPC {ipc}")
         next(ax for ax in line if ax.get_visible()).set_ylabel("Test accuracy (%)")
     handles = method_handles(table, line=True, level=_level_methods(table))
@@ -129,7 +131,7 @@ def _stars(ax: Axes, cell: pd.DataFrame, published: Mapping[tuple[str, str, int]
     ax.set_ylim(low, high)
 
 
-def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float], abscissa: Abscissa) -> None:
+def _panel(ax: Axes, cell: pd.DataFrame, abscissa: Abscissa) -> None:
     for method, of_method in cell.groupby("method", sort=False):
         style = method_style(str(method))
         if method in _level_methods(cell):
@@ -150,8 +152,6 @@ def _panel(ax: Axes, cell: pd.DataFrame, full: pd.Series[float], abscissa: Absci
     ax.set(xlabel=abscissa.label, ylabel="")
     ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     ax.grid(axis="y")
-    if len(full):
-        _full(ax, full)
 
 
 def _level_methods(table: pd.DataFrame) -> list[str]:
@@ -169,6 +169,8 @@ def _level(ax: Axes, values: pd.Series[float], colour: str) -> None:
 
 def _full(ax: Axes, values: pd.Series[float]) -> None:
     """The full data set as a dashed line where that leaves the curves readable, else in words."""
+    if values.empty:
+        return
     low, high = ax.get_ylim()
     mean = float(values.mean())
     if mean <= high + _STRETCH * (high - low):
@@ -210,6 +212,8 @@ FIGURE_3_DATASETS = ("CIFAR10", "CIFAR100")
 def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
     """The paper's Figure 3: our curves on CIFAR-10 and CIFAR-100, and the published end points as stars.
 
+    Methods without a published number, such as variants, are in the other figures.
+
     Args:
         table: rows of :func:`bacon.reporting.collect.collect_accuracy`, with one of these data sets.
         summary: rows of :func:`bacon.reporting.summary.summarise`, with the published numbers.
@@ -222,6 +226,7 @@ def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
             index=False, name=None
         )
     }
+    own = own[own["method"].isin([FULL, *(method for _, method, _ in published)])]
     abscissa = Abscissa(
         column="iteration", label=ITERATIONS.label, title="Accuracy against iterations: ours and published"
     )

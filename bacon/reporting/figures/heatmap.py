@@ -21,6 +21,7 @@ CLASSES_TITLE = "Accuracy by class"
 CONFUSION_TITLE = "Confusion of classes"
 # Light to dark, even in lightness, the same to every kind of colour vision.
 _MAP = "cividis"
+_ABREAST = 5  # confusions beside each other: as many as a screen shows readably
 _MIDDLE = 0.179  # the luminance with which black and white have the same contrast
 
 
@@ -42,7 +43,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
         values = together.pivot_table(
             index="method_title", columns="network", values="mean_percent", sort=False, observed=True
         )
-        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index))
+        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index), level=9)
         ax.set(title=f"{group['dataset_title'].iloc[0]}, IPC {ipc}", xlabel="Evaluated with", ylabel="Distilled by")
     for unused in flat[len(groups) :]:
         unused.set_visible(False)
@@ -66,7 +67,7 @@ def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> S
         shown = shown_classes(len(group[0].class_names))
         values = np.array([one.class_accuracy[shown] for one in group])
         names = [group[0].class_names[index] for index in shown]
-        _map(line[0], values, names, [one.method_title for one in group])
+        _map(line[0], values, names, [one.method_title for one in group], level=6)
         line[0].set(title=title, xlabel="Class", ylabel="")
     finish(
         figure, title=CLASSES_TITLE, caption=_class_caption(results, accuracy, "Test accuracy of each class in percent")
@@ -80,14 +81,19 @@ def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) ->
     for dataset in dict.fromkeys(one.dataset for one in results):
         own = [one for one in results if one.dataset == dataset]
         largest = max(one.ipc for one in own if one.ipc is not None)
-        rows.append([one for one in own if one.ipc in (None, largest)])
+        shown = [one for one in own if one.ipc in (None, largest)]
+        rows += [shown[start : start + _ABREAST] for start in range(0, len(shown), _ABREAST)]
     columns = max(map(len, rows))
     size = 2.5 if max(len(one.class_names) for one in results) > 10 else 2.1
-    figure, axes = panels(len(rows), columns, width=size, height=size + 0.1)
+    # Upright names and two lines of title stand over and under a square.
+    named = [name for one in results if len(one.class_names) <= MAX_CLASSES for name in one.class_names]
+    letters = max(map(len, named), default=0)
+    figure, axes = panels(len(rows), columns, width=size, height=size + 0.4 + 0.07 * letters)
     for line, row in zip(axes, rows, strict=True):
         for ax, one in zip(line, row, strict=False):
             names = one.class_names if len(one.class_names) <= MAX_CLASSES else ()
-            _confusion(ax, one.confusion_percent, names)
+            # Rows are the same in every panel beside the first, which names them.
+            _confusion(ax, one.confusion_percent, names, named_rows=ax is line[0])
             ipc = "" if one.ipc is None else f", IPC {one.ipc}"
             ax.set_title(f"{one.dataset_title}{ipc}\n{one.method_title}")
             ax.set(xlabel="Predicted", ylabel="True" if ax is line[0] else "", aspect="equal")
@@ -119,7 +125,7 @@ def _class_caption(
     return f"{what}, mean over n = {n} networks on the final images, last epoch.{thinned} {protocol_note(own)}."
 
 
-def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str]) -> None:
+def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str], *, named_rows: bool) -> None:
     """White where nothing is confused; the square root brings out what is confused seldom, and numbers say how often."""
     few = len(percent) <= 10
     sns.heatmap(
@@ -132,10 +138,10 @@ def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str])
         annot_kws={"fontsize": 6},
         cbar=False,
         xticklabels=list(names) or False,
-        yticklabels=list(names) or False,
+        yticklabels=(named_rows and list(names)) or False,
     )
     _readable(ax)
-    _names(ax, names)
+    _names(ax, names, level=2, rotation=90)
 
 
 def _map(
@@ -143,6 +149,8 @@ def _map(
     values: npt.NDArray[np.float64],
     columns: Sequence[str],
     rows: Sequence[str],
+    *,
+    level: int,
 ) -> None:
     sns.heatmap(
         values,
@@ -157,7 +165,7 @@ def _map(
         linewidths=0.4,
     )
     _readable(ax)
-    _names(ax, columns)
+    _names(ax, columns, level=level)
 
 
 def _readable(ax: Axes) -> None:
@@ -175,12 +183,12 @@ def luminance(colour: npt.NDArray[np.float64]) -> float:
     return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
-def _names(ax: Axes, columns: Sequence[str]) -> None:
-    """Class names stand upright or slanted, without ticks."""
+def _names(ax: Axes, columns: Sequence[str], *, level: int, rotation: int = 45) -> None:
+    """Names without ticks: level where the longest has at most ``level`` characters, which fit a column; else turned."""
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)
-    long = any(len(name) > 4 for name in columns)
-    ax.tick_params(axis="x", rotation=45 if long else 0)
+    long = any(len(name) > level for name in columns)
+    ax.tick_params(axis="x", rotation=rotation if long else 0)
     for label in ax.get_xticklabels():
-        label.set_horizontalalignment("right" if long else "center")
-        label.set_rotation_mode("anchor" if long else "default")
+        label.set_horizontalalignment("right" if long and rotation < 90 else "center")
+        label.set_rotation_mode("anchor" if long and rotation < 90 else "default")

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, panels
 from bacon.reporting.figures.style import method_style
 from bacon.reporting.protocol import protocol_note
 from bacon.reporting.sensitivity import Point
@@ -37,8 +37,11 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     figure, axes = panels(rows, columns, width=3.2 if columns > 1 else 4.6, height=2.4)
     flat = np.array(axes).ravel()
     for ax, ((key, _, ipc), group) in zip(flat, groups, strict=False):
-        for base, of_base in group.groupby("base", sort=False):
-            _curve(ax, str(base), of_base)
+        bases = list(group.groupby("base", sort=False))
+        # Methods stand side by side, or one would hide the other.
+        step = 0.02 * (group["value"].max() - group["value"].min())
+        for place, (base, of_base) in enumerate(bases):
+            _curve(ax, str(base), of_base, shift=step * (place - (len(bases) - 1) / 2))
         ax.set(xlabel=str(key), title=f"{group['dataset_title'].iloc[0]}, IPC {ipc}")
         ax.grid(axis="y")
         ax.margins(x=0.08, y=0.1)
@@ -51,7 +54,8 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     used = accuracy[accuracy["final"] & (accuracy["network"] == network) & accuracy["method"].isin(table["method"])]
     caption = (
         f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation seeds). "
-        f"Filled: the method itself; open: variants that differ from it in this setting alone. {protocol_note(used)}."
+        f"Filled: the method itself; open: variants that differ from it in this setting alone. "
+        f"Methods at the same value stand side by side. {protocol_note(used)}."
     )
     named = table[["base", "base_title"]].drop_duplicates().itertuples(index=False, name=None)
     handles = [
@@ -62,11 +66,11 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     return figure
 
 
-def _curve(ax: Axes, base: str, table: pd.DataFrame) -> None:
+def _curve(ax: Axes, base: str, table: pd.DataFrame, *, shift: float) -> None:
     style = method_style(base)
-    values, means = table["value"].to_numpy(np.float64), table["mean_percent"].to_numpy(np.float64)
-    halves = (table["mean_percent"] - table["ci_low"]).fillna(0.0).to_numpy(np.float64)
-    ax.errorbar(values, means, yerr=halves, color=style.colour, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2)
+    values, means = table["value"].to_numpy(np.float64) + shift, table["mean_percent"].to_numpy(np.float64)
+    arms = interval_arms(table)
+    ax.errorbar(values, means, yerr=arms, color=style.colour, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2)
     itself = (table["method"] == base).to_numpy()
     for chosen, face in ((itself, style.colour), (~itself, "white")):
         ax.plot(

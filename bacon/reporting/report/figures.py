@@ -6,28 +6,40 @@ from collections.abc import Iterable
 
 from bacon.reporting.contents import ReportFigure
 from bacon.reporting.report.links import Links
-from bacon.reporting.report.pictures import figure_picture
+from bacon.reporting.report.pictures import animation, figure_picture
 from bacon.reporting.report.views import FigureView, Link
 
 IMAGES = "images"
+ANIMATION_BYTES = 16_000_000
+"""Characters of the page that animations may take: about what the images of 200 cells take."""
 
 
 def figure_views(figures: Iterable[ReportFigure], fingerprint: str, links: Links) -> list[FigureView]:
     """The figures, without those of single distilled sets, which each cell shows itself.
 
+    Animations are in the page, one after the other, as long as they have room in ``ANIMATION_BYTES``; all are linked.
+
     Raises:
         BaconError: a figure is missing, no image, or carries another fingerprint.
     """
-    return [
-        FigureView(
-            title=figure.title,
-            caption=figure.caption,
-            picture=figure_picture(figure.files["png"], fingerprint),
-            files=tuple(link for kind, path in figure.files.items() if (link := links.to(kind, path))),
+    views, room = [], ANIMATION_BYTES
+    for figure in figures:
+        if figure.topic == IMAGES:
+            continue
+        moving = animation(figure.files["gif"], fingerprint) if "gif" in figure.files else None
+        if moving is not None and len(moving.uri) > room:
+            moving = None
+        room -= len(moving.uri) if moving is not None else 0
+        views.append(
+            FigureView(
+                title=figure.title,
+                caption=figure.caption,
+                picture=figure_picture(figure.files["png"], fingerprint),
+                animation=moving,
+                files=tuple(link for kind, path in figure.files.items() if (link := links.to(kind, path))),
+            )
         )
-        for figure in figures
-        if figure.topic != IMAGES
-    ]
+    return views
 
 
 def image_links(figures: Iterable[ReportFigure], links: Links) -> dict[tuple[str, str, int], tuple[Link, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bacon.reporting.markup import MISSING, Grid
+from bacon.reporting.markup import MISSING, UNDEFINED, Grid
 from bacon.reporting.report.views import Column, Table, Value
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _table(name: str, grid: Grid, notes: tuple[str, ...]) -> Table:
 
 def _is_numeric(texts: list[str]) -> bool:
     """Whether every entry is missing or begins with a number, and one of them does."""
-    found = [number(text) for text in texts if text.strip() not in ("", MISSING)]
+    found = [number(text) for text in texts if text.strip() not in ("", MISSING, UNDEFINED)]
     return bool(found) and None not in found
 
 

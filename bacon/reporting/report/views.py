@@ -69,6 +69,8 @@ class FigureView:
     title: str
     caption: str
     picture: Picture
+    animation: Picture | None
+    """Behind a heading that opens it, so that nothing moves unasked and nothing is decoded before."""
     files: tuple[Link, ...]
 
 
@@ -135,6 +137,8 @@ class Page:
     """Title of a figure that this grid is too small for, and the reason."""
     tables: tuple[Table, ...]
     """Further tables, such as the cost."""
+    tables_left_out: tuple[tuple[str, str], ...]
+    """Title of a table that has nothing to show for this grid, and the reason."""
     cell_columns: tuple[Column, ...]
     """Columns of the table of cells, the name included."""
     cells: tuple[CellView, ...]
