@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from bacon.cells import Cell
+from bacon.config_model import Config, DataSettings, Layer
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
 from bacon.layering import NamedLayer, evaluation_network, kind, resolve
@@ -19,7 +20,7 @@ from bacon.networks.limits import check_fits
 from bacon.presets import NETWORKS, PRESETS
 from bacon.runtime.errors import BaconError
 from bacon.setting_errors import check_layer, check_name, describe
-from bacon.settings import Config, DataSettings, Layer, MatchingSettings, NetworkSettings
+from bacon.settings import MatchingSettings, NetworkSettings
 
 RANDOM = "random"
 """The method that DD-Ranking measures others against."""

@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parent
 EXCLUDED = frozenset(
     {
         "bacon",
+        "bacon.config_model",
         "bacon.settings",
         # What the registry says of a data set is hashed by value (bacon.plan), so that a new entry makes nothing stale.
         "bacon.datasets.registry",

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bacon.cells import Cell
+from bacon.config_model import Config, Layer
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import Method
 from bacon.methods.registry import METHODS, OBJECTIVES
@@ -23,10 +24,8 @@ from bacon.runtime.errors import BaconError
 from bacon.setting_errors import Key, describe, flatten, nearest
 from bacon.settings import (
     CellSettings,
-    Config,
     EvaluationSettings,
     FreshNetworks,
-    Layer,
     MatchingSettings,
     NetworkQueue,
     NetworkSettings,

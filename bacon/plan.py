@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bacon.cells import CACHE, Cell
+from bacon.config_model import Config, DataSettings
 from bacon.configuration import data_settings, grid_cells, reference_cells
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
@@ -19,7 +20,7 @@ from bacon.fingerprint import digest, fingerprint
 from bacon.layering import Resolved, evaluation_network, kind, resolve
 from bacon.methods.registry import METHODS
 from bacon.runtime.provenance import installed_versions
-from bacon.settings import CellSettings, Config, DataSettings, MatchingSettings, NetworkSettings
+from bacon.settings import CellSettings, MatchingSettings, NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
 # Where data lies and what it is called; what it is, is in its source's digest.

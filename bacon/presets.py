@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bacon.settings import Layer, PresetLayer
+from bacon.config_model import Layer, PresetLayer
 
 PROTOCOLS: Mapping[str, Layer] = {
     # DC, DM, IDM, BACON: DSA, 1001 epochs, the accuracy of the last one. The defaults are the paper's.

@@ -110,7 +110,8 @@ def test_named_files_exist(page):
 
 def test_documented_settings_exist():
     """Every setting that docs/algorithms.md puts beside a published flag is a key of the models."""
-    from bacon.settings import EvaluationSettings, GridSettings, MatchingSettings, NetworkQueue
+    from bacon.config_model import GridSettings
+    from bacon.settings import EvaluationSettings, MatchingSettings, NetworkQueue
 
     models = {
         "grid": GridSettings,

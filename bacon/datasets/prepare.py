@@ -23,7 +23,7 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from bacon.settings import DataSettings
+    from bacon.config_model import DataSettings
 
 log = get_logger(__name__)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bacon.config_model import DataSettings
 from bacon.configuration import check_config
 from bacon.datasets.prepare import prepare
 from bacon.datasets.registry import REGISTRY
@@ -17,7 +18,6 @@ from bacon.datasets.source import source_digest
 from bacon.datasets.store import read_dataset, verify_dataset
 from bacon.plan import Plan
 from bacon.runtime.errors import BaconError
-from bacon.settings import DataSettings
 from tests.datasets import archives
 from tests.datasets.conftest import official
 
@@ -35,7 +35,7 @@ import os, signal, sys
 from pathlib import Path
 from unittest import mock
 from bacon.datasets import prepare as stage
-from bacon.settings import DataSettings
+from bacon.config_model import DataSettings
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from bacon.config_model import DataSettings
 from bacon.datasets.prepare import build, prepare
 from bacon.datasets.store import content_sha256, read_dataset, read_whitening, write_dataset, write_whitening
 from bacon.datasets.whitening import fit_whitening
@@ -23,7 +24,7 @@ from bacon.reporting.collect import ExpectedDistilled
 from bacon.reporting.distilled_files import read_images
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
-from bacon.settings import CellSettings, DataSettings, EvaluationSettings, NetworkSettings, SelectionSettings
+from bacon.settings import CellSettings, EvaluationSettings, NetworkSettings, SelectionSettings
 
 CPU = torch.device("cpu")
 

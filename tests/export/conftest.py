@@ -44,7 +44,7 @@ def finished(tmp_path_factory, monkeypatch_session) -> Plan:
 
 
 def _default_data():
-    from bacon.settings import DataSettings
+    from bacon.config_model import DataSettings
 
     return DataSettings()
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.transforms import Bbox
 
 from bacon.reporting.embedding import Cloud, Embedding, Points
 from bacon.reporting.figures.canvas import Sheet, finish, panels
 from bacon.reporting.figures.style import method_style
 
 _REAL = "#BBBBBB"
+_LINE_POINTS = 8.0
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
 
 
@@ -52,15 +57,29 @@ def _panel(ax: Axes, of_real: Points, points: Points, cloud: Cloud, real: Cloud,
         points[:, 0], points[:, 1], s=14, color=style.colour, marker=style.marker, edgecolors="white", linewidths=0.3,
         zorder=2,
     )  # fmt: skip
-    for place, name in enumerate(names):
-        middle = np.median(of_real[real.labels == place], axis=0)
-        ax.text(float(middle[0]), float(middle[1]), name, fontsize=7, ha="center", va="center", bbox=_HALO, zorder=3)
     # Real images set the scale; synthetic ones far out stand at the edge of it.
     near, far = np.quantile(points, (0.02, 0.98), axis=0)
     low, high = np.minimum(of_real.min(axis=0), near), np.maximum(of_real.max(axis=0), far)
     margin = 0.06 * (high - low)
     ax.set(xlim=(low[0] - margin[0], high[0] + margin[0]), ylim=(low[1] - margin[1], high[1] + margin[1]))
     ax.set(xticks=[], yticks=[])
+    _name_classes(ax, [np.median(of_real[real.labels == place], axis=0) for place in range(len(names))], names)
+
+
+def _name_classes(ax: Axes, middles: Sequence[npt.NDArray[np.floating]], names: tuple[str, ...]) -> None:
+    """Names at the middles of the classes; one that would cover another moves up or down by lines until it does not."""
+    taken: list[Bbox] = []
+    for middle, name in zip(middles, names, strict=True):
+        text = ax.annotate(
+            name, (float(middle[0]), float(middle[1])), xytext=(0, 0), textcoords="offset points", fontsize=7, ha="center",
+            va="center", bbox=_HALO, zorder=3,
+        )  # fmt: skip
+        for lines in sorted(range(-len(names), len(names) + 1), key=abs):
+            text.set_position((0, lines * _LINE_POINTS))
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                break
+        taken.append(box)
 
 
 def _caption(embedding: Embedding, ipc: int, network: str) -> str:
@@ -74,5 +93,6 @@ def _caption(embedding: Embedding, ipc: int, network: str) -> str:
         f"Embeddings by one untrained network ({network}, seed 0), the kind of space that distribution matching works in. PCA: "
         f"axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the first 30 "
         f"components, all images together; only neighbourhoods mean something in it. {len(real.labels)} real training images; "
-        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Names at the medians of the real classes.{thinned}"
+        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Names at the medians of the real classes, above or below where "
+        f"they would overlap.{thinned}"
     )

@@ -90,11 +90,9 @@ def _read(expected: ExpectedDistilled, classes: int, per_class: int) -> Snapshot
 def _caption(shown: Sequence[_Shown]) -> str:
     snapshots = shown[0].snapshots
     parts = ["First distillation seed; denormalised and clipped to [0, 1] for display."]
-    parts += [
-        f"{one.title} in stored form: {one.snapshots.partition} {TIMES} {one.snapshots.partition} smaller images in each."
-        for one in shown
-        if one.snapshots.partition > 1
-    ]
+    for factor in sorted({one.snapshots.partition for one in shown if one.snapshots.partition > 1}):
+        titles = " and ".join(one.title for one in shown if one.snapshots.partition == factor)
+        parts.append(f"{titles} in stored form: {factor} {TIMES} {factor} smaller images in each.")
     if len(snapshots.names) < snapshots.classes:
         parts.append(f"{len(snapshots.names)} of {snapshots.classes} classes, evenly spaced.")
     return " ".join(parts)

@@ -128,8 +128,10 @@ def _panel(ax: Axes, values: pd.DataFrame, *, logarithmic: bool) -> None:
 
 def _logarithmic(ax: Axes, values: npt.NDArray[np.float64]) -> None:
     ax.set_yscale("log")
-    # Over a few decades the powers of ten suffice; over fewer, the values between them are labelled too.
-    subs = (1.0,) if values.max() / values.min() > 1000 else (1.0, 3.0)
+    low, high = float(values.min()), float(values.max())
+    ax.set_ylim(low / 1.15, high * 1.15)  # a band that reaches towards 0 has no lower end here
+    # Over a few decades the powers of ten suffice; over fewer, values between them are labelled too.
+    subs = (1.0,) if high / low > 1000 else (1.0, 3.0) if high / low > 30 else (1.0, 2.0, 5.0)
     ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.yaxis.set_minor_locator(NullLocator())
