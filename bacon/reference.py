@@ -69,8 +69,8 @@ _INTRODUCTION = """# Configuration
 
 `config.yaml` is the default: the embedded digits. `paper.yaml` holds the paper's 11 cells. Give another file with
 `--configfile FILE`, or single values with `--config 'preset=smoke'`. This page is generated from the typed settings in
-`bacon/settings.py` and `bacon/config_model.py` (`bacon reference --write`); `bacon config --cell digits/bacon/ipc10/seed0` prints
-the settings of one cell and the layer each value came from.
+`bacon/settings.py` and `bacon/config_model.py` (`bacon reference --write`); `bacon config --cell digits/bacon/ipc10/seed0`
+prints the settings of one cell and the layer each value came from.
 
 In YAML write `5.0e-4`, not `5e-4`: the latter is a string.
 
