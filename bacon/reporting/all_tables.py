@@ -84,7 +84,7 @@ def report_tables(plan: Plan, *, published: Path = PUBLISHED) -> dict[str, Repor
             notes=notes(accuracy, summary),
             grids=summary_grids(accuracy, summary),
         ),
-        "comparisons": _comparisons(accuracy),
+        "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results),
         "table1": _table1(summary, results),
     }
@@ -107,8 +107,9 @@ def _with(grids: Sequence[Grid], lines: Sequence[str]) -> list[tuple[Grid, Seque
     return [(grid, lines) for grid in grids]
 
 
-def _comparisons(accuracy: pd.DataFrame) -> ReportTable:
-    frame = compare_methods(accuracy)
+def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
+    variants = {name: variant.method for name, variant in plan.config.variants.items()}
+    frame = compare_methods(accuracy, variants)
     lines = comparison_notes(frame)
     return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
 

@@ -6,24 +6,34 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.comparisons import ALPHA
+from bacon.reporting.comparisons import ALPHA, FAMILY, METHODS
 from bacon.reporting.markup import MISSING, UNDEFINED, Grid
 from bacon.reporting.protocol import FULL
 
 
 def comparison_grids(table: pd.DataFrame) -> list[Grid]:
-    """Rows of :func:`bacon.reporting.comparisons.compare_methods`, one grid per data set and evaluation network."""
+    """Rows of :func:`bacon.reporting.comparisons.compare_methods`, one grid per family."""
     columns = ("Methods", "IPC", "Difference (points)", "Seeds", "t", "p", "p (Holm)", "d", "g")
     several = table["network"].nunique() > 1
     return [
         Grid(
-            title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}: methods compared",
+            title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}: {_compared(group)}",
             groups=(),
             columns=columns,
             rows=tuple(_row(row) for _, row in group.iterrows()),
         )
-        for (_, network), group in table.groupby(["dataset", "network"], sort=False)
+        for (_, network, _), group in table.groupby(FAMILY, sort=False)
     ]
+
+
+def _compared(family: pd.DataFrame) -> str:
+    """What a family compares, in words."""
+    base = str(family["family"].iloc[0])
+    if base == METHODS:
+        return "methods compared"
+    ends = ("method", "other")
+    titles = [title for end in ends for title in family.loc[family[end] == base, f"{end}_title"]]
+    return f"variants compared with {titles[0]}" if titles else f"variants of {base} compared"
 
 
 def _row(row: pd.Series[Any]) -> tuple[str, ...]:
@@ -51,7 +61,7 @@ def comparison_notes(table: pd.DataFrame) -> list[str]:
     lines = [
         "Difference of mean test accuracy in percentage points [95 % confidence interval], paired over the distillation seeds "
         "that both methods have; t and p: paired t test, two-sided, on the means of the seeds. p (Holm): adjusted for all "
-        f"pairs and IPCs of the data set and network; * where it is below {ALPHA:g}. d: mean over standard deviation of the "
+        f"pairs and IPCs of the table; * where it is below {ALPHA:g}. d: mean over standard deviation of the "
         "differences; g: d with Hedges' correction."
     ]
     reasons = table.loc[table["untested"] != "", "untested"].drop_duplicates()

@@ -250,6 +250,22 @@ def test_a_family_is_a_data_set_and_a_network():
         np.testing.assert_allclose(family["p_holm"].min(), 6 * family["p"].min())
 
 
+def test_variants_are_compared_with_their_method_in_a_family_of_their_own():
+    random = np.random.default_rng(1)
+    names = ("a", "b", "b-x", "b-y", "c-x", "c-y")
+    values = {(name, seed): random.normal(place, 0.3, 2) for place, name in enumerate(names) for seed in range(4)}
+    variants = {name: name[0] for name in names if "-" in name}
+    found = compare_methods(table(values), variants)
+    pairs = {family: list(zip(rows["method"], rows["other"], strict=True)) for family, rows in found.groupby("family")}
+    assert pairs == {"methods": [("b", "a")], "b": [("b-x", "b"), ("b-y", "b")], "c": [("c-y", "c-x")]}
+    without = compare_methods(table({key: value for key, value in values.items() if key[0] in "ab"}))
+    assert found.loc[found["family"] == "methods", "p_holm"].tolist() == without["p_holm"].tolist()
+    of_b = found[found["family"] == "b"]
+    assert of_b["p_holm"].min() == pytest.approx(2 * of_b["p"].min())
+    titles = [grid.title for grid in comparison_grids(found)]
+    assert titles == ["D: methods compared", "D: variants compared with B", "D: variants of c compared"]
+
+
 def test_untested_pairs_are_neither_significant_nor_not():
     found = compare_methods(table({("a", 0): [1, 2], ("b", 0): [3, 4]}))
     assert found["significant"].isna().all()
