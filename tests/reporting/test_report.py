@@ -22,9 +22,11 @@ from bacon.reporting.contents import ReportTable, report_tables
 from bacon.reporting.expected import expected_distilled
 from bacon.reporting.markup import MISSING, Grid
 from bacon.reporting.protocol import TIMES
+from bacon.reporting.report.answer import answer_tables
 from bacon.reporting.report.artifacts import duration_text
 from bacon.reporting.report.grids import grid_tables, number
 from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
+from bacon.reporting.summary import summarise
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
 from tests.reporting.page_tree import content, parse, rows
@@ -124,6 +126,18 @@ def test_the_answer_comes_first_with_mean_sd_n_and_published(page):
     assert f"n = 4 networks (2 distillation seeds {TIMES} 2 evaluation seeds)" in text
     assert "100 epochs, SGD lr 0.01" in text
     assert "BACON README @9c3f7af" in text
+
+
+def test_notes_that_all_tables_share_stand_once_beneath_the_last(accuracy_of, published):
+    accuracy = accuracy_of()
+    (alone,) = answer_tables(accuracy, summarise(accuracy, published))
+    both = pd.concat([accuracy, accuracy.assign(dataset="other", dataset_title="Other")], ignore_index=True)
+    first, last = answer_tables(both, summarise(both, published))
+    shared = [note.removeprefix("All 2 tables: ") for note in last.notes if note.startswith("All 2 tables: ")]
+    assert len(shared) >= 3
+    assert not set(shared) & set(first.notes)
+    assert set(first.notes) | set(shared) == set(alone.notes)
+    assert not any(note.startswith("All") for note in alone.notes)
 
 
 def test_numbers_are_sorted_by_value_and_headings_have_a_scope(page):

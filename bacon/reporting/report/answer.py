@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -18,13 +19,19 @@ BEST = "Bold: the highest mean among the methods of a column, whether or not the
 
 
 def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
-    """One table per data set and evaluation network.
+    """One table per data set and evaluation network; notes that all of them share stand once, beneath the last.
 
     Args:
         accuracy: rows of :func:`bacon.reporting.collect.collect_accuracy`.
         summary: the same, summarised beside the published numbers by :func:`bacon.reporting.summary.summarise`.
     """
-    return [_answer(place, block, accuracy, summary) for place, block in enumerate(blocks(summary))]
+    tables = [_answer(place, block, accuracy, summary) for place, block in enumerate(blocks(summary))]
+    if len(tables) < 2:
+        return tables
+    shared = tuple(note for note in tables[0].notes if all(note in table.notes for table in tables))
+    own = [replace(table, notes=tuple(note for note in table.notes if note not in shared)) for table in tables]
+    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"All {len(own)} tables: {note}" for note in shared)))
+    return own
 
 
 def findings(summary: pd.DataFrame) -> list[str]:
