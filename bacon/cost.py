@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bacon.cells import Cell
 from bacon.configuration import data_settings
 from bacon.datasets.registry import REGISTRY
+from bacon.networks.limits import first_side
 from bacon.plan import Plan
 from bacon.settings import MatchingSettings, NetworkQueue, NetworkSettings
 
@@ -26,7 +27,6 @@ START_SECONDS = 60.0
 SLACK = 2.0
 SHORTEST_MINUTES = 10
 BASE_MB = 2000
-_PADDED_SIZE = 28  # the first convolution pads MNIST-like images to 32x32 (bacon/networks/convnet.py)
 _USUAL_PIXELS = 32 * 32  # of the images that run.chunk_images counts; of larger ones, fewer are computed at a time
 _MAPS = 6  # feature maps of a block's size that are alive in forward and backward
 
@@ -88,7 +88,7 @@ def operations(network: NetworkSettings, channels: int, size: int) -> Operations
     if network.architecture != "convnet":
         forward = _OPERATIONS[network.architecture] * (size / 32) ** 2
         return Operations(forward, training=3 * forward, image_gradient=2 * forward)
-    blocks, inputs, side = [], channels, size + 4 if size == _PADDED_SIZE else size
+    blocks, inputs, side = [], channels, first_side(size)
     for _ in range(network.depth):
         blocks.append(2.0 * 9 * inputs * network.width * side**2)
         inputs = network.width

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from bacon.networks.limits import first_side
 from bacon.settings import MatchingSettings, NetworkSettings
 
 
@@ -30,7 +31,7 @@ class Cost:
 def forward(network: NetworkSettings, channels: int, size: int, *, element: int = 4) -> Cost:
     """One image through the convolutional part, each map written once and read once, norm, ReLU and pooling fused."""
     total = Cost(0, 0)
-    side = size + 4 if size == 28 else size
+    side = first_side(size)
     width_in = channels
     for _ in range(network.depth):
         pixels = side * side
@@ -56,7 +57,7 @@ def forward_backward(network: NetworkSettings, channels: int, size: int, *, elem
         image: gradient of the image through a frozen network; else gradient of the weights.
     """
     once = forward(network, channels, size, element=element)
-    first = 2 * 9 * channels * network.width * size * size
+    first = 2 * 9 * channels * network.width * first_side(size) ** 2
     flop = 2 * once.flop if image else 3 * once.flop - first
     return Cost(flop, 3 * once.bytes)
 

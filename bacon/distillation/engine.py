@@ -7,7 +7,7 @@ recurrence in :func:`image_step`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.augmentation import SiameseDraw, siamese_augment, siamese_draw
+from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.history import History
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.networks import Fresh, NetworkSource, Queue
@@ -38,34 +39,6 @@ log = get_logger(__name__)
 _USUAL_PIXELS = 32 * 32
 # First maps of a piece, per thread. A real batch of 1442 16x16 images, width 32, one core: 25 ms at once, 18 ms in pieces.
 _CACHE_BYTES = 8 * 2**20
-
-
-@dataclass(frozen=True)
-class ClassChunk:
-    """Classes that are computed together; all take the same number of real images."""
-
-    classes: tuple[int, ...]
-    batch_real: int
-
-
-def class_chunks(counts: Sequence[int], *, batch_real: int, synthetic: int, limit: int) -> list[ClassChunk]:
-    """Split the classes so that a chunk holds at most ``limit`` real and at most ``limit`` synthetic images.
-
-    Args:
-        counts: training images of each class.
-        batch_real: real images per class, at most all of a class.
-        synthetic: decoded synthetic images per class.
-        limit: images per chunk; a chunk holds at least one class.
-    """
-    by_size: dict[int, list[int]] = {}
-    for label, count in enumerate(counts):
-        by_size.setdefault(min(batch_real, count), []).append(label)
-    chunks = []
-    for size, members in by_size.items():
-        together = max(1, limit // max(size, synthetic))
-        starts = range(0, len(members), together)
-        chunks += [ClassChunk(tuple(members[start : start + together]), size) for start in starts]
-    return chunks
 
 
 def image_step(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from bacon.networks.block import InstanceNormReluPool
 from bacon.networks.first import first_block
-from bacon.networks.limits import GROUPS, PADDED_SIZE, check_fits
+from bacon.networks.limits import GROUPS, PADDED_SIZE, check_fits, first_side
 from bacon.networks.network import Network
 from bacon.networks.pooling import AveragePool
 
@@ -82,7 +82,7 @@ class ConvNet(Network):
 
 def _map_sizes(settings: NetworkSettings, size: int) -> list[int]:
     """Side of the maps that each block's convolution makes; pooling halves them, rounding down."""
-    sizes = [size + 4 if size == PADDED_SIZE else size]
+    sizes = [first_side(size)]
     halve = settings.pooling != "none"
     for _ in range(settings.depth - 1):
         sizes.append(sizes[-1] // 2 if halve else sizes[-1])

@@ -38,8 +38,13 @@ def check_fits(settings: NetworkSettings, size: int) -> None:
         _check_convnet(settings, size)
 
 
+def first_side(size: int) -> int:
+    """Side of a ConvNet's first maps: images of 28x28 pixels are padded by 3."""
+    return size + 4 if size == PADDED_SIZE else size
+
+
 def _check_convnet(settings: NetworkSettings, size: int) -> None:
-    first = size + 4 if size == PADDED_SIZE else size
+    first = first_side(size)
     if settings.pooling != "none" and first >> settings.depth < 1:
         raise BaconError(
             f"network.depth: {settings.depth} blocks halve images of {size}x{size} pixels to nothing; "

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 import bacon.distillation.engine as engine_module
-from bacon.distillation.engine import Engine, class_chunks, image_step
+from bacon.distillation.chunks import class_chunks
+from bacon.distillation.engine import Engine, image_step
 from bacon.distillation.real import RealImages
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
