@@ -1,5 +1,6 @@
 """Steps on buffers that stay where they are: the same bits as plain steps, whatever is recorded of them."""
 
+import copy
 import logging
 from functools import partial
 from unittest import mock
@@ -70,7 +71,7 @@ def test_a_checkpoint_of_shared_steps_goes_on_with_plain_ones():
     plain, shared = make_queue(shared=False), make_queue(shared=True)
     state = trained(make_queue(shared=True), 3).state_dict()
     for queue in (plain, shared):
-        queue.load_state_dict(state)
+        queue.load_state_dict(copy.deepcopy(state))
         queue.train(3)
     for one, two in zip(tensors(plain), tensors(shared), strict=True):
         assert torch.equal(one, two)

@@ -42,8 +42,8 @@ class NetworkSource(Protocol):
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: tensors, numbers and containers of them."""
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Become the source that :meth:`state_dict` was taken from."""
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Become the source that :meth:`state_dict` was taken from; ``state`` may be used up by it."""
 
 
 class Fresh:
@@ -236,9 +236,13 @@ class Queue:
         """Serial numbers, networks, optimisers and meters, oldest first."""
         return {"next_serial": self._next_serial, "members": [member.state_dict() for member in self.members]}
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Rebuild the members of :meth:`state_dict`, bit for bit; its list of them is emptied, so that none is there twice."""
-        self.members, waiting = [], state["members"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Rebuild the members of :meth:`state_dict`, bit for bit, and take them out of it, so that none is in memory twice.
+
+        Raises:
+            KeyError: another queue has taken them.
+        """
+        self.members, waiting = [], state.pop("members")
         while waiting:
             kept = waiting.pop(0)
             self._next_serial = kept["serial"]

@@ -146,6 +146,8 @@ def test_a_state_is_let_go_of_network_by_network_as_it_is_loaded(real32):
     other._build = counting
     other.load_state_dict(state)
     assert seen == [3, 2, 1]
+    with pytest.raises(KeyError, match="members"):
+        one.load_state_dict(state)  # never silently an empty queue
     for member, parameters in zip(other.members, expected, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(member.network.parameters(), parameters, strict=True))
 
