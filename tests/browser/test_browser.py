@@ -9,6 +9,7 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 VISIBLE = """return [...document.querySelectorAll('#cells-table > tbody')]
     .filter((body) => body.getClientRects().length).map((body) => body.rows[0].cells[0].textContent);"""
@@ -196,7 +197,8 @@ def test_an_animation_is_shown_when_it_is_asked_for(chromium, large):
     image = details.find_element(By.TAG_NAME, "img")
     assert not image.is_displayed()
     details.find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
-    assert image.is_displayed()
+    # Images of a closed heading are loaded when it opens, and have no size before.
+    WebDriverWait(chromium.driver, 30).until(lambda _: image.is_displayed())
     assert chromium.driver.execute_async_script("arguments[0].decode().then(arguments[1])", image) is None
     assert chromium.js("return arguments[0].naturalWidth", image) == 300
     assert chromium.messages() == []
