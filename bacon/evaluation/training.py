@@ -90,15 +90,7 @@ def train_and_test(
         BaconError: training diverged, or the architecture does not fit the images.
     """
     start = time.perf_counter()
-    model = build_network(
-        network,
-        channels=train.images.shape[1],
-        size=train.images.shape[2],
-        classes=classes,
-        seed=seed,
-        purpose="evaluation-network",
-        device=train.device,
-    )
+    model = _initial(network, train, classes, seed)
     running = _train(model, train, evaluation, seed, on_epoch, images_at_once)
     confusion = confusion_matrix(model, test, classes, images_at_once)
     held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
@@ -113,6 +105,19 @@ def train_and_test(
         confusion=confusion.tolist(),
         class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
         validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),
+    )
+
+
+def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int]) -> Network:
+    """The network before training, with the weights of its seed."""
+    return build_network(
+        network,
+        channels=train.images.shape[1],
+        size=train.images.shape[2],
+        classes=classes,
+        seed=seed,
+        purpose="evaluation-network",
+        device=train.device,
     )
 
 

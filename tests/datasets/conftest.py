@@ -1,6 +1,8 @@
 import dataclasses
 import hashlib
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -36,3 +38,12 @@ def official(name: str, contents: dict[str, bytes], *, url: str | None = None, *
 def noise():
     """Bytes that repeat nowhere: (count, seed) -> bytes."""
     return lambda count, seed=0: np.random.default_rng(seed).bytes(count)
+
+
+def flip_bit(path: Path, name: str) -> None:
+    """Damage one bit of the first chunk of the array ``name`` of an HDF5 file."""
+    with h5py.File(path) as file:
+        chunk = file[name].id.get_chunk_info(0)
+    content = bytearray(path.read_bytes())
+    content[chunk.byte_offset + chunk.size // 2] ^= 1
+    path.write_bytes(content)

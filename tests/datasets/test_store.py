@@ -23,6 +23,7 @@ from bacon.datasets.store import (
 )
 from bacon.datasets.whitening import fit_whitening
 from bacon.runtime.errors import BaconError
+from tests.datasets.conftest import flip_bit
 
 ROOT = Path(__file__).parents[2]
 
@@ -137,11 +138,7 @@ def test_a_truncated_file_is_an_error(path, keep):
 
 @pytest.mark.parametrize("name", ["train/images", "train/labels", "test/images", "test/labels", "validation/images"])
 def test_a_flipped_bit_in_any_array_is_found(path, name):
-    with h5py.File(path) as file:
-        chunk = file[name].id.get_chunk_info(0)
-    content = bytearray(path.read_bytes())
-    content[chunk.byte_offset + chunk.size // 2] ^= 1
-    path.write_bytes(content)
+    flip_bit(path, name)
     with pytest.raises(BaconError, match="truncated or damaged"):
         read_dataset(path)
 

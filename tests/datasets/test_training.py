@@ -11,6 +11,7 @@ from bacon.datasets import training
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.datasets.training import read_training
 from bacon.runtime.errors import BaconError
+from tests.datasets.conftest import flip_bit
 from tests.datasets.test_store import dataset
 
 
@@ -57,11 +58,7 @@ def test_images_are_in_memory_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["train/images", "train/labels"])
 def test_damage_is_found(path, name):
-    with h5py.File(path) as file:
-        chunk = file[name].id.get_chunk_info(0)
-    content = bytearray(path.read_bytes())
-    content[chunk.byte_offset + chunk.size // 2] ^= 1
-    path.write_bytes(content)
+    flip_bit(path, name)
     with pytest.raises(BaconError, match="truncated or damaged"):
         read_training(path)
 
