@@ -129,6 +129,15 @@ def test_nan_and_constant_maps(channels):
     assert not pooled[0, 0].isnan().any()
 
 
+@needs_compiler
+@pytest.mark.parametrize("size", [3 * 2, 8, 16])
+def test_nothing_passes_where_the_normalised_map_is_exactly_zero(size):
+    layer, x = made(4), draw(2, 4, size, size, seed=3)
+    layer.weight.data.zero_(), layer.bias.data.zero_()
+    gradients = torch.autograd.grad(layer(x).sum(), (layer.weight, layer.bias))
+    assert all(not gradient.any() for gradient in gradients)
+
+
 def test_odd_and_large_maps_use_the_layers(monkeypatch):
     monkeypatch.setattr(block, "_forward", None)
     layer = made(2)

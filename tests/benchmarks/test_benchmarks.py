@@ -218,3 +218,10 @@ def test_workflow_plans_a_grid_and_starts_jobs():
 def test_the_papers_cells_are_eleven():
     assert len(PAPER_CELLS) == 11
     assert all(measured(name).matching.iterations == 20000 for name in PAPER_CELLS)
+
+
+@pytest.mark.parametrize("image", [False, True])
+def test_images_of_28_pixels_cost_what_their_padded_maps_cost(image):
+    small, padded = (forward_backward(NetworkSettings(width=8), 1, size, image=image) for size in (28, 32))
+    assert small == padded
+    assert forward_backward(NetworkSettings(width=8), 1, 24, image=image).flop < small.flop

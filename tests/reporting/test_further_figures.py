@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,13 +21,17 @@ from bacon.reporting.figures import heatmap
 from bacon.reporting.figures.canvas import interval_arms, wrap_caption
 from bacon.reporting.figures.cost import cost_figure, pareto_front
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
+from bacon.reporting.figures.embedding import _name_classes
+from bacon.reporting.figures.evolution import _caption as _strip_caption
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.images import images_figure
+from bacon.reporting.figures.loss import _logarithmic
 from bacon.reporting.figures.queue import queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.reporting.nearest import RealImages, join, reduce_by, split
+from bacon.reporting.protocol import TIMES
 from bacon.reporting.sensitivity import Point
 from bacon.reporting.snapshots import read_snapshots, spread
 from bacon.reporting.summary import summarise
@@ -402,3 +408,31 @@ def test_a_hundred_classes_stay_readable(accuracy_of):
         whole = confusion_figure(results, accuracy_of())
     assert all(not ax.get_xticklabels() for ax in visible(whole))
     assert visible(whole)[0].collections[0].get_array().size == count**2
+
+
+def test_names_of_classes_that_lie_together_do_not_cover_each_other():
+    ax = Figure().subplots()
+    names = ("airplane", "automobile", "bird", "cat")
+    _name_classes(ax, [np.array([0.5, 0.5])] * 4, names)
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == list(names)
+    assert not any(one.overlaps(other) for one, other in itertools.combinations(boxes, 2))
+
+
+def test_methods_of_one_partition_are_named_together_beneath_the_strip():
+    shown = [
+        SimpleNamespace(title=title, snapshots=SimpleNamespace(partition=factor, names=("a",), classes=1))
+        for title, factor in (("DM", 1), ("IDM", 2), ("BACON", 2))
+    ]
+    caption = _strip_caption(shown)
+    assert f"IDM and BACON in stored form: 2 {TIMES} 2 smaller images in each." in caption
+    assert "DM in stored form" not in caption.replace("IDM and BACON", "")
+
+
+def test_a_band_that_reaches_zero_does_not_set_a_logarithmic_axis():
+    ax = Figure().subplots()
+    ax.fill_between([0, 1], [1e-6, 1e-6], [2.0, 2.0])
+    _logarithmic(ax, np.array([0.5, 1.0, 2.0]))
+    low, high = ax.get_ylim()
+    assert 0.4 < low < 0.5
+    assert 2.0 < high < 2.5
