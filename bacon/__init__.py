@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bacon._version import __version__
-    from bacon.distilled import DistilledDataset, load_distilled
+    from bacon.interchange.load import DistilledDataset, load_distilled
 
 __all__ = ["DistilledDataset", "__version__", "load_distilled"]
 
@@ -18,7 +18,7 @@ def __getattr__(name: str) -> Any:
 
         return __version__
     if name in ("DistilledDataset", "load_distilled"):
-        from bacon import distilled
+        from bacon.interchange import load
 
-        return getattr(distilled, name)
+        return getattr(load, name)
     raise AttributeError(f"module 'bacon' has no attribute {name!r}")

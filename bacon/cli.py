@@ -59,9 +59,9 @@ _config_option = click.option(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
     """Print the resolved settings of a cell with the layer each value came from."""
-    from bacon.cells import Cell
-    from bacon.setting_errors import check_name
-    from bacon.workflow_plan import load_plan
+    from bacon.config.setting_errors import check_name
+    from bacon.operations.workflow_plan import load_plan
+    from bacon.settings.cells import Cell
 
     plan, cell = load_plan(config_file), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
@@ -85,9 +85,9 @@ def methods_command() -> None:
 @click.option("--accuracy", "path", default="results/tables/accuracy.csv", show_default=True, help="The tidy table.")
 def table_command(path: str) -> None:
     """Print the accuracy table of the last run."""
-    from bacon.reporting.collect import read_accuracy
-    from bacon.reporting.published import PublishedResults
-    from bacon.reporting.tables import terminal_table
+    from bacon.reporting.collect.evaluations import read_accuracy
+    from bacon.reporting.collect.published import PublishedResults
+    from bacon.reporting.tables.run_tables import terminal_table
     from bacon.reporting.targets import PUBLISHED
 
     terminal_table(read_accuracy(Path(path)), published=PublishedResults.read(PUBLISHED))
@@ -99,7 +99,7 @@ def table_command(path: str) -> None:
 )
 def reference_command(write: bool) -> None:
     """Print every key of the configuration, or write the files generated from the settings models."""
-    from bacon.reference import reference_text, write_reference
+    from bacon.config.reference import reference_text, write_reference
 
     if not write:
         click.echo(reference_text())

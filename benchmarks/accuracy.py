@@ -17,15 +17,15 @@ from typing import Any
 
 import torch
 
+from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
-from bacon.evaluation.images import ImageSet
-from bacon.evaluation.networks import image_set
-from bacon.evaluation.training import train_and_test
-from bacon.partition import decode
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
+from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.atomic import write_json
+from bacon.training.batches import ImageSet
+from bacon.training.loop import train_and_test
+from bacon.transforms.partition import decode
 from benchmarks.cells import Measured
 from benchmarks.machine import synchronise
 

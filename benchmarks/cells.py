@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from bacon.cells import Cell
-from bacon.config_model import DataSettings
-from bacon.configuration import load_config
+from bacon.config.layering import resolve
+from bacon.config.loading import load_config
 from bacon.datasets.prepare import build
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.layering import resolve
 from bacon.runtime.errors import BaconError
-from bacon.settings import CellSettings, MatchingSettings
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.cells import Cell
+from bacon.settings.data import DataSettings
+from bacon.settings.distillation import MatchingSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_CELLS = tuple(

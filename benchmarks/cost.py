@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bacon.networks.limits import first_side
-from bacon.settings import MatchingSettings, NetworkSettings
+from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
 
 
 @dataclass(frozen=True)

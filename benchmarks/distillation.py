@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
 from bacon.runtime.provenance import peak_memory_bytes
 from benchmarks.cells import Measured, random_dataset

@@ -12,12 +12,12 @@ from typing import Any
 import torch
 
 from bacon.distillation.initialisation import real_images
-from bacon.distillation.real import RealImages
-from bacon.evaluation.images import ImageSet
-from bacon.evaluation.training import confusion_matrix, train_and_test
+from bacon.distillation.real_images import RealImages
 from bacon.networks.build import build_network
-from bacon.partition import decode
-from bacon.settings import EvaluationSettings
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.training.batches import ImageSet
+from bacon.training.loop import confusion_matrix, train_and_test
+from bacon.transforms.partition import decode
 from benchmarks.cells import Measured, random_dataset
 from benchmarks.machine import seconds_of, synchronise
 from benchmarks.published import Published

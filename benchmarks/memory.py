@@ -18,22 +18,22 @@ from typing import Any
 
 import torch
 
-from bacon.cells import Cell
+from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
+from bacon.artifacts.distilled_file import Distilled, read_distilled, write_distilled
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
-from bacon.datasets.training import read_training
-from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
-from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
-from bacon.distillation.engine import Engine
-from bacon.distillation.networks import Member, Queue
-from bacon.distillation.real import RealImages
-from bacon.evaluation.images import IMAGES_AT_ONCE
-from bacon.evaluation.networks import image_set
-from bacon.evaluation.run import decoded
-from bacon.evaluation.training import train_and_test
+from bacon.datasets.training_images import read_training
+from bacon.distillation.matching import Engine
+from bacon.distillation.pools import Member, Queue
+from bacon.distillation.real_images import RealImages
+from bacon.evaluation.evaluate_cell import decoded
+from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.memory import give_back_freed_memory
+from bacon.settings.cells import Cell
+from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.loop import train_and_test
 from benchmarks.cells import Measured, measured, random_dataset
 
 _ARTIFACT = "distilled.h5"

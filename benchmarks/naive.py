@@ -15,8 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.distillation.real import RealImages
-from bacon.settings import MatchingSettings, NetworkSettings
+from bacon.distillation.real_images import RealImages
+from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
 
 
 def plain_network(network: NetworkSettings, shape: tuple[int, int, int], classes: int) -> nn.Sequential:

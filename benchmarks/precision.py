@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from bacon.datasets.store import ImageDataset
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
-from bacon.evaluation.images import ImageSet
-from bacon.evaluation.training import train_and_test
-from bacon.partition import decode
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.progress import Progress
+from bacon.training.batches import ImageSet
+from bacon.training.loop import train_and_test
+from bacon.transforms.partition import decode
 from benchmarks.cells import Measured
 
 

@@ -14,15 +14,15 @@ import torch
 import yaml
 
 from bacon.datasets.store import read_dataset, write_dataset
-from bacon.distillation.real import RealImages
+from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
 from benchmarks.cells import ROOT, random_dataset
 from benchmarks.machine import best_of
 
 _STARTS = {
     "python": "pass",
-    "distill_job": "import bacon.distillation.job",
-    "evaluate_job": "import bacon.evaluation.job",
+    "distill_job": "import bacon.jobs.distillation_job",
+    "evaluate_job": "import bacon.jobs.evaluation_job",
 }
 
 

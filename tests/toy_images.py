@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from bacon.evaluation.images import ImageSet
-from bacon.settings import EvaluationSettings, NetworkSettings
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.network import NetworkSettings
+from bacon.training.batches import ImageSet
 
 CPU = torch.device("cpu")
 NETWORK = NetworkSettings(width=8, depth=2)

@@ -30,9 +30,9 @@ def list_command(config_file: Path | None) -> None:
     """
     from bacon.commands.data_tables import LIST_COLUMNS, list_rows
     from bacon.commands.printing import print_table
-    from bacon.configuration import check_config
-    from bacon.plan import Plan
-    from bacon.workflow_plan import load_plan
+    from bacon.config.loading import check_config
+    from bacon.operations.workflow_plan import load_plan
+    from bacon.plan.plan import Plan
 
     standard = config_file is None and not _DEFAULT_CONFIG.exists()
     plan = Plan(check_config({})) if standard else load_plan(config_file or _DEFAULT_CONFIG)

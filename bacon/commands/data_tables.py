@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bacon.cells import DATA, DOWNLOADS
-from bacon.configuration import data_settings
+from bacon.config.loading import data_settings
 from bacon.datasets.checksums import unpacked_name
 from bacon.datasets.registry import REGISTRY, Source
 from bacon.datasets.store import ImageDataset, open_store, verify_dataset
-from bacon.plan import Plan
+from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
-from bacon.settings import NetworkSettings
+from bacon.settings.cells import DATA, DOWNLOADS
+from bacon.settings.network import NetworkSettings
 
 LIST_COLUMNS = ("name", "image", "classes", "train", "test", "network", "IPC", "state", "source")
 SPLIT_COLUMNS = ("split", "images", "stored", "per class", "values")

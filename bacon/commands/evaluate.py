@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from bacon.evaluate_file import Result
+    from bacon.interchange.evaluate_file import Result
 
 
 @click.command("evaluate")
@@ -48,7 +48,7 @@ def evaluate_command(
     FILE is ours (.h5, or what `bacon export` wrote), or anyone's: a .pt of (images, labels) or as DM, IDM and BACON publish
     them, or an .npz. Others' files do not say how pixels are normalised and images partitioned: state it.
     """
-    from bacon.evaluate_file import Request, evaluate_file
+    from bacon.interchange.evaluate_file import Request, evaluate_file
     from bacon.runtime.devices import lease_device, set_up_arithmetic
 
     own: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
@@ -64,7 +64,7 @@ def evaluate_command(
 
 def _print(file: Path, result: Result) -> None:
     from bacon.commands.printing import print_table
-    from bacon.reporting.protocol import network_text, protocol_text
+    from bacon.reporting.collect.protocol_text import network_text, protocol_text
 
     names = list(dict.fromkeys(record.augmentation for record in result.records))
     rows = [_row(result, [name]) for name in names]

@@ -28,10 +28,10 @@ def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bo
 
     pt, safetensors and npz hold normalised float32 images exactly; png and huggingface hold 8-bit pixels, one folder a class.
     """
-    from bacon.cells import Cell
-    from bacon.export.cell import export_cell
-    from bacon.setting_errors import check_name
-    from bacon.workflow_plan import load_plan
+    from bacon.config.setting_errors import check_name
+    from bacon.interchange.export_cell import export_cell
+    from bacon.operations.workflow_plan import load_plan
+    from bacon.settings.cells import Cell
 
     plan, cell = load_plan(config_file), Cell.parse(cell_name)
     check_name("CELL", str(cell), [str(known) for known in plan.cells])

@@ -11,8 +11,8 @@ import click
 @click.option("--records", is_flag=True, help="Also trained networks of other settings, which would be used again.")
 def prune_command(config_file: str, remove: bool, records: bool) -> None:
     """List results of cells that the configuration no longer has, and checkpoints that nothing needs; --remove removes."""
-    from bacon.prune import orphans, remove_path
-    from bacon.workflow_plan import load_plan
+    from bacon.operations.orphans import orphans, remove_path
+    from bacon.operations.workflow_plan import load_plan
 
     plan = load_plan(config_file)
     found = orphans(plan, records=records)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def ranking_command(path: str) -> None:
     """Print DD-Ranking's scores of the last run (protocol: dd-ranking)."""
     from bacon.commands.printing import print_table
-    from bacon.reporting.ranking_tables import spread
+    from bacon.reporting.tables.ranking_tables import spread
 
     table = _read(Path(path), "set `protocol: dd-ranking`")
     columns = ("data set", "network", "IPC", "method", "HLR ↓", "IOR ↑", "LRS ↑", "ARS ↑", "n")
@@ -40,7 +40,7 @@ def ranking_command(path: str) -> None:
 def checkpoints_command(path: str) -> None:
     """Print the test accuracy of the checkpoints that were best on the validation split in the last run."""
     from bacon.commands.printing import print_table
-    from bacon.reporting.ranking_tables import spread
+    from bacon.reporting.tables.ranking_tables import spread
 
     table = _read(Path(path), "give every data set a `validation` split and evaluate snapshots (`snapshot_seeds`)")
     columns = ("data set", "network", "IPC", "method", "best on validation", "last", "n", "of", "iterations")

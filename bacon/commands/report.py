@@ -16,9 +16,9 @@ def report_command(config_file: str, output: Path | None) -> None:
     `snakemake` writes it by itself after every change; this is for another place or another configuration of the same
     results.
     """
-    from bacon.reporting.make_report import make
+    from bacon.operations.workflow_plan import aggregate_fingerprint, load_plan, report_fingerprint
+    from bacon.reporting.page.make_report import make
     from bacon.reporting.targets import PUBLISHED, REPORT
-    from bacon.workflow_plan import aggregate_fingerprint, load_plan, report_fingerprint
 
     plan, target = load_plan(config_file), output or Path(REPORT)
     make(

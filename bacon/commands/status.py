@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from bacon.status import Job, Status
+    from bacon.operations.job_status import Job, Status
 
 _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta"}
 
@@ -25,8 +25,8 @@ _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "re
 @click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
 def status_command(config_file: str, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
     """Show what is done, stale (and why), running, failed, and what is left to compute."""
-    from bacon.status import read_status
-    from bacon.workflow_plan import load_plan
+    from bacon.operations.job_status import read_status
+    from bacon.operations.workflow_plan import load_plan
 
     while True:
         status = read_status(load_plan(config_file))
@@ -98,7 +98,7 @@ def _details(jobs: list[Job]) -> Table:
 
 
 def _summary(status: Status) -> str:
-    from bacon.status import duration
+    from bacon.operations.job_status import duration
 
     counts = ", ".join(f"{number} {state}" for state, number in sorted(status.counts.items()))
     text = f"{len(status.jobs)} jobs: {counts}."

@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bacon.datasets.channel_statistics import channel_statistics
 from bacon.datasets.checks import check_raw, check_square
 from bacon.datasets.checksums import require_verified
 from bacon.datasets.raw import RawDataset, ReadRequest
 from bacon.datasets.registry import REGISTRY, DatasetInfo
 from bacon.datasets.resize import resize_images
 from bacon.datasets.source import reader_module, registered
-from bacon.datasets.statistics import channel_statistics
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.datasets.whitening import fit_whitening
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from bacon.config_model import DataSettings
+    from bacon.settings.data import DataSettings
 
 log = get_logger(__name__)
 

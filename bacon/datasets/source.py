@@ -20,7 +20,7 @@ from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
-    from bacon.config_model import DataSettings
+    from bacon.settings.data import DataSettings
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from bacon.distillation.real import RealImages
-from bacon.partition import encode
+from bacon.distillation.real_images import RealImages
 from bacon.runtime.draws import device_normal
 from bacon.runtime.errors import BaconError
+from bacon.transforms.partition import encode
 
 _IMAGES_AT_ONCE = 1024
 

@@ -11,18 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from bacon.settings.base import Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class Strict(BaseModel):
-    """Base of every settings model: unknown keys are errors, instances are immutable, defaults are validated."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False, populate_by_name=True
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from bacon.networks.network import Network
 from bacon.runtime.draws import Seed, device_uniform
 
 if TYPE_CHECKING:
-    from bacon.settings import NetworkSettings
+    from bacon.settings.network import NetworkSettings
 
 
 def build_network(

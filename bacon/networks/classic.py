@@ -18,7 +18,7 @@ from bacon.networks.limits import PADDED_SIZE, check_fits
 from bacon.networks.network import Network
 
 if TYPE_CHECKING:
-    from bacon.settings import NetworkSettings
+    from bacon.settings.network import NetworkSettings
 
 _MLP_WIDTH = 128
 _VGG11 = (64, "pool", 128, "pool", 256, 256, "pool", 512, 512, "pool", 512, 512, "pool")

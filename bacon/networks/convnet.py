@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bacon.networks.block import InstanceNormReluPool
-from bacon.networks.first import first_block
+from bacon.networks.kernels.block import InstanceNormReluPool
+from bacon.networks.kernels.first import first_block
+from bacon.networks.kernels.pooling import AveragePool
 from bacon.networks.limits import GROUPS, PADDED_SIZE, check_fits, first_side
 from bacon.networks.network import Network
-from bacon.networks.pooling import AveragePool
 
 if TYPE_CHECKING:
-    from bacon.settings import NetworkSettings
+    from bacon.settings.network import NetworkSettings
 
 
 class ConvNet(Network):

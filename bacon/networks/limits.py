@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
-    from bacon.settings import NetworkSettings
+    from bacon.settings.network import NetworkSettings
 
 PADDED_SIZE = 28
 """MNIST-like images: the first convolution pads by two more on each side, so that they are treated as 32x32."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bacon.cells import FIGURES, TABLES
-from bacon.configuration import data_settings
-from bacon.reporting.catalogue import KINDS, drawn
+from bacon.config.loading import data_settings
+from bacon.reporting.figures.catalogue import KINDS, drawn
+from bacon.settings.cells import FIGURES, TABLES
 
 if TYPE_CHECKING:
-    from bacon.plan import Plan
+    from bacon.plan.plan import Plan
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "resources" / "published_results.csv"
 """The published accuracies that come with the project; compared by content, wherever the checkout lies."""
@@ -81,17 +81,17 @@ def figure_outputs(plan: Plan) -> dict[str, str]:
 
 
 TARGETS: Mapping[str, Target] = {
-    "tables": Target(table_outputs, "bacon.reporting.make_tables"),
-    "figures": Target(figure_outputs, "bacon.reporting.make_figures"),
+    "tables": Target(table_outputs, "bacon.reporting.tables.make_tables"),
+    "figures": Target(figure_outputs, "bacon.reporting.figures.make_figures"),
 }
 
 REPORT = "results/report.html"
-REPORT_MODULE = "bacon.reporting.make_report"
-TEMPLATES = Path(__file__).resolve().parent / "templates"
+REPORT_MODULE = "bacon.reporting.page.make_report"
+TEMPLATES = Path(__file__).resolve().parent / "page" / "templates"
 """What the report is laid out with: part of its code, though no module."""
 
 IMAGES = f"{FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.{{kind}}"
-IMAGES_MODULE = "bacon.reporting.make_images"
+IMAGES_MODULE = "bacon.reporting.figures.make_images"
 
 
 def image_paths(dataset: str, method: str, ipc: int) -> tuple[Path, ...]:

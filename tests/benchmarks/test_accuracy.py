@@ -7,11 +7,11 @@ import torch
 import yaml
 from click.testing import CliRunner
 
-from bacon.config_model import DataSettings
 from bacon.datasets.prepare import prepare
 from bacon.datasets.store import read_dataset
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
+from bacon.settings.data import DataSettings
 from benchmarks import accuracy
 from benchmarks.__main__ import main
 from benchmarks.accuracy import Point, figures, seconds_to

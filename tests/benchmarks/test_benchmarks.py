@@ -7,12 +7,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
 from bacon.networks.convnet import ConvNet
-from bacon.partition import decode
 from bacon.runtime.errors import BaconError
-from bacon.settings import NetworkSettings
+from bacon.settings.network import NetworkSettings
+from bacon.transforms.partition import decode
 from benchmarks import workflow
 from benchmarks.__main__ import main
 from benchmarks.cells import PAPER_CELLS, measured, random_dataset

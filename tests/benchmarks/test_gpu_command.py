@@ -24,7 +24,7 @@ def invoke(*arguments):
 def test_everything_runs_and_lies_in_one_folder(tmp_path):
     folder = tmp_path / "found"
     cell = ("--cell", "digits/bacon/ipc1", "--rounds", 1, "--threads", 1)
-    output = invoke("gpu", "--device", "cpu", *cell, "--tests", "tests/test_steps.py", "--folder", folder)
+    output = invoke("gpu", "--device", "cpu", *cell, "--tests", "tests/training/test_steps.py", "--folder", folder)
     assert "speed-bf16" in output
     found = json.loads((folder / "gpu.json").read_text())["steps"]
     assert [row["step"] for row in found] == ["tests", "speed-bf16", "memory"]

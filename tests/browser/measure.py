@@ -13,10 +13,10 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from bacon.plan import Plan
-from bacon.reporting.catalogue import drawn
+from bacon.operations.workflow_plan import aggregate_fingerprint
+from bacon.plan.plan import Plan
+from bacon.reporting.figures.catalogue import drawn
 from bacon.reporting.targets import PUBLISHED
-from bacon.workflow_plan import aggregate_fingerprint
 from tests.browser.conftest import LARGE, Browser
 from tests.reporting.results import write_report, write_results
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bacon.config_model import DataSettings
+from bacon.datasets.channel_statistics import channel_statistics
 from bacon.datasets.download import download
 from bacon.datasets.prepare import prepare
 from bacon.datasets.registry import REGISTRY
-from bacon.datasets.statistics import channel_statistics
 from bacon.datasets.store import verify_dataset
+from bacon.settings.data import DataSettings
 
 FOLDER = Path(os.environ["BACON_REAL_DATA"])
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from bacon.config_model import DataSettings
 from bacon.datasets import layout
 from bacon.datasets.prepare import build, prepare
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset
 from bacon.runtime.errors import BaconError
+from bacon.settings.data import DataSettings
 
 COUNT, SIDE = 12, 6
 

@@ -6,11 +6,11 @@ import yaml
 from click.testing import CliRunner
 
 from bacon.cli import main
-from bacon.config_model import DataSettings
-from bacon.configuration import check_config
+from bacon.config.loading import check_config
 from bacon.datasets.prepare import prepare
 from bacon.datasets.registry import REGISTRY
-from bacon.plan import Plan
+from bacon.plan.plan import Plan
+from bacon.settings.data import DataSettings
 from tests.datasets import archives
 from tests.datasets.conftest import official
 

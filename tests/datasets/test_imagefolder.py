@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bacon.config_model import DataSettings
 from bacon.datasets.prepare import build
 from bacon.runtime.errors import BaconError
+from bacon.settings.data import DataSettings
 
 RED, GREEN, BLUE = (200, 30, 20), (20, 180, 40), (10, 20, 220)
 

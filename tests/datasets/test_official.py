@@ -5,12 +5,12 @@ import pickle
 import numpy as np
 import pytest
 
-from bacon.config_model import DataSettings
 from bacon.datasets import class_names
 from bacon.datasets.prepare import build, prepare
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset
 from bacon.runtime.errors import BaconError
+from bacon.settings.data import DataSettings
 from tests.datasets import archives
 from tests.datasets.conftest import official
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bacon.config_model import DataSettings
-from bacon.configuration import check_config
+from bacon.config.loading import check_config
 from bacon.datasets.prepare import prepare
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import source_digest
 from bacon.datasets.store import read_dataset, verify_dataset
-from bacon.plan import Plan
+from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
+from bacon.settings.data import DataSettings
 from tests.datasets import archives
 from tests.datasets.conftest import official
 
@@ -35,7 +35,7 @@ import os, signal, sys
 from pathlib import Path
 from unittest import mock
 from bacon.datasets import prepare as stage
-from bacon.config_model import DataSettings
+from bacon.settings.data import DataSettings
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)

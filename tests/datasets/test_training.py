@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 import pytest
 
-from bacon.datasets import training
+from bacon.datasets import training_images as training
 from bacon.datasets.store import read_dataset, write_dataset
-from bacon.datasets.training import read_training
+from bacon.datasets.training_images import read_training
 from bacon.runtime.errors import BaconError
 from tests.datasets.conftest import flip_bit
 from tests.datasets.test_store import dataset

@@ -7,24 +7,28 @@ import numpy as np
 import pytest
 import torch
 
-from bacon.config_model import DataSettings
+from bacon.artifacts.checkpoint import CheckpointStore
+from bacon.artifacts.distilled_file import Distilled, read_distilled, write_distilled
 from bacon.datasets.prepare import build, prepare
 from bacon.datasets.store import content_sha256, read_dataset, read_whitening, write_dataset, write_whitening
 from bacon.datasets.whitening import fit_whitening
-from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
-from bacon.distillation.checkpoint import CheckpointStore
-from bacon.distillation.real import RealImages
-from bacon.distillation.run import CellIdentity, Running, distil_cell
-from bacon.distilled import load_distilled
-from bacon.evaluation import networks, run
-from bacon.evaluation.images import ImageSet
-from bacon.evaluation.training import Outcome
-from bacon.partition import decode, encode
-from bacon.reporting.collect import ExpectedDistilled
-from bacon.reporting.distilled_files import read_images
+from bacon.distillation.driver import CellIdentity, Running, distil_cell
+from bacon.distillation.real_images import RealImages
+from bacon.evaluation import evaluate_cell as run
+from bacon.evaluation import trained_networks as networks
+from bacon.interchange.load import load_distilled
+from bacon.reporting.collect.distilled_files import read_images
+from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
-from bacon.settings import CellSettings, EvaluationSettings, NetworkSettings, SelectionSettings
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.data import DataSettings
+from bacon.settings.distillation import SelectionSettings
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.network import NetworkSettings
+from bacon.training.batches import ImageSet
+from bacon.training.loop import Outcome
+from bacon.transforms.partition import decode, encode
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bacon.distillation.real import RealImages
+from bacon.distillation.real_images import RealImages
 
 
 def toy_dataset(*, counts=(14, 11, 17), channels=2, size=8, seed=0):

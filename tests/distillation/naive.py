@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bacon.augmentation import siamese_augment, siamese_draw
 from bacon.networks.build import build_network
 from bacon.runtime.draws import uniform, words
+from bacon.transforms.dsa import siamese_augment, siamese_draw
 
 
 def build(real, network, seed, index):

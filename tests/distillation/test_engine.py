@@ -3,14 +3,15 @@ import logging
 import pytest
 import torch
 
-import bacon.distillation.engine as engine_module
+import bacon.distillation.matching as engine_module
 from bacon.distillation.chunks import class_chunks
-from bacon.distillation.engine import Engine, image_step
-from bacon.distillation.real import RealImages
+from bacon.distillation.matching import Engine, image_step
+from bacon.distillation.real_images import RealImages
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
-from bacon.settings import MatchingSettings, NetworkSettings
+from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 

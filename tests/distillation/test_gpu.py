@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
 from bacon.runtime.devices import set_up_arithmetic
 from benchmarks.cells import measured, random_dataset
 from tests.distillation.conftest import toy_dataset

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from bacon.distillation.engine import Engine
-from bacon.evaluation.images import ImageSet
-from bacon.evaluation.training import train_and_test
-from bacon.settings import EvaluationSettings
+from bacon.distillation.matching import Engine
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.training.batches import ImageSet
+from bacon.training.loop import train_and_test
 from tests.distillation.host import HostReads, HostTraffic
 from tests.distillation.test_engine import NETWORK, settings
 

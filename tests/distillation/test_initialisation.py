@@ -5,8 +5,8 @@ import torch
 
 from bacon.distillation import initialisation
 from bacon.distillation.initialisation import noise_images, real_images
-from bacon.partition import encode
 from bacon.runtime.errors import BaconError
+from bacon.transforms.partition import encode
 
 
 @pytest.mark.parametrize("partition", [1, 2])

@@ -4,14 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bacon.cells import Cell
-from bacon.configuration import check_config
-from bacon.distillation.engine import Engine
-from bacon.networks.block import InstanceNormReluPool
+from bacon.config.loading import check_config
+from bacon.distillation.matching import Engine
 from bacon.networks.build import build_network
-from bacon.plan import Plan
+from bacon.networks.kernels.block import InstanceNormReluPool
+from bacon.plan.plan import Plan
 from bacon.runtime.devices import set_up_arithmetic
-from bacon.settings import NetworkSettings
+from bacon.settings.cells import Cell
+from bacon.settings.network import NetworkSettings
 from tests.distillation.test_engine import NETWORK, settings
 
 CPU = torch.device("cpu")

@@ -5,10 +5,11 @@ import weakref
 import pytest
 import torch
 
-from bacon.distillation.networks import Fresh, Queue
+from bacon.distillation.pools import Fresh, Queue
 from bacon.networks.build import build_network
-from bacon.networks.sgd import Sgd
-from bacon.settings import NetworkQueue, NetworkSettings
+from bacon.settings.network import NetworkSettings
+from bacon.settings.pools import NetworkQueue
+from bacon.training.sgd import Sgd
 
 
 def builder(real, built):

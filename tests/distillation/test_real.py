@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from bacon.distillation import real as real_module
-from bacon.distillation.real import RealImages, draw_without_replacement
+from bacon.distillation import real_images as real_module
+from bacon.distillation.real_images import RealImages, draw_without_replacement
 from tests.distillation.conftest import toy_dataset
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from bacon.cells import Cell
-from bacon.distillation.artifact import Distilled, read_distilled, write_distilled
-from bacon.distillation.checkpoint import Checkpoint, CheckpointStore
+from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
+from bacon.artifacts.distilled_file import Distilled, read_distilled, write_distilled
 from bacon.runtime.heartbeat import read_beat
+from bacon.settings.cells import Cell
 from tests.faults.disks import FULL, READ_ONLY, disk
 from tests.faults.kills import CONFIG, command, prepare, target
 from tests.waiting import wait_for

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import torch
 
-from bacon.distillation.engine import Engine
-from bacon.distillation.real import RealImages
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
 from bacon.runtime.progress import Progress
-from bacon.settings import NetworkSettings
+from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.test_engine import settings
 

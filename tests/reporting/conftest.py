@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.published import PublishedResults
+from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.published import PublishedResults
 from tests.reporting.fakes import evaluation, record
 
 ROOT = Path(__file__).parents[2]

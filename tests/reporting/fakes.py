@@ -9,8 +9,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bacon.evaluation.records import FORMAT, VERSION
-from bacon.reporting.collect import ExpectedDistilled, ExpectedEvaluation
+from bacon.artifacts.evaluation_records import FORMAT, VERSION
+from bacon.reporting.collect.evaluations import ExpectedDistilled, ExpectedEvaluation
 
 TITLES = {"full": "Full data set", "random": "Random", "dm": "DM", "idm": "IDM", "bacon": "BACON"}
 DATASETS = {"digits": ("Digits", None), "cifar10": ("CIFAR-10", "CIFAR10"), "svhn": ("SVHN", "SVHN")}

@@ -11,14 +11,14 @@ import h5py
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from bacon.configuration import check_config
-from bacon.evaluation.records import FORMAT, VERSION
-from bacon.plan import Plan
-from bacon.reporting.collect import ExpectedEvaluation
-from bacon.reporting.expected import expected_distilled, expected_evaluations
-from bacon.reporting.make_report import make
+from bacon.artifacts.evaluation_records import FORMAT, VERSION
+from bacon.config.loading import check_config
+from bacon.operations.workflow_plan import aggregate_fingerprint, report_fingerprint, shown_groups
+from bacon.plan.plan import Plan
+from bacon.reporting.collect.evaluations import ExpectedEvaluation
+from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
+from bacon.reporting.page.make_report import make
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS, image_paths
-from bacon.workflow_plan import aggregate_fingerprint, report_fingerprint, shown_groups
 from tests.reporting.fakes import EVALUATION, NETWORK, record
 
 PROVENANCE = {

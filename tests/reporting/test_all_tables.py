@@ -9,18 +9,19 @@ from io import StringIO
 import pandas as pd
 import pytest
 
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.comparison_tables import (
+from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.published import PublishedResults
+from bacon.reporting.collect.summary import notes, summarise
+from bacon.reporting.tables.comparison_tables import (
     comparison_grids,
     comparison_notes,
     cross_architecture,
     cross_grids,
     cross_notes,
 )
-from bacon.reporting.comparisons import compare_methods
-from bacon.reporting.markup import MISSING
-from bacon.reporting.published import PublishedResults
-from bacon.reporting.published_tables import (
+from bacon.reporting.tables.markup import MISSING
+from bacon.reporting.tables.published_tables import (
     against_grid,
     against_notes,
     against_published,
@@ -29,10 +30,9 @@ from bacon.reporting.published_tables import (
     table1_grids,
     table1_notes,
 )
-from bacon.reporting.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
-from bacon.reporting.summary import notes, summarise
-from bacon.reporting.tables import summary_grids
-from bacon.reporting.writing import write_grids
+from bacon.reporting.tables.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
+from bacon.reporting.tables.run_tables import summary_grids
+from bacon.reporting.tables.writing import write_grids
 from tests.reporting.fakes import evaluation, record
 from tests.reporting.test_published import rows
 

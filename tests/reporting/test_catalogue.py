@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bacon.configuration import check_config
-from bacon.plan import Plan
-from bacon.reporting.catalogue import drawn, left_out
-from bacon.reporting.make_figures import DRAW
-from bacon.reporting.sensitivity import sensitivity_points
+from bacon.config.loading import check_config
+from bacon.plan.plan import Plan
+from bacon.reporting.collect.sensitivity_study import sensitivity_points
+from bacon.reporting.figures.catalogue import drawn, left_out
+from bacon.reporting.figures.make_figures import DRAW
 from tests.reporting.conftest import ROOT
 
 

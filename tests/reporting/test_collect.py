@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bacon.reporting.collect import collect_accuracy, read_accuracy
-from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
-from bacon.reporting.tables import write_accuracy
+from bacon.reporting.collect.distilled_files import collect_cost, collect_history, read_images
+from bacon.reporting.collect.evaluations import collect_accuracy, read_accuracy
+from bacon.reporting.tables.run_tables import write_accuracy
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record
 
@@ -180,7 +180,9 @@ def test_images_are_denormalised_and_clipped(tmp_path):
 
 
 def test_light_rules_start_without_torch():
-    modules = [f"bacon.reporting.{name}" for name in ("collect", "tables", "distilled_files")]
+    modules = [
+        f"bacon.reporting.{name}" for name in ("collect.evaluations", "tables.run_tables", "collect.distilled_files")
+    ]
     modules += [f"bacon.reporting.figures.{name}" for name in ("accuracy", "curve", "loss", "images")]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from bacon.networks.build import build_network
-from bacon.partition import decode
-from bacon.reporting.embedding import embed
+from bacon.reporting.collect.embeddings import embed
 from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.style import figure_style
-from bacon.settings import NetworkSettings
+from bacon.settings.network import NetworkSettings
+from bacon.transforms.partition import decode
 from tests.reporting.fakes import distilled
 from tests.reporting.test_figures import drawn_texts, visible
 from tests.reporting.test_further_figures import real_images

@@ -11,13 +11,13 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from bacon.methods.registry import METHODS
-from bacon.reporting.distilled_files import DisplayImages, collect_history, read_images
+from bacon.reporting.collect.distilled_files import DisplayImages, collect_history, read_images
+from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.figures.accuracy import accuracy_figure, plot_accuracy
 from bacon.reporting.figures.curve import curve_figure, plot_curve
 from bacon.reporting.figures.images import images_figure, mosaic, plot_images, shown_classes
 from bacon.reporting.figures.loss import loss_figure, plot_loss
 from bacon.reporting.figures.style import figure_style, method_style
-from bacon.reporting.protocol import TIMES
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
 

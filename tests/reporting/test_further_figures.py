@@ -13,10 +13,14 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
 
-from bacon.reporting.classes import ClassResults, collect_classes
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.comparison_tables import cross_architecture
-from bacon.reporting.distilled_files import collect_cost, collect_history, read_images
+from bacon.reporting.collect.classes import ClassResults, collect_classes
+from bacon.reporting.collect.distilled_files import collect_cost, collect_history, read_images
+from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.nearest import RealImages, join, reduce_by, split
+from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.sensitivity_study import Point
+from bacon.reporting.collect.shown_snapshots import read_snapshots, spread
+from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures import heatmap
 from bacon.reporting.figures.canvas import interval_arms, wrap_caption
 from bacon.reporting.figures.cost import cost_figure, pareto_front
@@ -30,12 +34,8 @@ from bacon.reporting.figures.loss import _logarithmic
 from bacon.reporting.figures.queue import queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_style
-from bacon.reporting.nearest import RealImages, join, reduce_by, split
-from bacon.reporting.protocol import TIMES
-from bacon.reporting.sensitivity import Point
-from bacon.reporting.snapshots import read_snapshots, spread
-from bacon.reporting.summary import summarise
-from bacon.reporting.tables import summarise_cost
+from bacon.reporting.tables.comparison_tables import cross_architecture
+from bacon.reporting.tables.run_tables import summarise_cost
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record
 from tests.reporting.test_figures import drawn_texts, texts, visible
@@ -293,7 +293,7 @@ def test_nearest_image_of_the_class_by_brute_force(tmp_path, monkeypatch):
     train, labels = random.integers(0, 256, (40, 1, 4, 4)).astype(np.uint8), np.arange(40) % 2
     real = real_images(tmp_path, train, labels)
     images, own = random.random((6, 1, 4, 4)).astype(np.float32), np.array([0, 0, 1, 1, 0, 1])
-    monkeypatch.setattr("bacon.reporting.nearest._BLOCK", 7)  # several blocks
+    monkeypatch.setattr("bacon.reporting.collect.nearest._BLOCK", 7)  # several blocks
     found = real.nearest(images, own, partition=1)
     for image, label, nearest in zip(images, own, found, strict=True):
         candidates = [one / 255 for one, other in zip(train, labels, strict=True) if other == label]

@@ -11,14 +11,14 @@ import pytest
 from PIL import Image
 
 from bacon.datasets.store import ImageDataset, write_dataset
-from bacon.reporting.catalogue import drawn, left_out
-from bacon.reporting.contents import report_figures, report_tables
-from bacon.reporting.make_figures import make as make_figures
-from bacon.reporting.make_images import make as make_images
-from bacon.reporting.make_tables import make as make_tables
+from bacon.operations.workflow_plan import shown_cell, shown_groups
+from bacon.reporting.figures.catalogue import drawn, left_out
+from bacon.reporting.figures.make_figures import make as make_figures
+from bacon.reporting.figures.make_images import make as make_images
+from bacon.reporting.page.contents import report_figures, report_tables
+from bacon.reporting.tables.make_tables import make as make_tables
 from bacon.reporting.targets import PUBLISHED, TARGETS, image_paths
 from bacon.runtime.errors import BaconError
-from bacon.workflow_plan import shown_cell, shown_groups
 from tests.reporting.results import write_results
 
 CONFIG = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bacon.reporting.protocol import dsa_text, network_text, protocol_note, protocol_text
+from bacon.reporting.collect.protocol_text import dsa_text, network_text, protocol_note, protocol_text
 from tests.reporting.fakes import EVALUATION, NETWORK
 
 

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bacon.reporting.published import COLUMNS, PublishedResults, conflicts, preferred, rank, read_published, remarks
+from bacon.reporting.collect.published import (
+    COLUMNS,
+    PublishedResults,
+    conflicts,
+    preferred,
+    rank,
+    read_published,
+    remarks,
+)
 from bacon.runtime.errors import BaconError
 from tests.reporting.conftest import ROOT
 

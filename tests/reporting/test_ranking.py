@@ -8,19 +8,19 @@ import pytest
 from click.testing import CliRunner
 
 from bacon.cli import main
-from bacon.configuration import check_config
-from bacon.evaluation.metrics import (
+from bacon.config.loading import check_config
+from bacon.evaluation.scores import (
     augmentation_robust_score,
     hard_label_recovery,
     improvement_over_random,
     label_robust_score,
 )
-from bacon.plan import Plan
-from bacon.reporting.all_tables import report_tables
-from bacon.reporting.collect import average_augmentations, collect_accuracy, collect_networks
-from bacon.reporting.make_tables import make as make_tables
-from bacon.reporting.ranking import best_checkpoints, rank
-from bacon.reporting.tables import write_accuracy
+from bacon.plan.plan import Plan
+from bacon.reporting.collect.evaluations import average_augmentations, collect_accuracy, collect_networks
+from bacon.reporting.collect.ranking import best_checkpoints, rank
+from bacon.reporting.tables.all_tables import report_tables
+from bacon.reporting.tables.make_tables import make as make_tables
+from bacon.reporting.tables.run_tables import write_accuracy
 from bacon.reporting.targets import PUBLISHED, TARGETS, table_names
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import evaluation, record

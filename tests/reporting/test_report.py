@@ -17,16 +17,16 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bacon.cli import main
-from bacon.reporting.catalogue import drawn
-from bacon.reporting.contents import ReportTable, report_tables
-from bacon.reporting.expected import expected_distilled
-from bacon.reporting.markup import MISSING, Grid
-from bacon.reporting.protocol import TIMES
-from bacon.reporting.report.answer import answer_tables
-from bacon.reporting.report.artifacts import duration_text
-from bacon.reporting.report.grids import grid_tables, number
-from bacon.reporting.report.pictures import MAX_HEIGHT, cell_picture
-from bacon.reporting.summary import summarise
+from bacon.reporting.collect.expected import expected_distilled
+from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.summary import summarise
+from bacon.reporting.figures.catalogue import drawn
+from bacon.reporting.page.answer import answer_tables
+from bacon.reporting.page.artifact_facts import duration_text
+from bacon.reporting.page.contents import ReportTable, report_tables
+from bacon.reporting.page.grids import grid_tables, number
+from bacon.reporting.page.pictures import MAX_HEIGHT, cell_picture
+from bacon.reporting.tables.markup import MISSING, Grid
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
 from tests.reporting.page_tree import content, parse, rows
@@ -340,7 +340,7 @@ class TestPictures:
     def test_animations_beyond_their_room_are_linked_alone(self, plan, monkeypatch):
         page = parse(write_report(plan).read_text())
         first, second = (one.find("img").get("src") for one in page.iter("details"))
-        monkeypatch.setattr("bacon.reporting.report.figures.ANIMATION_BYTES", len(first) + len(second) - 1)
+        monkeypatch.setattr("bacon.reporting.page.figure_entries.ANIMATION_BYTES", len(first) + len(second) - 1)
         page = parse(write_report(plan).read_text())
         assert [one.find("img").get("src") for one in page.iter("details")] == [first]
         linked = [one.get("href") for one in page.iter("a") if content(one) == "gif"]

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.comparison_tables import comparison_grids, comparison_notes
-from bacon.reporting.comparisons import compare_methods
-from bacon.reporting.statistics import hedges_factor, holm, paired, two_level, variance_components
-from bacon.reporting.summary import summarise
+from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.statistics import hedges_factor, holm, paired, two_level, variance_components
+from bacon.reporting.collect.summary import summarise
+from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from tests.reporting.fakes import evaluation, record
 
 

@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bacon.reporting.collect import collect_accuracy
-from bacon.reporting.distilled_files import collect_cost
-from bacon.reporting.markup import MISSING, Grid, escape_latex, latex, markdown
-from bacon.reporting.protocol import TIMES
-from bacon.reporting.published import PublishedResults
-from bacon.reporting.summary import blocks, notes, summarise
-from bacon.reporting.tables import cost_grids, cost_notes, summarise_cost, summary_grids, terminal_table
-from bacon.reporting.writing import PAGE_WIDTH, fitting, pages, write_grids
+from bacon.reporting.collect.distilled_files import collect_cost
+from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.published import PublishedResults
+from bacon.reporting.collect.summary import blocks, notes, summarise
+from bacon.reporting.tables.markup import MISSING, Grid, escape_latex, latex, markdown
+from bacon.reporting.tables.run_tables import cost_grids, cost_notes, summarise_cost, summary_grids, terminal_table
+from bacon.reporting.tables.writing import PAGE_WIDTH, fitting, pages, write_grids
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record
 from tests.reporting.test_published import rows

@@ -11,8 +11,8 @@ import h5py
 import pytest
 import yaml
 
-from bacon.cells import Cell
 from bacon.runtime.heartbeat import read_beat
+from bacon.settings.cells import Cell
 from tests.waiting import wait_for
 from tests.workflow.conftest import ROOT, TINY, Project
 

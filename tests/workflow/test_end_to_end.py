@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from bacon import load_distilled
-from bacon.reporting.catalogue import drawn
-from bacon.workflow_plan import load_plan
+from bacon.operations.workflow_plan import load_plan
+from bacon.reporting.figures.catalogue import drawn
 from tests.reporting.page_tree import content, parse
 
 pytestmark = pytest.mark.workflow

@@ -149,7 +149,7 @@ def test_code_that_changes_while_the_workflow_runs_is_noticed(checkout):
         checkout,
         "workflow/rules/distill.smk",
         "'exec ",
-        "'echo EDITED=1 >>$SCRIPTS/../../bacon/distillation/real.py; exec ",
+        "'echo EDITED=1 >>$SCRIPTS/../../bacon/distillation/real_images.py; exec ",
     )
     run = checkout.snakemake("--forcerun", "distill", "--until", "distill", check=False)
     assert run.returncode != 0

@@ -11,11 +11,11 @@ from shlex import quote
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
-from bacon import cells, cost, inventory, run_times, workflow_plan
-from bacon.cells import Cell
-from bacon.configuration import data_settings
+from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
-from bacon.reporting.catalogue import drawn
+from bacon.operations import run_times, workflow_plan
+from bacon.plan import cost, inventory
+from bacon.reporting.figures.catalogue import drawn
 from bacon.reporting.targets import (
     PUBLISHED,
     REPORT,
@@ -25,6 +25,8 @@ from bacon.reporting.targets import (
     table_names,
 )
 from bacon.runtime.errors import BaconError
+from bacon.settings import cells
+from bacon.settings.cells import Cell
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
 # end the job before its checkpoint is written; a distillation, its child, has a handler of its own (bacon/runtime/signals.py).

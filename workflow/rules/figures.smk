@@ -1,4 +1,4 @@
-"""OUTPUTS: results/figures/{name}.{png,pdf,json} for the figures in bacon/reporting/catalogue.py that the grid has,
+"""OUTPUTS: results/figures/{name}.{png,pdf,json} for the figures in bacon/reporting/figures/catalogue.py that the grid has,
 results/figures/images/{dataset}_{method}_ipc{ipc}.{png,pdf,json}; the json holds title and caption.
 """
 

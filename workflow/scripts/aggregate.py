@@ -6,9 +6,9 @@ Example: aggregate.py --config config/config.yaml --target tables
 import importlib
 from pathlib import Path
 
+from bacon.operations.workflow_plan import aggregate_fingerprint, check_asked, load_plan
 from bacon.reporting.targets import PUBLISHED, TARGETS
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import aggregate_fingerprint, check_asked, load_plan
 
 
 def main() -> None:

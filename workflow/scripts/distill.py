@@ -5,9 +5,9 @@ Example: distill.py --config config/config.yaml --cell digits/bacon/ipc1/seed0 -
 
 from pathlib import Path
 
-from bacon.cells import Cell
+from bacon.operations.workflow_plan import check_asked, load_plan
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import check_asked, load_plan
+from bacon.settings.cells import Cell
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     plan, cell = load_plan(arguments.config), arguments.cell
     check_asked(str(cell), arguments.fingerprint, plan.distilled_fingerprint(cell))
 
-    from bacon.distillation.job import run_cell
+    from bacon.jobs.distillation_job import run_cell
 
     run_cell(plan, cell, data=arguments.data, output=arguments.output, threads=arguments.threads)
 

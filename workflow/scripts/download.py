@@ -5,11 +5,11 @@ Example: download.py --config config/paper.yaml --dataset cifar10 --output resou
 
 from pathlib import Path
 
-from bacon.configuration import data_settings
+from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
+from bacon.operations.workflow_plan import check_asked, load_plan, sources_fingerprint
 from bacon.runtime.atomic import write_json
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import check_asked, load_plan, sources_fingerprint
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ Example: evaluate.py --config config/config.yaml --cell digits/full --data digit
 
 from pathlib import Path
 
-from bacon.cells import Cell
+from bacon.operations.workflow_plan import check_asked, load_plan
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import check_asked, load_plan
+from bacon.settings.cells import Cell
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     plan, cell, network = load_plan(arguments.config), arguments.cell, arguments.network
     check_asked(f"{cell} {network}", arguments.fingerprint, plan.evaluation_fingerprint(cell, network))
 
-    from bacon.evaluation.job import run_evaluation
+    from bacon.jobs.evaluation_job import run_evaluation
 
     run_evaluation(
         plan,

@@ -5,8 +5,8 @@ Example: images.py --config config/config.yaml --group digits/bacon/ipc1 --outpu
 
 from pathlib import Path
 
+from bacon.operations.workflow_plan import check_asked, images_fingerprint, load_plan, shown_cell
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import check_asked, images_fingerprint, load_plan, shown_cell
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     fingerprint = images_fingerprint(plan, cell)
     check_asked(f"images of {cell}", arguments.fingerprint, fingerprint)
 
-    from bacon.reporting.make_images import make
+    from bacon.reporting.figures.make_images import make
 
     make(plan, cell, fingerprint=fingerprint, outputs=arguments.output)
 

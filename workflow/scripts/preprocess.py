@@ -5,10 +5,10 @@ Example: preprocess.py --config config/config.yaml --dataset digits --output dig
 
 from pathlib import Path
 
-from bacon.cells import DOWNLOADS
-from bacon.configuration import data_settings
+from bacon.config.loading import data_settings
+from bacon.operations.workflow_plan import check_asked, load_plan
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import check_asked, load_plan
+from bacon.settings.cells import DOWNLOADS
 
 
 def main() -> None:

@@ -5,9 +5,9 @@ Example: report.py --config config/config.yaml --output results/report.html
 
 from pathlib import Path
 
+from bacon.operations.workflow_plan import aggregate_fingerprint, check_asked, load_plan, report_fingerprint
 from bacon.reporting.targets import PUBLISHED, REPORT
 from bacon.runtime.scripts import parser, run
-from bacon.workflow_plan import aggregate_fingerprint, check_asked, load_plan, report_fingerprint
 
 
 def main() -> None:
@@ -19,7 +19,7 @@ def main() -> None:
     fingerprint = report_fingerprint(plan, arguments.published)
     check_asked("report", arguments.fingerprint, fingerprint)
 
-    from bacon.reporting.make_report import make
+    from bacon.reporting.page.make_report import make
 
     figures = aggregate_fingerprint(plan, "figures", arguments.published)
     make(

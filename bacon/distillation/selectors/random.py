@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from bacon.distillation.initialisation import real_images
-from bacon.distillation.real import RealImages
+from bacon.distillation.real_images import RealImages
 
 if TYPE_CHECKING:
-    from bacon.settings import SelectionSettings
+    from bacon.settings.distillation import SelectionSettings
 
 
 def select(real: RealImages, settings: SelectionSettings, *, ipc: int, seed: int) -> Tensor:

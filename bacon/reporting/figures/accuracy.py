@@ -10,10 +10,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bacon.reporting.collect.protocol_text import FULL, protocol_note
+from bacon.reporting.collect.summary import network_counts
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
-from bacon.reporting.protocol import FULL, protocol_note
-from bacon.reporting.summary import network_counts
 
 TITLE = "Accuracy by method and images per class"
 
@@ -22,7 +22,7 @@ def plot_accuracy(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Pa
     """Write the figure of test accuracy by method and IPC.
 
     Args:
-        table: rows of :func:`bacon.reporting.collect.collect_accuracy`.
+        table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
         fingerprint: of the aggregate; goes into the files' metadata.
         outputs: ``.png`` and ``.pdf`` files.
     """

@@ -17,8 +17,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.figures.style import method_style
-from bacon.reporting.protocol import FULL
 from bacon.runtime.atomic import atomic_path, write_json
 from bacon.runtime.errors import BaconError
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.style import method_style
-from bacon.reporting.protocol import FULL, protocol_note
 
 TITLE = "Accuracy and cost of distillation"
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
@@ -22,8 +22,8 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     """One panel per data set, evaluation network and IPC: mean wall time of one distilled set against mean accuracy.
 
     Args:
-        summary: rows of :func:`bacon.reporting.summary.summarise`.
-        cost: rows of :func:`bacon.reporting.tables.summarise_cost`.
+        summary: rows of :func:`bacon.reporting.collect.summary.summarise`.
+        cost: rows of :func:`bacon.reporting.tables.run_tables.summarise_cost`.
         accuracy: rows that the summary was made from, for the protocol.
     """
     points = summary[summary["method"] != FULL].merge(

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bacon.reporting.collect.protocol_text import FULL, protocol_note
+from bacon.reporting.collect.summary import PUBLISHED_NETWORK
 from bacon.reporting.figures.accuracy import draw_full, full_handle, full_text
 from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
 from bacon.reporting.figures.style import figure_style, method_style
-from bacon.reporting.protocol import FULL, protocol_note
-from bacon.reporting.summary import PUBLISHED_NETWORK
 
 TITLE = "Accuracy against distillation iterations"
 # The full data set's line is drawn where it needs at most this share more height than the curves; else it is stated.
@@ -56,8 +56,8 @@ def with_seconds(table: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
     """The table with ``seconds``: wall time until each snapshot, from the mean seconds per iteration of a method's seeds.
 
     Args:
-        table: rows of :func:`bacon.reporting.collect.collect_accuracy`.
-        cost: rows of :func:`bacon.reporting.distilled_files.collect_cost`.
+        table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
+        cost: rows of :func:`bacon.reporting.collect.distilled_files.collect_cost`.
     """
     keys = ["dataset", "method", "ipc"]
     sums = cost.groupby(keys)[["wall_seconds", "iterations"]].sum()
@@ -75,7 +75,7 @@ def curve_figure(
     """Rows: data set (and evaluation network); columns: IPC. Methods without iterations are horizontal lines.
 
     Args:
-        table: rows of :func:`bacon.reporting.collect.collect_accuracy`, with the abscissa's column.
+        table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, with the abscissa's column.
         abscissa: what accuracy is drawn against.
         published: (data set, method, IPC) -> published accuracy in percent, drawn as stars at the end of the axis.
     """
@@ -215,8 +215,8 @@ def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
     Methods without a published number, such as variants, are in the other figures.
 
     Args:
-        table: rows of :func:`bacon.reporting.collect.collect_accuracy`, with one of these data sets.
-        summary: rows of :func:`bacon.reporting.summary.summarise`, with the published numbers.
+        table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, with one of these data sets.
+        summary: rows of :func:`bacon.reporting.collect.summary.summarise`, with the published numbers.
     """
     own = table[table["published_dataset"].isin(FIGURE_3_DATASETS) & (table["network"] == PUBLISHED_NETWORK)]
     found = summary[summary["published_percent"].notna() & summary["ipc"].notna()]

@@ -12,11 +12,11 @@ import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from bacon.reporting.collect import ExpectedDistilled
+from bacon.reporting.collect.evaluations import ExpectedDistilled
+from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.shown_snapshots import Snapshots, read_snapshots, spread
 from bacon.reporting.figures.canvas import Sheet
 from bacon.reporting.figures.images import Mosaic, compose, mosaic
-from bacon.reporting.protocol import TIMES
-from bacon.reporting.snapshots import Snapshots, read_snapshots, spread
 from bacon.runtime.atomic import atomic_path
 
 # Classes and snapshots in the strip, classes and images of each in the animation: what a page and a screen hold.

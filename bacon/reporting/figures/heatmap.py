@@ -11,10 +11,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 
-from bacon.reporting.classes import ClassResults
+from bacon.reporting.collect.classes import ClassResults
+from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
 from bacon.reporting.figures.images import MAX_CLASSES, shown_classes
-from bacon.reporting.protocol import FULL, protocol_note
 
 CROSS_TITLE = "Accuracy by evaluation network"
 CLASSES_TITLE = "Accuracy by class"
@@ -29,8 +29,8 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
     """One panel per data set and IPC: distilled with (down) and evaluated with (across), mean test accuracy in percent.
 
     Args:
-        table: rows of :func:`bacon.reporting.comparison_tables.cross_architecture`.
-        accuracy: rows of :func:`bacon.reporting.collect.collect_accuracy`, for the protocol.
+        table: rows of :func:`bacon.reporting.tables.comparison_tables.cross_architecture`.
+        accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, for the protocol.
     """
     groups = list(table[table["ipc"].notna()].groupby(["dataset", "ipc"], sort=False))
     networks, methods = table["network"].nunique(), table["method"].nunique()

@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from bacon.reporting.collect import ExpectedDistilled
-from bacon.reporting.distilled_files import DisplayImages, read_images
+from bacon.reporting.collect.distilled_files import DisplayImages, read_images
+from bacon.reporting.collect.evaluations import ExpectedDistilled
+from bacon.reporting.collect.nearest import RealImages
+from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.shown_snapshots import spread
 from bacon.reporting.figures.canvas import CAPTION_SIZE, Sheet, add_caption, add_title, save, wrap_caption
 from bacon.reporting.figures.style import figure_style
-from bacon.reporting.nearest import RealImages
-from bacon.reporting.protocol import TIMES
-from bacon.reporting.snapshots import spread
 
 MAX_CLASSES = 20
 MAX_IMAGES = 10

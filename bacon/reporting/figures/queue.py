@@ -22,7 +22,7 @@ def queue_figure(history: pd.DataFrame) -> Sheet:
     """One panel per data set and IPC.
 
     Args:
-        history: rows of :func:`bacon.reporting.distilled_files.collect_history`, with the term ``queue_accuracy``.
+        history: rows of :func:`bacon.reporting.collect.distilled_files.collect_history`, with the term ``queue_accuracy``.
     """
     queue = history[history["term"] == QUEUE].astype({"value": float, "iteration": float})
     groups = list(queue.groupby(["dataset", "ipc"], sort=False))

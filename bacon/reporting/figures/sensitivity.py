@@ -10,11 +10,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from bacon.reporting.collect.protocol_text import protocol_note
+from bacon.reporting.collect.sensitivity_study import Point
+from bacon.reporting.collect.summary import PUBLISHED_NETWORK
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, panels
 from bacon.reporting.figures.style import method_style
-from bacon.reporting.protocol import protocol_note
-from bacon.reporting.sensitivity import Point
-from bacon.reporting.summary import PUBLISHED_NETWORK
 
 TITLE = "Sensitivity to single settings"
 
@@ -24,7 +24,7 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
 
     Args:
         points: at least two per method and setting.
-        summary: rows of :func:`bacon.reporting.summary.summarise`.
+        summary: rows of :func:`bacon.reporting.collect.summary.summarise`.
         accuracy: rows that it was made from, for the protocol.
     """
     network = PUBLISHED_NETWORK if PUBLISHED_NETWORK in set(summary["network"]) else summary["network"].iloc[0]

@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import seaborn as sns
 
-from bacon.reporting.protocol import FULL
+from bacon.reporting.collect.protocol_text import FULL
 
 # Okabe and Ito (2008), colour-blind safe, without yellow (too light for lines on white); then Paul Tol's muted scheme.
 _COLOURS = {

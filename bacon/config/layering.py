@@ -1,0 +1,215 @@
+"""From a configuration to the settings of one cell.
+
+Defaults < protocol < preset < method < data set < (data set, IPC) < variant < override. Layers are partial; later ones win
+key by key. A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random
+coreset): they do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does
+not have it, is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from bacon.config.model import Config, Layer
+from bacon.config.presets import NETWORKS, PROTOCOLS, preset_layers
+from bacon.config.setting_errors import Key, describe, flatten, nearest
+from bacon.datasets.registry import REGISTRY
+from bacon.methods.base import Method
+from bacon.methods.registry import METHODS, OBJECTIVES
+from bacon.runtime.errors import BaconError
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.cells import Cell
+from bacon.settings.distillation import MatchingSettings, SelectionSettings
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.network import NetworkSettings
+from bacon.settings.pools import FreshNetworks, NetworkQueue
+
+
+@dataclass(frozen=True)
+class NamedLayer:
+    """A layer with the label that errors and ``bacon config`` show; strict when it names the methods it is for."""
+
+    label: str
+    values: Mapping[Key, Any]
+    strict: bool
+
+    @classmethod
+    def of(cls, label: str, layer: Layer | Mapping[str, Any], *, strict: bool) -> NamedLayer:
+        """From a model or a plain mapping of sections."""
+        plain = layer if isinstance(layer, Mapping) else {name: getattr(layer, name) for name in SECTIONS}
+        return cls(label, dict(flatten(plain)), strict)
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A cell's settings, and for each key the label of the layer that set it."""
+
+    settings: CellSettings
+    origin: Mapping[Key, str]
+
+    def rows(self) -> list[tuple[str, Any, str]]:
+        """(dotted key, value, layer) of every setting; values are JSON-able."""
+        values = flatten(self.settings.model_dump(mode="json", by_alias=True))
+        return [(".".join(key), value, self.origin.get(key, "default")) for key, value in values]
+
+
+SECTIONS = ("network", "distillation", "evaluation")
+
+
+def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
+    """The layers above the defaults that apply to a cell, lowest first."""
+    yield NamedLayer.of(f"protocol {config.protocol}", PROTOCOLS[config.protocol], strict=False)
+    method = config.base_method(cell.method)
+    for label, layer in preset_layers(config.preset):
+        if layer.methods is None or method in layer.methods:
+            yield NamedLayer.of(label, layer, strict=layer.methods is not None)
+    yield NamedLayer.of(f"method {method}", METHODS[method].settings, strict=True)
+    if method in config.methods:
+        yield NamedLayer.of(f"methods.{method}", config.methods[method], strict=True)
+    if cell.dataset in REGISTRY:
+        yield NamedLayer.of(f"data set {cell.dataset}", REGISTRY[cell.dataset].settings, strict=False)
+    if cell.dataset in config.datasets:
+        yield NamedLayer.of(f"datasets.{cell.dataset}", config.datasets[cell.dataset], strict=False)
+    for number, layer in enumerate(config.cells):
+        chosen = layer.methods is None or method in layer.methods
+        if chosen and (layer.dataset, layer.ipc) == (cell.dataset, cell.ipc):
+            yield NamedLayer.of(f"cells[{number}]", layer, strict=layer.methods is not None)
+    if cell.method in config.variants:
+        yield NamedLayer.of(f"variants.{cell.method}", config.variants[cell.method], strict=True)
+    for pattern, layer in config.overrides.items():
+        if cell.matches(pattern):
+            yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)
+
+
+def kind(config: Config, cell: Cell) -> tuple[str, str, int | None, tuple[str, ...]]:
+    """What a cell's settings depend on: cells of one kind share them. Only overrides know of seeds, so large grids have few."""
+    overrides = tuple(pattern for pattern in config.overrides if cell.matches(pattern))
+    return cell.dataset, cell.method, cell.ipc, overrides
+
+
+def resolve(config: Config, cell: Cell) -> Resolved:
+    """The settings of a cell.
+
+    Raises:
+        BaconError: a key or value is not allowed; the message names the layer, the key, the value and what is allowed.
+    """
+    method, merged = METHODS[config.base_method(cell.method)], dict[Key, Any]()
+    origin: dict[Key, str] = {}
+    strict: set[Key] = set()
+    for layer in layers(config, cell):
+        _check_own_network(layer)
+        for key, value in layer.values.items():
+            merged[key], origin[key] = value, layer.label
+            (strict.add if layer.strict else strict.discard)(key)
+    kept = {key: value for key, value in merged.items() if _concerns(method, merged, key)}
+    for key in sorted(strict - kept.keys()):
+        raise BaconError(_misplaced(cell, method, key, merged[key], origin[key]))
+    settings = _build(cell, method, kept, origin)
+    defaults = {key: "default" for key, _ in flatten(settings.model_dump(mode="json", by_alias=True))}
+    return Resolved(settings, defaults | {key: origin[key] for key in kept})
+
+
+def evaluation_network(config: Config, own: NetworkSettings, name: str) -> NetworkSettings:
+    """A named evaluation network: a cell's own with the named changes, or, where they name another architecture, those alone.
+
+    Args:
+        config: its ``networks`` come before those known by name; ``convnet``, if it is not among them, is the cell's own.
+        own: the network that the cell is distilled with.
+        name: one of ``grid.networks``.
+
+    Raises:
+        BaconError: there is no such network, or its settings do not go together.
+    """
+    known = {"convnet": {}, **NETWORKS, **config.networks}
+    if name not in known:
+        raise BaconError(f"network {name!r} is neither under `networks` nor known by name ({', '.join(known)})")
+    changes = known[name]
+    same = changes.get("architecture", own.architecture) == own.architecture
+    try:
+        return NetworkSettings.model_validate((own.model_dump() if same else {}) | dict(changes))
+    except ValidationError as error:
+        raise BaconError(describe(error, f"networks.{name}")) from None
+
+
+def _check_own_network(layer: NamedLayer) -> None:
+    """A layer that names an architecture names no key that it lacks; such keys of lower layers do not concern it."""
+    architecture = layer.values.get(("network", "architecture"), "convnet")
+    own = NetworkSettings.keys_of(architecture)
+    for key, value in layer.values.items():
+        if key[0] == "network" and key[-1] not in own:
+            raise BaconError(
+                f"{layer.label}.{'.'.join(key)} = {value!r}: {architecture} has no such setting; its keys are {', '.join(own)}"
+            )
+
+
+def _build(cell: Cell, method: Method, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> CellSettings:
+    plain: dict[str, Any] = {"distillation": None if method.family == "reference" else {}}
+    for key, value in kept.items():
+        target = plain
+        for part in key[:-1]:
+            target = target.setdefault(part, {})
+        target[key[-1]] = value
+    model = _distillation_model(method)
+    try:
+        return CellSettings(
+            network=NetworkSettings.model_validate(plain.get("network", {})),
+            distillation=model.model_validate(plain["distillation"]) if model else None,
+            evaluation=EvaluationSettings.model_validate(plain.get("evaluation", {})),
+        )
+    except ValidationError as error:
+        raise BaconError(f"cell {cell}: {describe(error, _where(error, origin) or error.title)}") from None
+
+
+def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
+    location = error.errors()[0]["loc"]
+    ends = tuple(str(part) for part in location[-1:])
+    labels = [f"{label}.{'.'.join(key)}" for key, label in origin.items() if key[-1:] == ends]
+    return labels[-1] if labels else ""
+
+
+def _distillation_model(method: Method) -> type[SelectionSettings | MatchingSettings] | None:
+    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[method.family]
+
+
+def _concerns(method: Method, merged: Mapping[Key, Any], key: Key) -> bool:
+    """Whether the models chosen for this cell (family, objective kind, network source) have the key."""
+    if key[0] == "network":
+        return key[1] in NetworkSettings.keys_of(merged.get(("network", "architecture"), "convnet"))
+    if key[0] != "distillation":
+        return True
+    model = _distillation_model(method)
+    if model is None or key[1] not in _names(model):
+        return False
+    if key[1] == "objective" and len(key) == 3:
+        kind = merged.get(("distillation", "objective", "kind"))
+        return any(key[2] in _names(objective) for objective in OBJECTIVES if _tag(objective, "kind") == kind)
+    if key[1] == "networks" and len(key) == 3:
+        source = merged.get(("distillation", "networks", "source"))
+        return any(
+            key[2] in _names(model) for model in (FreshNetworks, NetworkQueue) if _tag(model, "source") == source
+        )
+    return True
+
+
+def _names(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def _tag(model: type[BaseModel], name: str) -> Any:
+    return model.model_fields[name].default
+
+
+def _misplaced(cell: Cell, method: Method, key: Key, value: Any, label: str) -> str:
+    if key[0] == "network":
+        return f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is no convnet, it has no such setting"
+    model = _distillation_model(method)
+    allowed = sorted(_names(model)) if model else []
+    hint = nearest(key[-1], allowed)
+    return (
+        f"{label}.{'.'.join(key)} = {value!r}: method {cell.method!r} has no such setting"
+        f"{f'; did you mean {hint!r}?' if hint else ''} (its distillation settings: {', '.join(allowed) or 'none'})"
+    )

@@ -1,0 +1,115 @@
+"""What a configuration file may hold: the grid, data sets, layers of partial cell settings, and how jobs run.
+
+The JSON schema in ``workflow/schemas`` is generated from ``Config``, and ``bacon.config.layering`` makes the settings of a cell
+(``bacon.settings.distillation``) of its layers. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from bacon.settings.base import Strict
+from bacon.settings.data import DataSettings
+from bacon.settings.run import RunSettings
+
+
+class GridSettings(Strict):
+    """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
+
+    datasets: tuple[str, ...] = Field(("digits",), min_length=1, description="Names of the registry or of `data`.")
+    methods: tuple[str, ...] = Field(
+        ("random", "dm", "idm", "bacon"), min_length=1, description="Methods; the full data set is always added."
+    )
+    ipc: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 10), min_length=1, description="Images per class.")
+    seeds: int | tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        3, description="Distillation seeds: a number n for 0..n-1, or a list."
+    )
+    networks: tuple[str, ...] = Field(
+        ("convnet",), min_length=1, description="Evaluation networks, from `networks`, or known by name."
+    )
+    exclude: tuple[str, ...] = Field((), description="Cells left out: patterns such as tinyimagenet/*/ipc50/*.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _some_seeds(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        if value == () or (isinstance(value, int) and value < 1):
+            raise ValueError("at least one distillation seed is needed")
+        return value
+
+    def seed_list(self) -> tuple[int, ...]:
+        """The distillation seeds, explicit."""
+        return tuple(range(self.seeds)) if isinstance(self.seeds, int) else self.seeds
+
+
+class Layer(Strict):
+    """Partial cell settings; `bacon.config.layering` checks each key against the models above."""
+
+    network: dict[str, Any] = Field(default_factory=dict, description="Keys of the distillation network.")
+    distillation: dict[str, Any] = Field(default_factory=dict, description="Keys of distillation.")
+    evaluation: dict[str, Any] = Field(default_factory=dict, description="Keys of evaluation.")
+
+
+class PresetLayer(Layer):
+    """One part of a preset."""
+
+    methods: tuple[str, ...] | None = Field(None, description="Methods it applies to; null: all.")
+
+
+class CellLayer(PresetLayer):
+    """The (data set, IPC) layer."""
+
+    dataset: str = Field(description="Data set it applies to.")
+    ipc: int = Field(ge=1, description="IPC it applies to.")
+
+
+class VariantLayer(Layer):
+    """A method with other settings, beside the method itself: a column of its own in tables and figures."""
+
+    method: str = Field(description="The method it is a variant of.")
+    title: str | None = Field(None, description="Name in tables and figures; null: its key.")
+
+
+class Config(Strict):
+    """A configuration file."""
+
+    preset: str = Field(
+        "paper", description="Named bundle of settings below the method layer; see bacon/config/presets.py."
+    )
+    protocol: Literal["paper", "dc-bench", "dd-ranking"] = Field(
+        "paper",
+        description="Named evaluation protocol, a layer below the preset; see bacon/config/presets.py and docs/evaluation.md.",
+    )
+    grid: GridSettings = Field(default_factory=GridSettings)
+    data: dict[str, DataSettings] = Field(
+        default_factory=dict, description="Own data sets, or changes to registered ones."
+    )
+    networks: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Named evaluation networks: changes to the cell's own network, which is `convnet`, or another "
+        "architecture. Known without an entry here: the names of NETWORKS in bacon/config/presets.py, such as mlp, "
+        "lenet, alexnet, vgg11, resnet18.",
+    )
+    methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
+    variants: dict[str, VariantLayer] = Field(
+        default_factory=dict,
+        description="Methods with other settings under a name of their own, for `grid.methods`: the settings of its method, "
+        "and above its (data set, IPC) layer those given here. Variants that differ from their method in one number are drawn "
+        "as its sensitivity.",
+    )
+    datasets: dict[str, Layer] = Field(default_factory=dict, description="The data set layer.")
+    cells: tuple[CellLayer, ...] = Field((), description="The (data set, IPC) layer.")
+    overrides: dict[str, Layer] = Field(
+        default_factory=dict, description="Last layer: patterns of cells (digits/bacon/ipc10/seed*) and their settings."
+    )
+    stale_on_upgrade: tuple[str, ...] = Field(
+        (),
+        description="Packages, such as torch, whose version is part of every fingerprint: with another version results are "
+        "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
+    )
+    run: RunSettings = Field(default_factory=RunSettings)
+
+    def base_method(self, method: str) -> str:
+        """The registered method that a name stands for: a variant's own, otherwise the name itself."""
+        return self.variants[method].method if method in self.variants else method

@@ -1,0 +1,183 @@
+"""Compute one cell: read its data, distil or select, write its artifact."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
+from bacon.artifacts.distilled_file import Distilled, write_distilled
+from bacon.datasets.training_images import read_training
+from bacon.distillation.matching import Engine
+from bacon.distillation.real_images import RealImages
+from bacon.runtime.devices import device_name
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.logs import get_logger
+from bacon.runtime.memory import give_back_freed_memory
+from bacon.runtime.progress import Progress
+from bacon.runtime.provenance import peak_memory_bytes, provenance
+from bacon.runtime.signals import Stop, deferred_stop
+
+if TYPE_CHECKING:
+    from bacon.settings.cell_settings import CellSettings
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellIdentity:
+    """Which cell is computed, and the fingerprints that its artifact and its data must carry."""
+
+    dataset: str
+    method: str
+    ipc: int
+    seed: int
+    fingerprint: str
+    data_fingerprint: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """How a job runs; nothing here changes a number.
+
+    Attributes:
+        checkpoints: where its state is kept while it runs.
+        heartbeat: says how far it is, and counts the wall time of all its parts.
+        checkpoint_seconds: seconds between checkpoints.
+        progress_seconds: seconds between progress lines in a log.
+    """
+
+    checkpoints: CheckpointStore
+    heartbeat: Heartbeat
+    checkpoint_seconds: float
+    progress_seconds: float
+
+
+def distil_cell(
+    identity: CellIdentity,
+    settings: CellSettings,
+    *,
+    data: Path,
+    output: Path,
+    device: torch.device,
+    selector: str | None = None,
+    chunk_images: int = 2048,
+    running: Running,
+) -> None:
+    """Compute a cell and write its artifact atomically.
+
+    Args:
+        identity: the cell and its fingerprints.
+        settings: its resolved settings.
+        data: the preprocessed data set; refused when its fingerprint is not the one expected.
+        output: where the distilled set is written.
+        device: where it is computed.
+        selector: for selection methods, the module whose ``select`` chooses the images.
+        chunk_images: images embedded at a time.
+        running: progress, checkpoints and the time of earlier parts.
+    """
+    dataset = read_training(data, expected_fingerprint=identity.data_fingerprint)
+    real, whitening = RealImages(dataset, device=device), dataset.whitening
+    about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
+    del dataset  # on a GPU, its images are there now
+    if selector is None:
+        images, extra = _match(identity, settings, real, chunk_images, running)
+    else:
+        images, extra = _select(identity, settings, real, selector), {}
+    seconds = running.heartbeat.seconds()
+    attributes = about | _attributes(identity, settings, device, seconds)
+    labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
+    made = Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening, **extra)
+    write_distilled(output, made)
+    running.checkpoints.remove()
+    running.heartbeat.remove()
+    log.info("wrote %s: %d images in %.1f s", output, len(images), seconds)
+
+
+def _match(
+    identity: CellIdentity, settings: CellSettings, real: RealImages, chunk_images: int, running: Running
+) -> tuple[Tensor, dict[str, Any]]:
+    matching: Any = settings.distillation
+    engine = Engine(real, matching, settings.network, ipc=identity.ipc, seed=identity.seed, chunk_images=chunk_images)
+    engine.state.snapshots = running.checkpoints.snapshots
+    _resume(engine, running)
+    title = f"{identity.dataset}/{identity.method}/ipc{identity.ipc}/seed{identity.seed}"
+    with (
+        Progress(
+            title,
+            matching.iterations,
+            seconds=running.progress_seconds,
+            done=engine.state.iteration,
+            heartbeat=running.heartbeat,
+        ) as progress,
+        deferred_stop() as stop,
+    ):
+        engine.run(progress, _checkpointing(engine, running, stop))
+    snapshots = engine.state.snapshots
+    return snapshots[matching.iterations], {"snapshots": snapshots, "history": engine.history.arrays()}
+
+
+def _resume(engine: Engine, running: Running) -> None:
+    """Go on from the newest checkpoint, if there is one; its own copy of the state is let go of."""
+    kept = running.checkpoints.load(engine.real.device)
+    if kept is not None:
+        engine.load_state_dict(kept.state)
+        log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
+        del kept
+        give_back_freed_memory()
+
+
+def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[], None]:
+    """What the engine calls after every iteration: a checkpoint now and then, and at a request to stop."""
+    last = time.monotonic()
+
+    def after_iteration() -> None:
+        nonlocal last
+        due = time.monotonic() - last >= running.checkpoint_seconds
+        if not due and stop.number is None:
+            return
+        # A state that has diverged is no state to go on from: the last good one stays.
+        engine.check()
+        iteration, seconds = engine.state.iteration, running.heartbeat.seconds()
+        running.checkpoints.save(Checkpoint(iteration=iteration, seconds=seconds, state=engine.state_dict()))
+        give_back_freed_memory()
+        last = time.monotonic()
+        if stop.number is not None:
+            log.info("stopped by signal %d at iteration %d; the next run continues", stop.number, iteration)
+            sys.exit(stop.exit_status())
+
+    return after_iteration
+
+
+def _select(identity: CellIdentity, settings: CellSettings, real: RealImages, selector: str) -> Tensor:
+    module = importlib.import_module(selector)
+    images: Tensor = module.select(real, settings.distillation, ipc=identity.ipc, seed=identity.seed)
+    return images.float().cpu()
+
+
+def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:
+    iterations = getattr(settings.distillation, "iterations", 0)
+    return {
+        "dataset": identity.dataset,
+        "method": identity.method,
+        "ipc": identity.ipc,
+        "seed": identity.seed,
+        "fingerprint": identity.fingerprint,
+        "data_fingerprint": identity.data_fingerprint,
+        "settings": settings.model_dump(mode="json", by_alias=True),
+        "partition": getattr(settings.distillation, "partition", 1),
+        "iterations": iterations,
+        "wall_seconds": seconds,
+        "iterations_per_second": iterations / seconds,
+        "peak_memory_bytes": peak_memory_bytes(device),
+        "device": device_name(device),
+        "provenance": provenance(device_name(device)),
+    }

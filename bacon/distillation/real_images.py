@@ -1,0 +1,137 @@
+"""The real training set on the device: uint8 until used, sorted by class, sampled per class without host work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bacon.runtime.draws import Seed, device_words
+from bacon.transforms.whitener import Whitener
+
+if TYPE_CHECKING:
+    from bacon.datasets.store import ImageDataset
+
+_POSITION_BITS = 24
+# Keys made at a time, 32 MiB of int64 and some copies: 100 batches from TinyImageNet's images are 10 million.
+_KEYS_AT_ONCE = 2**22
+
+
+def draw_without_replacement(
+    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, largest: int, size: int
+) -> Tensor:
+    """Distinct positions per lane, uniformly: the positions of the ``size`` smallest of one random key per position.
+
+    Args:
+        seed: seed of the stream.
+        purpose: name of the stream.
+        iteration: iteration the draw belongs to.
+        lanes: (L,) int64, what each row is keyed by, such as the class.
+        populations: (L,) int64, row l draws from ``range(populations[l])``; at least ``size``, below 2^24.
+        largest: the largest of ``populations``, which the host must know without asking the device.
+        size: positions per row.
+
+    Returns:
+        (L, size) int64.
+    """
+    rows = max(1, _KEYS_AT_ONCE // largest)
+    drawn = []
+    for some, limits in zip(lanes.split(rows), populations.split(rows), strict=True):
+        words = device_words(seed, purpose, count=largest, device=lanes.device, iteration=iteration, lanes=some)
+        positions = torch.arange(largest, device=lanes.device)
+        # The position makes equal words unequal, so the choice is the same on every device.
+        keys = (words << _POSITION_BITS) | positions
+        keys = keys.masked_fill_(positions >= limits[:, None], torch.iinfo(torch.int64).max)
+        drawn.append(keys.topk(size, dim=1, largest=False, sorted=True).indices)
+    return torch.cat(drawn)
+
+
+class RealImages:
+    """Training images of a data set on one device.
+
+    Args:
+        dataset: the preprocessed data set.
+        device: where the images live and batches are made.
+        dtype: floating dtype of normalised batches.
+
+    Attributes:
+        images: (N, C, H, W) uint8, sorted by class.
+        labels: (N,) int64, ascending.
+        counts: images of each class, on the host.
+    """
+
+    def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+        images, labels = dataset.train_images, dataset.train_labels
+        if np.any(labels[1:] < labels[:-1]):
+            order = np.argsort(labels, kind="stable")
+            images, labels = images[order], labels[order]
+        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+        self.device, self.dtype = device, dtype
+        self.class_names = dataset.class_names
+        self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
+        self._offsets = torch.tensor(np.cumsum([0, *self.counts[:-1]]), device=device)
+        self._counts = torch.tensor(self.counts, device=device)
+        self._indices: dict[tuple[int, ...], Tensor] = {}
+        mean = torch.tensor(dataset.mean, dtype=torch.float64)[:, None, None]
+        std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
+        self._scale = (1 / (255 * std)).to(device, dtype)
+        self._shift = (-mean / std).to(device, dtype)
+        whitening = dataset.whitening
+        self._whitener = Whitener(whitening, device=device, dtype=dtype) if whitening is not None else None
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.counts)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    def index(self, classes: Sequence[int]) -> Tensor:
+        """``classes`` as an index (K,) int64 on the device; made once, for a copy from the host waits for the device."""
+        key = tuple(classes)
+        if key not in self._indices:
+            self._indices[key] = torch.tensor(key, dtype=torch.int64, device=self.device)
+        return self._indices[key]
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
+        # Not `images[indices]`: at (640, 3, 32, 32) on one core 0.97 ms, against 0.04 ms.
+        images = self.images.index_select(0, indices.flatten()).view(*indices.shape, *self.shape)
+        if self._whitener is not None:
+            return self._whitener(images)
+        return images.to(self.dtype).mul_(self._scale).add_(self._shift)
+
+    def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
+        """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
+        lanes, largest = self.index(classes), max(self.counts[label] for label in classes)
+        positions = draw_without_replacement(
+            seed,
+            purpose,
+            iteration=iteration,
+            lanes=lanes,
+            populations=self._counts[lanes],
+            largest=largest,
+            size=size,
+        )
+        return positions + self._offsets[lanes, None]
+
+    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: int, size: int) -> Tensor:
+        """Indices of ``size`` distinct images of the whole set for each of the lanes 0..L-1: (L, size) int64."""
+        lane_tensor = torch.arange(lanes, device=self.device)
+        largest = len(self.labels)
+        return draw_without_replacement(
+            seed,
+            purpose,
+            iteration=iteration,
+            lanes=lane_tensor,
+            populations=torch.full_like(lane_tensor, largest),
+            largest=largest,
+            size=size,
+        )

@@ -1,0 +1,114 @@
+"""Evaluate one cell: train networks on its images, each network once ever, and write the cell's evaluation file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bacon.artifacts.distilled_file import Distilled, read_distilled
+from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
+from bacon.datasets.store import ImageDataset
+from bacon.evaluation.rate_search import augmentation_name, choose_rates
+from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
+from bacon.runtime.devices import device_name
+from bacon.runtime.provenance import provenance
+from bacon.training.batches import ImageSet
+from bacon.transforms.partition import decode
+
+
+def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: Path, output: Path) -> None:
+    """Evaluate a distilled set: its final images with every evaluation seed, earlier snapshots with the first few.
+
+    A finished network goes into the cache at once: a killed job goes on where it was, and one more seed costs one more
+    network.
+
+    Args:
+        job: what is evaluated and how.
+        distilled_path: the distilled set.
+        data_path: the preprocessed data set, whose test images are used.
+        output: the evaluation file to write (JSON).
+
+    Raises:
+        BaconError: an input is damaged or carries another fingerprint, the network does not fit, or training diverged.
+    """
+    distilled = read_distilled(distilled_path, expected_fingerprint=job.fingerprints.distilled)
+    final = int(distilled.attributes["iterations"])
+    earlier = sorted(iteration for iteration in distilled.snapshots if iteration < final)
+
+    def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
+        return decoded(distilled, dataset, iteration, final, job.device)
+
+    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output)
+
+
+def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
+    """Evaluate the full training set, the upper reference; as :func:`evaluate_distilled`, at iteration 0."""
+
+    def training_set(dataset: ImageDataset, _: int) -> ImageSet:
+        return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)
+
+    _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
+
+
+def _evaluate(job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path) -> None:
+    """Train every network that the protocol asks for and write the file."""
+    records, selection = train_all(networks, earlier)
+    write_evaluation(output, evaluation_content(job, selection), records)
+
+
+def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Record], dict[str, Any] | None]:
+    """Every network that the job's protocol asks for.
+
+    Args:
+        networks: trains them.
+        earlier: iterations before the last one that are evaluated with ``snapshot_seeds``.
+
+    Returns:
+        The records, by iteration, then evaluation seed, then augmentation; and what the validation split chose.
+    """
+    evaluation = networks.job.evaluation
+    names = [augmentation_name(evaluation, name) for name in evaluation.augmentations]
+    rates, selection = choose_rates(networks, evaluation, names)
+    seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
+    wanted = [
+        RecordKey(iteration=iteration, evaluation_seed=seed, augmentation=name, lr_net=rates[name])
+        for iteration, count in seeds
+        for seed in range(count)
+        for name in names
+    ]
+    return networks.records(wanted), selection
+
+
+def decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final: int, device: torch.device) -> ImageSet:
+    """The training images and labels of one iteration of a distilled set, whose last one is ``final``, on ``device``."""
+    factor = int(distilled.attributes["partition"])
+    stored = distilled.images if iteration == final else distilled.snapshots[iteration]
+    images = decode(stored.to(device), factor).contiguous()
+    labels = distilled.labels.to(device).repeat_interleave(factor**2)
+    return ImageSet.of_normalised(
+        images, labels, mean=dataset.mean, std=dataset.std, whitened=dataset.whitening is not None
+    )
+
+
+def evaluation_content(job: EvaluationJob, selection: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What an evaluation file says besides its records."""
+    return {
+        "fingerprint": job.fingerprints.rule,
+        "dataset": job.dataset,
+        "method": job.method,
+        "ipc": job.ipc,
+        "seed": job.seed,
+        "network": job.network_name,
+        "protocol": job.protocol,
+        "settings": {
+            "network": job.network.model_dump(mode="json"),
+            "evaluation": job.evaluation.model_dump(mode="json"),
+        },
+        "selection": selection,
+        "distilled_fingerprint": job.fingerprints.distilled,
+        "data_fingerprint": job.fingerprints.data,
+        "provenance": provenance(device_name(job.device)),
+    }

@@ -1,0 +1,206 @@
+"""The networks of one evaluation: each trained once ever, and kept in a cache as soon as it is finished."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from bacon.artifacts.evaluation_records import Record, RecordCache, RecordKey
+from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.logs import get_logger
+from bacon.runtime.progress import Progress
+from bacon.training.batches import IMAGES_AT_ONCE, ImageSet
+from bacon.training.loop import Outcome, train_and_test
+
+if TYPE_CHECKING:
+    from bacon.settings.evaluation import EvaluationSettings
+    from bacon.settings.network import NetworkSettings
+
+log = get_logger(__name__)
+
+# The full training set has no distillation seed: its networks start as those of distillation seed 0.
+_REFERENCE_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationFingerprints:
+    """Cumulative fingerprints of one evaluation.
+
+    Attributes:
+        rule: of the evaluation file.
+        record: of its networks, whatever the numbers of seeds; the key of the cache.
+        data: that the data set must carry.
+        distilled: that the distilled set must carry; ``None`` for the full training set.
+    """
+
+    rule: str
+    record: str
+    data: str
+    distilled: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationJob:
+    """What is evaluated and how.
+
+    Attributes:
+        dataset: name of the data set.
+        method: name of the method; "full" for the full training set.
+        ipc: images per class; ``None`` for the full training set, as is ``seed``.
+        seed: distillation seed.
+        network_name: name of the evaluation network in the configuration.
+        network: its architecture.
+        evaluation: the protocol, with the numbers of seeds.
+        protocol: its name in the configuration.
+        fingerprints: what the inputs must carry and the output shall carry.
+        cache: folder of finished records.
+        device: where networks are trained.
+        progress_seconds: seconds between progress lines in a log.
+        heartbeat: says how far the job is.
+    """
+
+    dataset: str
+    method: str
+    ipc: int | None
+    seed: int | None
+    network_name: str
+    network: NetworkSettings
+    evaluation: EvaluationSettings
+    protocol: str
+    fingerprints: EvaluationFingerprints
+    cache: Path
+    device: torch.device
+    progress_seconds: float = 10.0
+    heartbeat: Heartbeat | None = None
+
+    def __str__(self) -> str:
+        place = self.method if self.ipc is None else f"{self.method}/ipc{self.ipc}/seed{self.seed}"
+        return f"{self.dataset}/{place} {self.network_name}"
+
+
+TrainingSet = Callable[[ImageDataset, int], ImageSet]
+"""Training images (decoded, on the job's device) of an iteration of the cell."""
+
+
+class Networks:
+    """Trains networks on the images of a cell's iterations, or finds them in the cache.
+
+    Args:
+        job: what is evaluated and how.
+        training_set: the images of an iteration.
+        data_path: the preprocessed data set; it is read when the first network has to be trained.
+        final: the cell's last iteration.
+        full: ``training_set`` wants the data set's own training images, which are not read otherwise.
+    """
+
+    def __init__(
+        self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int, full: bool = False
+    ) -> None:
+        self.job, self.final, self._path, self._full = job, final, data_path, full
+        self._images_at_once = IMAGES_AT_ONCE
+        self._cache = RecordCache(folder=job.cache, fingerprint=job.fingerprints.record)
+        # Iterations come one after the other, so one training set is in memory at a time.
+        self._train = lru_cache(maxsize=1)(lambda iteration: training_set(self.dataset, iteration))
+
+    @cached_property
+    def dataset(self) -> ImageDataset:
+        """The data set whose test images are used, read once; raises :class:`BaconError` when it is not the one expected."""
+        return read_dataset(self._path, expected_fingerprint=self.job.fingerprints.data, train=self._full)
+
+    @cached_property
+    def _test(self) -> ImageSet:
+        return image_set(self.dataset.test_images, self.dataset.test_labels, self.dataset, self.job.device)
+
+    @cached_property
+    def _validation(self) -> ImageSet | None:
+        if self.dataset.validation_images is None:
+            return None
+        return image_set(self.dataset.validation_images, self.dataset.validation_labels, self.dataset, self.job.device)
+
+    def records(self, wanted: Sequence[RecordKey]) -> list[Record]:
+        """The records ``wanted``, in their order: cached, or computed and cached.
+
+        Raises:
+            BaconError: the network does not fit the images; ``DivergedError`` when a training diverged.
+        """
+        job = self.job
+        found = {key: record for key in wanted if (record := self._cache.load(key)) is not None}
+        missing = [key for key in wanted if key not in found]
+        log.info("%s: %d networks, %d of them trained before", job, len(wanted), len(found))
+        if missing:
+            total = sum(self._settings(key).epochs for key in missing)
+            with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
+                for key in missing:
+                    found[key] = self._record(key, progress)
+                    self._cache.store(found[key])
+        return [found[key] for key in wanted]
+
+    def _settings(self, key: RecordKey) -> EvaluationSettings:
+        return self.job.evaluation.with_augmentation(key.augmentation, key.lr_net)
+
+    def _record(self, key: RecordKey, progress: Progress) -> Record:
+        job = self.job
+        outcome = self._outcome_in_memory(key, progress)
+        _report(job, key, outcome)
+        final = key.iteration == self.final
+        return Record(final=final, fingerprint=job.fingerprints.record, **asdict(key), **asdict(outcome))
+
+    def _outcome_in_memory(self, key: RecordKey, progress: Progress) -> Outcome:
+        """:meth:`_outcome`; where the device's memory does not suffice, once more with half as many images at once."""
+        try:
+            return self._outcome(key, progress.advance)
+        except torch.OutOfMemoryError:
+            if self._images_at_once == 1:
+                raise
+            self._images_at_once //= 2
+            log.warning(
+                "%s: the device's memory does not suffice; %d images at once for the rest of this job, and the network of "
+                "evaluation seed %d is trained again",
+                self.job,
+                self._images_at_once,
+                key.evaluation_seed,
+            )
+        # Out of the handler: the exception's frames hold the tensors that did not fit. Its epochs have been counted.
+        if self.job.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._outcome(key, lambda: None)
+
+    def _outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
+        job = self.job
+        return train_and_test(
+            self._train(key.iteration),
+            self._test,
+            network=job.network,
+            evaluation=self._settings(key),
+            classes=len(self.dataset.class_names),
+            seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
+            validation=self._validation,
+            on_epoch=on_epoch,
+            images_at_once=self._images_at_once,
+        )
+
+
+def _report(job: EvaluationJob, key: RecordKey, outcome: Outcome) -> None:
+    log.info(
+        "%s: iteration %d, evaluation seed %d, %s: test accuracy %.2f%%, train accuracy %.2f%%, %.1f s",
+        job,
+        key.iteration,
+        key.evaluation_seed,
+        key.augmentation,
+        100 * outcome.test_accuracy,
+        100 * outcome.train_accuracy,
+        outcome.wall_seconds,
+    )
+
+
+def image_set(images: Any, labels: Any, dataset: ImageDataset, device: torch.device) -> ImageSet:
+    """Real images (N, C, H, W) uint8 of ``dataset``, on the device, normalised or whitened when used."""
+    return ImageSet.of_uint8(
+        images, labels, mean=dataset.mean, std=dataset.std, device=device, whitening=dataset.whitening
+    )

@@ -1,0 +1,120 @@
+"""Exports as one file of tensors: ``.pt`` (loads with weights_only=True), ``.safetensors``, ``.npz`` (no pickle)."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bacon.datasets.whitening import Whitening
+from bacon.interchange.content import FORMAT, Export, check_content, check_metadata
+from bacon.runtime.errors import BaconError
+
+SUFFIXES = {"pt": ".pt", "safetensors": ".safetensors", "npz": ".npz"}
+_KEY = "bacon"  # of the metadata in a safetensors file, whose metadata are strings
+
+
+def write_arrays(export: Export, path: Path) -> None:
+    """Write ``export`` to ``path`` in the format of its suffix; not atomic by itself."""
+    tensors = _tensors(export)
+    text = json.dumps(_metadata(export))
+    if path.suffix == ".pt":
+        # Into memory first: torch writes the name of the file into it.
+        content = io.BytesIO()
+        torch.save({**tensors, "metadata": json.loads(text)}, content)
+        path.write_bytes(content.getbuffer())
+    elif path.suffix == ".safetensors":
+        from safetensors.torch import save_file
+
+        save_file(tensors, path, metadata={_KEY: text})
+    else:
+        arrays: dict[str, Any] = {name: tensor.numpy() for name, tensor in tensors.items()}
+        np.savez(path, metadata=np.array(text), **arrays)
+
+
+def read_arrays(path: Path) -> Export:
+    """Read what :func:`write_arrays` wrote.
+
+    Raises:
+        BaconError: the file is missing, damaged, not an export, or its checksum does not match.
+    """
+    if not path.is_file():
+        raise BaconError(f"{path}: there is no such file")
+    try:
+        tensors, metadata = _READERS[path.suffix](path)
+    except BaconError:
+        raise
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BaconError(f"{path}: not a readable {path.suffix} file of a distilled set ({reason})") from None
+    metadata = check_metadata(path, metadata)
+    check_content(path, tensors["images"], tensors["labels"], metadata["images_sha256"])
+    return Export(
+        images=tensors["images"], labels=tensors["labels"], metadata=metadata, whitening=_whitening(tensors, metadata)
+    )
+
+
+def is_export(path: Path) -> bool:
+    """Whether a file is one that :func:`write_arrays` wrote, as far as its metadata say; a damaged one is none."""
+    if path.suffix not in _READERS or not path.is_file():
+        return False
+    try:
+        _, metadata = _READERS[path.suffix](path)
+    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+        return False
+    return isinstance(metadata, dict) and metadata.get("format") == FORMAT
+
+
+def _tensors(export: Export) -> dict[str, Tensor]:
+    tensors = {"images": export.images.contiguous(), "labels": export.labels.contiguous()}
+    if export.whitening is not None:
+        for name in ("mean", "matrix"):
+            tensors[f"whitening_{name}"] = torch.from_numpy(getattr(export.whitening, name))
+    return tensors
+
+
+def _metadata(export: Export) -> dict[str, Any]:
+    epsilon = {} if export.whitening is None else {"whitening_epsilon": export.whitening.epsilon}
+    return {**export.metadata, **epsilon}
+
+
+def _whitening(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Whitening | None:
+    if "whitening_matrix" not in tensors:
+        return None
+    parts = {name: tensors[f"whitening_{name}"].numpy() for name in ("mean", "matrix")}
+    return Whitening(**parts, epsilon=float(metadata.pop("whitening_epsilon")))
+
+
+def _read_pt(path: Path) -> tuple[dict[str, Tensor], Any]:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(content, dict):
+        return {}, None
+    return content, content.pop("metadata", None)
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = json.loads((file.metadata() or {}).get(_KEY, "null"))
+            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - no mapping
+    except SafetensorError as error:
+        raise ValueError(str(error)) from None
+
+
+def _read_npz(path: Path) -> tuple[dict[str, Tensor], Any]:
+    with np.load(path, allow_pickle=False) as file:
+        metadata = json.loads(str(file["metadata"])) if "metadata" in file else None
+        return {name: torch.from_numpy(file[name]) for name in file if name != "metadata"}, metadata
+
+
+_READERS = {".pt": _read_pt, ".safetensors": _read_safetensors, ".npz": _read_npz}

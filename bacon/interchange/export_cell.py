@@ -1,0 +1,113 @@
+"""Export a cell of a plan: its distilled set, with what its evaluations found, in one of the formats."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from bacon.artifacts.distilled_file import read_distilled
+from bacon.artifacts.evaluation_records import Record, read_evaluation
+from bacon.datasets.registry import REGISTRY
+from bacon.interchange.arrays import SUFFIXES, write_arrays
+from bacon.interchange.content import Export, Form, export_of, images_sha256
+from bacon.interchange.dataset_card import dataset_card
+from bacon.interchange.folders import pixels_of, without_whitening, write_folder
+from bacon.reporting.collect.protocol_text import network_text, protocol_text
+from bacon.runtime.atomic import atomic_path
+from bacon.runtime.errors import BaconError
+
+if TYPE_CHECKING:
+    from bacon.plan.plan import Plan
+    from bacon.settings.cells import Cell
+
+FORMATS = (*SUFFIXES, "png", "huggingface")
+
+
+def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, force: bool = False) -> Path:
+    """Write a cell's distilled set below the folder ``output``.
+
+    Args:
+        plan: the plan the cell belongs to.
+        cell: the cell, distilled.
+        kind: one of ``FORMATS``.
+        form: "decoded" or "stored".
+        output: folder; made if missing. The file or folder in it is named after the cell.
+        force: replace one that is there.
+
+    Returns:
+        The file or folder; it appears whole or not at all.
+
+    Raises:
+        BaconError: the cell is not distilled or out of date, something is there already, or the images do not fit the format.
+    """
+    distilled = read_distilled(
+        plan.directory / cell.distilled_path, expected_fingerprint=plan.distilled_fingerprint(cell)
+    )
+    export = export_of(distilled, form=form, licence=_licence(cell.dataset), evaluations=list(_evaluations(plan, cell)))
+    target = output / (export.name + SUFFIXES.get(kind, "" if kind == "png" else "_huggingface"))
+    if target.exists() and not force:
+        raise BaconError(f"{target}: is there already; --force replaces it, or give another --output")
+    if kind in SUFFIXES:
+        with atomic_path(target) as temporary:
+            write_arrays(export, temporary)
+        return target
+    with _atomic_folder(target) as folder:
+        _write_folder(without_whitening(export), folder, plan.dataset_title(cell.dataset), hub=kind == "huggingface")
+    return target
+
+
+def _write_folder(export: Export, folder: Path, title: str, *, hub: bool) -> None:
+    write_folder(export, folder, images="train" if hub else ".")
+    if hub:
+        checksum = images_sha256(pixels_of(export), export.labels)
+        card = dataset_card(export.metadata, title=title, count=len(export.labels), pixels_sha256=checksum)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+@contextmanager
+def _atomic_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` that takes its place on success and is removed on any error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".tmp-") as name:
+        made, old = Path(name) / "made", Path(name) / "old"
+        made.mkdir()
+        yield made
+        if target.is_dir():
+            target.rename(old)
+        elif target.exists():
+            target.unlink()
+        made.rename(target)
+
+
+def _licence(dataset: str) -> str:
+    return REGISTRY[dataset].licence if dataset in REGISTRY else "not stated; ask whoever made the data"
+
+
+def _evaluations(plan: Plan, cell: Cell) -> Iterator[dict[str, Any]]:
+    """What the finished, current evaluations of the cell say; others are left out."""
+    for network in plan.networks:
+        path = plan.directory / cell.evaluation_path(network)
+        if not path.is_file():
+            continue
+        content = read_evaluation(path)
+        if content["fingerprint"] == plan.evaluation_fingerprint(cell, network):
+            final = [record for record in content["records"] if record.final]
+            yield {"network": network, **_summary(final), **_words(content["settings"])}
+
+
+def _summary(final: Sequence[Record]) -> dict[str, Any]:
+    """Mean, sample standard deviation (``None`` for one) and number over evaluation seeds; augmentations are averaged."""
+    seeds = sorted({record.evaluation_seed for record in final})
+    values = [mean(one.test_accuracy for one in final if one.evaluation_seed == seed) for seed in seeds]
+    return {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None, "n": len(values)}
+
+
+def _words(settings: dict[str, Any]) -> dict[str, str]:
+    return {
+        "network_text": network_text(settings["network"]),
+        "protocol": protocol_text(settings["evaluation"]),
+    }

@@ -1,0 +1,72 @@
+"""A distillation job: a cell of a plan on a leased device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bacon.artifacts.checkpoint import CheckpointStore
+from bacon.artifacts.distilled_file import read_distilled
+from bacon.distillation.driver import CellIdentity, Running, distil_cell
+from bacon.methods.registry import METHODS
+from bacon.plan.plan import Plan
+from bacon.runtime.atomic import remove_leftovers
+from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
+from bacon.runtime.errors import BaconError
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.job_lock import job_lock
+from bacon.runtime.logs import get_logger
+from bacon.settings.cells import Cell
+
+log = get_logger(__name__)
+
+
+def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) -> None:
+    """Distil ``cell`` from the data set in ``data`` into ``output``; raises :class:`BaconError` on bad input."""
+    if cell.ipc is None or cell.seed is None:
+        raise BaconError(f"cell {cell}: the full data set is not distilled; evaluate it")
+    identity = CellIdentity(
+        dataset=cell.dataset,
+        method=cell.method,
+        ipc=cell.ipc,
+        seed=cell.seed,
+        fingerprint=plan.distilled_fingerprint(cell),
+        data_fingerprint=plan.data_fingerprint(cell.dataset),
+    )
+    beat_path = plan.directory / cell.running_path("distill")
+    with job_lock(beat_path.with_suffix(".lock")) as waited:
+        if waited and _is_whole(output, identity.fingerprint):
+            log.info("%s was made meanwhile by the process that this one waited for", output)
+            return
+        store = CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=identity.fingerprint)
+        for folder, name in ((output.parent, output.name), (beat_path.parent, beat_path.name), (store.own, "*")):
+            remove_leftovers(folder, name)
+        set_up_arithmetic(threads, tf32=plan.settings(cell).network.precision == "tf32")
+        with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
+            distil_cell(
+                identity,
+                plan.settings(cell),
+                data=data,
+                output=output,
+                device=device,
+                selector=METHODS[plan.config.base_method(cell.method)].selector,
+                chunk_images=plan.config.run.chunk_images,
+                running=_running(plan, store, beat_path, device_name(device)),
+            )
+
+
+def _running(plan: Plan, store: CheckpointStore, beat_path: Path, device: str) -> Running:
+    run = plan.config.run
+    return Running(
+        checkpoints=store,
+        heartbeat=Heartbeat(beat_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds),
+        checkpoint_seconds=run.checkpoint_seconds,
+        progress_seconds=run.progress_seconds,
+    )
+
+
+def _is_whole(output: Path, fingerprint: str) -> bool:
+    try:
+        read_distilled(output, expected_fingerprint=fingerprint)
+    except BaconError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""An evaluation job: the networks of one cell of a plan, on a leased device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
+from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
+from bacon.plan.plan import Plan
+from bacon.runtime.atomic import remove_leftovers
+from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
+from bacon.runtime.errors import BaconError
+from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.job_lock import job_lock
+from bacon.settings.cells import CACHE, Cell
+
+if TYPE_CHECKING:
+    import torch
+
+
+def run_evaluation(
+    plan: Plan, cell: Cell, network: str, *, data: Path, images: Path | None, output: Path, threads: int
+) -> None:
+    """Evaluate ``cell`` with ``network`` and write its records.
+
+    Args:
+        plan: the plan the cell belongs to.
+        cell: the cell; ``DATASET/full`` for the full training set.
+        network: name of the evaluation network.
+        data: the preprocessed data set.
+        images: the distilled set; ``None`` for the full training set.
+        output: the evaluation file to write.
+        threads: CPU threads.
+
+    Raises:
+        BaconError: an input is missing, damaged or not the one that the plan asks for.
+    """
+    reference = cell.ipc is None
+    if reference != (images is None):
+        raise BaconError(f"cell {cell}: --images is the distilled set of a cell; the full data set has none")
+    fingerprints = EvaluationFingerprints(
+        rule=plan.evaluation_fingerprint(cell, network),
+        record=plan.record_fingerprint(cell, network),
+        data=plan.data_fingerprint(cell.dataset),
+        distilled=None if reference else plan.distilled_fingerprint(cell),
+    )
+    beat_path = plan.directory / cell.running_path(network)
+    with job_lock(beat_path.with_suffix(".lock")):
+        for path in (output, beat_path):
+            remove_leftovers(path.parent, path.name)
+        set_up_arithmetic(threads, tf32=plan.evaluation_network(cell, network).precision == "tf32")
+        with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
+            job = _job(plan, cell, network, fingerprints=fingerprints, beat_path=beat_path, device=device)
+            if images is None:
+                evaluate_full(job, data_path=data, output=output)
+            else:
+                evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
+        beat_path.unlink(missing_ok=True)
+
+
+def _job(
+    plan: Plan,
+    cell: Cell,
+    network: str,
+    *,
+    fingerprints: EvaluationFingerprints,
+    beat_path: Path,
+    device: torch.device,
+) -> EvaluationJob:
+    seconds = plan.config.run.progress_seconds
+    return EvaluationJob(
+        dataset=cell.dataset,
+        method=cell.method,
+        ipc=cell.ipc,
+        seed=cell.seed,
+        network_name=network,
+        network=plan.evaluation_network(cell, network),
+        evaluation=plan.settings(cell).evaluation,
+        protocol=plan.config.protocol,
+        fingerprints=fingerprints,
+        cache=plan.directory / CACHE / "evaluation",
+        device=device,
+        progress_seconds=seconds,
+        heartbeat=Heartbeat(beat_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
+    )

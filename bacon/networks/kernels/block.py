@@ -1,0 +1,116 @@
+"""Instance norm, ReLU and 2x2 average pooling as one layer: a compiled kernel on the CPU, a Triton kernel on a GPU."""
+
+from __future__ import annotations
+
+import ctypes
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bacon.networks.kernels.block_gpu import FusedOnGpu, as_gpu_reads, gpu_kernel
+from bacon.networks.kernels.block_plain import gradients_again, layers
+from bacon.networks.kernels.block_source import LARGEST_SIDE, SOURCE
+from bacon.networks.kernels.first_source import FIRST_SOURCE
+from bacon.networks.kernels.native import load
+
+REALS = {torch.float32: "float", torch.float64: "double"}
+"""C's names of the types that the kernel knows."""
+
+
+class InstanceNormReluPool(nn.GroupNorm):
+    """``avg_pool2d(relu(instance_norm(x)), 2)`` with weight and bias per channel, equal to rounding; differentiable twice.
+
+    On one core, forward and backward of (256, 128, 32, 32) in float32: 15 ms, against 131 ms for the three layers.
+
+    Args:
+        channels: channels of the maps.
+        device: where the parameters are made.
+        dtype: of the parameters.
+    """
+
+    def __init__(
+        self, channels: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__(channels, channels, device=device, dtype=dtype)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(N, C, H // 2, W // 2) of maps (N, C, H, W) float; of bfloat16 maps computed in float32, then rounded."""
+        if input.is_cuda and gpu_kernel(input.dtype, *input.shape[1:]):
+            on_gpu: Tensor = FusedOnGpu.apply(as_gpu_reads(input), self.weight, self.bias, self.eps)
+            return on_gpu
+        if input.dtype == torch.bfloat16:
+            return self.forward(input.float()).to(torch.bfloat16)
+        if not _fits(input) or kernel() is None:
+            return layers(input, self.weight, self.bias, self.eps)
+        if not torch.is_grad_enabled():
+            return _forward(input.contiguous(), self.weight, self.bias, self.eps)[0]
+        pooled: Tensor = _Fused.apply(input.contiguous(), self.weight, self.bias, self.eps)
+        return pooled
+
+
+@lru_cache(maxsize=1)
+def kernel() -> ctypes.CDLL | None:
+    """The compiled kernel, or ``None`` where it cannot be compiled (which has been logged, once)."""
+    library = load("convnet-block", SOURCE + FIRST_SOURCE)
+    if library is not None:
+        for real in REALS.values():
+            forward, backward = getattr(library, f"forward_{real}"), getattr(library, f"backward_{real}")
+            forward.restype = backward.restype = None
+            forward.argtypes = [ctypes.c_void_p] * 6 + [ctypes.c_long] * 4 + [ctypes.c_double, ctypes.c_int]
+            backward.argtypes = [ctypes.c_void_p] * 9 + [ctypes.c_long] * 4 + [ctypes.c_int]
+            forward, backward = getattr(library, f"first_forward_{real}"), getattr(library, f"first_backward_{real}")
+            forward.restype = backward.restype = None
+            forward.argtypes = [ctypes.c_void_p] * 8 + [ctypes.c_long] * 6 + [ctypes.c_double, ctypes.c_int]
+            backward.argtypes = [ctypes.c_void_p] * 12 + [ctypes.c_long] * 6 + [ctypes.c_int]
+    return library
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Where a contiguous tensor's numbers are; null for ``None``."""
+    if tensor is None:
+        return None
+    assert tensor.is_contiguous()
+    return tensor.data_ptr()
+
+
+def _fits(x: Tensor) -> bool:
+    height, width = x.shape[-2:]
+    even = height % 2 == 0 and width % 2 == 0
+    return x.device.type == "cpu" and x.dtype in REALS and even and max(height, width) <= LARGEST_SIDE
+
+
+def _forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled maps, and mean and 1/sd of each map, of contiguous maps (N, C, H, W)."""
+    count, channels, height, width = x.shape
+    pooled = x.new_empty(count, channels, height // 2, width // 2)
+    mean, rstd = x.new_empty(count, channels), x.new_empty(count, channels)
+    run = getattr(kernel(), f"forward_{REALS[x.dtype]}")
+    arrays = (tensor.data_ptr() for tensor in (x, weight, bias, pooled, mean, rstd))
+    run(*arrays, count * channels, channels, height, width, eps, torch.get_num_threads())
+    return pooled, mean, rstd
+
+
+class _Fused(torch.autograd.Function):
+    # The context is an argument of forward: with `setup_context`, every call would look up the signature, 44 us.
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        pooled, mean, rstd = _forward(x, weight, bias, eps)
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        ctx.eps = eps
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, bias, mean, rstd = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
+            function = partial(layers, eps=ctx.eps)
+            return *gradients_again(function, (x, weight, bias), gradient, ctx.needs_input_grad[:3]), None
+        count, channels, height, width = x.shape
+        dx, dweight, dbias = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
+        run = getattr(kernel(), f"backward_{REALS[x.dtype]}")
+        arrays = (x, gradient.contiguous(), weight, bias, mean, rstd, dx, dweight, dbias)
+        run(*(a.data_ptr() for a in arrays), count * channels, channels, height, width, torch.get_num_threads())
+        return dx, dweight.sum(dim=0), dbias.sum(dim=0), None

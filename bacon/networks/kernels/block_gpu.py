@@ -1,0 +1,82 @@
+"""When the ConvNet block on a GPU is the Triton kernel, and its place in autograd."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache, partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bacon.networks.kernels.block_plain import gradients_again, layers
+from bacon.networks.kernels.native import cache_folder
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_LARGEST_SIDE = 128
+_DTYPES = (torch.float32, torch.float64, torch.bfloat16)
+
+
+@lru_cache(maxsize=64)
+def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bool:
+    """Whether maps (N, channels, height, width) on the current GPU go through the kernel.
+
+    It is compiled when maps of a kind are first seen, in seconds, and kept in the user's cache for later jobs. Where that
+    fails, a line in the log says so and PyTorch's layers are used.
+    """
+    if dtype not in _DTYPES or height % 2 or width % 2 or max(height, width) > _LARGEST_SIDE:
+        return False
+    # Triton reads it when it is imported.
+    os.environ.setdefault("TRITON_CACHE_DIR", str(cache_folder() / "triton"))
+    try:
+        _compile(dtype, channels, height, width, torch.device("cuda", torch.cuda.current_device()))
+    except Exception as error:  # whatever a compiler, a driver or a missing package raise
+        log.info(
+            "the fused GPU kernel of %dx%d maps cannot be used (%s): PyTorch's layers, slower", height, width, error
+        )
+        return False
+    return True
+
+
+def _compile(dtype: torch.dtype, channels: int, height: int, width: int, device: torch.device) -> None:
+    """Run the kernel both ways, on one image of each layout."""
+    parameter = torch.float64 if dtype == torch.float64 else torch.float32
+    weight, bias = (torch.ones(channels, dtype=parameter, device=device) for _ in range(2))
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x = torch.zeros(2, channels, height, width, dtype=dtype, device=device).to(memory_format=layout)
+        with torch.enable_grad():
+            pooled = FusedOnGpu.apply(x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_(), 1e-5)
+            torch.autograd.grad(pooled.sum(), (x, weight, bias))
+
+
+def as_gpu_reads(x: Tensor) -> Tensor:
+    """Maps in one of the layouts that the kernel reads: as they are when contiguous or channels-last."""
+    return x if x.is_contiguous(memory_format=torch.channels_last) else x.contiguous()
+
+
+class FusedOnGpu(torch.autograd.Function):
+    """``avg_pool2d(relu(group_norm(x)), 2)``, one channel a group, through ``bacon.networks.kernels.block_triton``."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+        """Pooled maps (N, C, H / 2, W / 2) in the dtype of ``x``; weight and bias (C,) are float32 or float64."""
+        from bacon.networks.kernels import block_triton
+
+        pooled, mean, rstd = block_triton.forward(x, weight, bias, eps)
+        ctx.save_for_backward(x, weight, bias, mean, rstd)
+        ctx.eps = eps
+        return pooled
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        """Gradients of maps, weight and bias; differentiable again through PyTorch's layers."""
+        from bacon.networks.kernels import block_triton
+
+        x, weight, bias, mean, rstd = ctx.saved_tensors
+        if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
+            function = partial(layers, eps=ctx.eps)
+            return *gradients_again(function, (x, weight, bias), gradient, ctx.needs_input_grad[:3]), None
+        dx, dweight, dbias = block_triton.backward(x, gradient, weight, bias, mean, rstd)
+        return dx, dweight.sum(dim=0), dbias.sum(dim=0), None

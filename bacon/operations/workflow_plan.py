@@ -1,0 +1,102 @@
+"""What the Snakefile needs while it parses: the plan of the merged configuration, and the file the scripts read it from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bacon.config.loading import check_config, load_config
+from bacon.plan.fingerprint import digest, fingerprint
+from bacon.plan.plan import Plan
+from bacon.reporting.targets import IMAGES_MODULE, REPORT_MODULE, TARGETS, TEMPLATES
+from bacon.runtime.atomic import write_json
+from bacon.runtime.errors import BaconError
+from bacon.settings.cells import CACHE, Cell
+
+
+def plan(config: Mapping[str, Any]) -> Plan:
+    """The plan of a configuration as Snakemake merged it; raises :class:`BaconError` on bad input."""
+    return Plan(check_config(config))
+
+
+def config_path(config: Mapping[str, Any]) -> Path:
+    """Where the merged configuration is written, named by its content."""
+    return Path(CACHE) / "config" / f"{digest(dict(config))}.json"
+
+
+def write_config(config: Mapping[str, Any]) -> None:
+    """Write the merged configuration for the scripts, once."""
+    path = config_path(config)
+    if not path.exists():
+        write_json(path, dict(config))
+
+
+def load_plan(path: Path | str) -> Plan:
+    """The plan of a configuration file."""
+    return Plan(load_config(path))
+
+
+def sources_fingerprint(plan: Plan, dataset: str) -> str:
+    """Fingerprint of a data set's official archives: what they are, not how they are fetched."""
+    return digest({"stage": "download", "source": plan.source(dataset)})
+
+
+def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
+    """Fingerprint of a table or figure of the whole grid: everything it is made from and the code that makes it."""
+    content = hashlib.sha256(published.read_bytes()).hexdigest()
+    return plan.aggregate_fingerprint((TARGETS[target].module,), extra={"target": target, "published": content})
+
+
+def report_fingerprint(plan: Plan, published: Path) -> str:
+    """Fingerprint of the report: the figures in it, its templates, and the settings of every cell with their layers."""
+    templates = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir() if path.is_file()}
+    groups = [f"{dataset}/{method}/ipc{ipc}" for dataset, method, ipc in shown_groups(plan)]
+    extra = {
+        "target": "report",
+        "published": hashlib.sha256(published.read_bytes()).hexdigest(),
+        "figures": aggregate_fingerprint(plan, "figures", published),
+        "images": [images_fingerprint(plan, shown_cell(plan, group)) for group in sorted(groups)],
+        "templates": templates,
+        "preset": plan.config.preset,
+        "settings": {str(cell): plan.resolved(cell).rows() for cell in (*plan.references, *plan.cells)},
+    }
+    return plan.aggregate_fingerprint((REPORT_MODULE,), extra=extra)
+
+
+def images_fingerprint(plan: Plan, cell: Cell) -> str:
+    """Fingerprint of the figure of one distilled set."""
+    inputs = {"distilled": plan.distilled_fingerprint(cell)}
+    return fingerprint("images", settings=plan.names(cell), modules=(IMAGES_MODULE,), inputs=inputs)
+
+
+def shown_cell(plan: Plan, group: str) -> Cell:
+    """The cell whose images are shown for a group such as ``digits/bacon/ipc10``: its first seed."""
+    found = next((cell for cell in plan.cells if cell.matches(group)), None)
+    if found is None:
+        raise BaconError(f"{group!r} names no cell of the grid, such as {plan.cells[0]}")
+    return found
+
+
+def shown_groups(plan: Plan) -> tuple[tuple[str, str, int], ...]:
+    """(data set, method, IPC) of every group in the grid."""
+    return tuple(dict.fromkeys((cell.dataset, cell.method, cell.ipc or 0) for cell in plan.cells))
+
+
+def check_asked(what: str, asked: str | None, computed: str) -> None:
+    """Refuse to compute something else than the workflow asked for.
+
+    Args:
+        what: the artifact, for the message.
+        asked: the fingerprint that the workflow passed; ``None`` when a person runs the script by hand.
+        computed: the fingerprint of the settings and code as they are now.
+
+    Raises:
+        BaconError: they differ, so the code or the configuration changed after the workflow started.
+    """
+    if asked is not None and asked != computed:
+        raise BaconError(
+            f"{what}: the workflow asked for fingerprint {asked}, settings and code now give {computed}: they changed while "
+            "the workflow ran; run snakemake again"
+        )

@@ -1,0 +1,157 @@
+"""What a job will cost, from its settings alone: time and memory to ask a scheduler for. No torch.
+
+Time is that of the convolutions' operations (a multiplication and an addition counted as two), or a constant for each pass
+through a network where that is longer, as it is for small ones. Rates are low on purpose: a job that asks for too little is
+stopped, one that asks for too much waits a little longer. ``bacon status`` scales the times by what finished jobs took.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from bacon.config.loading import data_settings
+from bacon.datasets.registry import REGISTRY
+from bacon.networks.limits import first_side
+from bacon.plan.plan import Plan
+from bacon.settings.cells import Cell
+from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
+from bacon.settings.pools import NetworkQueue
+
+# Sustained operations per second: of one GPU in full precision, half the data sheet's 15.7e12 of a V100, and of one CPU thread.
+GPU_RATE = 8e12
+CPU_RATE = 1e10
+# At least, of one pass through a network.
+PASS_SECONDS = 0.005
+# Importing PyTorch, reading the data set, and everything that is not a convolution.
+START_SECONDS = 60.0
+SLACK = 2.0
+SHORTEST_MINUTES = 10
+BASE_MB = 2000
+_USUAL_PIXELS = 32 * 32  # of the images that run.chunk_images counts; of larger ones, fewer are computed at a time
+_MAPS = 6  # feature maps of a block's size that are alive in forward and backward
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How large a data set is."""
+
+    channels: int
+    size: int
+    classes: int
+    train: int
+    test: int
+
+    @property
+    def megabytes(self) -> float:
+        """Of its uint8 images."""
+        return (self.train + self.test) * self.channels * self.size**2 / 1e6
+
+
+# Convolutions and large linear layers of one 32x32 colour image, forward.
+_OPERATIONS = {"mlp": 8e5, "lenet": 1.3e6, "alexnet": 5.0e8, "vgg11": 3.1e8, "resnet18": 1.11e9}
+
+# What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
+_UNKNOWN = Extent(channels=3, size=64, classes=100, train=100_000, test=10_000)
+
+
+def extent(plan: Plan, dataset: str) -> Extent:
+    """The registry's figures, at the configured size; an own data set is taken for one like TinyImageNet with 100 classes."""
+    data = data_settings(plan.config, dataset)
+    if dataset not in REGISTRY or data.path is not None:
+        known = _UNKNOWN
+    else:
+        info = REGISTRY[dataset]
+        known = Extent(info.shape[0], info.shape[1], info.classes, info.train_size, info.test_size)
+    return Extent(known.channels, data.size or known.size, known.classes, known.train, known.test)
+
+
+@dataclass(frozen=True)
+class Operations:
+    """Operations of one image in the convolutions.
+
+    Attributes:
+        forward: 0.1014e9 for ConvNet-3 on 32x32 colour images.
+        training: forward, and backward to the weights of every block and to all maps but the image.
+        image_gradient: forward, and backward to the image through a network whose weights stay.
+    """
+
+    forward: float
+    training: float
+    image_gradient: float
+
+
+def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
+    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does.
+
+    Architectures other than ConvNet: what theirs take at 32x32, by the number of pixels.
+    """
+    if network.architecture != "convnet":
+        forward = _OPERATIONS[network.architecture] * (size / 32) ** 2
+        return Operations(forward, training=3 * forward, image_gradient=2 * forward)
+    blocks, inputs, side = [], channels, first_side(size)
+    for _ in range(network.depth):
+        blocks.append(2.0 * 9 * inputs * network.width * side**2)
+        inputs = network.width
+        if network.pooling != "none":
+            side = max(side // 2, 1)
+    total = sum(blocks)
+    return Operations(forward=total, training=3 * total - blocks[0], image_gradient=2 * total)
+
+
+def distill_seconds(plan: Plan, cell: Cell) -> float:
+    """Time of a cell's distillation; choosing real images counts as one pass over the training set."""
+    settings, data = plan.settings(cell), extent(plan, cell.dataset)
+    image = operations(settings.network, data.channels, data.size)
+    matching = settings.distillation
+    if not isinstance(matching, MatchingSettings):
+        return _seconds(plan, image.forward * data.train, passes=1)
+    real = min(matching.batch_real, math.ceil(data.train / data.classes)) * data.classes
+    synthetic = (cell.ipc or 0) * matching.partition**2 * data.classes
+    once = _seconds(plan, image.forward * real, passes=1) + _seconds(plan, image.image_gradient * synthetic, passes=1)
+    if isinstance(matching.networks, NetworkQueue):
+        queue = matching.networks
+        passes = queue.networks_trained * queue.model_train_steps
+        once += _seconds(plan, image.training * passes * min(queue.batch_train, data.train), passes=passes)
+    return once * matching.iterations
+
+
+def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
+    """Time of all the networks trained on a cell, those of a search for the learning rate included."""
+    settings, data = plan.settings(cell), extent(plan, cell.dataset)
+    evaluation = settings.evaluation
+    image = operations(plan.evaluation_network(cell, network), data.channels, data.size)
+    # Of the networks that a search trains, the chosen one is among the final ones.
+    networks = evaluation.seeds + max(len(evaluation.lr_search) - 1, 0)
+    if cell.ipc is None:
+        train = data.train
+    else:
+        partition = getattr(settings.distillation, "partition", 1)
+        train = cell.ipc * partition**2 * data.classes
+        if isinstance(settings.distillation, MatchingSettings):
+            networks += evaluation.snapshot_seeds * (len(settings.distillation.snapshot_iterations()) - 1)
+    epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
+    training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
+    tests = len(evaluation.augmentations)
+    return networks * (training + _seconds(plan, image.forward * data.test * tests, passes=tests))
+
+
+def _seconds(plan: Plan, total: float, *, passes: float) -> float:
+    """Of ``total`` operations in ``passes`` passes: at a GPU's rate, unless `run.device` is cpu."""
+    rate = CPU_RATE * plan.config.run.threads if plan.config.run.device == "cpu" else GPU_RATE
+    return max(total / rate, passes * PASS_SECONDS)
+
+
+def minutes(seconds: float, *, attempt: int = 1) -> int:
+    """Time to ask a scheduler for a job that takes ``seconds``; each further attempt asks for as much again."""
+    return attempt * max(SHORTEST_MINUTES, math.ceil(SLACK * (START_SECONDS + seconds) / 60))
+
+
+def memory_mb(plan: Plan, cell: Cell, *, attempt: int = 1) -> int:
+    """Memory to ask a scheduler for, in MB: the data set, and a chunk's feature maps where there is no GPU to hold them."""
+    network, data = plan.settings(cell).network, extent(plan, cell.dataset)
+    pixels = data.size**2
+    together = min(plan.config.run.chunk_images * _USUAL_PIXELS // max(pixels, _USUAL_PIXELS), data.train)
+    maps = _MAPS * network.width * pixels * 4 * together / 1e6
+    return attempt * math.ceil(BASE_MB + 3 * data.megabytes + maps)

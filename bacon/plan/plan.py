@@ -1,0 +1,200 @@
+"""The plan of a configuration: its cells, their settings, and the fingerprint of every artifact.
+
+Snakemake reads fingerprints from here while it parses, the scripts recompute and compare them, and the aggregator refuses
+artifacts that carry another one. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+from bacon.config.layering import Resolved, evaluation_network, kind, resolve
+from bacon.config.loading import data_settings, grid_cells, reference_cells
+from bacon.config.model import Config
+from bacon.datasets.registry import REGISTRY
+from bacon.datasets.source import reader_module, source_digest
+from bacon.methods.registry import METHODS
+from bacon.plan.fingerprint import digest, fingerprint
+from bacon.runtime.provenance import installed_versions
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.cells import CACHE, Cell
+from bacon.settings.data import DataSettings
+from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
+
+DATA_MODULES = ("bacon.datasets.prepare",)
+# Where data lies and what it is called; what it is, is in its source's digest.
+DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
+DISTILL_MODULES = ("bacon.distillation.driver",)
+EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
+# Evaluation settings that say which networks are trained, not what any of them is: a record's own key says that.
+EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds", "augmentations", "lr_search"})
+
+
+class Plan:
+    """Cells, settings and fingerprints of one configuration.
+
+    Args:
+        config: a checked configuration.
+        directory: the working directory that paths of own data are relative to.
+    """
+
+    def __init__(self, config: Config, directory: Path | str = ".") -> None:
+        self.config = config
+        self.directory = Path(directory)
+        self.packages = installed_versions(config.stale_on_upgrade)
+        """Package -> version, of the packages whose upgrade makes results stale."""
+        self._resolve = lru_cache(maxsize=None)(self._resolved)
+        self._alike: dict[tuple[object, ...], Resolved] = {}
+        self._data = lru_cache(maxsize=None)(self._data_fingerprint)
+        self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
+        self._record = lru_cache(maxsize=None)(self._record_fingerprint)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The grid's cells, without the full data sets."""
+        return grid_cells(self.config)
+
+    @cached_property
+    def references(self) -> tuple[Cell, ...]:
+        """The full data set of each data set in the grid."""
+        return reference_cells(self.config)
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Data sets that have a cell, in grid order."""
+        return tuple(cell.dataset for cell in self.references)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """Names of the evaluation networks."""
+        return self.config.grid.networks
+
+    def resolved(self, cell: Cell) -> Resolved:
+        """Settings of a cell, with the layer each came from."""
+        resolved: Resolved = self._resolve(cell)
+        return resolved
+
+    def _resolved(self, cell: Cell) -> Resolved:
+        """Settings of a cell, worked out once for all cells of its kind."""
+        alike = kind(self.config, cell)
+        if alike not in self._alike:
+            self._alike[alike] = resolve(self.config, cell)
+        return self._alike[alike]
+
+    def settings(self, cell: Cell) -> CellSettings:
+        """Settings of a cell."""
+        return self.resolved(cell).settings
+
+    def evaluation_network(self, cell: Cell, network: str) -> NetworkSettings:
+        """Settings of a named evaluation network: the cell's own, with the changes under ``networks``."""
+        return evaluation_network(self.config, self.settings(cell).network, network)
+
+    def data_fingerprint(self, dataset: str) -> str:
+        """Fingerprint of a preprocessed data set."""
+        return str(self._data(dataset))
+
+    def _data_fingerprint(self, dataset: str) -> str:
+        data = data_settings(self.config, dataset)
+        return fingerprint(
+            "data",
+            settings=data.model_dump(mode="json", exclude=set(_irrelevant(data))) | {"name": dataset},
+            modules=(*DATA_MODULES, reader_module(dataset, data)),
+            inputs={"source": self.source(dataset)} | self._package_inputs(),
+        )
+
+    def source(self, dataset: str) -> str:
+        """Digest of the raw bytes that a data set is made from."""
+        data = data_settings(self.config, dataset)
+        return str(source_digest(dataset, data, cache=self.directory / CACHE / "sources.json"))
+
+    def distilled_fingerprint(self, cell: Cell) -> str:
+        """Fingerprint of a cell's distilled set."""
+        return str(self._distilled(cell))
+
+    def _distilled_fingerprint(self, cell: Cell) -> str:
+        settings = self.settings(cell)
+        plain: dict[str, Any] = settings.model_dump(mode="json", by_alias=True, include={"network", "distillation"})
+        return fingerprint(
+            "distill",
+            settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
+            modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
+            inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
+        )
+
+    def _package_inputs(self) -> dict[str, str]:
+        return {f"package {name}": number for name, number in self.packages.items()}
+
+    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
+        if isinstance(settings.distillation, MatchingSettings):
+            return type(settings.distillation.objective).__module__
+        selector = METHODS[self.config.base_method(cell.method)].selector
+        assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
+        return selector
+
+    def record_fingerprint(self, cell: Cell, network: str) -> str:
+        """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
+        return str(self._record(cell, network))
+
+    def _record_fingerprint(self, cell: Cell, network: str) -> str:
+        inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
+        if cell.ipc is not None:
+            inputs["distilled"] = self.distilled_fingerprint(cell)
+        evaluation = self.settings(cell).evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
+        network_settings = self.evaluation_network(cell, network).model_dump(mode="json")
+        return fingerprint(
+            "evaluate",
+            settings={"evaluation": evaluation, "network": network_settings},
+            modules=EVALUATE_MODULES,
+            inputs=inputs,
+        )
+
+    def evaluation_fingerprint(self, cell: Cell, network: str) -> str:
+        """Fingerprint of a cell's evaluation file: its records and how many there are."""
+        counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
+        record = self.record_fingerprint(cell, network)
+        return digest({"record": record, "counts": counts, "protocol": self.config.protocol})
+
+    def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
+        """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""
+        grid = (*self.references, *self.cells)
+        inputs = {
+            f"{cell} {network}": self.evaluation_fingerprint(cell, network)
+            for cell in grid
+            for network in self.networks
+        }
+        settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
+        return fingerprint("aggregate", settings=settings, modules=modules, inputs=inputs)
+
+    def dataset_title(self, dataset: str) -> str:
+        """Name of a data set in tables and figures."""
+        title = data_settings(self.config, dataset).title
+        return title or (REGISTRY[dataset].title if dataset in REGISTRY else dataset)
+
+    @staticmethod
+    def published_dataset(dataset: str) -> str | None:
+        """Name of a data set among the published results; ``None`` when none are published."""
+        return REGISTRY[dataset].published_name if dataset in REGISTRY else None
+
+    def method_title(self, method: str) -> str:
+        """Name of a method or variant in tables and figures."""
+        if method in self.config.variants:
+            return self.config.variants[method].title or method
+        return METHODS[method].title
+
+    def names(self, cell: Cell) -> tuple[str | None, ...]:
+        """What tables and figures call a cell's data set and method."""
+        dataset = cell.dataset
+        return self.dataset_title(dataset), self.published_dataset(dataset), self.method_title(cell.method)
+
+
+def _irrelevant(data: DataSettings) -> Iterator[str]:
+    """Keys of a data set that cannot change what is prepared."""
+    yield from DATA_PLACES
+    if not data.zca:
+        yield "zca_epsilon"
+    if data.validation == 0 and data.format != "imagefolder":
+        yield "split_seed"

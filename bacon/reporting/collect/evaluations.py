@@ -1,0 +1,233 @@
+"""Evaluation and distilled artifacts brought into tidy tables; nothing is used whose fingerprint is not the one expected.
+
+A rerun that failed can leave an older file that the workflow believes to be current. So every file is held against the
+fingerprint that the current configuration, data and code ask for, and refused otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from bacon.artifacts.evaluation_records import check_version
+from bacon.reporting.collect.protocol_text import network_text, protocol_text
+from bacon.runtime.errors import BaconError
+
+RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
+GROUP = ["dataset", "method", "ipc", "network", "iteration"]
+_RECORD_KEYS = ("iteration", "final", "evaluation_seed", "test_accuracy", "train_accuracy", "train_loss", "epochs")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedEvaluation:
+    """An evaluation file that the configuration asks for."""
+
+    path: Path
+    """The JSON file."""
+    fingerprint: str
+    """The cumulative fingerprint it must carry."""
+    dataset: str
+    method: str
+    ipc: int | None
+    """Images per class; ``None`` for the full data set, as is ``seed``."""
+    seed: int | None
+    """Distillation seed."""
+    network: str
+    """Name of the evaluation network."""
+    dataset_title: str
+    method_title: str
+    published_dataset: str | None
+    """The data set's name in ``published_results.csv``; ``None``: nothing is published on it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectedDistilled:
+    """A distilled set that the configuration asks for."""
+
+    path: Path
+    """The HDF5 file."""
+    fingerprint: str
+    """The cumulative fingerprint it must carry."""
+    dataset: str
+    method: str
+    ipc: int
+    seed: int
+    dataset_title: str
+    method_title: str
+
+
+def check_fingerprint(path: Path, *, expected: str, found: object) -> None:
+    """Raise :class:`BaconError` unless the fingerprint in a file is the one expected."""
+    if found != expected:
+        raise BaconError(
+            f"{path}: out of date. It carries the fingerprint {found!r}; the current configuration, data and code need "
+            f"{expected!r}. {RERUN}"
+        )
+
+
+def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
+    """One row per trained network.
+
+    Args:
+        expected: the evaluation files, in the order of the tables.
+
+    Returns:
+        Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
+        test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
+        train_loss (nats), epochs, protocol, network_text, n (rows of the same data set, method, IPC, network, iteration and
+        augmentation), wall_seconds, device, fingerprint, commit, dataset_title, method_title, published_dataset. ``ipc``
+        and ``seed`` are missing for the full data set.
+
+    Raises:
+        BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
+    """
+    if not expected:
+        raise BaconError("no evaluation is expected: the grid of the configuration has no cells")
+    table = pd.DataFrame([row for one in expected for row in _rows(one)])
+    table = table.astype(
+        {"ipc": "Int64", "seed": "Int64", "published_dataset": "str", "validation_accuracy_percent": "float64"}
+    )
+    table["n"] = table.groupby([*GROUP, "augmentation"], dropna=False)["test_accuracy_percent"].transform("size")
+    return table
+
+
+def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
+    """One row per evaluation seed: :func:`collect_networks`, averaged over the protocol's augmentations.
+
+    With one augmentation, as in the paper, a row is a trained network. ``augmentation`` then names several joined by +, and
+    ``lr_net`` is the largest of their rates, ``wall_seconds`` their sum.
+    """
+    return average_augmentations(collect_networks(expected))
+
+
+def average_augmentations(networks: pd.DataFrame) -> pd.DataFrame:
+    """Rows of :func:`collect_networks` with those that differ by augmentation alone averaged; columns and order stay."""
+    keys = [*GROUP, "seed", "evaluation_seed"]
+    grouped = networks.groupby(keys, dropna=False, sort=False)
+    if (grouped.ngroup().value_counts() == 1).all():
+        return networks
+    how: dict[str, Any] = {name: "first" for name in networks.columns if name not in keys}
+    how |= dict.fromkeys(
+        ("test_accuracy_percent", "validation_accuracy_percent", "train_accuracy_percent", "train_loss"), "mean"
+    )
+    how |= {"wall_seconds": "sum", "epochs": "max", "lr_net": "max", "augmentation": "+".join}
+    return grouped.agg(how).reset_index()[networks.columns]
+
+
+def read_accuracy(path: Path) -> pd.DataFrame:
+    """The table of :func:`collect_accuracy` read back from its CSV."""
+    if not path.is_file():
+        raise BaconError(f"{path}: there is no such table. {RERUN}")
+    # `final` is written as True and False; names such as "nan" or "None" are data, so only empty fields are missing.
+    return pd.read_csv(
+        path, dtype={"ipc": "Int64", "seed": "Int64", "published_dataset": "str"}, keep_default_na=False, na_values=[""]
+    )
+
+
+def read_evaluation(expected: ExpectedEvaluation) -> dict[str, Any]:
+    """The content of an evaluation file, its fingerprint and its cell checked.
+
+    Raises:
+        BaconError: the file is missing, unreadable, of another cell or of another fingerprint.
+    """
+    content = _load(expected.path)
+    check_fingerprint(expected.path, expected=expected.fingerprint, found=content.get("fingerprint"))
+    for key in ("dataset", "method", "ipc", "seed", "network"):
+        if content.get(key) != getattr(expected, key):
+            raise BaconError(
+                f"{expected.path}: `{key}` is {content.get(key)!r}, expected {getattr(expected, key)!r}; the file belongs "
+                f"to another cell. {RERUN}"
+            )
+    return content
+
+
+def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+    content = read_evaluation(expected)
+    try:
+        _check_records(expected.path, content["records"], content["settings"]["evaluation"])
+        return [_row(expected, content, record) for record in content["records"]]
+    except (KeyError, TypeError) as error:
+        raise BaconError(f"{expected.path}: not a complete evaluation file ({error!r}). {RERUN}") from error
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BaconError(f"{path}: the evaluation is missing. {RERUN}") from error
+    except (OSError, ValueError) as error:
+        raise BaconError(
+            f"{path}: not a readable evaluation file ({error}). Delete it and run `snakemake` again."
+        ) from error
+    check_version(path, content)
+    return dict(content)
+
+
+def _check_records(path: Path, records: Sequence[Mapping[str, Any]], evaluation: Mapping[str, Any]) -> None:
+    """Each final and each snapshot iteration has exactly the networks that the settings ask for, once each."""
+    # Every seed trains one network with each augmentation.
+    first = records[0]["augmentation"] if records else ""
+    counts = Counter(
+        (record["iteration"], bool(record["final"])) for record in records if record["augmentation"] == first
+    )
+    finals = [count for (_, final), count in counts.items() if final]
+    if finals != [evaluation["seeds"]]:
+        raise BaconError(
+            f"{path}: {sum(finals)} records of the final images over {len(finals)} iterations, expected "
+            f"{evaluation['seeds']} of one iteration. {RERUN}"
+        )
+    for (iteration, final), count in counts.items():
+        if not final and count != evaluation["snapshot_seeds"]:
+            raise BaconError(
+                f"{path}: {count} records of iteration {iteration}, expected {evaluation['snapshot_seeds']}. {RERUN}"
+            )
+    if len({_place(record) for record in records}) != len(records):
+        raise BaconError(f"{path}: an evaluation seed occurs twice in one iteration. {RERUN}")
+    if len(records) != sum(counts.values()) * len(evaluation["augmentations"]):
+        raise BaconError(
+            f"{path}: {len(records)} records, expected {sum(counts.values())} with each of the augmentations "
+            f"{', '.join(evaluation['augmentations'])}. {RERUN}"
+        )
+
+
+def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return record["iteration"], record["evaluation_seed"], record["augmentation"]
+
+
+def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    values = {key: record[key] for key in _RECORD_KEYS}
+    return {
+        "dataset": expected.dataset,
+        "method": expected.method,
+        "ipc": expected.ipc,
+        "seed": expected.seed,
+        "network": expected.network,
+        "iteration": int(values["iteration"]),
+        "final": bool(values["final"]),
+        "evaluation_seed": int(values["evaluation_seed"]),
+        "augmentation": str(record["augmentation"]),
+        "lr_net": float(record["lr_net"]),
+        "test_accuracy_percent": 100.0 * float(values["test_accuracy"]),
+        "validation_accuracy_percent": None
+        if record["validation_accuracy"] is None
+        else 100.0 * float(record["validation_accuracy"]),
+        "train_accuracy_percent": 100.0 * float(values["train_accuracy"]),
+        "train_loss": float(values["train_loss"]),
+        "epochs": int(values["epochs"]),
+        "protocol": protocol_text(content["settings"]["evaluation"]),
+        "network_text": network_text(content["settings"]["network"]),
+        "n": 0,
+        "wall_seconds": float(record["wall_seconds"]),
+        "device": content["provenance"]["device"],
+        "fingerprint": expected.fingerprint,
+        "commit": content["provenance"]["commit"],
+        "dataset_title": expected.dataset_title,
+        "method_title": expected.method_title,
+        "published_dataset": expected.published_dataset,
+    }

@@ -1,0 +1,70 @@
+"""Some images of a distilled set at every snapshot, read for display."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bacon.reporting.collect.distilled_files import display, open_distilled
+from bacon.reporting.collect.evaluations import ExpectedDistilled
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshots:
+    """Some images of one distilled set at every snapshot, ready for a grid.
+
+    Attributes:
+        images: iteration -> (classes x per_class, C, H, W) float32 in [0, 1], class by class.
+        names: names of the classes shown.
+        per_class: images of each.
+        classes: classes of the data set.
+        partition: a stored image holds partition^2 smaller images.
+    """
+
+    images: dict[int, npt.NDArray[np.float32]]
+    names: tuple[str, ...]
+    per_class: int
+    classes: int
+    partition: int
+
+    @property
+    def iterations(self) -> list[int]:
+        """Iterations of the snapshots, ascending."""
+        return sorted(self.images)
+
+
+def spread(values: Sequence[int], most: int) -> list[int]:
+    """All values, or ``most`` of them evenly spaced with the first and the last."""
+    places = np.linspace(0, len(values) - 1, min(len(values), most)).round().astype(int)
+    return [values[place] for place in dict.fromkeys(places.tolist())]
+
+
+def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int) -> Snapshots:
+    """The first images of some classes at every snapshot, the final images last.
+
+    Args:
+        expected: the distilled file.
+        classes: at most so many, evenly spaced.
+        per_class: at most so many of each.
+
+    Raises:
+        BaconError: the file is missing, damaged, incomplete or of another fingerprint.
+    """
+    with open_distilled(expected) as file:
+        names, labels = json.loads(file.attrs["class_names"]), file["labels"][()]
+        shown = spread(range(len(names)), classes)
+        rows = np.concatenate([np.flatnonzero(labels == label)[:per_class] for label in shown])
+        show = display(file)
+        found = {int(name): show(file["snapshots"][name][rows]) for name in file.get("snapshots", ())}
+        found[int(file.attrs["iterations"])] = show(file["images"][rows])
+        return Snapshots(
+            images=found,
+            names=tuple(names[label] for label in shown),
+            per_class=len(rows) // len(shown),
+            classes=len(names),
+            partition=int(file.attrs["partition"]),
+        )

@@ -1,0 +1,191 @@
+"""Which figures a grid has, known from its plan alone: name, title, files, or the reason why one is left out.
+
+A figure that needs more than the grid holds (several evaluation networks, iterations) is left out with the reason, never drawn
+empty. Snakemake asks here while it parses, so nothing here imports what draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bacon.reporting.collect.sensitivity_study import sensitivity_points
+from bacon.settings.cells import FIGURES
+
+if TYPE_CHECKING:
+    from bacon.plan.plan import Plan
+    from bacon.settings.cells import Cell
+
+KINDS = ("png", "pdf", "json")
+EVOLUTION = "evolution"
+EMBEDDING = "embedding"
+_FIGURE_3 = ("CIFAR10", "CIFAR100")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A figure of the grid and its files."""
+
+    name: str
+    """Stem of its files under ``results/figures``."""
+    topic: str
+    """Name of its kind: of the caption file in ``workflow/report`` and of the function that draws it."""
+    title: str
+    kinds: tuple[str, ...] = KINDS
+    """Suffixes of its files: pictures, and ``json`` with title and caption."""
+    dataset: str | None = None
+    """The data set it shows; ``None``: all of the grid, as for ``ipc``."""
+    ipc: int | None = None
+
+    def path(self, kind: str) -> Path:
+        """One of its files, relative to the working directory."""
+        return Path(FIGURES) / f"{self.name}.{kind}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A figure that this grid does not have, and why."""
+
+    topic: str
+    title: str
+    reason: str
+
+
+Found = Sequence[Drawn] | LeftOut
+
+
+def drawn(plan: Plan) -> tuple[Drawn, ...]:
+    """The figures of the whole grid, in the order of a report."""
+    return tuple(figure for found in _found(plan) if not isinstance(found, LeftOut) for figure in found)
+
+
+def left_out(plan: Plan) -> tuple[LeftOut, ...]:
+    """The figures that the grid is too small for, with the reason."""
+    return tuple(found for found in _found(plan) if isinstance(found, LeftOut))
+
+
+def snapshot_methods(plan: Plan, dataset: str, ipc: int) -> tuple[str, ...]:
+    """Methods of which several snapshots of the images are kept, in grid order."""
+    cells = (cell for cell in plan.cells if (cell.dataset, cell.ipc) == (dataset, ipc))
+    return tuple(dict.fromkeys(cell.method for cell in cells if _snapshots(plan, cell) > 1))
+
+
+def _found(plan: Plan) -> list[Found]:
+    found = [_one(topic, title, reason(plan)) for topic, title, reason in _TOPICS]
+    return [*found, _evolution(plan), _embedding(plan)]
+
+
+def _one(topic: str, title: str, reason: str | None) -> Found:
+    if reason is not None:
+        return LeftOut(topic=topic, title=title, reason=reason)
+    return (Drawn(name=topic, topic=topic, title=title),)
+
+
+def _evolution(plan: Plan) -> Found:
+    groups = dict.fromkeys((cell.dataset, cell.ipc) for cell in plan.cells if cell.ipc is not None)
+    shown = [(dataset, ipc) for dataset, ipc in groups if ipc is not None and snapshot_methods(plan, dataset, ipc)]
+    title = "Images during distillation"
+    if not shown:
+        return LeftOut(topic=EVOLUTION, title=title, reason=_NO_SNAPSHOTS)
+    return tuple(
+        Drawn(
+            name=f"{EVOLUTION}_{dataset}_ipc{ipc}",
+            topic=EVOLUTION,
+            title=f"{title}: {plan.dataset_title(dataset)}, IPC {ipc}",
+            kinds=(*KINDS, "gif"),
+            dataset=dataset,
+            ipc=ipc,
+        )
+        for dataset, ipc in shown
+    )
+
+
+def _embedding(plan: Plan) -> Found:
+    return tuple(
+        Drawn(
+            name=f"{EMBEDDING}_{dataset}",
+            topic=EMBEDDING,
+            title=f"Embeddings of real and synthetic images: {plan.dataset_title(dataset)}",
+            dataset=dataset,
+            ipc=embedded_ipc(plan, dataset),
+        )
+        for dataset in plan.datasets
+    )
+
+
+def embedded_ipc(plan: Plan, dataset: str) -> int:
+    """The IPC whose embeddings are shown: the largest of a data set."""
+    return max(cell.ipc for cell in plan.cells if cell.dataset == dataset and cell.ipc is not None)
+
+
+_NO_SNAPSHOTS = "no method of the grid keeps several snapshots of its images (distillation.snapshot_interval)"
+
+
+def _always(_: Plan) -> str | None:
+    return None
+
+
+def _iterations(plan: Plan, cell: Cell) -> int:
+    """Distillation iterations; methods that select real images have none."""
+    return int(getattr(plan.settings(cell).distillation, "iterations", 0))
+
+
+def _snapshots(plan: Plan, cell: Cell) -> int:
+    return len(plan.settings(cell).distillation.snapshot_iterations()) if _iterations(plan, cell) else 0  # type: ignore[union-attr]
+
+
+def _curve(plan: Plan) -> str | None:
+    if any(_snapshots(plan, cell) > 1 and plan.settings(cell).evaluation.snapshot_seeds > 0 for cell in plan.cells):
+        return None
+    return "no method of the grid has evaluated snapshots (distillation.snapshot_interval, evaluation.snapshot_seeds)"
+
+
+def _figure3(plan: Plan) -> str | None:
+    if not any(plan.published_dataset(dataset) in _FIGURE_3 for dataset in plan.datasets):
+        return "it shows CIFAR-10 and CIFAR-100, of which the grid has neither"
+    return _curve(plan)
+
+
+def _loss(plan: Plan) -> str | None:
+    if any(_iterations(plan, cell) for cell in plan.cells):
+        return None
+    return "no method of the grid has a loss: all select real images"
+
+
+def _queue(plan: Plan) -> str | None:
+    for cell in plan.cells:
+        networks = getattr(plan.settings(cell).distillation, "networks", None)
+        if networks is not None and networks.source == "queue" and _iterations(plan, cell):
+            return None
+    return "no method of the grid trains a queue of networks"
+
+
+def _cost(plan: Plan) -> str | None:
+    return None if len({cell.method for cell in plan.cells}) > 1 else "one method has no front of time and accuracy"
+
+
+def _sensitivity(plan: Plan) -> str | None:
+    if sensitivity_points(plan):
+        return None
+    return "no variant (variants.NAME) of a method in the grid differs from it in one number alone"
+
+
+def _cross(plan: Plan) -> str | None:
+    return None if len(plan.networks) > 1 else "the grid has one evaluation network (grid.networks)"
+
+
+_TOPICS: tuple[tuple[str, str, Callable[[Plan], str | None]], ...] = (
+    ("accuracy", "Accuracy by method and images per class", _always),
+    ("curve", "Accuracy against distillation iterations", _curve),
+    ("figure3", "The paper's Figure 3: accuracy against iterations, and published end points", _figure3),
+    ("seconds", "Accuracy against distillation time", _curve),
+    ("cost", "Accuracy and cost of distillation", _cost),
+    ("cross_architecture", "Accuracy by evaluation network", _cross),
+    ("classes", "Accuracy by class", _always),
+    ("confusion", "Confusion of classes", _always),
+    ("sensitivity", "Sensitivity to single settings", _sensitivity),
+    ("loss", "Loss terms during distillation", _loss),
+    ("queue", "Accuracy of the networks in the queue", _queue),
+)

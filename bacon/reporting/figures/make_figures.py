@@ -1,0 +1,149 @@
+"""Make the figures of a plan that show the whole grid."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bacon.reporting.collect.classes import ClassResults, collect_classes
+from bacon.reporting.collect.distilled_files import collect_cost, collect_history, open_distilled
+from bacon.reporting.collect.embeddings import embed
+from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
+from bacon.reporting.collect.nearest import RealImages
+from bacon.reporting.collect.protocol_text import network_text
+from bacon.reporting.collect.published import PublishedResults
+from bacon.reporting.collect.sensitivity_study import sensitivity_points
+from bacon.reporting.collect.summary import summarise
+from bacon.reporting.figures.accuracy import accuracy_figure
+from bacon.reporting.figures.canvas import Sheet, save
+from bacon.reporting.figures.catalogue import EMBEDDING, EVOLUTION, Drawn, drawn, snapshot_methods
+from bacon.reporting.figures.cost import cost_figure
+from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
+from bacon.reporting.figures.embedding import embedding_figure
+from bacon.reporting.figures.evolution import evolution_sheets, write_gif
+from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
+from bacon.reporting.figures.loss import loss_figure
+from bacon.reporting.figures.queue import WINDOWS, queue_figure
+from bacon.reporting.figures.sensitivity import sensitivity_figure
+from bacon.reporting.figures.style import figure_style
+from bacon.reporting.tables.comparison_tables import cross_architecture
+from bacon.reporting.tables.run_tables import summarise_cost
+
+if TYPE_CHECKING:
+    from bacon.plan.plan import Plan
+    from bacon.settings.cells import Cell
+
+
+class Material:
+    """What the figures of a plan are drawn from, each read once, when it is asked for.
+
+    Args:
+        plan: the grid.
+        published: the CSV of published accuracies.
+    """
+
+    def __init__(self, plan: Plan, published: Path) -> None:
+        self.plan, self._published = plan, published
+        self.distilled = [expected_distilled(plan, cell) for cell in plan.cells]
+
+    @cached_property
+    def accuracy(self) -> pd.DataFrame:
+        """Rows of ``collect_accuracy``."""
+        return collect_accuracy(expected_evaluations(self.plan))
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """Rows of ``summarise``."""
+        return summarise(self.accuracy, PublishedResults.read(self._published))
+
+    @cached_property
+    def cost(self) -> pd.DataFrame:
+        """Rows of ``collect_cost``."""
+        return collect_cost(self.distilled)
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Rows of ``collect_history``."""
+        return collect_history(self.distilled)
+
+    @cached_property
+    def classes(self) -> list[ClassResults]:
+        """Results by class with the first evaluation network."""
+        names: dict[str, tuple[str, ...]] = {}
+        for one in self.distilled:
+            if one.dataset not in names:
+                with open_distilled(one) as file:
+                    names[one.dataset] = tuple(json.loads(file.attrs["class_names"]))
+        return collect_classes(expected_evaluations(self.plan), class_names=names, network=self.plan.networks[0])
+
+
+DRAW: Mapping[str, Callable[[Material], Sheet]] = {
+    "accuracy": lambda material: accuracy_figure(material.accuracy),
+    "curve": lambda material: curve_figure(material.accuracy),
+    "figure3": lambda material: figure3(material.accuracy, material.summary),
+    "seconds": lambda material: curve_figure(with_seconds(material.accuracy, material.cost), abscissa=SECONDS),
+    "cost": lambda material: cost_figure(material.summary, summarise_cost(material.cost), material.accuracy),
+    "cross_architecture": lambda material: cross_architecture_figure(
+        cross_architecture(material.summary), material.accuracy
+    ),
+    "classes": lambda material: classes_figure(material.classes, material.accuracy),
+    "confusion": lambda material: confusion_figure(material.classes, material.accuracy),
+    "sensitivity": lambda material: sensitivity_figure(
+        sensitivity_points(material.plan), material.summary, material.accuracy
+    ),
+    "loss": lambda material: loss_figure(material.history),
+    "queue": lambda material: queue_figure(collect_history(material.distilled, windows=WINDOWS)),
+}
+"""Topic -> what draws it; the evolution of images is drawn by :func:`draw_evolution`."""
+
+
+def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: Path) -> None:
+    """Write the figures; arguments as for :func:`bacon.reporting.tables.make_tables.make`."""
+    material = Material(plan, published)
+    with figure_style():
+        for figure in drawn(plan):
+            files = {kind: outputs[f"{figure.name}_{kind}"] for kind in figure.kinds}
+            if figure.topic == EVOLUTION:
+                draw_evolution(plan, figure, fingerprint=fingerprint, files=files)
+            elif figure.topic == EMBEDDING:
+                save(draw_embedding(plan, figure), fingerprint=fingerprint, outputs=list(files.values()))
+            else:
+                save(DRAW[figure.topic](material), fingerprint=fingerprint, outputs=list(files.values()))
+
+
+def draw_evolution(plan: Plan, figure: Drawn, *, fingerprint: str, files: Mapping[str, Path]) -> None:
+    """Write the strip and the animation of one data set and IPC, from each method's first seed."""
+    assert figure.dataset is not None
+    assert figure.ipc is not None
+    methods = snapshot_methods(plan, figure.dataset, figure.ipc)
+    cells = [cell for cell in _first_seeds(plan, figure.dataset, figure.ipc) if cell.method in methods]
+    strip, frames = evolution_sheets([expected_distilled(plan, cell) for cell in cells], title=figure.title)
+    save(strip, fingerprint=fingerprint, outputs=[path for kind, path in files.items() if kind != "gif"])
+    write_gif(frames, files["gif"], fingerprint=fingerprint)
+
+
+def draw_embedding(plan: Plan, figure: Drawn) -> Sheet:
+    """The embeddings of one data set, from each method's first seed at the largest IPC."""
+    assert figure.dataset is not None
+    assert figure.ipc is not None
+    cells = _first_seeds(plan, figure.dataset, figure.ipc)
+    network = plan.settings(cells[0]).network
+    real = RealImages(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
+    found = embed(real, [expected_distilled(plan, cell) for cell in cells], network=network)
+    words = network_text(network.model_dump(mode="json"))
+    return embedding_figure(found, title=figure.title, ipc=figure.ipc, network=words)
+
+
+def _first_seeds(plan: Plan, dataset: str, ipc: int) -> list[Cell]:
+    """The first cell of each method with this data set and IPC, in grid order."""
+    cells: dict[str, Cell] = {}
+    for cell in plan.cells:
+        if (cell.dataset, cell.ipc) == (dataset, ipc):
+            cells.setdefault(cell.method, cell)
+    return list(cells.values())

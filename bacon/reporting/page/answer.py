@@ -1,0 +1,105 @@
+"""The tables that answer the question: methods x IPC, ours beside published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from bacon.reporting.collect.protocol_text import FULL
+from bacon.reporting.collect.summary import Block, Entry, blocks, notes
+from bacon.reporting.page.views import Column, Table, Value
+from bacon.reporting.tables.markup import MISSING
+from bacon.reporting.tables.run_tables import beside_ours_text, ours_text, spreads_text
+
+BEST = "Bold: the highest mean among the methods of a column, whether or not the difference is more than chance."
+
+
+def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
+    """One table per data set and evaluation network; notes that all of them share stand once, beneath the last.
+
+    Args:
+        accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
+        summary: the same, summarised beside the published numbers by :func:`bacon.reporting.collect.summary.summarise`.
+    """
+    tables = [_answer(place, block, accuracy, summary) for place, block in enumerate(blocks(summary))]
+    if len(tables) < 2:
+        return tables
+    shared = tuple(note for note in tables[0].notes if all(note in table.notes for table in tables))
+    own = [replace(table, notes=tuple(note for note in table.notes if note not in shared)) for table in tables]
+    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"All {len(own)} tables: {note}" for note in shared)))
+    return own
+
+
+def findings(summary: pd.DataFrame) -> list[str]:
+    """For each data set, network and IPC the method of the highest mean, beside the full data set."""
+    lines = []
+    for block in blocks(summary):
+        of_block = summary[(summary["dataset"] == block.dataset) & (summary["network"] == block.network)]
+        winners = [_winner(rows) for _, rows in of_block[of_block["method"] != FULL].groupby("ipc")]
+        full = [f"the full data set {_percent(row)}" for _, row in of_block[of_block["method"] == FULL].iterrows()]
+        lines.append(f"{block.title}: {'; '.join([*winners, *full])}.")
+    return lines
+
+
+def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFrame) -> Table:
+    kinds = ("ours", "sd", "published", "gap") if block.has_published else ("ours", "sd")
+    own = [
+        table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
+        for table in (accuracy, summary)
+    ]
+    remarks = [*notes(*own), BEST]
+    if block.has_published:
+        remarks.append("Gap: ours minus published, in percentage points; the protocols differ.")
+    return Table(
+        name=f"accuracy-{place}",
+        title=f"{block.title}: test accuracy (%)",
+        groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
+        columns=(Column(title="Method", numeric=False), *(Column(title=kind) for _ in block.ipcs for kind in kinds)),
+        rows=tuple(_answer_row(block, own[1], title, entries) for title, entries in block.rows),
+        notes=tuple(remarks),
+    )
+
+
+def _answer_row(
+    block: Block, summary: pd.DataFrame, title: str, entries: tuple[Entry | None, ...]
+) -> tuple[Value, ...]:
+    method = str(summary.loc[summary["method_title"] == title, "method"].iloc[0])
+    values = [Value(text=title)]
+    for ipc, entry in zip(block.ipcs, entries, strict=True):
+        best = method != FULL and entry is not None and entry.ours.mean == _best(summary, ipc)
+        cells = f"{block.dataset}/full" if method == FULL else f"{block.dataset}/{method}/ipc{ipc}/"
+        values += _entry_values(entry, best=best, cells=cells, published=block.has_published)
+    return tuple(values)
+
+
+def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: bool) -> Iterator[Value]:
+    if entry is None:
+        yield from [Value(text=MISSING)] * (4 if published else 2)
+        return
+    ours, found = entry.ours, entry.published
+    yield Value(text=ours_text(entry), sort=ours.mean, best=best, cells=cells)
+    yield Value(text=spreads_text(entry), sort=None if math.isnan(ours.sd) else ours.sd)
+    if published:
+        yield Value(text=beside_ours_text(entry), sort=None if found is None else found.accuracy_percent)
+        gap = None if found is None else ours.mean - found.accuracy_percent
+        yield Value(text=MISSING if gap is None else f"{gap:+.1f}", sort=gap)
+
+
+def _best(summary: pd.DataFrame, ipc: int) -> float:
+    chosen = (summary["method"] != FULL) & (summary["ipc"] == ipc)
+    return float(summary.loc[chosen, "mean_percent"].max())
+
+
+def _winner(rows: pd.DataFrame) -> str:
+    best = rows.nlargest(1, "mean_percent").iloc[0]
+    return f"IPC {best['ipc']}: {best['method_title']} {_percent(best)}"
+
+
+def _percent(row: pd.Series[Any]) -> str:
+    interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
+    # Never broken over two lines.
+    return f"{row['mean_percent']:.1f}{interval} % (n = {row['n']})".replace(" ", "\N{NO-BREAK SPACE}")

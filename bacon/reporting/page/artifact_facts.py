@@ -1,0 +1,124 @@
+"""What the artifacts of a cell say of themselves: time, memory, device, versions, commit, fingerprint; and their logs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bacon.reporting.collect.distilled_files import MEBIBYTE, open_distilled
+from bacon.reporting.collect.evaluations import RERUN, read_evaluation
+from bacon.reporting.collect.expected import expected_distilled, expected_evaluation
+from bacon.reporting.page.links import Links
+from bacon.reporting.page.views import Link, Made
+from bacon.runtime.errors import BaconError
+
+if TYPE_CHECKING:
+    from bacon.plan.plan import Plan
+    from bacon.settings.cells import Cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One artifact's own account."""
+
+    made: Made
+    seconds: float
+    """Wall time of making it, over all parts and networks."""
+    networks: int
+    """Networks trained to evaluate; none for a distilled set."""
+    device: str
+    commit: str
+    packages: str
+
+
+def distilled_artifact(plan: Plan, cell: Cell, links: Links) -> Artifact:
+    """The account of a cell's distilled set; :class:`BaconError` if it is missing, damaged, incomplete or stale."""
+    expected = expected_distilled(plan, cell)
+    with open_distilled(expected) as file, _complete(expected.path):
+        attributes = dict(file.attrs)
+        seconds, iterations = float(attributes["wall_seconds"]), int(attributes["iterations"])
+        facts = [
+            ("time", duration_text(seconds)),
+            ("peak memory", f"{float(attributes['peak_memory_bytes']) / MEBIBYTE:.0f} MiB"),
+        ]
+        if iterations:
+            rate = float(attributes["iterations_per_second"])
+            facts = [("iterations", f"{iterations} ({rate:.3g} per second)"), *facts]
+        return _artifact(
+            "Distillation",
+            facts=facts,
+            provenance=json.loads(attributes["provenance"]),
+            fingerprint=expected.fingerprint,
+            seconds=seconds,
+            links=_links(links, expected.path, plan.directory / cell.distill_log),
+        )
+
+
+def evaluation_artifact(plan: Plan, cell: Cell, network: str, links: Links) -> Artifact:
+    """The account of a cell's evaluation with one network; errors as for :func:`distilled_artifact`."""
+    expected = expected_evaluation(plan, cell, network)
+    content = read_evaluation(expected)
+    with _complete(expected.path):
+        seconds = sum(float(record["wall_seconds"]) for record in content["records"])
+        return _artifact(
+            f"Evaluation, {network}",
+            facts=[("networks trained", str(len(content["records"]))), ("time", duration_text(seconds))],
+            provenance=content["provenance"],
+            fingerprint=expected.fingerprint,
+            seconds=seconds,
+            networks=len(content["records"]),
+            links=_links(links, expected.path, plan.directory / cell.evaluate_log(network)),
+        )
+
+
+def duration_text(seconds: float) -> str:
+    """A time as a person says it: ``8.4 s``, ``12.5 min``, ``3.4 h``."""
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+@contextmanager
+def _complete(path: Path) -> Iterator[None]:
+    """What is missing from a file, or of another type, is the file's fault."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BaconError(f"{path}: its provenance is not complete ({error!r}). {RERUN}") from error
+
+
+def _artifact(
+    what: str,
+    *,
+    facts: list[tuple[str, str]],
+    provenance: Mapping[str, Any],
+    fingerprint: str,
+    seconds: float,
+    networks: int = 0,
+    links: tuple[Link, ...],
+) -> Artifact:
+    packages = ", ".join(f"{name} {version}" for name, version in provenance["packages"].items())
+    versions = f"Python {provenance['python']}, {packages}"
+    origin = [
+        ("device", str(provenance["device"])),
+        ("host", f"{provenance['host']}, threads used: {provenance['threads']} of {provenance['cpus']}"),
+        ("versions", versions),
+        ("commit", str(provenance["commit"])),
+        ("fingerprint", fingerprint),
+    ]
+    return Artifact(
+        made=Made(what=what, facts=(*facts, *origin), links=links),
+        seconds=seconds,
+        networks=networks,
+        device=str(provenance["device"]),
+        commit=str(provenance["commit"]),
+        packages=versions,
+    )
+
+
+def _links(links: Links, file: Path, log: Path) -> tuple[Link, ...]:
+    return tuple(link for link in (links.to("file", file), links.to("log", log)) if link)

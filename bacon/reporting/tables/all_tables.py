@@ -1,0 +1,158 @@
+"""Every table of a plan, as a data frame and arranged for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.distilled_files import collect_cost
+from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
+from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
+from bacon.reporting.collect.published import PublishedResults
+from bacon.reporting.collect.ranking import best_checkpoints, rank
+from bacon.reporting.collect.summary import notes, summarise
+from bacon.reporting.tables.comparison_tables import (
+    comparison_grids,
+    comparison_notes,
+    cross_architecture,
+    cross_grids,
+    cross_notes,
+)
+from bacon.reporting.tables.markup import Grid
+from bacon.reporting.tables.published_tables import (
+    against_grid,
+    against_notes,
+    against_published,
+    in_grid,
+    table1,
+    table1_grids,
+    table1_notes,
+)
+from bacon.reporting.tables.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
+from bacon.reporting.tables.run_tables import cost_grids, cost_notes, summarise_cost, summary_grids
+from bacon.reporting.targets import PUBLISHED, table_names
+
+if TYPE_CHECKING:
+    from bacon.plan.plan import Plan
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportTable:
+    """One table: long form, numeric, one row per thing; missing values where there is nothing."""
+
+    title: str
+    frame: pd.DataFrame
+    notes: Sequence[str]
+    """What the numbers mean, n and protocol: one paragraph each."""
+    grids: Sequence[tuple[Grid, Sequence[str]]] = ()
+    """The same arranged for reading, each part with its own notes; the table of every network has none."""
+
+    @property
+    def caption(self) -> str:
+        """The notes as one paragraph."""
+        return " ".join(self.notes)
+
+
+def report_tables(plan: Plan, *, published: Path = PUBLISHED) -> dict[str, ReportTable]:
+    """Every table of a plan by name, in the order of a report.
+
+    Args:
+        plan: the grid; every artifact is refused whose fingerprint is not the plan's.
+        published: the CSV of published accuracies.
+
+    Returns:
+        ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks ``cross_architecture``,
+        under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, ``cost`` and ``accuracy`` (every
+        trained network).
+
+    Raises:
+        BaconError: an artifact is missing, damaged or of another fingerprint.
+    """
+    networks = collect_networks(expected_evaluations(plan))
+    accuracy = average_augmentations(networks)
+    results = PublishedResults.read(published)
+    summary = summarise(accuracy, results)
+    tables = {
+        "summary": ReportTable(
+            title="Accuracy, ours beside published",
+            frame=summary,
+            notes=notes(accuracy, summary),
+            grids=summary_grids(accuracy, summary),
+        ),
+        "comparisons": _comparisons(accuracy, plan),
+        "published": _against(summary, results),
+        "table1": _table1(summary, results),
+    }
+    wanted = table_names(plan)
+    if "cross_architecture" in wanted:
+        tables["cross_architecture"] = _cross(summary)
+    if "ranking" in wanted:
+        tables["ranking"] = _ranking(networks)
+    if "checkpoints" in wanted:
+        tables["checkpoints"] = _checkpoints(networks)
+    tables["cost"] = _cost(plan)
+    everything = (
+        "Every trained network, one row each; with several augmentations their mean, one row per evaluation seed."
+    )
+    tables["accuracy"] = ReportTable(title="Every trained network", frame=accuracy, notes=[everything])
+    return tables
+
+
+def _with(grids: Sequence[Grid], lines: Sequence[str]) -> list[tuple[Grid, Sequence[str]]]:
+    return [(grid, lines) for grid in grids]
+
+
+def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
+    variants = {name: variant.method for name, variant in plan.config.variants.items()}
+    frame = compare_methods(accuracy, variants)
+    lines = comparison_notes(frame)
+    return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
+
+
+def _against(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
+    frame = against_published(summary, results)
+    lines = against_notes(frame)
+    return ReportTable(
+        title="Ours against published", frame=frame, notes=lines, grids=_with(against_grid(frame), lines)
+    )
+
+
+def _table1(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
+    frame = table1(summary, results)
+    shown = in_grid(frame, summary)
+    lines = table1_notes(shown)
+    return ReportTable(
+        title="The paper's Table 1 and ours", frame=frame, notes=lines, grids=_with(table1_grids(shown), lines)
+    )
+
+
+def _cross(summary: pd.DataFrame) -> ReportTable:
+    frame = cross_architecture(summary)
+    lines = cross_notes(frame)
+    return ReportTable(
+        title="Accuracy by evaluation network", frame=frame, notes=lines, grids=_with(cross_grids(frame), lines)
+    )
+
+
+def _ranking(networks: pd.DataFrame) -> ReportTable:
+    frame = rank(networks)
+    lines = ranking_notes(frame)
+    return ReportTable(title="DD-Ranking's scores", frame=frame, notes=lines, grids=_with(ranking_grids(frame), lines))
+
+
+def _checkpoints(networks: pd.DataFrame) -> ReportTable:
+    frame = best_checkpoints(networks)
+    lines = checkpoint_notes(frame)
+    title = "Checkpoints chosen on the validation split"
+    return ReportTable(title=title, frame=frame, notes=lines, grids=_with(checkpoint_grids(frame), lines))
+
+
+def _cost(plan: Plan) -> ReportTable:
+    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
+    frame, lines = summarise_cost(cost), cost_notes(cost)
+    return ReportTable(title="Cost of distillation", frame=frame, notes=lines, grids=_with(cost_grids(frame), lines))

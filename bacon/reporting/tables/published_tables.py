@@ -1,0 +1,211 @@
+"""Our results against published ones, and the BACON paper's Table 1 with our column beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from bacon.reporting.collect.published import PublishedResults, find_title, remark, remarks
+from bacon.reporting.collect.summary import PUBLISHED_NETWORK
+from bacon.reporting.tables.markup import MISSING, Grid
+from bacon.reporting.tables.run_tables import digits
+
+TABLE_1 = "BACON project page Table 1"
+"""Start of the source of the paper's Table 1."""
+_DATASETS = {"SVHN": "SVHN", "CIFAR10": "CIFAR-10", "CIFAR100": "CIFAR-100", "TinyImageNet": "TinyImageNet"}
+# Coresets first, then by name, with the methods that this project is about last.
+_FIRST = ("Random", "Herding", "K-Center", "Forgetting")
+_LAST = ("DM", "IDM", "BACON", "Whole dataset")
+_ROUNDING = 0.05
+
+
+def against_published(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
+    """Every result of ours that has a published number, and how it compares.
+
+    Args:
+        summary: rows of :func:`bacon.reporting.collect.summary.summarise`.
+        published: what the sources print.
+
+    Returns:
+        Columns: dataset, dataset_title, method, method_title, ipc, mean_percent, ci_low, ci_high, n, published_percent,
+        published_sd_percent, published_architecture, published_source, gap_points (ours minus published), gap_ci_low,
+        gap_ci_high (our interval minus the published number, taken as exact: its n is not printed), published_in_interval,
+        sources (rows printed for it), lowest_percent, highest_percent (over sources that were not superseded), conflict
+        (they differ by more than rounding), published_note.
+    """
+    rows = summary[summary["published_percent"].notna()]
+    columns = (
+        "dataset", "dataset_title", "method", "method_title", "ipc", "mean_percent", "ci_low", "ci_high", "n",
+        "published_percent", "published_sd_percent", "published_architecture", "published_source", "gap_points",
+    )  # fmt: skip
+    table = rows[list(columns)].reset_index(drop=True)
+    table["gap_ci_low"] = table["ci_low"] - table["published_percent"]
+    table["gap_ci_high"] = table["ci_high"] - table["published_percent"]
+    table["published_in_interval"] = rows["published_in_interval"].reset_index(drop=True)
+    spread = pd.DataFrame(
+        [_sources(row, published) for _, row in rows.iterrows()],
+        columns=["sources", "lowest_percent", "highest_percent", "conflict"],
+    )
+    table = pd.concat([table, spread], axis=1)
+    table["published_note"] = rows["published_note"].reset_index(drop=True)
+    return table
+
+
+def _sources(row: pd.Series[Any], published: PublishedResults) -> tuple[int, float, float, bool]:
+    ipc = None if pd.isna(row["ipc"]) else int(row["ipc"])
+    found = published.all_of(
+        method=row["method"], method_title=row["method_title"], published_dataset=row["published_dataset"], ipc=ipc
+    )
+    standing = found.loc[~found["note"].str.contains("SUPERSEDED"), "accuracy_percent"]
+    values = standing if len(standing) else found["accuracy_percent"]
+    low, high = float(values.min()), float(values.max())
+    return len(found), low, high, high - low > _ROUNDING
+
+
+def against_grid(table: pd.DataFrame) -> list[Grid]:
+    """The comparison arranged for reading, one grid per data set."""
+    columns = ("Method", "IPC", "Ours", "Published", "Gap (points)", "Inside", "Other sources")
+    return [
+        Grid(
+            title=f"{group['dataset_title'].iloc[0]}: ours against published",
+            groups=(),
+            columns=columns,
+            rows=tuple(_against_row(row) for _, row in group.iterrows()),
+        )
+        for _, group in table.groupby("dataset", sort=False)
+    ]
+
+
+def _against_row(row: pd.Series[Any]) -> tuple[str, ...]:
+    has_interval = not pd.isna(row["ci_low"])
+    interval = f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]" if has_interval else ""
+    gap = f" [{row['gap_ci_low']:+.1f}, {row['gap_ci_high']:+.1f}]" if has_interval else ""
+    sd = row["published_sd_percent"]
+    return (
+        str(row["method_title"]),
+        "full" if pd.isna(row["ipc"]) else str(row["ipc"]),
+        f"{row['mean_percent']:.1f}{interval} ({row['n']})",
+        digits(row["published_percent"])
+        + ("" if pd.isna(sd) else f" ± {digits(sd)}")
+        + "†" * bool(row["published_note"]),
+        f"{row['gap_points']:+.1f}{gap}",
+        MISSING if pd.isna(row["published_in_interval"]) else "yes" if row["published_in_interval"] else "no",
+        f"{digits(row['lowest_percent'])} to {digits(row['highest_percent'])}" if row["conflict"] else MISSING,
+    )
+
+
+def against_notes(table: pd.DataFrame) -> list[str]:
+    """What stands beneath the comparison."""
+    if table.empty:
+        return ["Nothing is published on the data sets, methods and IPCs of this grid."]
+    lines = [
+        "Ours: mean [95 % confidence interval] (n networks). Gap: ours minus published, with our interval; the published "
+        "number is taken as exact, for its number of networks is not printed. Inside: whether it lies in our interval. Other "
+        "sources: the range where sources disagree by more than rounding; which one is preferred follows a fixed rule "
+        "(resources/README.md).",
+        f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
+    ]
+    marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
+    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines
+
+
+def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
+    """The paper's Table 1, every number as printed, and ours where this grid has it.
+
+    Returns:
+        Columns: dataset, dataset_title, ipc (text: a number or ``full``), method, paper_percent, note, mean_percent, ci_low,
+        ci_high, n (ours; missing where the grid has no such cell), gap_points, protocol.
+    """
+    printed = published.rows[published.rows["source"].str.startswith(TABLE_1)]
+    ours = {
+        (find_title(row["method"], row["method_title"]), row["published_dataset"], _ipc_text(row["ipc"])): row
+        for _, row in summary.iterrows()
+        if row["network"] == PUBLISHED_NETWORK
+    }
+    rows = []
+    for _, row in printed.iterrows():
+        own: Any = ours.get((find_title("", row["method"]), row["dataset"], row["ipc"]), {})
+        found = {name: own.get(name) for name in ("mean_percent", "ci_low", "ci_high", "n", "protocol")}
+        note = remark(row["method"], row["source"], row["note"])
+        paper = {"method": row["method"], "paper_percent": row["accuracy_percent"], "note": note}
+        place = {"dataset": row["dataset"], "dataset_title": _DATASETS[row["dataset"]], "ipc": row["ipc"]}
+        rows.append({**place, **paper, **found})
+    table = pd.DataFrame(rows).astype({"n": "Int64", **dict.fromkeys(("mean_percent", "ci_low", "ci_high"), "float64")})
+    table.insert(len(table.columns) - 1, "gap_points", table["mean_percent"] - table["paper_percent"])
+    datasets = {name: place for place, name in enumerate(_DATASETS)}
+    order = table.assign(_dataset=table["dataset"].map(datasets), _method=table["method"].map(_method_place))
+    return table.loc[order.sort_values(["_dataset", "_method"], kind="stable").index].reset_index(drop=True)
+
+
+def _ipc_text(ipc: Any) -> str:
+    return "full" if pd.isna(ipc) else str(ipc)
+
+
+def _method_place(method: str) -> tuple[int, int, str]:
+    if method in _FIRST:
+        return 0, _FIRST.index(method), ""
+    return (2, _LAST.index(method), "") if method in _LAST else (1, 0, method)
+
+
+def in_grid(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of :func:`table1` on the data sets and at the IPCs of the grid; the whole data set's beside them.
+
+    Args:
+        table: every row.
+        summary: rows of :func:`bacon.reporting.collect.summary.summarise`.
+    """
+    own = summary[summary["network"] == PUBLISHED_NETWORK]
+    places = set(zip(own["published_dataset"], own["ipc"].map(_ipc_text), strict=True))
+    shared = pd.Series(
+        [place in places for place in zip(table["dataset"], table["ipc"], strict=True)], index=table.index
+    )
+    datasets = set(table.loc[shared & (table["ipc"] != "full"), "dataset"])
+    return table[shared & table["dataset"].isin(datasets)]
+
+
+def table1_grids(table: pd.DataFrame) -> list[Grid]:
+    """Rows of :func:`in_grid` arranged for reading: one grid per data set, paper and ours side by side at each IPC."""
+    return [_table1_grid(group) for _, group in table.groupby("dataset", sort=False)]
+
+
+def _table1_grid(group: pd.DataFrame) -> Grid:
+    ipcs = sorted((ipc for ipc in group["ipc"].unique() if ipc != "full"), key=int)
+    rows = []
+    for method, of_method in group.groupby("method", sort=False):
+        by_ipc = {row["ipc"]: row for _, row in of_method.iterrows()}
+        # The whole data set has no IPC: its one number stands in the first column.
+        found = [by_ipc.get(ipc, by_ipc.get("full") if ipc == ipcs[0] else None) for ipc in ipcs]
+        rows.append((str(method), *(text for row in found for text in _paper_and_ours(row))))
+    return Grid(
+        title=f"{group['dataset_title'].iloc[0]}: the paper's Table 1 and ours",
+        groups=tuple((f"IPC {ipc}", 2) for ipc in ipcs),
+        columns=("Method", *(name for _ in ipcs for name in ("paper", "ours"))),
+        rows=tuple(rows),
+    )
+
+
+def _paper_and_ours(row: pd.Series[Any] | None) -> tuple[str, str]:
+    if row is None:
+        return MISSING, ""
+    if pd.isna(row["mean_percent"]):
+        ours = ""
+    else:
+        interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
+        ours = f"{row['mean_percent']:.1f}{interval} ({row['n']})"
+    return digits(row["paper_percent"]) + "†" * bool(row["note"]), ours
+
+
+def table1_notes(table: pd.DataFrame) -> list[str]:
+    """What stands beneath the table; ``table`` as for :func:`table1_grids`."""
+    if table.empty:
+        return [f"Nothing of it is in this grid: it is of {', '.join(_DATASETS.values())}, IPC 1, 10 and 50."]
+    found = table[table["mean_percent"].notna()]
+    protocols = f" Our protocol: {'; '.join(found['protocol'].drop_duplicates())}." if len(found) else ""
+    lines = [
+        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations, on the "
+        "data sets and at the IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
+        f"empty where this grid has no such cell.{protocols}"
+    ]
+    marked = table.loc[table["note"] != "", "note"].drop_duplicates()
+    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines

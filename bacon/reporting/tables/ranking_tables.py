@@ -1,0 +1,104 @@
+"""DD-Ranking's scores and the checkpoints that a validation split chooses, arranged for reading."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+
+from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.ranking import SCORES
+from bacon.reporting.tables.markup import Grid
+
+_BETTER = {"hlr": "\N{DOWNWARDS ARROW}"} | dict.fromkeys(("ior", "lrs", "ars"), "\N{UPWARDS ARROW}")
+"""Whether less or more is better."""
+
+
+def ranking_grids(table: pd.DataFrame) -> list[Grid]:
+    """Rows of :func:`bacon.reporting.collect.ranking.rank`, a grid per data set and network, best LRS first at each IPC."""
+    columns = (
+        "Method", "IPC", *(f"{name.upper()} {_BETTER[name]}" for name in SCORES), "n", "Augmentation", "of random images",
+    )  # fmt: skip
+    return _grids(table, "DD-Ranking's scores", columns, _ranking_row)
+
+
+def _ranking_row(row: pd.Series[Any]) -> tuple[str, ...]:
+    return (
+        str(row["method_title"]),
+        str(row["ipc"]),
+        *(spread(row[f"{name}_mean"], row[f"{name}_sd"], 3) for name in SCORES),
+        _count(row),
+        str(row["augmentation"]),
+        str(row["random_augmentation"]),
+    )
+
+
+def ranking_notes(table: pd.DataFrame) -> list[str]:
+    """What stands beneath the scores."""
+    return [
+        "DD-Ranking's scores from test accuracies as fractions: mean ± sample standard deviation over n distillation seeds "
+        f"{TIMES} evaluation seeds of each. HLR: real data minus the method, both without augmentation (less is better). "
+        "IOR: the method minus random images of the same seed, each with the augmentation that is best on validation, which "
+        "the last columns name (more is better). LRS, 0 to 1: both in one. ARS, 0 to 1: gains over random images with "
+        "and without augmentation in one. The protocol's augmentations enter apart, not as their mean. Ordered by LRS at each "
+        "IPC. All labels are hard; no test accuracy chose anything.",
+        f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
+    ]
+
+
+def checkpoint_grids(table: pd.DataFrame) -> list[Grid]:
+    """Rows of :func:`bacon.reporting.collect.ranking.best_checkpoints`, one grid per data set and evaluation network."""
+    columns = ("Method", "IPC", "Best on validation", "Last", "n", "Checkpoints", "Iterations chosen")
+    return _grids(table, "checkpoints chosen on the validation split", columns, _checkpoint_row)
+
+
+def _checkpoint_row(row: pd.Series[Any]) -> tuple[str, ...]:
+    return (
+        str(row["method_title"]),
+        str(row["ipc"]),
+        *(spread(row[f"{name}_mean_percent"], row[f"{name}_sd_percent"], 1) for name in ("test", "last")),
+        _count(row),
+        str(row["checkpoints"]),
+        ", ".join(str(row["iterations"]).split()),
+    )
+
+
+def checkpoint_notes(table: pd.DataFrame) -> list[str]:
+    """What stands beneath the checkpoints."""
+    if table.empty:
+        return [
+            "No iteration before the last was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose."
+        ]
+    return [
+        "Best on validation: test accuracy in percent of the evaluated iteration whose accuracy on the validation split is the "
+        "highest, chosen for each distillation seed (last column, in the order of the seeds). Last: the last iteration, with "
+        f"the same evaluation seeds. Mean ± sample standard deviation over n distillation seeds {TIMES} evaluation seeds of "
+        "each. No test accuracy chose anything; every other table is of the last iteration.",
+        f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
+    ]
+
+
+def spread(mean: float, sd: float, decimals: int) -> str:
+    """``0.240 ± 0.014``, the mean alone where there is no standard deviation."""
+    return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
+
+
+def _count(row: pd.Series[Any]) -> str:
+    return f"{row['n']} {TIMES} {row['evaluation_seeds']}"
+
+
+def _grids(
+    table: pd.DataFrame, what: str, columns: tuple[str, ...], make: Callable[[pd.Series[Any]], tuple[str, ...]]
+) -> list[Grid]:
+    several = table["network"].nunique() > 1
+    return [
+        Grid(
+            title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}: {what}",
+            groups=(),
+            columns=columns,
+            rows=tuple(make(row) for _, row in group.iterrows()),
+        )
+        for (_, network), group in table.groupby(["dataset", "network"], sort=False)
+    ]

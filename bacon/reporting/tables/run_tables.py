@@ -1,0 +1,165 @@
+"""The tables that a run leaves behind: every accuracy, the summary beside published numbers, the cost; and on a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.text import Text
+
+from bacon.reporting.collect.published import Published, PublishedResults
+from bacon.reporting.collect.summary import Block, Entry, blocks, notes, summarise
+from bacon.reporting.tables.markup import MISSING, Grid
+from bacon.reporting.tables.writing import fitting, rich_table
+from bacon.runtime.atomic import write_text
+
+
+def write_accuracy(accuracy: pd.DataFrame, path: Path) -> None:
+    """Write every trained network, tidy, as CSV; :func:`bacon.reporting.collect.evaluations.read_accuracy` reads it back."""
+    write_text(path, accuracy.to_csv(index=False, lineterminator="\n"))
+
+
+def summary_grids(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[Grid, list[str]]]:
+    """The summary arranged for reading: one grid per data set and evaluation network, each with its own notes.
+
+    Args:
+        accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
+        summary: its :func:`bacon.reporting.collect.summary.summarise`.
+    """
+    grids = []
+    for block in blocks(summary):
+        own = [
+            table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
+            for table in (accuracy, summary)
+        ]
+        grids.append((_summary_grid(block), notes(*own)))
+    return grids
+
+
+def cost_notes(cost: pd.DataFrame) -> list[str]:
+    """What stands beneath the cost table."""
+    return [
+        "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation).",
+        "Peak memory is what was allocated on a GPU, or the whole process on the CPU.",
+        f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
+    ]
+
+
+def summarise_cost(cost: pd.DataFrame) -> pd.DataFrame:
+    """One row per data set, method and IPC.
+
+    Returns:
+        Columns: dataset, dataset_title, method, method_title, ipc, n, iterations, then mean and sd of wall_seconds,
+        iterations_per_second and peak_memory_mib (``wall_seconds_mean``, ``wall_seconds_sd``, ...), device. sd is missing
+        for n = 1, the rate where there was no iteration.
+    """
+    keys = ["dataset", "dataset_title", "method", "method_title", "ipc"]
+    measures = ("wall_seconds", "iterations_per_second", "peak_memory_mib")
+    named = {f"{name}_{label}": (name, how) for name in measures for label, how in (("mean", "mean"), ("sd", "std"))}
+    grouped = cost.groupby(keys, sort=False).agg(
+        n=("seed", "size"),
+        iterations=("iterations", "max"),
+        **named,
+        device=("device", lambda devices: "; ".join(devices.drop_duplicates())),
+    )
+    return grouped.reset_index()
+
+
+def terminal_table(accuracy: pd.DataFrame, *, published: PublishedResults, console: Console | None = None) -> None:
+    """Print the summary table.
+
+    Args:
+        accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy` (or ``read_accuracy``).
+        published: what the sources print.
+        console: where to print; standard output by default.
+    """
+    console = console or Console()
+    summary = summarise(accuracy, published)
+    for block in blocks(summary):
+        for grid in fitting(_summary_grid(block), console.width):
+            console.print(rich_table(grid, f"{grid.title}: test accuracy (%)"))
+    for line in notes(accuracy, summary):
+        console.print(Text(line, style="dim"))
+
+
+def _summary_grid(block: Block) -> Grid:
+    kinds: tuple[tuple[str, Callable[[Entry], str]], ...] = (("ours", ours_text), ("sd", spreads_text))
+    if block.has_published:
+        kinds = (*kinds, ("published", beside_ours_text))
+    return Grid(
+        title=block.title,
+        groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
+        columns=("Method", *(name for _ in block.ipcs for name, _ in kinds)),
+        rows=tuple(
+            (title, *(MISSING if entry is None else text(entry) for entry in entries for _, text in kinds))
+            for title, entries in block.rows
+        ),
+    )
+
+
+def ours_text(entry: Entry) -> str:
+    """Mean, 95 % confidence interval where there is one, and number of networks: ``90.7 [90.0, 91.4] (15)``."""
+    ours = entry.ours
+    interval = "" if math.isnan(ours.ci_low) else f" [{ours.ci_low:.1f}, {ours.ci_high:.1f}]"
+    return f"{ours.mean:.1f}{interval} ({ours.n})"
+
+
+def spreads_text(entry: Entry) -> str:
+    """Standard deviations over distillation seeds and over evaluation networks: ``0.5 / 1.1``; a dash where unknown."""
+    parts = (entry.ours.sd_distillation, entry.ours.sd_evaluation)
+    return " / ".join(MISSING if math.isnan(sd) else f"{sd:.1f}" for sd in parts)
+
+
+def beside_ours_text(entry: Entry) -> str:
+    """The published accuracy; * marks one outside our interval."""
+    found, ours = entry.published, entry.ours
+    outside = found is not None and not ours.ci_low <= found.accuracy_percent <= ours.ci_high
+    return published_text(found) + ("*" if outside and not math.isnan(ours.ci_low) else "")
+
+
+def published_text(found: Published | None) -> str:
+    """A published accuracy as tables show it; † marks a known problem."""
+    if found is None:
+        return MISSING
+    spread = f" ± {digits(found.std_percent)}" if found.std_percent is not None else ""
+    return f"{digits(found.accuracy_percent)}{spread}{'†' if found.note else ''}"
+
+
+def digits(value: float) -> str:
+    """One decimal, or two where the source gives two."""
+    return f"{value:.2f}" if abs(value * 10 - round(value * 10)) > 1e-6 else f"{value:.1f}"
+
+
+def cost_grids(summary: pd.DataFrame) -> list[Grid]:
+    """Rows of :func:`summarise_cost` arranged for reading, one grid per data set."""
+    return [_cost_grid(group) for _, group in summary.groupby("dataset", sort=False)]
+
+
+def _cost_grid(summary: pd.DataFrame) -> Grid:
+    columns = ("Method", "IPC", "n", "Iterations", "Wall time (s)", "Iterations/s", "Peak memory (MiB)")
+    rows = [
+        (
+            str(row["method_title"]),
+            str(row["ipc"]),
+            str(row["n"]),
+            str(row["iterations"]),
+            *(spread_text(row, name) for name in ("wall_seconds", "iterations_per_second", "peak_memory_mib")),
+        )
+        for _, row in summary.iterrows()
+    ]
+    title = f"Cost of distillation, {summary['dataset_title'].iloc[0]}"
+    return Grid(title=title, groups=(), columns=columns, rows=tuple(rows))
+
+
+def spread_text(row: pd.Series[Any], name: str) -> str:
+    """Mean and sample standard deviation of a measure in a row of :func:`summarise_cost`."""
+    mean, sd = float(row[f"{name}_mean"]), float(row[f"{name}_sd"])
+    if math.isnan(mean):
+        return MISSING
+    # Three significant digits of the mean, and as many decimals for the sd.
+    decimals = 0 if abs(mean) >= 100 else 1 if abs(mean) >= 10 else 2
+    return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")

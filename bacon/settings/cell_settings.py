@@ -1,0 +1,18 @@
+"""Everything that one cell is computed from, after layering: the result of `bacon.config.layering`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from bacon.settings.base import Strict
+from bacon.settings.distillation import MatchingSettings, SelectionSettings
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.network import NetworkSettings
+
+
+class CellSettings(Strict):
+    """Everything a cell's numbers depend on besides its data: the result of layering."""
+
+    network: NetworkSettings = Field(default_factory=NetworkSettings)
+    distillation: SelectionSettings | MatchingSettings | None
+    evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)

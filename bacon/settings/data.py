@@ -1,0 +1,77 @@
+"""Settings of a data set: where it comes from and how it is prepared."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from bacon.settings.base import Strict
+
+
+class DataSettings(Strict):
+    """One data set: where it comes from and how it is prepared."""
+
+    format: Literal["registry", "npz", "imagefolder", "hdf5"] = Field(
+        "registry", description="A data set of the registry, or the user's own files."
+    )
+    path: str | None = Field(None, description="Own data: the file or folder, relative to the working directory.")
+    size: int | None = Field(
+        None, ge=4, le=1024, description="Side in pixels that images are brought to; null: as they are."
+    )
+    mean: tuple[float, ...] | None = Field(
+        None, description="Mean per channel in [0, 1]; null: registry, or measured on train."
+    )
+    std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
+    title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
+    archives: str | None = Field(
+        None,
+        description=(
+            "Registry data: folder with official archives, relative to the working directory. They are verified and copied, so "
+            "that nothing is downloaded but what is missing there."
+        ),
+    )
+    mirrors: tuple[str, ...] = Field(
+        (),
+        description=(
+            "Registry data: base addresses (http, https) tried before the official ones; /FILE is appended, the official "
+            "name. What they serve is verified all the same."
+        ),
+    )
+    test_fraction: float = Field(
+        0.2, gt=0, lt=1, description="Image folder without test or val: share of each class held out as the test set."
+    )
+    corrupt_limit: int = Field(
+        0, ge=0, description="Image folder: at most this many unreadable files are skipped, each named in the log."
+    )
+    channels: Literal[1, 3] | None = Field(
+        None, description="Image folder: 1 grey, 3 colour; null: grey when every image is grey."
+    )
+    validation: float = Field(
+        0.0, ge=0, lt=1, description="Share of each training class held out for validation (stratified); 0: none."
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of the splits that are drawn here (test_fraction, validation).")
+    zca: bool = Field(False, description="ZCA whitening fitted on the training split, instead of mean and std alone.")
+    zca_epsilon: float = Field(
+        0.1, gt=0, description="Added to the eigenvalues of the pixel covariance before whitening (images in [0, 1])."
+    )
+
+    @model_validator(mode="after")
+    def _keys_fit_the_format(self) -> DataSettings:
+        if (self.path is None) != (self.format == "registry"):
+            raise ValueError("`path` is needed by, and only by, the formats npz, imagefolder and hdf5")
+        if (self.mean is None) != (self.std is None):
+            raise ValueError("give both `mean` and `std`, or neither")
+        if self.std is not None and min(self.std) <= 0:
+            raise ValueError("`std` must be positive in every channel")
+        for mirror in self.mirrors:
+            if not mirror.startswith(("http://", "https://")):
+                raise ValueError(f"`mirrors`: {mirror!r} is no http or https address; a folder belongs into `archives`")
+        for names, formats in (
+            (("archives", "mirrors"), ("registry",)),
+            (("test_fraction", "corrupt_limit", "channels"), ("imagefolder",)),
+        ):
+            given = self.model_fields_set.intersection(names)
+            if given and self.format not in formats:
+                raise ValueError(f"`{min(given)}` belongs to the format {formats[0]}, not to {self.format}")
+        return self

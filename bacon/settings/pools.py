@@ -1,0 +1,45 @@
+"""Settings of the pools that embedding networks are drawn from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Discriminator, Field
+
+from bacon.settings.base import Strict
+
+
+class FreshNetworks(Strict):
+    """DM: a fresh random network every iteration."""
+
+    source: Literal["fresh"] = "fresh"
+
+
+class NetworkQueue(Strict):
+    """IDM and BACON: a queue of networks that are trained a little while they are used (docs/algorithms.md)."""
+
+    source: Literal["queue"] = "queue"
+    start: int = Field(3, ge=1, le=1000, description="Networks in the queue at the start.")
+    capacity: int = Field(100, ge=1, le=1000, description="At most this many networks; the oldest is dropped.")
+    net_generate_interval: int = Field(30, ge=1, description="A fresh network is pushed every so many iterations.")
+    networks_trained: int = Field(
+        2, ge=1, description="Networks drawn, without replacement, for training per iteration."
+    )
+    model_train_steps: int = Field(10, ge=0, description="SGD steps of each drawn network per iteration.")
+    batch_train: int = Field(256, ge=1, description="Real images per SGD step, drawn from all classes.")
+    lr_net: float = Field(0.01, gt=0, description="Learning rate of the queue's networks.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum of the queue's networks.")
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay of the queue's networks.")
+    meter_interval: int = Field(
+        100,
+        ge=1,
+        description="The running training accuracies are reset every so many iterations (published code: eval_interval).",
+    )
+    ce_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of cross-entropy; multiplied by the network's running training accuracy in percent.",
+    )
+
+
+NetworkSource = Annotated[FreshNetworks | NetworkQueue, Discriminator("source")]

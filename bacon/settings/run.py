@@ -1,0 +1,26 @@
+"""How jobs run, which changes no number."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bacon.settings.base import Strict
+
+
+class RunSettings(Strict):
+    """How jobs run; nothing here changes a number, so nothing here makes a cell stale."""
+
+    threads: int = Field(1, ge=1, le=256, description="CPU threads of a distillation or evaluation job.")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="auto: a free GPU where there is one, else the CPU."
+    )
+    chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
+    progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
+    checkpoint_seconds: float = Field(
+        300.0, ge=0, description="Seconds between checkpoints of a distillation; 0: after every iteration."
+    )
+    jobs_per_gpu: int = Field(
+        1, ge=1, le=16, description="Jobs that may share one GPU of this machine; under SLURM the scheduler decides."
+    )

@@ -1,0 +1,169 @@
+"""Named evaluation networks and protocols: what they resolve to, and what does not go together with the data."""
+
+from __future__ import annotations
+
+import pytest
+
+from bacon.config.layering import resolve
+from bacon.config.loading import check_config
+from bacon.config.presets import NETWORKS, PROTOCOLS
+from bacon.plan.plan import Plan
+from bacon.runtime.errors import BaconError
+from bacon.settings.cells import Cell
+from bacon.settings.evaluation import EvaluationSettings
+
+CELL = Cell("digits", "bacon", 10, 0)
+
+
+def config(**keys):
+    grid = {"datasets": ["digits"], "methods": ["random", "bacon"], "ipc": [10], "seeds": 1}
+    return check_config({**keys, "grid": grid | keys.get("grid", {})})
+
+
+def test_every_known_network_fits_32_pixel_images_and_has_its_own_settings():
+    plan = Plan(config(grid={"datasets": ["cifar10"], "networks": list(NETWORKS)}))
+    cell = Cell("cifar10", "bacon", 10, 0)
+    found = {name: plan.evaluation_network(cell, name) for name in NETWORKS}
+    assert found["vgg11_bn"].model_dump() == {"architecture": "vgg11", "norm": "batch", "precision": "fp32"}
+    assert found["convnet_w64"].model_dump() == plan.settings(cell).network.model_dump() | {"width": 64}
+    own = {"convnet_w128", "convnet_d3"}  # the cell's own network by another name
+    assert len({str(network) for name, network in found.items() if name not in own}) == len(found) - 2
+
+
+def test_another_architecture_takes_nothing_of_the_cells_network():
+    first = Plan(config(grid={"networks": ["resnet18"]}))
+    wider = Plan(config(grid={"networks": ["resnet18"]}, datasets={"digits": {"network": {"width": 64}}}))
+    reference = Cell("digits", "full")
+    assert first.record_fingerprint(reference, "resnet18") == wider.record_fingerprint(reference, "resnet18")
+    assert first.record_fingerprint(reference, "convnet") != wider.record_fingerprint(reference, "convnet")
+
+
+def test_a_cell_can_be_distilled_with_another_architecture():
+    chosen = config(datasets={"digits": {"network": {"architecture": "alexnet"}}})
+    # The registry's width and depth of digits are a ConvNet's: they do not concern it.
+    assert resolve(chosen, CELL).settings.network.model_dump() == {
+        "architecture": "alexnet",
+        "norm": "none",
+        "precision": "fp32",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"grid": {"networks": ["resnet"]}}, "grid.networks = 'resnet' is unknown; did you mean 'resnet18'"),
+        ({"networks": {"n": {"architecture": "vgg"}}}, r"networks.n.network.architecture = 'vgg'.*'vgg11'"),
+        (
+            {"networks": {"n": {"architecture": "vgg11", "width": 3}}, "grid": {"networks": ["n"]}},
+            "networks.n: vgg11 has no `width`; its keys are architecture, norm",
+        ),
+        (
+            {"networks": {"n": {"architecture": "mlp", "norm": "batch"}}, "grid": {"networks": ["n"]}},
+            "networks.n: `norm` of mlp is none, not batch",
+        ),
+        (
+            {"networks": {"n": {"depth": 5}}, "grid": {"networks": ["n"]}},
+            "networks.n with digits: network.depth: 5 blocks halve images of 16x16 pixels to nothing; allowed.*1 to 4",
+        ),
+        ({"datasets": {"digits": {"network": {"depth": 5}}}}, "network with digits: network.depth: 5 blocks"),
+        (
+            {"networks": {"n": {"norm": "group", "width": 6}}, "grid": {"networks": ["n"]}},
+            "networks.n with digits: network.width: 6 channels do not divide",
+        ),
+        (
+            {"data": {"digits": {"size": 8}}, "grid": {"networks": ["lenet"]}},
+            "networks.lenet with digits: network.architecture: lenet.*8x8",
+        ),
+        (
+            {"datasets": {"digits": {"network": {"architecture": "mlp", "depth": 2}}}},
+            "datasets.digits.network.depth = 2: mlp has no such setting; its keys are architecture, norm",
+        ),
+        (
+            {
+                "methods": {"bacon": {"network": {"pooling": "max"}}},
+                "datasets": {"digits": {"network": {"architecture": "mlp"}}},
+            },
+            "methods.bacon.network.pooling = .max.: the network of cell digits/bacon.* is no convnet",
+        ),
+        ({"protocol": "dcbench"}, "protocol = 'dcbench'.*'dc-bench'"),
+        (
+            {"protocol": "dd-ranking"},
+            r"evaluation.lr_search of digits/full .*set data.digits.validation, for example to 0.1",
+        ),
+        (
+            {
+                "protocol": "dd-ranking",
+                "data": {"digits": {"validation": 0.1}},
+                "grid": {"methods": ["bacon"]},
+            },
+            "protocol dd-ranking compares every method with random images: add 'random' to grid.methods",
+        ),
+        (
+            {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "none"]}}}},
+            "EvaluationSettings: `augmentations` lists none, none: each may stand there once",
+        ),
+        (
+            {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "dsa"], "dsa_strategy": "none"}}}},
+            "`dsa_strategy` is none: they would be the same",
+        ),
+        ({"datasets": {"digits": {"evaluation": {"augmentations": ["mixup"]}}}}, "augmentations"),
+        ({"datasets": {"digits": {"evaluation": {"lr_search": [0]}}}}, "lr_search"),
+    ],
+)
+def test_what_does_not_go_together_is_a_clear_error(keys, message):
+    with pytest.raises(BaconError, match=f"(?s){message}"):
+        config(**keys)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_protocol_is_the_lowest_layer_and_named(protocol):
+    chosen = config(protocol=protocol, preset="paper", data={"digits": {"validation": 0.1}})
+    resolved = resolve(chosen, CELL)
+    for name, value in PROTOCOLS[protocol].evaluation.items():
+        found = getattr(resolved.settings.evaluation, name)
+        assert (list(found) if isinstance(found, tuple) else found) == value
+        assert resolved.origin["evaluation", name] == f"protocol {protocol}"
+    own = {"digits": {"evaluation": {"epochs": 7}}}
+    explicit = resolve(config(protocol=protocol, data={"digits": {"validation": 0.1}}, datasets=own), CELL)
+    assert explicit.settings.evaluation.epochs == 7
+    assert explicit.origin["evaluation", "epochs"] == "datasets.digits"
+
+
+def test_dc_bench_trains_longer_with_augmentation_unless_a_preset_shortens_both():
+    published = resolve(config(protocol="dc-bench", preset="paper"), CELL).settings.evaluation
+    epochs = {name: published.with_augmentation(name, 0.01).epochs for name in published.augmentations}
+    assert epochs == {"none": 300} | dict.fromkeys(("auto", "rand", "imagenet", "cifar", "dsa"), 1000)
+    short = resolve(config(protocol="dc-bench", preset="smoke"), CELL).settings.evaluation
+    assert {short.with_augmentation(name, 0.01).epochs for name in short.augmentations} == {3}
+
+
+def test_the_networks_that_a_protocol_asks_for_are_in_the_files_fingerprint_alone():
+    one, more = (
+        Plan(config(datasets={"digits": {"evaluation": {"augmentations": names}}}))
+        for names in (["dsa"], ["dsa", "auto"])
+    )
+    assert one.record_fingerprint(CELL, "convnet") == more.record_fingerprint(CELL, "convnet")
+    assert one.evaluation_fingerprint(CELL, "convnet") != more.evaluation_fingerprint(CELL, "convnet")
+    paper, named = Plan(config()), Plan(config(protocol="dc-bench"))
+    assert paper.distilled_fingerprint(CELL) == named.distilled_fingerprint(CELL)
+
+
+CHANGES = {
+    "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
+    "epochs": 7, "epochs_plain": 7, "batch_size": 17, "lr_net": 0.02, "momentum": 0.8, "weight_decay": 0.001,
+    "dsa_strategy": "color",
+}  # fmt: skip
+
+
+def test_every_setting_of_the_evaluation_has_a_change_below():
+    assert CHANGES.keys() == EvaluationSettings.model_fields.keys()
+
+
+@pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES)
+def test_every_setting_makes_the_file_stale_and_what_a_network_depends_on_the_network_too(name, value):
+    changed = {"datasets": {"digits": {"evaluation": {name: value}}}, "data": {"digits": {"validation": 0.2}}}
+    before, after = Plan(config(data=changed["data"])), Plan(config(**changed))
+    assert before.evaluation_fingerprint(CELL, "convnet") != after.evaluation_fingerprint(CELL, "convnet")
+    same = before.record_fingerprint(CELL, "convnet") == after.record_fingerprint(CELL, "convnet")
+    # How many networks, and which augmentations and rates: these are in a record's own key.
+    assert same == (name in {"seeds", "snapshot_seeds", "augmentations", "lr_search"})

@@ -1,0 +1,110 @@
+"""What the cost model says is what PyTorch counts, and what it asks a scheduler for is neither nothing nor everything."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bacon.config.loading import check_config
+from bacon.networks.convnet import ConvNet
+from bacon.operations.workflow_plan import load_plan
+from bacon.plan import cost
+from bacon.plan.plan import Plan
+from bacon.settings.cells import Cell
+from bacon.settings.network import NetworkSettings
+
+PAPER = Path(__file__).parents[2] / "config" / "paper.yaml"
+
+
+@pytest.fixture(scope="module")
+def paper():
+    return load_plan(PAPER)
+
+
+def counted(network, channels, size, kind):
+    """Operations that PyTorch counts in the convolutions for two images, per image."""
+    net = ConvNet(network, channels=channels, size=size, classes=10).requires_grad_(kind == "training")
+    images = torch.zeros(2, channels, size, size, requires_grad=kind == "image_gradient")
+    with FlopCounterMode(display=False) as counter:
+        embedding = net.features(images)  # layer by layer: PyTorch does not see into compiled passes
+        if kind != "forward":
+            embedding.sum().backward()
+    return counter.get_total_flops() / 2
+
+
+@pytest.mark.parametrize("kind", ["forward", "training", "image_gradient"])
+@pytest.mark.parametrize(
+    ("changes", "channels", "size"),
+    [
+        ({}, 3, 32),
+        ({"depth": 4, "width": 16}, 3, 64),
+        ({"width": 8}, 1, 28),
+        ({"depth": 2, "width": 8, "pooling": "none"}, 1, 16),
+        ({"depth": 2, "width": 8, "norm": "batch", "pooling": "max"}, 1, 8),
+    ],
+)
+def test_operations_are_those_that_pytorch_counts(changes, channels, size, kind):
+    network = NetworkSettings(**changes)
+    expected = counted(network, channels, size, kind)
+    assert getattr(cost.operations(network, channels, size), kind) == expected
+
+
+def test_a_distillation_counts_its_real_synthetic_and_queue_images(paper):
+    """CIFAR-10, BACON, IPC 10, by hand: 256 real of each class, 10 x 4 synthetic of each class, queue of 256 x 20 images."""
+    cell = Cell("cifar10", "bacon", 10, 0)
+    matching = paper.settings(cell).distillation
+    queue = matching.networks
+    assert (matching.batch_real, matching.partition, queue.batch_train) == (256, 2, 256)
+    trained = queue.networks_trained * queue.model_train_steps * 256
+    flop = 0.1014e9 * (2560 + 2 * 400) + (3 * 0.1014e9 - 7.1e6) * trained
+    assert cost.distill_seconds(paper, cell) == pytest.approx(matching.iterations * flop / cost.GPU_RATE, rel=0.01)
+
+
+def test_more_work_asks_for_more_time(paper):
+    def seconds(name):
+        return cost.distill_seconds(paper, Cell.parse(f"{name}/seed0"))
+
+    assert seconds("cifar10/random/ipc10") < seconds("cifar10/dm/ipc10") < seconds("cifar10/bacon/ipc10")
+    assert seconds("cifar10/bacon/ipc10") < seconds("cifar10/bacon/ipc50") < seconds("cifar100/bacon/ipc50")
+    assert seconds("cifar100/bacon/ipc10") < seconds("tinyimagenet/bacon/ipc10")
+
+    def evaluating(name):
+        return cost.evaluation_seconds(paper, Cell.parse(name), "convnet")
+
+    assert evaluating("cifar10/bacon/ipc1/seed0") < evaluating("cifar10/bacon/ipc50/seed0")
+    assert evaluating("cifar10/full") < evaluating("tinyimagenet/full")
+
+
+def test_what_the_papers_cells_ask_for_fits_a_cluster(paper):
+    """Between ten minutes and four days, and no more memory than a small node has."""
+    hours = [cost.minutes(cost.distill_seconds(paper, cell)) / 60 for cell in paper.cells]
+    assert min(hours) == cost.SHORTEST_MINUTES / 60
+    assert 48 < max(hours) < 96
+    assert all(4_000 < cost.memory_mb(paper, cell) < 16_000 for cell in paper.cells)
+
+
+def test_the_digits_ask_for_little():
+    plan = Plan(check_config({"grid": {"datasets": ["digits"], "methods": ["bacon"], "ipc": [1], "seeds": 1}}))
+    cell = Cell("digits", "bacon", 1, 0)
+    assert cost.minutes(cost.distill_seconds(plan, cell)) < 120
+    assert cost.memory_mb(plan, cell) < 4_000
+
+
+def test_every_further_attempt_asks_for_as_much_again(paper):
+    cell = Cell("cifar10", "bacon", 10, 0)
+    seconds = cost.distill_seconds(paper, cell)
+    assert [cost.minutes(seconds, attempt=number) for number in (2, 3)] == [
+        number * cost.minutes(seconds) for number in (2, 3)
+    ]
+    assert cost.memory_mb(paper, cell, attempt=3) == 3 * cost.memory_mb(paper, cell)
+
+
+def test_a_cpu_is_taken_to_be_slower_than_a_gpu():
+    grid = {"datasets": ["digits"], "methods": ["bacon"], "ipc": [1], "seeds": 1}
+    cell = Cell("digits", "bacon", 1, 0)
+    cpu, gpu = (
+        cost.distill_seconds(Plan(check_config({"grid": grid, "run": {"device": device}})), cell)
+        for device in ("cpu", "auto")
+    )
+    assert cpu > 2 * gpu
