@@ -22,7 +22,8 @@ from bacon.interchange.content import images_sha256
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import Pixels, Statement, image_set, read_foreign
 from bacon.plan.fingerprint import fingerprint
-from bacon.plan.plan import EVALUATE_MODULES, EVALUATION_COUNTS
+from bacon.plan.plan import EVALUATION_COUNTS
+from bacon.plan.stage_code import evaluate_modules
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import DATA
 from bacon.settings.evaluation import EvaluationSettings
@@ -238,7 +239,7 @@ def _job(
     record = fingerprint(
         "evaluate file",
         settings={**stated, "evaluation": protocol, "network": network.model_dump(mode="json"), "seed": content.seed},
-        modules=(*EVALUATE_MODULES, "bacon.interchange.published_layouts"),
+        modules=(*evaluate_modules(network), "bacon.interchange.published_layouts"),
         inputs={"data": dataset.fingerprint, "images": images_sha256(content.images, content.labels)},
     )
     return EvaluationJob(

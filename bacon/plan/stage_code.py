@@ -1,0 +1,39 @@
+"""The modules that compute each stage: the roots of its code fingerprint, with the method and the architecture that a cell uses.
+
+What a stage loads by name (a method's algorithm, an architecture, a data set's reader) is no import that a file shows: it is
+named here, so that a new method or architecture makes nothing stale and a change of one reaches the cells that use it. No torch.
+"""
+
+from __future__ import annotations
+
+from bacon.methods.base import Method
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
+
+DATA_MODULES = ("bacon.datasets.prepare",)
+DISTILL_MODULES = ("bacon.distillation.driver",)
+EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
+
+
+def distill_modules(method: Method, settings: CellSettings) -> tuple[str, ...]:
+    """Modules that compute a distilled set."""
+    return (*DISTILL_MODULES, method_module(method, settings), architecture_module(settings.network))
+
+
+def evaluate_modules(network: NetworkSettings) -> tuple[str, ...]:
+    """Modules that train and test a network."""
+    return (*EVALUATE_MODULES, architecture_module(network))
+
+
+def method_module(method: Method, settings: CellSettings) -> str:
+    """The module with what a method computes."""
+    if isinstance(settings.distillation, MatchingSettings):
+        return type(settings.distillation.objective).__module__
+    assert method.selector is not None, f"method {method.name} has neither an objective nor a selector"
+    return method.selector
+
+
+def architecture_module(network: NetworkSettings) -> str:
+    """The module with an architecture's layers."""
+    return "bacon.networks.convnet" if network.architecture == "convnet" else "bacon.networks.classic"
