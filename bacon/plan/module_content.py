@@ -70,10 +70,11 @@ class _Reduced(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> Any:
         """Visit a node, and leave out of its bodies what says nothing."""
-        named = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-        self._scope += [node.name] if named else []
+        depth = len(self._scope)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            self._scope.append(node.name)
         found = super().visit(node)
-        del self._scope[len(self._scope) - named :]
+        del self._scope[depth:]
         for name in ("body", "orelse", "finalbody"):
             statements = getattr(found, name, None)
             if isinstance(statements, list):
@@ -111,7 +112,7 @@ class _Reduced(ast.NodeTransformer):
         for value in node.values:
             last = values[-1] if values else None
             if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
-                values[-1] = ast.Constant(value=f"{last.value}{value.value}")
+                values[-1] = ast.Constant(value=str(last.value) + str(value.value))
             else:
                 values.append(value)
         node.values = values

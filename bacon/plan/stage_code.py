@@ -1,7 +1,7 @@
-"""The modules that compute each stage: the roots of its code fingerprint, with the method and the architecture that a cell uses.
+"""The modules that compute each stage: the roots of its code fingerprint. No torch.
 
-What a stage loads by name (a method's algorithm, an architecture, a data set's reader) is no import that a file shows: it is
-named here, so that a new method or architecture makes nothing stale and a change of one reaches the cells that use it. No torch.
+What a stage loads by name, a method's algorithm or an architecture, is no import that a file shows. It is named here, so that a
+new one makes nothing stale and a change of one reaches the cells that use it.
 """
 
 from __future__ import annotations
