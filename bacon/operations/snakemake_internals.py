@@ -113,7 +113,10 @@ def _unless_right(changed: Callable[..., Any], right: frozenset[str]) -> Callabl
 
 def is_recorded(workflow: Any, product: Product) -> bool:
     """Whether Snakemake recorded that it made a product's files with their fingerprint."""
-    records: list[SnakemakeRecord | None] = [workflow.persistence.metadata(path) for path in product.outputs]
+    from snakemake.io import IOFile
+
+    metadata = workflow.persistence.metadata
+    records: list[SnakemakeRecord | None] = [metadata(IOFile(path)) for path in product.outputs]
     return all(
         record is not None and any(product.fingerprint in str(param) for param in record.params or ())
         for record in records
