@@ -17,8 +17,8 @@ from pydantic import ValidationError
 
 from bacon.config.model import Config, Layer
 from bacon.config.presets import NETWORKS, PRESETS, PROTOCOLS
-from bacon.config.sections import has_key, key_names
-from bacon.config.setting_errors import Key, describe, flatten, nearest
+from bacon.config.sections import Key, has_key, key_names
+from bacon.config.setting_errors import describe, flatten, nearest
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import Method
 from bacon.methods.registry import METHODS
@@ -71,10 +71,10 @@ def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
         yield NamedLayer.of(f"data set {cell.dataset}", REGISTRY[cell.dataset].settings, strict=False)
     if cell.dataset in config.datasets:
         yield NamedLayer.of(f"datasets.{cell.dataset}", config.datasets[cell.dataset], strict=False)
-    for number, layer in enumerate(config.cells):
-        chosen = layer.methods is None or method in layer.methods
-        if chosen and (layer.dataset, layer.ipc) == (cell.dataset, cell.ipc):
-            yield NamedLayer.of(f"cells[{number}]", layer, strict=layer.methods is not None)
+    for number, part in enumerate(config.cells):
+        chosen = part.methods is None or method in part.methods
+        if chosen and (part.dataset, part.ipc) == (cell.dataset, cell.ipc):
+            yield NamedLayer.of(f"cells[{number}]", part, strict=part.methods is not None)
     if cell.method in config.variants:
         yield NamedLayer.of(f"variants.{cell.method}", config.variants[cell.method], strict=True)
     for pattern, layer in config.overrides.items():
@@ -85,9 +85,10 @@ def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
 def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[NamedLayer]:
     """The preset, what it changes of the method, the method's own layer, and its published one."""
     label = f"preset {config.preset}"
-    yield NamedLayer.of(label, PRESETS[config.preset], strict=False)
-    if config.preset in method.scales:
-        yield NamedLayer.of(label, method.scales[config.preset], strict=False)
+    for layer in (PRESETS[config.preset], method.scales.get(config.preset, {})):
+        preset = NamedLayer.of(label, layer, strict=False)
+        if preset.values:
+            yield preset
     yield NamedLayer.of(f"method {method.name}", method.settings, strict=True)
     published = method.published.get((cell.dataset, cell.ipc or 0))
     if config.preset == "paper" and published is not None:

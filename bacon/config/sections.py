@@ -7,7 +7,7 @@ from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Discriminator
 from pydantic.fields import FieldInfo
 
 from bacon.methods.base import Method
@@ -84,9 +84,16 @@ def has_key(model: type[BaseModel], key: Key, merged: Mapping[Key, Any], place: 
 
 def _chosen(field: FieldInfo, merged: Mapping[Key, Any], place: Key) -> tuple[type[BaseModel], ...]:
     """Of the models that a field chooses among, the one whose tag is set at ``place``, or is the default's."""
-    models, tag = nested_models(field), field.discriminator
-    if not isinstance(tag, str):
+    models, tag = nested_models(field), _tag(field)
+    if tag is None:
         return models
     default = getattr(field.get_default(call_default_factory=True), tag, None)
     value = merged.get((*place, tag), default)
     return tuple(model for model in models if model.model_fields[tag].default == value)
+
+
+def _tag(field: FieldInfo) -> str | None:
+    """The key that decides between a field's models, however the field is annotated."""
+    stated = [field.discriminator, *field.metadata]
+    names = (item.discriminator if isinstance(item, Discriminator) else item for item in stated)
+    return next((name for name in names if isinstance(name, str)), None)

@@ -137,7 +137,7 @@ class Selection(ABC):
 
     def synthetic(self) -> SyntheticSet:
         """The chosen images."""
-        return SyntheticSet(images=self._selected, classes=self.context.classes, partition=self.partition)
+        return SyntheticSet(images=self._selected.float(), classes=self.context.classes, partition=self.partition)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to keep: the seed names the choice."""

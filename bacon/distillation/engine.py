@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bacon.artifacts.snapshots import Snapshots
 from bacon.artifacts.synthetic_set import SyntheticSet
@@ -33,10 +32,10 @@ class Engine:
         *,
         device: torch.device,
         keep: Sequence[int] = (),
-        snapshots: Snapshots | MutableMapping[int, SyntheticSet] | None = None,
+        snapshots: Snapshots | None = None,
     ) -> None:
-        self.algorithm, self.iteration = algorithm, 0
-        self.snapshots: Snapshots | MutableMapping[int, SyntheticSet] = {} if snapshots is None else snapshots
+        self.algorithm, self.device, self.iteration = algorithm, device, 0
+        self.snapshots: Snapshots | dict[int, SyntheticSet] = {} if snapshots is None else snapshots
         self.history = History(algorithm.terms, algorithm.iterations, device=device)
         self._keep = frozenset(keep)
 
@@ -84,7 +83,7 @@ class Engine:
             "history": self.history.state_dict(),
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
         self.iteration, self.snapshots = state["iteration"], state["snapshots"]
         self.algorithm.load_state_dict(state["algorithm"])
@@ -92,15 +91,6 @@ class Engine:
 
 
 def stored(synthetic: SyntheticSet) -> SyntheticSet:
-    """A copy on the CPU, float32, that no further step changes."""
-    return replace(
-        synthetic,
-        images=_copied(synthetic.images),
-        classes=synthetic.classes.detach().cpu().clone(),
-        soft=None if synthetic.soft is None else _copied(synthetic.soft),
-        rates=None if synthetic.rates is None else _copied(synthetic.rates),
-    )
-
-
-def _copied(part: Tensor) -> Tensor:
-    return part.detach().float().cpu().clone()
+    """A copy on the CPU that no further step changes."""
+    copies: dict[str, Any] = {name: part.detach().to("cpu", copy=True) for name, part in synthetic.tensors().items()}
+    return replace(synthetic, **copies)

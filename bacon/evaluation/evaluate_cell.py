@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from bacon.artifacts.distilled_file import Distilled, read_distilled
+from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset
 from bacon.evaluation.rate_search import augmentation_name, choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
 from bacon.runtime.provenance import provenance
 from bacon.training.batches import ImageSet
-from bacon.transforms.partition import decode
 
 
 def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: Path, output: Path) -> None:
@@ -82,14 +82,24 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
     return networks.records(wanted), selection
 
 
-def decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final: int, device: torch.device) -> ImageSet:
-    """The training images and labels of one iteration of a distilled set, whose last one is ``final``, on ``device``."""
-    factor = int(distilled.attributes["partition"])
-    stored = distilled.images if iteration == final else distilled.snapshots[iteration]
-    images = decode(stored.to(device), factor).contiguous()
-    labels = distilled.labels.to(device).repeat_interleave(factor**2)
+def decoded(
+    distilled: DistillationResult, dataset: ImageDataset, iteration: int, final: int, device: torch.device
+) -> ImageSet:
+    """The training images of one iteration of a distilled set, whose last one is ``final``, with their labels of then."""
+    stored = distilled.synthetic if iteration == final else distilled.snapshots[iteration]
+    return training_images(stored, dataset, device)
+
+
+def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.device) -> ImageSet:
+    """What networks are trained on: the decoded images of a synthetic set with their classes and soft labels."""
+    training = stored.to(device).decoded()
     return ImageSet.of_normalised(
-        images, labels, mean=dataset.mean, std=dataset.std, whitened=dataset.whitening is not None
+        training.images,
+        training.classes,
+        mean=dataset.mean,
+        std=dataset.std,
+        whitened=dataset.whitening is not None,
+        soft=training.probabilities(),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacon.artifacts.distilled_file import Distilled
+from bacon.artifacts.distilled_file import DistillationResult
 from bacon.datasets.whitening import Whitening
 from bacon.runtime.errors import BaconError
 from bacon.transforms.partition import decode
@@ -75,7 +75,7 @@ class Export:
         )
 
 
-def export_of(distilled: Distilled, *, form: Form, licence: str, evaluations: list[dict[str, Any]]) -> Export:
+def export_of(distilled: DistillationResult, *, form: Form, licence: str, evaluations: list[dict[str, Any]]) -> Export:
     """The export of a distilled set.
 
     Args:
@@ -89,14 +89,19 @@ def export_of(distilled: Distilled, *, form: Form, licence: str, evaluations: li
         "format": FORMAT,
         "version": VERSION,
         "form": "stored",
-        "partition": int(attributes["partition"]),
+        "partition": distilled.synthetic.partition,
         "mean": [float(value) for value in attributes["mean"]],
         "std": [float(value) for value in attributes["std"]],
         **{name: _plain(attributes[name]) for name in _CARRIED},
         "licence": licence,
         "evaluations": evaluations,
     }
-    export = Export(images=distilled.images, labels=distilled.labels, metadata=metadata, whitening=distilled.whitening)
+    export = Export(
+        images=distilled.synthetic.images,
+        labels=distilled.synthetic.classes,
+        metadata=metadata,
+        whitening=distilled.whitening,
+    )
     export = export.decoded() if form == "decoded" else export
     return replace(export, metadata={**export.metadata, "images_sha256": images_sha256(export.images, export.labels)})
 

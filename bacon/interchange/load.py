@@ -73,5 +73,8 @@ def read_export(path: Path) -> Export:
         return read_arrays(path)
     distilled = read_distilled(path)
     return Export(
-        images=distilled.images, labels=distilled.labels, metadata=distilled.attributes, whitening=distilled.whitening
+        images=distilled.synthetic.images,
+        labels=distilled.synthetic.classes,
+        metadata=distilled.attributes,
+        whitening=distilled.whitening,
     )

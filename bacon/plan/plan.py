@@ -22,7 +22,6 @@ from bacon.runtime.provenance import installed_versions
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
@@ -121,19 +120,15 @@ class Plan:
         return fingerprint(
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
-            modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
+            modules=(*DISTILL_MODULES, *self._method_modules(cell)),
             inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
 
-    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
-        if isinstance(settings.distillation, MatchingSettings):
-            return type(settings.distillation.objective).__module__
-        selector = METHODS[self.config.base_method(cell.method)].selector
-        assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
-        return selector
+    def _method_modules(self, cell: Cell) -> tuple[str, ...]:
+        return METHODS[self.config.base_method(cell.method)].modules
 
     def record_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""

@@ -42,8 +42,9 @@ class TrainingNeed:
             raise BaconError(f"training need {self.name!r}: a name is a part of a path: a-z, 0-9, _, . and -")
         if self.runs < 1:
             raise BaconError(f"training need {self.name!r}: runs = {self.runs}; at least one network is trained")
-        if unknown := sorted(self.keep - set(get_args(Kept))) or (not self.keep):
+        unknown = sorted(set(self.keep) - set(get_args(Kept)))
+        if unknown or not self.keep:
             raise BaconError(
-                f"training need {self.name!r}: keep = {unknown or 'nothing'}; it is one or more of "
+                f"training need {self.name!r}: keep = {', '.join(unknown) or 'nothing'}; it is one or more of "
                 f"{', '.join(get_args(Kept))}"
             )

@@ -74,14 +74,21 @@ class ImageSet:
 
     @classmethod
     def of_normalised(
-        cls, images: Tensor, labels: Tensor, *, mean: Sequence[float], std: Sequence[float], whitened: bool = False
+        cls,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        whitened: bool = False,
+        soft: Tensor | None = None,
     ) -> ImageSet:
         """Images (N, C, H, W) float32 that are normalised with ``mean`` and ``std`` already, or ``whitened``."""
         mean_std = (
             torch.tensor(values, dtype=torch.float32, device=images.device)[:, None, None] for values in (mean, std)
         )
         channel_mean, channel_std = (None, None) if whitened else mean_std
-        return cls(images=images, labels=labels, mean=channel_mean, std=channel_std)
+        return cls(images=images, labels=labels, soft=soft, mean=channel_mean, std=channel_std)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,7 +100,8 @@ class ImageSet:
 
     def first(self, count: int) -> ImageSet:
         """The first ``count`` images, without a copy."""
-        return replace(self, images=self.images[:count], labels=self.labels[:count])
+        soft = None if self.soft is None else self.soft[:count]
+        return replace(self, images=self.images[:count], labels=self.labels[:count], soft=soft)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""

@@ -206,7 +206,13 @@ def theirs(here, tmp_path) -> Path:
     """The distilled set of the cell as others would publish it: stored form, normalised, no word about either."""
     distilled = read_distilled(here / CELL.distilled_path)
     path = tmp_path / "res_BACON_digits.pt"
-    torch.save({"data": [[distilled.images, distilled.labels]], "accs_all_exps": {"ConvNet": [np.float64(0.9)]}}, path)
+    torch.save(
+        {
+            "data": [[distilled.synthetic.images, distilled.synthetic.classes]],
+            "accs_all_exps": {"ConvNet": [np.float64(0.9)]},
+        },
+        path,
+    )
     return path
 
 

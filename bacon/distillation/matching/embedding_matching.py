@@ -76,7 +76,8 @@ class EmbeddingMatching:
 
     def synthetic(self) -> SyntheticSet:
         """The images with their classes."""
-        return SyntheticSet(images=self.images, classes=self.context.classes, partition=self.settings.partition)
+        images = self.images.detach().float()
+        return SyntheticSet(images=images, classes=self.context.classes, partition=self.settings.partition)
 
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""

@@ -39,8 +39,8 @@ class AccuracyWeightedCrossEntropy(LossTerm):
 
     def values(self, embedded: Embedded) -> Tensor:
         """(K,) mean cross-entropy of each class's synthetic images."""
-        losses = F.cross_entropy(embedded.logits(), embedded.labels(), reduction="none")
-        return losses.unflatten(0, embedded.shape).mean(dim=1)
+        losses: Tensor = F.cross_entropy(embedded.logits(), embedded.labels(), reduction="none")
+        return losses.view(embedded.shape).mean(dim=1)
 
     def recorded(self, drawn: Drawn) -> Mapping[str, Tensor]:
         """``queue_accuracy``: the accuracy in percent."""
