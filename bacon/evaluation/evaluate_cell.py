@@ -41,7 +41,8 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
         return decoded(distilled, dataset, iteration, final, job.device)
 
-    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output)
+    labels = distilled.synthetic.soft_kind or "classes"
+    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, labels=labels)
 
 
 def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
@@ -53,10 +54,12 @@ def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
     _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
 
 
-def _evaluate(job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path) -> None:
+def _evaluate(
+    job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path, labels: str = "classes"
+) -> None:
     """Train every network that the protocol asks for and write the file."""
     records, selection = train_all(networks, earlier)
-    write_evaluation(output, evaluation_content(job, selection), records)
+    write_evaluation(output, evaluation_content(job, selection, labels=labels), records)
 
 
 def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Record], dict[str, Any] | None]:
@@ -103,8 +106,17 @@ def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.d
     )
 
 
-def evaluation_content(job: EvaluationJob, selection: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What an evaluation file says besides its records."""
+def evaluation_content(
+    job: EvaluationJob, selection: Mapping[str, Any] | None, *, labels: str = "classes"
+) -> dict[str, Any]:
+    """What an evaluation file says besides its records.
+
+    Args:
+        job: what was evaluated and how.
+        selection: what the validation split chose.
+        labels: what the images carry: ``classes`` alone, or soft labels besides (``probabilities`` or ``logits``); whether
+            networks were trained with them is for the settings to say.
+    """
     return {
         "fingerprint": job.fingerprints.rule,
         "dataset": job.dataset,
@@ -117,6 +129,7 @@ def evaluation_content(job: EvaluationJob, selection: Mapping[str, Any] | None) 
             "network": job.network.model_dump(mode="json"),
             "evaluation": job.evaluation.model_dump(mode="json"),
         },
+        "labels": labels,
         "selection": selection,
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,

@@ -54,7 +54,7 @@ def test_tensors_come_back_bit_for_bit(finished, distilled, exports, kind, form)
     factor = 2 if form == "stored" else 1
     assert found.metadata["partition"] == factor
     expected = distilled.synthetic.images if form == "stored" else decode(distilled.synthetic.images, 2)
-    assert torch.equal(found.images, expected)
+    assert torch.equal(found.synthetic.images, expected)
     direct, loaded = (load_distilled(path) for path in (finished.directory / CELL.distilled_path, exports[kind, form]))
     assert torch.equal(loaded.images, direct.images)
     assert torch.equal(loaded.labels, distilled.synthetic.classes.repeat_interleave(4))
@@ -185,7 +185,7 @@ def edited(path: Path, tmp_path: Path) -> Path:
     """A copy whose first image differs by one bit of a pixel, its metadata unchanged."""
     copy = tmp_path / path.name
     export = read_arrays(path)
-    export.images[0, 0, 0, 0] += 1e-3
+    export.synthetic.images[0, 0, 0, 0] += 1e-3
     write_arrays(export, copy)
     return copy
 
