@@ -4,7 +4,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bacon.distillation.matching.losses import MeanMatching, RealStatistics
+from bacon.distillation.matching.losses import RealStatistics
+from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.methods.bacon.algorithm import BaconMatching, gaussian_negative_log_likelihood
 from bacon.methods.bacon.record import BaconObjective
 from bacon.methods.registry import METHODS

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.matching.losses import MeanMatching
+from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.methods.idm.algorithm import pool_and_terms
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.matching.losses import Embedded, LossTerm, MeanMatching
+from bacon.distillation.matching.losses import Embedded, LossTerm
+from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.distillation.pools import Drawn, Fresh, NetworkPool, Queue
 from bacon.training.steps import worth_recording
 
