@@ -103,11 +103,7 @@ def _labels(metadata: Mapping[str, Any]) -> str:
             f"of `soft_labels.npy` {shape} belongs to the image whose file has the number i; {use}."
         ]
     if rates:
-        which = (
-            "the learning rate that was"
-            if rates == 1
-            else f"{rates} learning rates, one for each step of training, that were"
-        )
+        which = "the learning rate" if rates == 1 else f"{rates} learning rates, one for each step of training,"
         parts.append(f"`rates.npy` holds {which} learned with the images.")
     return " ".join(parts)
 

@@ -1,4 +1,4 @@
-"""A distilled set with soft labels, learned rates and partition: evaluated, exported in every format, loaded, read as others'."""
+"""Distilled sets with soft labels, learned rates and partition: exported, loaded, evaluated, read as others'."""
 
 from __future__ import annotations
 
@@ -64,13 +64,12 @@ def read(path: Path) -> Export:
 def test_every_format_gives_back_labels_and_rates_bit_for_bit(tmp_path, kind, soft, rates, form):
     stored = drawn(kind=soft, rates=rates)
     expected = stored if form == "stored" else stored.decoded()
-    found = read(written(export(stored, form=form), tmp_path, kind)).synthetic
+    path = written(export(stored, form=form), tmp_path, kind)
+    found = read(path).synthetic
     if kind in TENSORS:
         assert found.equals(expected)
     assert found.equals(replace(expected, images=found.images))
-    loaded = load_distilled(
-        written(export(stored, form=form), tmp_path / "again", kind) if kind in FOLDERS else tmp_path / f"set{kind}"
-    )
+    loaded = load_distilled(path)
     training = stored.decoded()
     assert torch.equal(loaded.labels, training.classes)
     assert (loaded.soft_labels is None, loaded.rates is None) == (soft is None, rates == 0)
@@ -103,9 +102,8 @@ def test_any_set_comes_back_from_any_file(tmp_path_factory, seed, ipc, kind, rat
     folder = tmp_path_factory.mktemp("any")
     assert read(written(export(mixed), folder, suffix)).synthetic.equals(mixed)
     write_distilled(folder / "set.h5", result_of(mixed))
-    assert torch.equal(
-        load_distilled(folder / "set.h5").training_targets, load_distilled(folder / f"set{suffix}").training_targets
-    )
+    one, two = (load_distilled(folder / name).training_targets for name in ("set.h5", f"set{suffix}"))
+    assert torch.equal(one, two)
 
 
 @pytest.mark.parametrize(("kind", "part"), list(product([*TENSORS, *FOLDERS], ["soft", "rates"])))
@@ -348,7 +346,7 @@ def test_whitened_parts_are_decoded_before_they_leave_the_whitened_space(dataset
 
 def test_whitened_partitioned_images_are_no_pixels_in_stored_form(whitening):
     with pytest.raises(
-        BaconError, match="mine_dm_ipc2_seed0: whitened images that hold several .* give --form decoded"
+        BaconError, match=r"mine_dm_ipc2_seed0: whitened images that hold several .* give --form decoded"
     ):
         without_whitening(export(drawn(), whitening=whitening))
     assert without_whitening(export(drawn(), form="decoded", whitening=whitening)).whitening is None
