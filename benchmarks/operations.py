@@ -21,6 +21,7 @@ from benchmarks.distillation import in_turns, summary
 from benchmarks.machine import seconds_of
 
 CPU = torch.device("cpu")
+_BLOCK_IMAGES = 256  # of a training step
 Work = Callable[[], tuple[Tensor, ...]]
 
 _IMPORTS = {
@@ -86,7 +87,7 @@ def _forward_backward(function: Callable[[Tensor], Tensor], x: Tensor, *, also: 
 
 
 def _block() -> Operation:
-    count, channels, side = 256, 128, 32
+    count, channels, side = _BLOCK_IMAGES, 128, 32
     x, norm = _normal(count, channels, side, side).requires_grad_(), InstanceNormReluPool(channels)
     weights = (norm.weight, norm.bias)
 
@@ -105,6 +106,9 @@ def _block() -> Operation:
 def _first_block(case: str) -> Operation:
     images, convolution, norm = _normal(64, 3, 32, 32), nn.Conv2d(3, 128, 3, padding=1), InstanceNormReluPool(128)
     weights = (convolution.weight, *norm.parameters())
+    with torch.no_grad():
+        for parameter in convolution.parameters():
+            parameter.copy_(_normal(*parameter.shape, seed=2))
 
     def way(function: Callable[[Tensor], Tensor]) -> Work:
         if case == "without gradients":
