@@ -13,22 +13,7 @@ import torch
 from bacon.methods.base import RealStatistics
 
 ROOT = Path(__file__).parents[2]
-_NAMES = (
-    "architecture",
-    "algorithms",
-    "add-a-method",
-    "data",
-    "report",
-    "speed",
-    "operation",
-    "reproducibility",
-    "slurm",
-    "statistics",
-    "results",
-    "evaluation",
-    "use-a-distilled-set",
-)
-PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 
 @pytest.fixture(scope="module")
