@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
+from bacon.methods.base import CellSize
+from bacon.methods.registry import METHODS
 from bacon.networks.limits import first_side
 from bacon.plan.plan import Plan
 from bacon.settings.cells import Cell
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
-from bacon.settings.pools import NetworkQueue
 
 # Sustained operations per second: of one GPU in full precision, half the data sheet's 15.7e12 of a V100, and of one CPU thread.
 GPU_RATE = 8e12
@@ -102,20 +102,16 @@ def operations(network: NetworkSettings, channels: int, size: int) -> Operations
 
 
 def distill_seconds(plan: Plan, cell: Cell) -> float:
-    """Time of a cell's distillation; choosing real images counts as one pass over the training set."""
+    """Time of a cell's distillation: what its method's record says that it computes."""
     settings, data = plan.settings(cell), data_size(plan, cell.dataset)
     image = operations(settings.network, data.channels, data.size)
-    matching = settings.distillation
-    if not isinstance(matching, MatchingSettings):
-        return _seconds(plan, image.forward * data.train, passes=1)
-    real = min(matching.batch_real, math.ceil(data.train / data.classes)) * data.classes
-    synthetic = (cell.ipc or 0) * matching.partition**2 * data.classes
-    once = _seconds(plan, image.forward * real, passes=1) + _seconds(plan, image.image_gradient * synthetic, passes=1)
-    if isinstance(matching.networks, NetworkQueue):
-        queue = matching.networks
-        passes = queue.networks_trained * queue.model_train_steps
-        once += _seconds(plan, image.training * passes * min(queue.batch_train, data.train), passes=passes)
-    return once * matching.iterations
+    size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
+    work = METHODS[plan.config.base_method(cell.method)].cost(settings.distillation, size)
+    once = (
+        _seconds(plan, getattr(image, passes.kind) * passes.images * passes.count, passes=passes.count)
+        for passes in work.passes
+    )
+    return work.iterations * sum(once)
 
 
 def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
@@ -128,10 +124,9 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
     if cell.ipc is None:
         train = data.train
     else:
-        partition = getattr(settings.distillation, "partition", 1)
-        train = cell.ipc * partition**2 * data.classes
-        if isinstance(settings.distillation, MatchingSettings):
-            networks += evaluation.snapshot_seeds * (len(settings.distillation.snapshot_iterations()) - 1)
+        assert settings.distillation is not None, "a cell with an IPC is distilled"
+        train = cell.ipc * settings.distillation.parts() * data.classes
+        networks += evaluation.snapshot_seeds * max(len(settings.distillation.snapshot_iterations()) - 1, 0)
     epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
     training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
     tests = len(evaluation.augmentations)

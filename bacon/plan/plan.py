@@ -118,7 +118,7 @@ class Plan:
         return fingerprint(
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
-            modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings),
+            modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
             inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
 

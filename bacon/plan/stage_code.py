@@ -7,8 +7,6 @@ new one makes nothing stale and a change of one reaches the cells that use it.
 from __future__ import annotations
 
 from bacon.methods.base import Method
-from bacon.settings.cell_settings import CellSettings
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
@@ -16,22 +14,14 @@ DISTILL_MODULES = ("bacon.distillation.driver",)
 EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
 
 
-def distill_modules(method: Method, settings: CellSettings) -> tuple[str, ...]:
-    """Modules that compute a distilled set."""
-    return (*DISTILL_MODULES, method_module(method, settings), architecture_module(settings.network))
+def distill_modules(method: Method, network: NetworkSettings) -> tuple[str, ...]:
+    """Modules that compute a distilled set in a network; the method's are those that its record names."""
+    return (*DISTILL_MODULES, *method.modules, architecture_module(network))
 
 
 def evaluate_modules(network: NetworkSettings) -> tuple[str, ...]:
     """Modules that train and test a network."""
     return (*EVALUATE_MODULES, architecture_module(network))
-
-
-def method_module(method: Method, settings: CellSettings) -> str:
-    """The module with what a method computes."""
-    if isinstance(settings.distillation, MatchingSettings):
-        return type(settings.distillation.objective).__module__
-    assert method.selector is not None, f"method {method.name} has neither an objective nor a selector"
-    return method.selector
 
 
 def architecture_module(network: NetworkSettings) -> str:
