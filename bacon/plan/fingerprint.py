@@ -26,6 +26,7 @@ EXCLUDED = frozenset(
     {
         "bacon",
         "bacon.config.model",
+        "bacon.settings.architectures",
         "bacon.settings.base",
         "bacon.settings.cell_settings",
         "bacon.settings.cells",

@@ -17,6 +17,7 @@ from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.registry import METHODS
+from bacon.networks.registry import architecture_module
 from bacon.plan.fingerprint import digest, fingerprint
 from bacon.runtime.provenance import installed_versions
 from bacon.settings.cell_settings import CellSettings
@@ -121,7 +122,7 @@ class Plan:
         return fingerprint(
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
-            modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
+            modules=(*DISTILL_MODULES, self._method_module(cell, settings), architecture_module(settings.network)),
             inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
 
@@ -144,11 +145,11 @@ class Plan:
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)
         evaluation = self.settings(cell).evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
-        network_settings = self.evaluation_network(cell, network).model_dump(mode="json")
+        network_settings = self.evaluation_network(cell, network)
         return fingerprint(
             "evaluate",
-            settings={"evaluation": evaluation, "network": network_settings},
-            modules=EVALUATE_MODULES,
+            settings={"evaluation": evaluation, "network": network_settings.model_dump(mode="json")},
+            modules=(*EVALUATE_MODULES, architecture_module(network_settings)),
             inputs=inputs,
         )
 
