@@ -11,13 +11,26 @@ from torch import Tensor, nn
 
 from bacon.networks.kernels.block_gpu import FusedOnGpu, as_gpu_reads, gpu_kernel
 from bacon.networks.kernels.block_plain import Cotangents, Saved, layers, second_gradients
-from bacon.networks.kernels.block_source import LARGEST_SIDE, SOURCE
-from bacon.networks.kernels.first_source import FIRST_SOURCE
-from bacon.networks.kernels.native import load
+from bacon.networks.kernels.native import load, sources
 from bacon.networks.kernels.pooling import plain_form_needed
 
+SOURCES = ("convnet.c", "rows.c", "block.c", "first.c", "second.c")
+LARGEST_SIDE = 128
+"""Of the maps: the kernel keeps half a map, and for second derivatives a whole one, on its stack."""
+LARGEST_CHANNELS = 4
+"""Of the images, for the first block."""
+IMAGES_PER_SUM = 4
+"""The first block's kernel sums the gradients of the weights over so many images, the rest is summed outside."""
 REALS = {torch.float32: "float", torch.float64: "double"}
 """C's names of the types that the kernel knows."""
+
+_ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "forward": (6, 4, ctypes.c_double, ctypes.c_int),
+    "backward": (9, 4, ctypes.c_int),
+    "second": (12, 4, ctypes.c_int),
+    "first_forward": (8, 6, ctypes.c_double, ctypes.c_int),
+    "first_backward": (12, 6, ctypes.c_int),
+}  # function -> arrays, sizes, and what follows them: epsilon, threads
 
 
 class InstanceNormReluPool(nn.GroupNorm):
@@ -61,17 +74,14 @@ def fused(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
 @lru_cache(maxsize=1)
 def kernel() -> ctypes.CDLL | None:
     """The compiled kernel, or ``None`` where it cannot be compiled (which has been logged, once)."""
-    library = load("convnet-block", SOURCE + FIRST_SOURCE)
+    constants = {"MOST_INPUTS": LARGEST_CHANNELS, "IMAGES_TOGETHER": IMAGES_PER_SUM}
+    library = load("convnet-block", sources(*SOURCES), constants)
     if library is not None:
-        for real in REALS.values():
-            forward, backward = getattr(library, f"forward_{real}"), getattr(library, f"backward_{real}")
-            forward.restype = backward.restype = None
-            forward.argtypes = [ctypes.c_void_p] * 6 + [ctypes.c_long] * 4 + [ctypes.c_double, ctypes.c_int]
-            backward.argtypes = [ctypes.c_void_p] * 9 + [ctypes.c_long] * 4 + [ctypes.c_int]
-            forward, backward = getattr(library, f"first_forward_{real}"), getattr(library, f"first_backward_{real}")
-            forward.restype = backward.restype = None
-            forward.argtypes = [ctypes.c_void_p] * 8 + [ctypes.c_long] * 6 + [ctypes.c_double, ctypes.c_int]
-            backward.argtypes = [ctypes.c_void_p] * 12 + [ctypes.c_long] * 6 + [ctypes.c_int]
+        for name, (arrays, sizes, *rest) in _ARGUMENTS.items():
+            for real in REALS.values():
+                function = getattr(library, f"{name}_{real}")
+                function.restype = None
+                function.argtypes = [*(ctypes.c_void_p,) * arrays, *(ctypes.c_long,) * sizes, *rest]
     return library
 
 
@@ -147,5 +157,21 @@ class _FusedBackward(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         x, gradient, weight, bias, mean, rstd = ctx.saved_tensors
         saved = Saved(x, gradient, weight, bias, mean, rstd, ctx.eps)
-        by_x, by_weight, by_gradient = second_gradients(saved, Cotangents(*given))
+        # With gradients enabled somebody differentiates a third time: PyTorch knows how.
+        second = second_gradients if torch.is_grad_enabled() else _second
+        by_x, by_weight, by_gradient = second(saved, Cotangents(*given))
         return by_x, by_gradient, by_weight, None, None, None, None
+
+
+def _second(saved: Saved, given: Cotangents) -> tuple[Tensor, Tensor, Tensor]:
+    """As :func:`second_gradients`, in one compiled pass."""
+    x, gradient, weight, bias, mean, rstd, _ = saved
+    count, channels, height, width = x.shape
+    by_dx = torch.zeros_like(x) if given.dx is None else given.dx.contiguous()
+    by_dweight = torch.zeros_like(weight) if given.dweight is None else given.dweight.contiguous()
+    by_dbias = torch.zeros_like(bias) if given.dbias is None else given.dbias.contiguous()
+    by_x, by_gradient, by_weight = torch.empty_like(x), torch.empty_like(gradient), torch.empty_like(mean)
+    run = getattr(kernel(), f"second_{REALS[x.dtype]}")
+    arrays = (x, gradient, by_dx, weight, bias, mean, rstd, by_dweight, by_dbias, by_x, by_gradient, by_weight)
+    run(*map(address, arrays), count * channels, channels, height, width, torch.get_num_threads())
+    return by_x, by_weight.sum(dim=0), by_gradient

@@ -8,11 +8,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.networks.kernels.block import REALS, InstanceNormReluPool, address, fits, fused, kernel
+from bacon.networks.kernels.block import (
+    IMAGES_PER_SUM,
+    LARGEST_CHANNELS,
+    REALS,
+    InstanceNormReluPool,
+    address,
+    fits,
+    fused,
+    kernel,
+)
 from bacon.networks.kernels.block_plain import layers
-from bacon.networks.kernels.first_source import IMAGES_PER_SUM, LARGEST_CHANNELS, VECTOR_BYTES
 from bacon.networks.kernels.pooling import plain_form_needed
 
+_VECTOR_BYTES = 64  # a row of a map is a whole number of vectors
 _LARGEST_MAP_BYTES = 128 * 128 * 4  # twelve maps lie on the stack of each thread
 
 
@@ -43,7 +52,7 @@ def _fits(x: Tensor, padding: int, width: int) -> bool:
     if x.device.type != "cpu" or x.dtype not in REALS:
         return False
     rows, columns = (side + 2 * padding - 2 for side in x.shape[-2:])
-    vectors = columns * x.dtype.itemsize % VECTOR_BYTES == 0
+    vectors = columns * x.dtype.itemsize % _VECTOR_BYTES == 0
     small = rows * columns * x.dtype.itemsize <= _LARGEST_MAP_BYTES and x.shape[1] <= LARGEST_CHANNELS
     return padding >= 1 and rows % 2 == 0 and vectors and small and width % 4 == 0
 
