@@ -88,6 +88,7 @@ def _initialisation(module: nn.Module) -> list[Draw]:
     if isinstance(module, nn.Linear):
         return [Draw(module.weight, "uniform", _glorot(module.weight)), Draw(module.bias, "normal", 1e-6)]
     if isinstance(module, nn.Conv2d):
+        assert module.bias is not None
         module.bias.zero_()
         return [Draw(module.weight, "normal", module.weight[0].numel() ** -0.5)]
     return pytorch_default(module)

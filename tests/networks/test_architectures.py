@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.network import NetworkSettings
 
 CPU = torch.device("cpu")
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "algorithms.md"
 SMALL = ("mlp", "lenet", "alexnet", "vgg11", "resnet18")
 EVERY = [(name, norm) for name in SMALL for norm in ARCHITECTURES[name].norms]
 OTHERS = tuple(name for name in ARCHITECTURES if name not in SMALL)
@@ -148,6 +150,11 @@ def test_at_imagenets_size_a_network_is_torchvisions(architecture, settings):
 )
 def test_parameter_counts_for_small_images(architecture, expected):
     assert parameters(meta(architecture)) == expected
+
+
+@pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "convnet"])
+def test_the_documentation_has_the_parameter_counts(architecture):
+    assert f"{parameters(meta(architecture)):,}" in DOCUMENTATION.read_text()
 
 
 @pytest.mark.parametrize("size", [28, 32, 64, 128])

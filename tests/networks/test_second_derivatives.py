@@ -53,6 +53,36 @@ def test_second_derivatives_equal_the_layers_whichever_first_ones_are_used(wante
         torch.testing.assert_close(ours / scale, theirs / scale, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("missing", [(), ("dx",), ("dweight",), ("dbias",), ("dx", "dweight"), ("dweight", "dbias")])
+@pytest.mark.parametrize("size", [(4, 4), (6, 10), (32, 32)])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+def test_the_compiled_pass_is_the_formula(size, missing, dtype, tolerance, monkeypatch):
+    make = torch.empty_like
+    monkeypatch.setattr(torch, "empty_like", lambda *args: make(*args).fill_(float("nan")))  # nothing is left out
+    x, dx = (draw(3, 5, *size, seed=seed, dtype=dtype) for seed in (1, 2))
+    weight, bias, dweight, dbias = (draw(5, seed=seed, dtype=dtype) for seed in (3, 4, 5, 6))
+    _, mean, rstd = block._forward(x, weight, bias, 1e-5)
+    saved = Saved(x, draw(3, 5, size[0] // 2, size[1] // 2, seed=7, dtype=dtype), weight, bias, mean, rstd, 1e-5)
+    given = Cotangents(dx, dweight, dbias)._replace(**dict.fromkeys(missing))
+    with torch.no_grad():
+        for ours, formula in zip(block._second(saved, given), second_gradients(saved, given), strict=True):
+            size_of = float(formula.abs().max()) or 1.0
+            torch.testing.assert_close(ours / size_of, formula / size_of, rtol=0, atol=tolerance)
+
+
+def test_threads_change_no_bit_of_second_derivatives():
+    layer, x = made(6, torch.float32), draw(7, 6, 8, 8, seed=3, dtype=torch.float32).requires_grad_()
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            (one,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)
+            found.append(torch.autograd.grad(one.square().sum(), (x, layer.weight)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, two) for one, two in zip(*found, strict=True))
+
+
 def test_the_bias_moves_no_second_derivative_but_by_what_passes():
     layer, x = made(3), draw(2, 3, 4, 4, seed=3).requires_grad_()
     (first_one,) = torch.autograd.grad(layer(x).square().sum(), x, create_graph=True)

@@ -80,49 +80,37 @@ def second_gradients(saved: Saved, given: Cotangents) -> tuple[Tensor, Tensor, T
         differentiated again: with gradients enabled, mean and 1/sd are computed anew as functions of the maps.
     """
     real = saved.weight.dtype
-    y, rstd = _normalised(saved, real)
+    apart, rstd = _centred(saved, real)  # y is apart times rstd
     weight, bias = (parameter[:, None, None] for parameter in (saved.weight, saved.bias))
-    passes = (weight * y + bias > 0).to(real)
-    u = F.interpolate(saved.gradient.to(real), scale_factor=2.0) * (passes * 0.25)
-    by_y, by_u = torch.zeros_like(y), torch.zeros_like(y)
-    by_x, by_weight = None, torch.zeros_like(saved.weight)
-    if given.dx is not None:
-        dx = given.dx.to(real)
-        inner, along = _project(dx, y)
-        scale = weight * rstd
-        by_u = scale * inner
-        overlap = _mean(inner * u)
-        by_weight = (rstd * overlap).sum(dim=(0, 2, 3)) * (y.shape[2] * y.shape[3])
-        by_y = -scale * (u * along + dx * _mean(u * y))
-        by_x = -scale * rstd * overlap * y
-    if given.dweight is not None:
-        dweight = given.dweight.to(real)[:, None, None]
-        by_u = by_u + dweight * y
-        by_y = by_y + dweight * u
-    if given.dbias is not None:
-        by_u = by_u + given.dbias.to(real)[:, None, None]
-    maps = rstd * _project(by_y, y)[0]
-    maps = maps if by_x is None else maps + by_x
+    scale = weight * rstd
+    passes = torch.addcmul(bias, apart, scale) > 0
+    u = F.interpolate(saved.gradient.to(real), scale_factor=2.0) * passes * 0.25
+    dx = torch.zeros_like(apart) if given.dx is None else given.dx.to(real)
+    dweight, dbias = (0.0 if one is None else one.to(real)[:, None, None] for one in (given.dweight, given.dbias))
+    u_mean, u_y = _mean(u), _mean(u * apart) * rstd
+    dx_mean, dx_y = _mean(dx), _mean(dx * apart) * rstd
+    inner = _mean(u * dx) - dx_mean * u_mean - dx_y * u_y  # <u P(dx)>
+    # By u: scale P(dx) + dweight y + dbias.
+    by_u = torch.addcmul(dbias - scale * dx_mean, dx, scale)
+    by_u = torch.addcmul(by_u, apart, (dweight - scale * dx_y) * rstd)
+    # By y: -scale (u dx_y + dx u_y) + dweight u. By x: rstd P of that, and what comes by rstd itself.
+    of_u, of_dx = dweight - scale * dx_y, -scale * u_y
+    mean, along = of_u * u_mean + of_dx * dx_mean, of_u * u_y + of_dx * dx_y + scale * inner
+    maps = torch.addcmul(-rstd * mean, u, rstd * of_u)
+    maps = torch.addcmul(torch.addcmul(maps, dx, rstd * of_dx), apart, -rstd.square() * along)
+    by_weight = (rstd * inner).sum(dim=(0, 2, 3)) * (apart.shape[2] * apart.shape[3])
     pooled = F.avg_pool2d(by_u * passes, 2)
     return maps.to(saved.x.dtype), by_weight, pooled.to(saved.gradient.dtype)
 
 
-def _normalised(saved: Saved, real: torch.dtype) -> tuple[Tensor, Tensor]:
-    """Normalised maps (N, C, H, W) and 1/sd (N, C, 1, 1)."""
+def _centred(saved: Saved, real: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Maps minus their means (N, C, H, W), and 1/sd (N, C, 1, 1)."""
     x = saved.x.to(real)
     if torch.is_grad_enabled():
-        centred = x - _mean(x)
-        rstd = (_mean(centred.square()) + saved.eps).rsqrt()
-        return centred * rstd, rstd
-    rstd = saved.rstd[..., None, None]
-    return (x - saved.mean[..., None, None]) * rstd, rstd
+        apart = x - _mean(x)
+        return apart, (_mean(apart.square()) + saved.eps).rsqrt()
+    return x - saved.mean[..., None, None], saved.rstd[..., None, None]
 
 
 def _mean(maps: Tensor) -> Tensor:
     return maps.mean(dim=(2, 3), keepdim=True)
-
-
-def _project(maps: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """P(maps), and the mean of maps times y."""
-    along = _mean(maps * y)
-    return maps - _mean(maps) - y * along, along
