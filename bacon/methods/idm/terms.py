@@ -1,4 +1,4 @@
-"""IDM's queue of partly trained networks and its cross-entropy, weighted by how well they are trained; for BACON and DM as well."""
+"""IDM's queue of partly trained networks, and its cross-entropy weighted by how well they are trained."""
 
 from __future__ import annotations
 
