@@ -79,4 +79,6 @@ BACON = Method(
             "momentum": 0.5,
         }
     },
+    figure_place=3,
+    term_titles={"llh": "LLH (nats)", "tv": "TV", "clip": "CLIP", "ce": "Cross-entropy (nats)"},
 )

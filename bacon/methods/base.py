@@ -77,3 +77,10 @@ class Method:
     """Selection methods: dotted module with ``select(...)`` that chooses the images (see ``selectors.random``)."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The method's layer: partial cell settings, e.g. ``{"distillation": {"partition": 2}}``."""
+    figure_place: int | None = None
+    """Place in the figures' sequence of colours and markers (``bacon.reporting.figures.style``), given once and kept, so that
+    the method looks the same whatever else is added; ``None``: behind all that are given."""
+    published_name: str | None = None
+    """Name in ``resources/published_results.csv``; ``None``: the title. Letter case and punctuation do not count."""
+    term_titles: Mapping[str, str] = field(default_factory=dict)
+    """Name of a loss term in the history -> its name in figures; a term without one goes by its own."""

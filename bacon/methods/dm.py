@@ -40,4 +40,6 @@ DM = Method(
             "momentum": 0.5,
         }
     },
+    figure_place=1,
+    term_titles={"mean": "Mean matching"},
 )

@@ -8,4 +8,5 @@ FULL = Method(
     family="reference",
     summary="A network trained on every real training image; the upper row of every table.",
     reference="-",
+    published_name="Whole dataset",
 )

@@ -18,4 +18,6 @@ IDM = Method(
             "momentum": 0.5,
         }
     },
+    figure_place=2,
+    term_titles={"mean": "Mean matching", "ce": "Cross-entropy (nats)"},
 )

@@ -9,4 +9,5 @@ RANDOM = Method(
     summary="Real training images drawn at random, the same number from each class; no distillation.",
     reference="DC-BENCH, Cui et al., NeurIPS 2022",
     selector="bacon.distillation.selectors.random",
+    figure_place=0,
 )

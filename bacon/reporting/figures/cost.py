@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, method_handles, panels
-from bacon.reporting.figures.style import method_style
+from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy and cost of distillation"
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
@@ -80,11 +80,14 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
             xerr=[[low], [spread]],
             fmt=style.marker,
             color=style.colour,
+            mfc=style.face,
             markersize=5,
             capsize=3,
             elinewidth=1.0,
             zorder=3,
         )
+    if len(group) > MANY:
+        _name_front(ax, group.iloc[front])
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if seconds.max() / seconds.min() < 300 else (1.0,)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -92,3 +95,19 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
     ax.set_xlabel("Time of one distilled set (s)")
     ax.margins(x=0.12, y=0.12)
     ax.grid(axis="y")
+
+
+def _name_front(ax: Axes, front: pd.DataFrame) -> None:
+    """The methods that none beats, named beside their markers: among many, a legend is far from the eye."""
+    for _, row in front.iterrows():
+        ax.annotate(
+            str(row["method_title"]),
+            (row["wall_seconds_mean"], row["mean_percent"]),
+            xytext=(-4, 4),
+            textcoords="offset points",
+            fontsize=7,
+            ha="right",
+            va="bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4},
+            zorder=4,
+        )

@@ -40,22 +40,23 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
                 ax.set_ylabel(kind)
     handles = [
         Line2D([], [], color=_REAL, marker=".", ls="", label="Real images"),
-        *(
-            Line2D([], [], color=method_style(str(one.method)).colour, marker=method_style(str(one.method)).marker, ls="",
-                   label=one.title)
-            for one in methods
-        ),
-    ]  # fmt: skip
+        *(_handle(cloud) for cloud in methods),
+    ]
     finish(figure, title=title, caption=_caption(embedding, ipc, network), legend=handles)
     return figure
+
+
+def _handle(cloud: Cloud) -> Line2D:
+    style = method_style(str(cloud.method))
+    return Line2D([], [], color=style.colour, marker=style.marker, mfc=style.face, ls="", label=cloud.title)
 
 
 def _panel(ax: Axes, of_real: Points, points: Points, cloud: Cloud, real: Cloud, names: tuple[str, ...]) -> None:
     style = method_style(str(cloud.method))
     ax.scatter(of_real[:, 0], of_real[:, 1], s=5, color=_REAL, linewidths=0, zorder=1)
     ax.scatter(
-        points[:, 0], points[:, 1], s=14, color=style.colour, marker=style.marker, edgecolors="white", linewidths=0.3,
-        zorder=2,
+        points[:, 0], points[:, 1], s=14, color=style.face, marker=style.marker, zorder=2,
+        edgecolors="white" if style.filled else style.colour, linewidths=0.3 if style.filled else 0.8,
     )  # fmt: skip
     # Real images set the scale; synthetic ones far out stand at the edge of it.
     near, far = np.quantile(points, (0.02, 0.98), axis=0)

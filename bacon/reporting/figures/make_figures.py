@@ -31,7 +31,7 @@ from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cr
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
-from bacon.reporting.figures.style import figure_style
+from bacon.reporting.figures.style import figure_style, method_styles
 from bacon.reporting.tables.comparison_tables import cross_architecture
 from bacon.reporting.tables.run_tables import summarise_cost
 
@@ -97,7 +97,7 @@ DRAW: Mapping[str, Callable[[Material], Sheet]] = {
     "sensitivity": lambda material: sensitivity_figure(
         sensitivity_points(material.plan), material.summary, material.accuracy
     ),
-    "loss": lambda material: loss_figure(material.history),
+    "loss": lambda material: loss_figure(material.history, term_titles=material.plan.term_titles),
     "queue": lambda material: queue_figure(collect_history(material.distilled, windows=WINDOWS)),
 }
 """Topic -> what draws it; the evolution of images is drawn by :func:`draw_evolution`."""
@@ -106,7 +106,8 @@ DRAW: Mapping[str, Callable[[Material], Sheet]] = {
 def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: Path) -> None:
     """Write the figures; arguments as for :func:`bacon.reporting.tables.make_tables.make`."""
     material = Material(plan, published)
-    with figure_style():
+    variants = {name: variant.method for name, variant in plan.config.variants.items()}
+    with figure_style(method_styles(plan.figure_places, variants)):
         for figure in drawn(plan):
             files = {kind: outputs[f"{figure.name}_{kind}"] for kind in figure.kinds}
             if figure.topic == EVOLUTION:

@@ -70,7 +70,9 @@ def _curve(ax: Axes, base: str, table: pd.DataFrame, *, shift: float) -> None:
     style = method_style(base)
     values, means = table["value"].to_numpy(np.float64) + shift, table["mean_percent"].to_numpy(np.float64)
     arms = interval_arms(table)
-    ax.errorbar(values, means, yerr=arms, color=style.colour, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2)
+    ax.errorbar(
+        values, means, yerr=arms, color=style.colour, ls=style.dash, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2
+    )
     itself = (table["method"] == base).to_numpy()
     for chosen, face in ((itself, style.colour), (~itself, "white")):
         ax.plot(
