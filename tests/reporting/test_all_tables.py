@@ -13,13 +13,8 @@ from bacon.reporting.collect.comparisons import compare_methods
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
-from bacon.reporting.tables.comparison_tables import (
-    comparison_grids,
-    comparison_notes,
-    cross_architecture,
-    cross_grids,
-    cross_notes,
-)
+from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
+from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.published_tables import (
     against_grid,

@@ -34,7 +34,7 @@ from bacon.reporting.figures.loss import _logarithmic
 from bacon.reporting.figures.queue import queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_style
-from bacon.reporting.tables.comparison_tables import cross_architecture
+from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.run_tables import summarise_cost
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
+from bacon.reporting.collect.source_rules import source_rules
 from bacon.settings.cells import FIGURES
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 KINDS = ("png", "pdf", "json")
 EVOLUTION = "evolution"
 EMBEDDING = "embedding"
-_FIGURE_3 = ("CIFAR10", "CIFAR100")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +59,16 @@ Found = Sequence[Drawn] | LeftOut
 def drawn(plan: Plan) -> tuple[Drawn, ...]:
     """The figures of the whole grid, in the order of a report."""
     return tuple(figure for found in _found(plan) if not isinstance(found, LeftOut) for figure in found)
+
+
+def figure_outputs(plan: Plan) -> dict[str, str]:
+    """The files of the figures of the whole grid, ``{name}_{kind}`` each."""
+    return {f"{figure.name}_{kind}": str(figure.path(kind)) for figure in drawn(plan) for kind in figure.kinds}
+
+
+def image_paths(dataset: str, method: str, ipc: int) -> tuple[Path, ...]:
+    """The files that show a distilled set's images: png, pdf, and json with title and caption."""
+    return tuple(Path(f"{FIGURES}/images/{dataset}_{method}_ipc{ipc}.{kind}") for kind in KINDS)
 
 
 def left_out(plan: Plan) -> tuple[LeftOut, ...]:
@@ -143,7 +153,7 @@ def _curve(plan: Plan) -> str | None:
 
 
 def _figure3(plan: Plan) -> str | None:
-    if not any(plan.published_dataset(dataset) in _FIGURE_3 for dataset in plan.datasets):
+    if not any(plan.published_dataset(dataset) in source_rules().figure3.datasets for dataset in plan.datasets):
         return "it shows CIFAR-10 and CIFAR-100, of which the grid has neither"
     return _curve(plan)
 

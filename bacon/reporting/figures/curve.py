@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
+from bacon.reporting.collect.source_rules import source_rules
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK
 from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
 from bacon.reporting.figures.full_data import draw_full, full_handle, full_text
@@ -21,10 +22,6 @@ from bacon.reporting.figures.style import MANY, MethodStyle, figure_style, metho
 TITLE = "Accuracy against distillation iterations"
 # The full data set's line is drawn where it needs at most this share more height than the curves; else it is stated.
 _STRETCH = 0.35
-PUBLISHED_REMARK = (
-    " Stars: published end points after 20,000 iterations, whatever our number of iterations; their code keeps the checkpoint "
-    "that scored best on the test set, ours is the last."
-)
 
 
 def plot_curve(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
@@ -104,7 +101,7 @@ def curve_figure(
     caption = _caption(table) + abscissa.remark
     if published:
         handles.append(Line2D([], [], color="#444444", marker="*", ls="", markersize=9, mfc="none", label="Published"))
-        caption += PUBLISHED_REMARK
+        caption += f" {source_rules().figure3.remark}"
     finish(figure, title=abscissa.title, caption=caption, legend=handles)
     return figure
 
@@ -225,9 +222,6 @@ def _range(counts: pd.Series[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-FIGURE_3_DATASETS = ("CIFAR10", "CIFAR100")
-
-
 def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
     """The paper's Figure 3: our curves on CIFAR-10 and CIFAR-100, and the published end points as stars.
 
@@ -237,7 +231,9 @@ def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
         table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, with one of these data sets.
         summary: rows of :func:`bacon.reporting.collect.summary.summarise`, with the published numbers.
     """
-    own = table[table["published_dataset"].isin(FIGURE_3_DATASETS) & (table["network"] == PUBLISHED_NETWORK)]
+    own = table[
+        table["published_dataset"].isin(source_rules().figure3.datasets) & (table["network"] == PUBLISHED_NETWORK)
+    ]
     found = summary[summary["published_percent"].notna() & summary["ipc"].notna()]
     published = {
         (str(dataset), str(method), int(ipc)): float(value)

@@ -30,7 +30,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
     """One panel per data set and IPC: distilled with (down) and evaluated with (across), mean test accuracy in percent.
 
     Args:
-        table: rows of :func:`bacon.reporting.tables.comparison_tables.cross_architecture`.
+        table: rows of :func:`bacon.reporting.tables.cross_tables.cross_architecture`.
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, for the protocol.
     """
     groups = list(table[table["ipc"].notna()].groupby(["dataset", "ipc"], sort=False))

@@ -32,7 +32,7 @@ from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_styles
-from bacon.reporting.tables.comparison_tables import cross_architecture
+from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.run_tables import summarise_cost
 
 if TYPE_CHECKING:
