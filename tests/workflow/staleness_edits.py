@@ -83,7 +83,7 @@ CODE_EDITS = [
      {"all": 1, "tables": 1}),
     ("style of the figures", "bacon/reporting/figures/style.py", "\nimport hashlib", "\nEDITED = True\nimport hashlib",
      {"all": 1, "figures": 1, "images": 4, "report": 1}),
-    ("code of one figure of the whole grid", "bacon/reporting/figures/cost.py", "best, front = -np.inf, []",
+    ("code of one figure of the whole grid", "bacon/reporting/figures/pareto.py", "best, front = -np.inf, []",
      "best, front = -1.0, []", {"all": 1, "figures": 1, "report": 1}),
     ("the nearest real images", "bacon/reporting/collect/nearest.py", "_BLOCK = 4096", "_BLOCK = 2048",
      {"all": 1, "figures": 1, "images": 4, "report": 1}),

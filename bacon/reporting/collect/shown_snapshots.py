@@ -14,7 +14,7 @@ from bacon.reporting.collect.evaluations import ExpectedDistilled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshots:
+class ShownSnapshots:
     """Some images of one distilled set at every snapshot, ready for a grid.
 
     Attributes:
@@ -43,7 +43,7 @@ def spread(values: Sequence[int], most: int) -> list[int]:
     return [values[place] for place in dict.fromkeys(places.tolist())]
 
 
-def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int) -> Snapshots:
+def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int) -> ShownSnapshots:
     """The first images of some classes at every snapshot, the final images last.
 
     Args:
@@ -61,7 +61,7 @@ def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int)
         show = display(file)
         found = {int(name): show(file["snapshots"][name][rows]) for name in file.get("snapshots", ())}
         found[int(file.attrs["iterations"])] = show(file["images"][rows])
-        return Snapshots(
+        return ShownSnapshots(
             images=found,
             names=tuple(names[label] for label in shown),
             per_class=len(rows) // len(shown),

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from bacon.reporting.collect.embeddings import Cloud, Embedding, Points
+from bacon.reporting.collect.embedded_images import Cloud, Embedding, Points
 from bacon.reporting.figures.canvas import Sheet, finish, panels
 from bacon.reporting.figures.style import method_style
 

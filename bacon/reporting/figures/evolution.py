@@ -14,7 +14,7 @@ from PIL import Image
 
 from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.protocol_text import TIMES
-from bacon.reporting.collect.shown_snapshots import Snapshots, read_snapshots, spread
+from bacon.reporting.collect.shown_snapshots import ShownSnapshots, read_snapshots, spread
 from bacon.reporting.figures.canvas import Sheet
 from bacon.reporting.figures.images import Mosaic, compose, mosaic
 from bacon.runtime.atomic import atomic_path
@@ -33,7 +33,7 @@ class _Shown:
     """Snapshots of one method, of some images."""
 
     title: str
-    snapshots: Snapshots
+    snapshots: ShownSnapshots
 
 
 def evolution_sheets(expected: Sequence[ExpectedDistilled], *, title: str) -> tuple[Sheet, list[Sheet]]:
@@ -83,7 +83,7 @@ def _frame(shown: Sequence[_Shown], iteration: int, title: str) -> Sheet:
     return compose(blocks, title=f"{title}, iteration {iteration}", caption=_caption(shown))
 
 
-def _read(expected: ExpectedDistilled, classes: int, per_class: int) -> Snapshots:
+def _read(expected: ExpectedDistilled, classes: int, per_class: int) -> ShownSnapshots:
     return read_snapshots(expected, classes=classes, per_class=per_class)
 
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bacon.reporting.collect.best_checkpoints import best_checkpoints
 from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.published import PublishedResults
-from bacon.reporting.collect.ranking import best_checkpoints, rank
 from bacon.reporting.collect.summary import notes, summarise
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes

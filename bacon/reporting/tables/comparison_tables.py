@@ -9,7 +9,7 @@ import pandas as pd
 
 from bacon.config.model import ALL, BEST
 from bacon.reporting.collect.comparisons import ALPHA, BEST_FAMILY, FAMILY, METHODS, REFERENCES
-from bacon.reporting.tables.markup import MISSING, UNDEFINED, Grid
+from bacon.reporting.tables.markup import ITSELF, MISSING, UNDEFINED, Grid
 
 
 def comparison_grids(table: pd.DataFrame) -> list[Grid]:
@@ -41,7 +41,7 @@ def _against(rows: pd.DataFrame, title: str) -> Grid:
     lines = []
     for name in dict.fromkeys([*rows["method_title"], *(references.values() if best else ())]):
         own = {int(row["ipc"]): row for _, row in rows[rows["method_title"] == name].iterrows()}
-        found = [("best", "") if best and references[ipc] == name else _difference_and_p(own.get(ipc)) for ipc in ipcs]
+        found = [(ITSELF, "") if best and references[ipc] == name else _difference_and_p(own.get(ipc)) for ipc in ipcs]
         lines.append((name, *(text for pair in found for text in pair)))
     return Grid(
         title=title,

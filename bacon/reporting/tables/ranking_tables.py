@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from bacon.reporting.collect.dd_ranking import SCORES
 from bacon.reporting.collect.protocol_text import TIMES
-from bacon.reporting.collect.ranking import SCORES
 from bacon.reporting.tables.markup import Grid
 
 _BETTER = {"hlr": "\N{DOWNWARDS ARROW}"} | dict.fromkeys(("ior", "lrs", "ars"), "\N{UPWARDS ARROW}")
@@ -17,7 +17,7 @@ _BETTER = {"hlr": "\N{DOWNWARDS ARROW}"} | dict.fromkeys(("ior", "lrs", "ars"), 
 
 
 def ranking_grids(table: pd.DataFrame) -> list[Grid]:
-    """Rows of :func:`bacon.reporting.collect.ranking.rank`, a grid per data set and network, best LRS first at each IPC."""
+    """Rows of :func:`bacon.reporting.collect.dd_ranking.rank`, a grid per data set and network, best LRS first at each IPC."""
     columns = (
         "Method", "IPC", *(f"{name.upper()} {_BETTER[name]}" for name in SCORES), "n", "Augmentation", "of random images",
     )  # fmt: skip
@@ -49,7 +49,7 @@ def ranking_notes(table: pd.DataFrame) -> list[str]:
 
 
 def checkpoint_grids(table: pd.DataFrame) -> list[Grid]:
-    """Rows of :func:`bacon.reporting.collect.ranking.best_checkpoints`, one grid per data set and evaluation network."""
+    """Rows of :func:`bacon.reporting.collect.best_checkpoints.best_checkpoints`, a grid per data set and network."""
     columns = ("Method", "IPC", "Best on validation", "Last", "n", "Checkpoints", "Iterations chosen")
     return _grids(table, "checkpoints chosen on the validation split", columns, _checkpoint_row)
 
