@@ -104,7 +104,7 @@ def test_a_grid_without_anything_of_table_1_says_so_in_one_line(accuracy_of, pub
     shown = in_grid(table1(summary, published), summary)
     assert table1_grids(shown) == []
     (line,) = table1_notes(shown)
-    assert line.startswith("Nothing of it is in this grid")
+    assert line.startswith("The grid has none of its cells")
 
 
 @pytest.fixture

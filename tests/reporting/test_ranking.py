@@ -255,9 +255,8 @@ class TestInTheReport:
         assert "there is no checkpoint to choose" in table.caption
         page = parse(write_report(plan).read_text())
         assert not [one for one in page.iter("table") if one.get("id", "").startswith("checkpoints")]
-        assert (
-            "Tables that this grid has nothing for Checkpoints chosen on the validation split No iteration"
-            in content(page)
+        assert "Tables with nothing to show for this grid Checkpoints chosen on the validation split Only" in content(
+            page
         )
 
 

@@ -132,7 +132,7 @@ def test_references_that_the_grid_lacks_leave_nothing(accuracy):
     assert comparison_notes(found, ["random"])[0].startswith(
         "The grid has nothing to compare with the references (random)"
     )
-    assert comparison_notes(found, ["best"]) == ["One method: there is nothing to compare."]
+    assert comparison_notes(found, ["best"]) == ["There is only one method: nothing to compare it with."]
 
 
 def test_a_table_of_25_methods_is_short():

@@ -258,10 +258,11 @@ def test_tables_with_nothing_to_show_are_named_with_the_reason(tmp_path):
     grid = CONFIG["grid"] | {"datasets": ["digits"], "methods": ["bacon"], "ipc": [2]}
     page = parse(write_report(write_results(tmp_path, {"preset": "smoke", "grid": grid})).read_text())
     text = content(by_id(page, "tables"))
-    said = text.split("Tables that this grid has nothing for ")[1]
+    said = text.split("Tables with nothing to show for this grid ")[1]
     for reason in (
-        "Methods compared One method: there is nothing to compare.", "Ours against published Nothing is published on",
-        "The paper's Table 1 and ours Nothing of it is in this grid: it is of SVHN, CIFAR-10, CIFAR-100, TinyImageNet",
+        "Methods compared There is only one method: nothing to compare it with.",
+        "Ours against published Nothing is published for",
+        "The paper's Table 1 and ours The grid has none of its cells: it covers SVHN, CIFAR-10, CIFAR-100, TinyImageNet",
     ):  # fmt: skip
         assert reason in said
     assert "Every trained network" not in text
@@ -293,7 +294,7 @@ def test_a_pair_without_a_test_is_on_the_page(page):
     best = rows(by_id(page, "comparisons-1"))
     assert best[0] == ["", "IPC 1: BACON", "IPC 10: BACON"]
     assert best[2:] == [["Random", "-30.0", "undefined", "-30.0", "undefined"], ["BACON", "best", "", "best", ""]]
-    assert "p is undefined, for no test is possible" in content(by_id(page, "tables"))
+    assert "p is undefined where no test is possible" in content(by_id(page, "tables"))
 
 
 def test_the_same_results_give_the_same_bytes(plan):
@@ -325,7 +326,7 @@ class TestPictures:
     def test_an_animation_is_in_the_page_frame_by_frame(self, plan):
         page = parse(write_report(plan).read_text())
         details = list(page.iter("details"))
-        assert [content(one.find("summary")) for one in details] == ["Watch it move"] * 2
+        assert [content(one.find("summary")) for one in details] == ["Show the animation"] * 2
         assert all(one.get("open") is None for one in details), "nothing moves unasked"
         encoded = details[0].find("img").get("src").partition(",")[2]
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:

@@ -130,7 +130,7 @@ def embedded_ipc(plan: Plan, dataset: str) -> int:
     return max(cell.ipc for cell in plan.cells if cell.dataset == dataset and cell.ipc is not None)
 
 
-_NO_SNAPSHOTS = "no method of the grid keeps several snapshots of its images (distillation.snapshot_interval)"
+_NO_SNAPSHOTS = "no method of the grid keeps more than one snapshot of its images (distillation.snapshot_interval)"
 
 
 def _always(_: Plan) -> str | None:
@@ -154,14 +154,14 @@ def _curve(plan: Plan) -> str | None:
 
 def _figure3(plan: Plan) -> str | None:
     if not any(plan.published_dataset(dataset) in source_rules().figure3.datasets for dataset in plan.datasets):
-        return "it shows CIFAR-10 and CIFAR-100, of which the grid has neither"
+        return "it shows CIFAR-10 and CIFAR-100, and the grid has neither"
     return _curve(plan)
 
 
 def _loss(plan: Plan) -> str | None:
     if any(_iterations(plan, cell) for cell in plan.cells):
         return None
-    return "no method of the grid has a loss: all select real images"
+    return "no method of the grid has a loss: they only select real images"
 
 
 def _queue(plan: Plan) -> str | None:
@@ -173,7 +173,7 @@ def _queue(plan: Plan) -> str | None:
 
 
 def _cost(plan: Plan) -> str | None:
-    return None if len({cell.method for cell in plan.cells}) > 1 else "one method has no front of time and accuracy"
+    return None if len({cell.method for cell in plan.cells}) > 1 else "it compares methods, and the grid has one"
 
 
 def _sensitivity(plan: Plan) -> str | None:

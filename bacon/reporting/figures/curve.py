@@ -211,7 +211,7 @@ def _caption(table: pd.DataFrame) -> str:
     )
     return (
         f"{shown}; {snapshots}n = {counts[1] or 'none'} at the "
-        f"end. Methods that select real images do not iterate: level lines. {protocol_note(table)}."
+        f"end. Methods that only select real images are horizontal lines. {protocol_note(table)}."
     )
 
 

@@ -91,9 +91,9 @@ def _caption(embedding: Embedding, ipc: int, network: str) -> str:
     if len(embedding.class_names) < embedding.classes:
         thinned = f" {len(embedding.class_names)} of {embedding.classes} classes, evenly spaced."
     return (
-        f"Embeddings by one untrained network ({network}, seed 0), the kind of space that distribution matching works in. PCA: "
-        f"axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the first 30 "
-        f"components, all images together; only neighbourhoods mean something in it. {len(real.labels)} real training images; "
-        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Names at the medians of the real classes, above or below where "
-        f"they would overlap.{thinned}"
+        f"Embeddings by one untrained network ({network}, seed 0), the kind of features that distribution matching compares. "
+        f"PCA: axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the first "
+        f"30 components, all images together; only neighbourhoods in it mean anything. {len(real.labels)} real training images; "
+        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Class names stand at the medians of the real images, moved up "
+        f"or down where they would overlap.{thinned}"
     )

@@ -85,7 +85,7 @@ def images_figure(images: DisplayImages, *, title: str, real: ExpectedDataset | 
     caption = _caption(images, len(classes), per_class)
     if beside is not None:
         caption += " Nearest real: the training image of the class with the smallest Euclidean distance of pixels"
-        caption += ", for each part by itself." if images.partition > 1 else "."
+        caption += ", found for each part separately." if images.partition > 1 else "."
     return compose(mosaics, title=title, caption=caption)
 
 

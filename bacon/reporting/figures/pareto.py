@@ -46,9 +46,9 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     counts, used = points["n"], accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     caption = (
-        f"Bars: 95 % confidence interval of the mean over n = {n} networks (upright), ± sd over distillation seeds of the time "
-        f"(level). Pareto front: methods that none beats in both. Time to make one distilled set, without evaluation, on "
-        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(used)}."
+        f"Vertical bars: 95 % confidence interval of the mean accuracy over n = {n} networks; horizontal bars: ± sd of the "
+        "time over distillation seeds. Pareto front: methods that no other beats in both time and accuracy. Time to make one "
+        f"distilled set, evaluation not counted, on {'; '.join(points['device'].drop_duplicates())}. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     return figure

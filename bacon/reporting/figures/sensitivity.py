@@ -54,8 +54,8 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     used = accuracy[accuracy["final"] & (accuracy["network"] == network) & accuracy["method"].isin(table["method"])]
     caption = (
         f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation seeds). "
-        f"Filled: the method itself; open: variants that differ from it in this setting alone. "
-        f"Methods at the same value stand side by side. {protocol_note(used)}."
+        f"Filled: the method itself; open: variants that differ only in this setting. "
+        f"Methods at the same value are shifted apart a little. {protocol_note(used)}."
     )
     named = table[["base", "base_title"]].drop_duplicates().itertuples(index=False, name=None)
     handles = [

@@ -15,7 +15,7 @@ from bacon.reporting.page.views import Column, Table, Value
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.run_tables import beside_ours_text, ours_text, spreads_text
 
-BEST = "Bold: the highest mean among the methods of a column, whether or not the difference is more than chance."
+BEST = "Bold: the highest mean of a column among the methods, whether or not the difference is significant."
 
 
 def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:

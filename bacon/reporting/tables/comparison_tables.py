@@ -119,7 +119,7 @@ def comparison_notes(table: pd.DataFrame, references: Sequence[str] = (ALL,)) ->
                      "configuration says what methods are compared with.")  # fmt: skip
     reasons = table.loc[table["untested"] != "", "untested"].drop_duplicates()
     undefined = (
-        [f"p is {UNDEFINED}, for no test is possible, with {'; or with '.join(reasons)}."] if len(reasons) else []
+        [f"p is {UNDEFINED} where no test is possible: with {'; or with '.join(reasons)}."] if len(reasons) else []
     )
     return [*lines, *undefined]
 
@@ -140,5 +140,5 @@ def _adjustments(families: set[str]) -> list[str]:
 
 def _nothing(references: Sequence[str]) -> str:
     if {ALL, BEST} & set(references):
-        return "One method: there is nothing to compare."
+        return "There is only one method: nothing to compare it with."
     return f"The grid has nothing to compare with the references ({', '.join(references)}): set `report.references`."

@@ -92,12 +92,12 @@ def _against_row(row: pd.Series[Any]) -> tuple[str, ...]:
 def against_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the comparison."""
     if table.empty:
-        return ["Nothing is published on the data sets, methods and IPCs of this grid."]
+        return ["Nothing is published for the data sets, methods and IPCs of this grid."]
     lines = [
         "Ours: mean [95 % confidence interval] (n networks). Gap: ours minus published, with our interval; the published "
-        "number is taken as exact, for its number of networks is not printed. Inside: whether it lies in our interval. Other "
-        "sources: the range where sources disagree by more than rounding; which one is preferred follows a fixed rule "
-        "(resources/README.md).",
+        "number is taken as exact, because the sources do not say how many networks it is the mean of. Inside: whether the "
+        "published number lies in our interval. Other sources: the range where sources disagree by more than rounding; a fixed "
+        "rule says which one is preferred (resources/README.md).",
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
     marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
@@ -193,12 +193,12 @@ def table1_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the table; ``table`` as for :func:`table1_grids`."""
     if table.empty:
         datasets = ", ".join(source_rules().table1.datasets.values())
-        return [f"Nothing of it is in this grid: it is of {datasets}, IPC 1, 10 and 50."]
+        return [f"The grid has none of its cells: it covers {datasets}, IPC 1, 10 and 50."]
     found = table[table["mean_percent"].notna()]
     protocols = f" Our protocol: {'; '.join(found['protocol'].drop_duplicates())}." if len(found) else ""
     lines = [
-        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations, on the "
-        "data sets and at the IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
+        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations, for the "
+        "data sets and IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
         f"empty where this grid has no such cell.{protocols}"
     ]
     marked = table.loc[table["note"] != "", "note"].drop_duplicates()

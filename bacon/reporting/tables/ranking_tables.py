@@ -39,11 +39,11 @@ def ranking_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the scores."""
     return [
         "DD-Ranking's scores from test accuracies as fractions: mean ± sample standard deviation over n distillation seeds "
-        f"{TIMES} evaluation seeds of each. HLR: real data minus the method, both without augmentation (less is better). "
-        "IOR: the method minus random images of the same seed, each with the augmentation that is best on validation, which "
-        "the last columns name (more is better). LRS, 0 to 1: both in one. ARS, 0 to 1: gains over random images with "
-        "and without augmentation in one. The protocol's augmentations enter apart, not as their mean. Ordered by LRS at each "
-        "IPC. All labels are hard; no test accuracy chose anything.",
+        f"{TIMES} evaluation seeds of each. HLR: accuracy with real data minus that with the method, both without augmentation "
+        "(lower is better). IOR: the method minus random images of the same seed, each with the augmentation that is best on "
+        "validation, named in the last columns (higher is better). LRS, 0 to 1: HLR and IOR in one number. ARS, 0 to 1: gains "
+        "over random images with and without augmentation in one number. Each augmentation of the protocol counts separately; "
+        "they are not averaged. Ordered by LRS at each IPC. All labels are hard; no test accuracy chose anything.",
         f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
     ]
 
@@ -69,7 +69,7 @@ def checkpoint_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the checkpoints."""
     if table.empty:
         return [
-            "No iteration before the last was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose."
+            "Only the last iteration was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose from."
         ]
     return [
         "Best on validation: test accuracy in percent of the evaluated iteration whose accuracy on the validation split is the "
