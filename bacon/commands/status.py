@@ -56,6 +56,7 @@ def _print(status: Status, *, everything: bool) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(_grid(status))
+    console.print("One letter per job: D done, S stale, R running, F failed, P stopped, . waiting", style="dim")
     shown = [job for job in status.jobs if everything or job.state not in ("done", "waiting")]
     if shown:
         console.print(_details(shown))
@@ -67,7 +68,7 @@ def _grid(status: Status) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Cells: one letter per job (D done, S stale, R running, F failed, P stopped, . waiting)")
+    table = Table(title="Cells", title_justify="left")
     for column in ("cell", "distil", "evaluate"):
         table.add_column(column, overflow="fold")
     rows: dict[str, dict[str, Text]] = {}

@@ -92,8 +92,8 @@ def _caption(embedding: Embedding, ipc: int, network: str) -> str:
         thinned = f" {len(embedding.class_names)} of {embedding.classes} classes, evenly spaced."
     return (
         f"Embeddings by one untrained network ({network}, seed 0), the kind of features that distribution matching compares. "
-        f"PCA: axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the first "
-        f"30 components, all images together; only neighbourhoods in it mean anything. {len(real.labels)} real training images; "
-        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Class names stand at the medians of the real images, moved up "
-        f"or down where they would overlap.{thinned}"
+        f"PCA: axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the "
+        "first 30 components, all images together; only neighbourhoods in it mean anything. "
+        f"{len(real.labels)} real training images; synthetic, IPC {ipc}, first seed, decoded: {counts}. Class names stand at "
+        f"the medians of the real images, moved up or down where they would overlap.{thinned}"
     )
