@@ -7,11 +7,15 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
+from bacon.reporting.collect.embedded_images import Cloud, Embedding
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.curve import curve_figure
+from bacon.reporting.figures.embedding import embedding_figure
+from bacon.reporting.figures.evolution import evolution_sheets
 from bacon.reporting.figures.heatmap import classes_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.style import figure_style, method_styles, style_at
+from tests.reporting.fakes import distilled
 from tests.reporting.results import class_results
 
 NAMES = [f"m{place}" for place in range(25)]
@@ -117,3 +121,38 @@ def test_colours_of_a_heat_map_are_of_the_methods_range_not_the_full_data_sets(a
     mesh = ax.collections[0]
     assert mesh.get_clim() == (10.0, 40.0)
     np.testing.assert_allclose(mesh.get_array().ravel(), [99, 97, 10, 20, 30, 40])
+
+
+def test_embeddings_of_many_methods_go_on_below():
+    points = np.random.default_rng(0).normal(size=(4, 2))
+    clouds = [
+        Cloud(method=name, title=name or "Real", labels=np.arange(4), pca=points, tsne=points)
+        for name in (None, *NAMES)
+    ]
+    embedding = Embedding(clouds=tuple(clouds), class_names=tuple("abcd"), classes=4, explained=(0.5, 0.2))
+    figure = embedding_figure(embedding, title="t", ipc=1, network="ConvNet")
+    assert len(visible(figure)) == 50
+    assert [ax.get_title() for ax in visible(figure) if ax.get_title()] == NAMES
+    assert figure.get_size_inches()[0] < 15
+
+
+def test_the_evolution_of_many_methods_is_a_row_each(tmp_path):
+    """Methods of 100 and of 200 iterations: at half of them the first shows its snapshot 50, the second its snapshot 100."""
+    shades = {0: 0.0, 50: 0.2, 100: 0.4, 200: 0.6}
+    cells = []
+    for place, name in enumerate(NAMES):
+        last = 200 if place % 2 else 100
+        kept = {number: np.full((4, 1, 4, 4), shade) for number, shade in shades.items() if number <= last}
+        cells.append(
+            distilled(tmp_path, kept[last], method=name, snapshots=kept, iterations=last, mean=[0.0], std=[1.0])
+        )
+    strip, frames = evolution_sheets(cells, title="Images")
+    assert [ax.get_title() for ax in strip.axes] == ["0 %", "33 %", "67 %", "100 %"]
+    assert [label.get_text() for label in strip.axes[0].get_yticklabels()] == NAMES
+    assert max(strip.get_size_inches()) < 12
+    assert len(frames) == 11
+    assert frames[5].title == "Images, 50 % of the iterations"
+    pixels = frames[5].axes[0].images[0].get_array()
+    height = pixels.shape[0] // 25
+    middles = [pixels[place * (height + 1) + height // 2 - place, 2, 0] for place in (0, 1)]
+    np.testing.assert_allclose(middles, [0.2, 0.4], atol=1e-6)

@@ -134,7 +134,7 @@ def test_notes_that_all_tables_share_stand_once_beneath_the_last(accuracy_of, pu
     (alone,) = answer_tables(accuracy, summarise(accuracy, published))
     both = pd.concat([accuracy, accuracy.assign(dataset="other", dataset_title="Other")], ignore_index=True)
     first, last = answer_tables(both, summarise(both, published))
-    shared = [note.removeprefix("All 2 tables: ") for note in last.notes if note.startswith("All 2 tables: ")]
+    shared = [note.removeprefix("Both tables: ") for note in last.notes if note.startswith("Both tables: ")]
     assert len(shared) >= 3
     assert not set(shared) & set(first.notes)
     assert set(first.notes) | set(shared) == set(alone.notes)

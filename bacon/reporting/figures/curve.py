@@ -160,7 +160,7 @@ def _panel(ax: Axes, cell: pd.DataFrame, abscissa: Abscissa) -> None:
             ax=ax,
         )
     ax.set(xlabel=abscissa.label, ylabel="")
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=abscissa.column == "iteration"))
     ax.grid(axis="y")
 
 

@@ -11,16 +11,17 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from bacon.reporting.collect.embedded_images import Cloud, Embedding, Points
-from bacon.reporting.figures.canvas import Sheet, finish, panels
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
 from bacon.reporting.figures.style import method_style
 
+ABREAST = 6
 _REAL = "#BBBBBB"
 _LINE_POINTS = 8.0
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
 
 
 def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str) -> Sheet:
-    """Rows: PCA and t-SNE; columns: methods. Real images grey, their classes named at the middle of each.
+    """Rows: PCA and t-SNE; columns: methods, up to ``ABREAST``, further ones below. Real images grey, their classes named.
 
     Args:
         embedding: the points.
@@ -29,10 +30,15 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
         network: the embedding network in words.
     """
     real, *methods = embedding.clouds
-    figure, axes = panels(2, len(methods), width=2.3 if len(methods) > 1 else 4.2, height=2.2)
-    for column, cloud in enumerate(methods):
+    lines, columns = grid_shape(len(methods), widest=ABREAST)
+    figure, axes = panels(2 * lines, columns, width=2.3 if len(methods) > 1 else 4.2, height=2.2)
+    for place in range(len(methods), lines * columns):
+        for row in (0, 1):
+            axes[2 * (place // columns) + row][place % columns].set_visible(False)
+    for place, cloud in enumerate(methods):
+        line, column = divmod(place, columns)
         for row, (kind, of_real, points) in enumerate((("PCA", real.pca, cloud.pca), ("t-SNE", real.tsne, cloud.tsne))):
-            ax = axes[row][column]
+            ax = axes[2 * line + row][column]
             _panel(ax, of_real, points, cloud, real, embedding.class_names)
             if row == 0:
                 ax.set_title(cloud.title)

@@ -30,7 +30,8 @@ def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
         return tables
     shared = tuple(note for note in tables[0].notes if all(note in table.notes for table in tables))
     own = [replace(table, notes=tuple(note for note in table.notes if note not in shared)) for table in tables]
-    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"All {len(own)} tables: {note}" for note in shared)))
+    whose = "Both tables" if len(own) == 2 else f"All {len(own)} tables"
+    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"{whose}: {note}" for note in shared)))
     return own
 
 

@@ -87,7 +87,9 @@ def _row(row: pd.Series[Any]) -> tuple[str, ...]:
 def _difference(row: pd.Series[Any]) -> str:
     interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:+.1f}, {row['ci_high']:+.1f}]"
     mark = "*" if not pd.isna(row["significant"]) and row["significant"] else ""
-    return f"{row['difference_points']:+.1f}{interval}{mark}"
+    difference = f"{row['difference_points']:+.1f}"
+    # No sign where nothing is left of the number.
+    return f"{'0.0' if difference in ('+0.0', '-0.0') else difference}{interval}{mark}"
 
 
 def _p(value: float) -> str:
