@@ -5,28 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bacon.methods.base import Method
-from bacon.runtime.errors import BaconError
 
 
 def given_places(methods: Iterable[Method]) -> dict[str, int]:
-    """Name of a method -> its place: the one in its record, or for records without one those behind, in the order given.
+    """Name of a method -> its place: the one in its record; behind all of these, in the order given, the other methods.
 
-    Raises:
-        BaconError: two records have the same place.
+    Those are the methods whose records have no place, and those whose place an earlier one has, as may happen between packages
+    that know nothing of each other.
     """
     places: dict[str, int] = {}
-    taken: dict[int, str] = {}
     waiting = []
     for method in methods:
-        if method.figure_place is None:
+        if method.figure_place is None or method.figure_place in places.values():
             waiting.append(method.name)
-        elif method.figure_place in taken:
-            raise BaconError(
-                f"methods {taken[method.figure_place]} and {method.name}: both records have figure_place "
-                f"{method.figure_place}, so figures would draw them alike; give the newer one a number that none has"
-            )
         else:
             places[method.name] = method.figure_place
-            taken[method.figure_place] = method.name
-    behind = max(taken, default=-1) + 1
+    behind = max(places.values(), default=-1) + 1
     return places | {name: behind + turn for turn, name in enumerate(waiting)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,11 +12,10 @@ from matplotlib.colors import to_rgb
 from bacon.config.loading import check_config
 from bacon.methods.base import Method
 from bacon.methods.figure_places import given_places
-from bacon.methods.registry import METHODS
+from bacon.methods.registry import METHODS, OWN
 from bacon.plan.plan import Plan
 from bacon.reporting.figures.heatmap import luminance
 from bacon.reporting.figures.style import COLOURS, DASHES, MARKERS, figure_style, method_style, method_styles, style_at
-from bacon.runtime.errors import BaconError
 
 # Linear sRGB to XYZ (D65), and what the colour-blind see: Machado, Oliveira and Fernandes (2009), severity 1.
 XYZ = np.array(
@@ -102,16 +102,18 @@ def test_a_method_looks_the_same_whatever_the_grid_holds():
 
 
 def method(name: str, place: int | None) -> Method:
-    return Method(name=name, title=name, family="selection", summary="", reference="", figure_place=place)
+    return replace(METHODS["random"], name=name, title=name, figure_place=place)
 
 
-def test_a_record_without_a_place_comes_behind_the_others():
-    assert given_places([method("own", None), method("a", 0), method("b", 5)]) == {"own": 6, "a": 0, "b": 5}
+def test_a_record_without_a_place_of_its_own_comes_behind_the_others():
+    methods = [method("own", None), method("a", 0), method("b", 5), method("later", 5)]
+    assert given_places(methods) == {"own": 6, "a": 0, "b": 5, "later": 7}
 
 
-def test_two_records_of_one_place_are_refused():
-    with pytest.raises(BaconError, match="methods a and b: both records have figure_place 3"):
-        given_places([method("a", 3), method("b", 3)])
+def test_the_methods_here_have_places_of_their_own():
+    given = [record.figure_place for record in OWN if record.is_distilled]
+    assert None not in given, "give the record a figure_place that no other has"
+    assert len(set(given)) == len(given)
 
 
 def test_styles_hold_for_the_time_of_a_figure():

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.collect.dd_ranking import SCORES
-from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.protocol_text import TIMES, is_soft
 from bacon.reporting.tables.markup import Grid
 
 _BETTER = {"hlr": "\N{DOWNWARDS ARROW}"} | dict.fromkeys(("ior", "lrs", "ars"), "\N{UPWARDS ARROW}")
@@ -43,9 +43,18 @@ def ranking_notes(table: pd.DataFrame) -> list[str]:
         "(lower is better). IOR: the method minus random images of the same seed, each with the augmentation that is best on "
         "validation, named in the last columns (higher is better). LRS, 0 to 1: HLR and IOR in one number. ARS, 0 to 1: gains "
         "over random images with and without augmentation in one number. Each augmentation of the protocol counts separately; "
-        "they are not averaged. Ordered by LRS at each IPC. All labels are hard; no test accuracy chose anything.",
+        f"they are not averaged. Ordered by LRS at each IPC. {_labels_text(table)}; no test accuracy chose anything.",
         f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
     ]
+
+
+def _labels_text(table: pd.DataFrame) -> str:
+    """Which labels the scores are of; HLR, the hard label recovery, is defined for hard ones."""
+    soft = [is_soft(protocol) for protocol in table["protocol"]]
+    if not any(soft):
+        return "All labels are hard"
+    titles = ", ".join(table.loc[soft, "method_title"].drop_duplicates())
+    return f"Trained with soft labels, where HLR is not comparable to that of hard labels: {titles}"
 
 
 def checkpoint_grids(table: pd.DataFrame) -> list[Grid]:
