@@ -58,6 +58,8 @@ SETTINGS_EDITS = [
         },
         ONE_CELL,
     ),
+    ("what methods are compared with (`report.references`)", {"report": {"references": ["all"]}},
+     {"all": 1, "tables": 1, "report": 1}),
     ("seeds as a list instead of their number", {"grid": {"seeds": [0]}}, NOTHING),
     ("one more evaluation network", {"grid": {"networks": ["convnet", "small"]}, "networks": {"small": {"width": 4}}},
      AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),

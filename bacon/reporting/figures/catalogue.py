@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.collect.source_rules import source_rules
 from bacon.settings.cells import FIGURES
+from bacon.settings.pools import NetworkQueue
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -167,7 +168,7 @@ def _loss(plan: Plan) -> str | None:
 def _queue(plan: Plan) -> str | None:
     for cell in plan.cells:
         networks = getattr(plan.settings(cell).distillation, "networks", None)
-        if networks is not None and networks.source == "queue" and _iterations(plan, cell):
+        if isinstance(networks, NetworkQueue) and _iterations(plan, cell):
             return None
     return "no method of the grid trains a queue of networks"
 
