@@ -51,15 +51,10 @@ class Layer(Strict):
     evaluation: dict[str, Any] = Field(default_factory=dict, description="Keys of evaluation.")
 
 
-class PresetLayer(Layer):
-    """One part of a preset."""
-
-    methods: tuple[str, ...] | None = Field(None, description="Methods it applies to; null: all.")
-
-
-class CellLayer(PresetLayer):
+class CellLayer(Layer):
     """The (data set, IPC) layer."""
 
+    methods: tuple[str, ...] | None = Field(None, description="Methods it applies to; null: all.")
     dataset: str = Field(description="Data set it applies to.")
     ipc: int = Field(ge=1, description="IPC it applies to.")
 

@@ -17,20 +17,16 @@ from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.registry import METHODS
-from bacon.networks.registry import architecture_module
 from bacon.plan.fingerprint import digest, fingerprint
+from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
 from bacon.runtime.provenance import installed_versions
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
 
-DATA_MODULES = ("bacon.datasets.prepare",)
 # Where data lies and what it is called; what it is, is in its source's digest.
 DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
-DISTILL_MODULES = ("bacon.distillation.driver",)
-EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
 # Evaluation settings that say which networks are trained, not what any of them is: a record's own key says that.
 EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds", "augmentations", "lr_search"})
 
@@ -122,19 +118,12 @@ class Plan:
         return fingerprint(
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
-            modules=(*DISTILL_MODULES, self._method_module(cell, settings), architecture_module(settings.network)),
+            modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
             inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
-
-    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
-        if isinstance(settings.distillation, MatchingSettings):
-            return type(settings.distillation.objective).__module__
-        selector = METHODS[self.config.base_method(cell.method)].selector
-        assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
-        return selector
 
     def record_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
@@ -149,7 +138,7 @@ class Plan:
         return fingerprint(
             "evaluate",
             settings={"evaluation": evaluation, "network": network_settings.model_dump(mode="json")},
-            modules=(*EVALUATE_MODULES, architecture_module(network_settings)),
+            modules=evaluate_modules(network_settings),
             inputs=inputs,
         )
 

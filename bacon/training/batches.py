@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_permutation
+from bacon.runtime.errors import BaconError
 from bacon.transforms.dsa import augment_batches
 from bacon.transforms.policies import augment_policy
 from bacon.transforms.whitener import Whitener
@@ -48,6 +49,17 @@ class ImageSet:
     std: Tensor | None = None
     soft: Tensor | None = None
 
+    def __post_init__(self) -> None:
+        """Raise :class:`BaconError` for labels that are no classes: every accuracy is measured against them."""
+        count = len(self.images)
+        if self.labels.shape != (count,) or self.labels.dtype != torch.int64:
+            raise BaconError(
+                f"labels {self.labels.dtype} {tuple(self.labels.shape)} of {count} images: labels are the classes, (N,) int64; "
+                "soft labels go beside them, as `soft`"
+            )
+        if self.soft is not None and (self.soft.ndim != 2 or len(self.soft) != count):
+            raise BaconError(f"soft labels {tuple(self.soft.shape)} of {count} images: they are (N, classes)")
+
     @classmethod
     def of_uint8(
         cls,
@@ -74,14 +86,21 @@ class ImageSet:
 
     @classmethod
     def of_normalised(
-        cls, images: Tensor, labels: Tensor, *, mean: Sequence[float], std: Sequence[float], whitened: bool = False
+        cls,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        whitened: bool = False,
+        soft: Tensor | None = None,
     ) -> ImageSet:
         """Images (N, C, H, W) float32 that are normalised with ``mean`` and ``std`` already, or ``whitened``."""
         mean_std = (
             torch.tensor(values, dtype=torch.float32, device=images.device)[:, None, None] for values in (mean, std)
         )
         channel_mean, channel_std = (None, None) if whitened else mean_std
-        return cls(images=images, labels=labels, mean=channel_mean, std=channel_std)
+        return cls(images=images, labels=labels, soft=soft, mean=channel_mean, std=channel_std)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,7 +112,8 @@ class ImageSet:
 
     def first(self, count: int) -> ImageSet:
         """The first ``count`` images, without a copy."""
-        return replace(self, images=self.images[:count], labels=self.labels[:count])
+        soft = None if self.soft is None else self.soft[:count]
+        return replace(self, images=self.images[:count], labels=self.labels[:count], soft=soft)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""
