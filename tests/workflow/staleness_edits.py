@@ -101,6 +101,8 @@ CODE_EDITS = [
      AGGREGATES | ALL_DISTILLED | {"evaluate_full": 1}),
     ("a comment in a kernel", "bacon/networks/kernels/block.c", "(REAL)0.25;", "(REAL)0.25; // a quarter", NOTHING),
     ("an architecture that no cell uses", "bacon/networks/lenet.py", "nn.ReLU()", "nn.Tanh()", NOTHING),
+    ("the record of an architecture that no cell uses", "bacon/settings/architectures.py", 'title="LeNet"', 'title="LeNet-5"',
+     NOTHING),
     ("a transform that evaluations alone use", "bacon/transforms/policies.py", "import torch\n", "import torch\n\nEDITED = 1\n",
      AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
