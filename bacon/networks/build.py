@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from bacon.networks.initialisation import initialise
+from bacon.networks.initial_weights import initialise
 from bacon.networks.network import Network
 from bacon.networks.registry import check_fits
 from bacon.runtime.draws import Seed

@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import densenet121
 
 from bacon.networks.adaptation import halve_at_most, halvings, made_on, with_inputs
-from bacon.networks.initialisation import Draw, pytorch_default
+from bacon.networks.initial_weights import Draw, pytorch_default
 from bacon.networks.network import Network
 
 if TYPE_CHECKING:

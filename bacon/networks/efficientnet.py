@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import efficientnet_b0
 
 from bacon.networks.adaptation import halve_at_most, halvings, made_on, with_inputs
-from bacon.networks.initialisation import he_normal_by_outputs
+from bacon.networks.initial_weights import he_normal_by_outputs
 from bacon.networks.network import Network
 
 if TYPE_CHECKING:

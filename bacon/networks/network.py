@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.networks.initialisation import Initialisation, pytorch_default
+from bacon.networks.initial_weights import Initialisation, pytorch_default
 
 
 class Network(nn.Module):

@@ -10,7 +10,7 @@ from torchvision.models import SwinTransformer
 from torchvision.models.swin_transformer import ShiftedWindowAttention
 
 from bacon.networks.adaptation import halvings, made_on
-from bacon.networks.initialisation import Draw, pytorch_default
+from bacon.networks.initial_weights import Draw, pytorch_default
 from bacon.networks.network import Network
 
 if TYPE_CHECKING:

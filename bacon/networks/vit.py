@@ -13,7 +13,7 @@ from torchvision.models import VisionTransformer
 from torchvision.models.vision_transformer import Encoder
 
 from bacon.networks.adaptation import made_on
-from bacon.networks.initialisation import Draw, pytorch_default
+from bacon.networks.initial_weights import Draw, pytorch_default
 from bacon.networks.network import Network
 from bacon.networks.vit_limits import check_fits, patch_side
 

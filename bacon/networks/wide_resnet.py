@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.networks.initialisation import he_normal_by_outputs
+from bacon.networks.initial_weights import he_normal_by_outputs
 from bacon.networks.layer_factory import LayerFactory
 from bacon.networks.network import Network
 

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from bacon.config.presets import NETWORKS
 from bacon.networks.build import build_network
 from bacon.networks.registry import architecture_module, forward_operations
-from bacon.plan.fingerprint import import_closure, module_path
+from bacon.plan.code_digest import import_closure
+from bacon.plan.modules import module_path
 from bacon.settings.architectures import ARCHITECTURES, Architecture
 from bacon.settings.network import NetworkSettings
 
