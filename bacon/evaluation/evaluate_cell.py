@@ -11,7 +11,7 @@ import torch
 from bacon.artifacts.distilled_file import Distilled, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
 from bacon.datasets.store import ImageDataset
-from bacon.evaluation.rate_search import augmentation_name, choose_rates
+from bacon.evaluation.rate_search import choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
 from bacon.runtime.provenance import provenance
@@ -70,7 +70,7 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
         The records, by iteration, then evaluation seed, then augmentation; and what the validation split chose.
     """
     evaluation = networks.job.evaluation
-    names = [augmentation_name(evaluation, name) for name in evaluation.augmentations]
+    names = [evaluation.recorded_augmentation(name) for name in evaluation.augmentations]
     rates, selection = choose_rates(networks, evaluation, names)
     seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
     wanted = [

@@ -22,7 +22,7 @@ from bacon.interchange.content import images_sha256
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import Pixels, Statement, image_set, read_foreign
 from bacon.plan.fingerprint import fingerprint
-from bacon.plan.plan import EVALUATE_MODULES, EVALUATION_COUNTS
+from bacon.plan.plan import EVALUATE_MODULES, EVALUATION_COUNTS, augmentation_code
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import DATA
 from bacon.settings.evaluation import EvaluationSettings
@@ -238,7 +238,7 @@ def _job(
     record = fingerprint(
         "evaluate file",
         settings={**stated, "evaluation": protocol, "network": network.model_dump(mode="json"), "seed": content.seed},
-        modules=(*EVALUATE_MODULES, "bacon.interchange.published_layouts"),
+        modules=(*EVALUATE_MODULES, *evaluation.shared_modules(), "bacon.interchange.published_layouts"),
         inputs={"data": dataset.fingerprint, "images": images_sha256(content.images, content.labels)},
     )
     return EvaluationJob(
@@ -250,7 +250,9 @@ def _job(
         network=network,
         evaluation=evaluation,
         protocol=request.protocol,
-        fingerprints=EvaluationFingerprints(rule=record, record=record, data=dataset.fingerprint),
+        fingerprints=EvaluationFingerprints(
+            rule=record, record=record, data=dataset.fingerprint, augmentations=augmentation_code(evaluation)
+        ),
         cache=cache,
         device=device,
     )

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from bacon.distillation.matching import Engine
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
 from tests.distillation.host import HostReads, HostTraffic
 from tests.distillation.test_engine import NETWORK, settings
 
