@@ -71,26 +71,39 @@ def crop(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     """Shift by whole pixels, up to an eighth of the side each way, zeros moving in."""
     height, width = images.shape[-2:]
     reach_y, reach_x = (math.floor(_CROP_RATIO * side + 0.5) for side in (height, width))
-    padded = F.pad(images, (reach_x, reach_x, reach_y, reach_y)).flatten(-2).flatten(1, 2)  # (G, nC, padded pixels)
-    top = integers(drawn[0], 2 * reach_y + 1)[:, None] + torch.arange(height, device=images.device)
-    left = integers(drawn[1], 2 * reach_x + 1)[:, None] + torch.arange(width, device=images.device)
-    index = (top[:, :, None] * (width + 2 * reach_x) + left[:, None, :]).view(len(images), 1, -1)
-    return padded.gather(2, index.expand(-1, padded.shape[1], -1)).view_as(images)
+    padded = F.pad(images, (reach_x, reach_x, reach_y, reach_y))
+    top, left = integers(drawn[0], 2 * reach_y + 1), integers(drawn[1], 2 * reach_x + 1)
+    return window(padded, top, left, height, width)
 
 
-def cutout(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
-    """Zero a square of half the side; its centre is uniform over the image, so the border may clip it."""
-    rows, columns = (_in_span(number, side) for number, side in zip(drawn[:2], images.shape[-2:], strict=True))
+def window(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
+    """The window of each group (G, n, C, H, W) whose corner is at pixel (``top``, ``left``), both (G,) int64."""
+    rows = top[:, None] + torch.arange(height, device=images.device)
+    columns = left[:, None] + torch.arange(width, device=images.device)
+    return at_pixels(images, rows, columns)
+
+
+def at_pixels(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Pixels of groups (G, n, C, H, W) at ``rows`` (G, h) and ``columns`` (G, w) int64: (G, n, C, h, w)."""
+    flat = images.flatten(-2).flatten(1, 2)  # (G, nC, pixels)
+    index = (rows[:, :, None] * images.shape[-1] + columns[:, None, :]).view(len(images), 1, -1)
+    found = flat.gather(2, index.expand(-1, flat.shape[1], -1))
+    return found.view(*images.shape[:-2], rows.shape[1], columns.shape[1])
+
+
+def cutout(images: Tensor, drawn: Sequence[Tensor], ratio: float = _CUTOUT_RATIO) -> Tensor:
+    """Zero a square of half the side (``ratio``); its centre is uniform over the image, so the border may clip it."""
+    rows, columns = (_in_span(number, side, ratio) for number, side in zip(drawn[:2], images.shape[-2:], strict=True))
     keep = ~(rows[:, :, None] & columns[:, None, :])  # (G, H, W)
     return images * keep[:, None, None].to(images.dtype)
 
 
-def _in_span(number: Tensor, side: int) -> Tensor:
+def _in_span(number: Tensor, side: int, ratio: float) -> Tensor:
     """(G, side) bool: the pixels of one side that the cutout square covers.
 
     A square of even size is centred between pixels: one position more than there are pixels.
     """
-    size = math.floor(_CUTOUT_RATIO * side + 0.5)
+    size = math.floor(ratio * side + 0.5)
     start = integers(number, side + 1 - size % 2)[:, None] - size // 2
     position = torch.arange(side, device=number.device)
     return (position >= start) & (position < start + size)
