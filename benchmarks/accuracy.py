@@ -127,7 +127,7 @@ def distilled(plan: Plan, dataset: ImageDataset, device: torch.device) -> list[P
     run.save()
     initial = Point(seconds=0.0, iteration=0, images=engine.initial_images().float().cpu())
     reached = [
-        Point(seconds=run.taken[iteration], iteration=iteration, images=engine.state.snapshots[iteration])
+        Point(seconds=run.taken[iteration], iteration=iteration, images=engine.state.snapshots[iteration].images)
         for iteration in sorted(run.taken)
     ]
     return [initial, *reached]
@@ -156,7 +156,7 @@ class _Run:
         self.seconds += self.plan.now(device) - start
         if self.ended() or any(before < point <= self.seconds for point in self.plan.clock):
             state = self.engine.state
-            state.snapshots[state.iteration] = state.images.detach().float().cpu().clone()
+            state.snapshots[state.iteration] = self.engine.synthetic()
             self.taken[state.iteration] = self.seconds
         if time.monotonic() - self._saved > _SAVE_SECONDS:
             self.save()

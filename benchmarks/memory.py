@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
-from bacon.artifacts.distilled_file import Distilled, read_distilled, write_distilled
+from bacon.artifacts.distilled_file import DistillationResult, read_distilled, write_distilled
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
@@ -92,14 +92,13 @@ def distill(cell: Measured, data: Path, folder: Path, device: torch.device) -> N
         give_back_freed_memory()  # as a job does at every checkpoint, more often than a queue of this size fills
     engine.state.snapshots = store.snapshots
     for iteration in cell.matching.snapshot_iterations():
-        engine.state.snapshots[iteration] = engine.state.images.float().cpu().clone()
+        engine.state.snapshots[iteration] = engine.synthetic()
     _step(engine)
     if not store.save(Checkpoint(iteration=1, seconds=1.0, state=engine.state_dict())):
         raise BaconError(f"{folder}: no room for a checkpoint")
-    made = Distilled(
-        images=engine.state.images.float().cpu(),
-        labels=engine.labels.cpu(),
-        attributes=about | {"iterations": cell.matching.iterations, "partition": cell.matching.partition},
+    made = DistillationResult(
+        synthetic=engine.synthetic(),
+        attributes=about | {"iterations": cell.matching.iterations},
         snapshots=engine.state.snapshots,
         history=engine.history.arrays(),
     )

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bacon.artifacts.checked_file import DamagedFileError, read_checked, write_checked
 from bacon.artifacts.snapshots import Snapshots
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.runtime.logs import get_logger
 
 FORMAT = "bacon-checkpoint"
-VERSION = 2
+VERSION = 3
 KEPT = 2
 
 log = get_logger(__name__)
@@ -87,7 +87,7 @@ class CheckpointStore:
         known = {"format": FORMAT, "version": VERSION, "fingerprint": self.fingerprint, "torch": torch.__version__}
         return known | more
 
-    def _written(self, snapshots: Mapping[int, Tensor]) -> dict[str, str]:
+    def _written(self, snapshots: Mapping[int, SyntheticSet]) -> dict[str, str]:
         """Iteration -> SHA-256 of the snapshots, those that a state kept in memory included."""
         for iteration in snapshots:
             if iteration not in self.snapshots:

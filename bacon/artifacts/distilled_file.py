@@ -1,4 +1,11 @@
-"""The file of a distilled set: images, labels, snapshots, history and where they came from."""
+"""The file of a distillation's result: the synthetic set, its snapshots, the history and where they came from.
+
+Layout of version 2 (HDF5). At the root ``images`` and ``labels`` (the class index), with ``soft_labels`` and ``rates`` where
+the set has them; the attributes ``partition``, ``codec``, ``soft_labels_kind`` and ``learned_rates`` (their number) say
+how they are to be read. Snapshots
+have the same parts: ``snapshots/{iteration}`` images, ``snapshot_labels/{iteration}``, ``snapshot_soft_labels/{iteration}``
+and ``snapshot_rates/{iteration}``. A part that is equal to the final one is a hard link to it and takes no room.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +20,39 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import read_whitening, write_whitening
 from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
 FORMAT = "bacon-distilled"
-VERSION = 1
+VERSION = 2
+# Field of the synthetic set -> data set in the file, and group of the snapshots'.
+_PARTS = {
+    "images": ("images", "snapshots"),
+    "classes": ("labels", "snapshot_labels"),
+    "soft": ("soft_labels", "snapshot_soft_labels"),
+    "rates": ("rates", "snapshot_rates"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distilled:
-    """A distilled set in its stored form.
+class DistillationResult:
+    """What a distillation, or a selection, has made.
 
     Attributes:
-        images: (M, C, H, W) float32, normalised, partitioned as the attribute ``partition`` says; class order.
-        labels: (M,) int64.
-        snapshots: iteration -> images at that iteration, the last one included; empty for coresets.
+        synthetic: the final synthetic set, on the CPU.
+        snapshots: iteration -> the whole synthetic set then, the last one included; empty for coresets.
         history: term -> (T,) float32, mean over classes per iteration; empty for coresets.
         whitening: ZCA of the data set, which the images are in the space of; ``None``: mean and std alone.
-        attributes: names and values of the file's attributes; JSON attributes are decoded.
+        attributes: names and values of the file's attributes; JSON attributes are decoded. What a file says of the synthetic
+            set (partition, codec, bytes) follows from the set when it is written.
     """
 
-    images: Tensor
-    labels: Tensor
-    snapshots: Mapping[int, Tensor] = field(default_factory=dict)
+    synthetic: SyntheticSet
+    snapshots: Mapping[int, SyntheticSet] = field(default_factory=dict)
     history: Mapping[str, npt.NDArray[np.float32]] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     whitening: Whitening | None = None
@@ -48,34 +61,58 @@ class Distilled:
 _JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
 
 
-def write_distilled(path: Path | str, distilled: Distilled) -> None:
-    """Write a distilled set atomically; every data set in the file is checksummed (fletcher32).
+def write_distilled(path: Path | str, result: DistillationResult) -> None:
+    """Write a distillation's result atomically; every data set in the file is checksummed (fletcher32).
 
     Raises:
         OSError: the disk is full or cannot be written; a file that was there stays as it was.
+        BaconError: a snapshot has other parts than the final set.
     """
     with atomic_path(path) as temporary, _Unfailing(temporary) as written:
         with h5py.File(written, "w") as file:
-            _write(file, distilled, written)
+            _write(file, result, written)
         written.check()
 
 
-def _write(file: h5py.File, distilled: Distilled, written: _Unfailing) -> None:
+def _write(file: h5py.File, result: DistillationResult, written: _Unfailing) -> None:
     """The content of a file, one array after the other; ends with the first one that the disk refuses."""
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-    for name, value in distilled.attributes.items():
+    for name, value in {**result.attributes, **_described(result.synthetic)}.items():
         file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
-    _store(file, "images", distilled.images.numpy())
-    _store(file, "labels", distilled.labels.numpy())
-    if distilled.whitening is not None:
-        write_whitening(file, distilled.whitening)
-    for iteration, images in distilled.snapshots.items():
+    for name, tensor in result.synthetic.tensors().items():
+        _store(file, _PARTS[name][0], tensor.numpy())
+    if result.whitening is not None:
+        write_whitening(file, result.whitening)
+    for iteration, snapshot in result.snapshots.items():
         written.check()
-        _store(file, f"snapshots/{iteration}", images.numpy())
-    if distilled.history:
-        _store(file, "history/iteration", np.arange(len(next(iter(distilled.history.values()))), dtype=np.int64))
-    for name, values in distilled.history.items():
+        _write_snapshot(file, iteration, snapshot, result.synthetic)
+    if result.history:
+        _store(file, "history/iteration", np.arange(len(next(iter(result.history.values()))), dtype=np.int64))
+    for name, values in result.history.items():
         _store(file, f"history/{name}", values)
+
+
+def _described(synthetic: SyntheticSet) -> dict[str, Any]:
+    """What the attributes say of the synthetic set."""
+    kind = {} if synthetic.soft_kind is None else {"soft_labels_kind": synthetic.soft_kind}
+    rates = 0 if synthetic.rates is None else len(synthetic.rates)
+    codec = {"partition": synthetic.partition, "codec": synthetic.codec, "learned_rates": rates}
+    return {**codec, **kind, **synthetic.storage().attributes()}
+
+
+def _write_snapshot(file: h5py.File, iteration: int, snapshot: SyntheticSet, final: SyntheticSet) -> None:
+    parts, others = snapshot.tensors(), final.tensors()
+    wanted, found = ((one.partition, one.soft_kind, *one.tensors()) for one in (final, snapshot))
+    if found != wanted:
+        raise BaconError(
+            f"the snapshot of iteration {iteration} has the parts {found}, the final synthetic set has {wanted}"
+        )
+    for name, tensor in parts.items():
+        final_place, group = _PARTS[name]
+        if torch.equal(tensor, others[name]):
+            file[f"{group}/{iteration}"] = file[final_place]
+        else:
+            _store(file, f"{group}/{iteration}", tensor.numpy())
 
 
 class _Unfailing(io.RawIOBase):
@@ -154,8 +191,8 @@ def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
     )
 
 
-def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None) -> Distilled:
-    """Read a distilled set.
+def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None) -> DistillationResult:
+    """Read a distillation's result.
 
     Raises:
         BaconError: the file is missing, damaged, not of this format and version, or carries another fingerprint.
@@ -165,18 +202,44 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
             _check_format(path, file)
             attributes = {name: _attribute(name, value) for name, value in file.attrs.items()}
             check_fingerprint(path, attributes.get("fingerprint"), expected_fingerprint)
-            snapshots = file.get("snapshots", {})
             history = file.get("history", {})
-            return Distilled(
-                images=torch.from_numpy(file["images"][()]),
-                labels=torch.from_numpy(file["labels"][()]),
-                snapshots={int(key): torch.from_numpy(snapshots[key][()]) for key in sorted(snapshots, key=int)},
+            return DistillationResult(
+                synthetic=read_synthetic(file),
+                snapshots={iteration: read_synthetic(file, iteration) for iteration in snapshot_iterations(file)},
                 history={key: history[key][()] for key in history if key != "iteration"},
                 attributes=attributes,
                 whitening=read_whitening(file),
             )
     except (OSError, KeyError, ValueError) as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None
+
+
+def read_synthetic(file: h5py.File, iteration: int | None = None) -> SyntheticSet:
+    """The final synthetic set of an open file, or the one of a snapshot.
+
+    Raises:
+        KeyError: a part is missing.
+        BaconError: the parts are no synthetic set.
+    """
+    kind = file.attrs.get("soft_labels_kind")
+    learned = ("soft", kind is not None), ("rates", bool(file.attrs["learned_rates"]))
+    names = ["images", "classes", *(name for name, present in learned if present)]
+    parts = {name: torch.from_numpy(file[data_set(name, iteration)][()]) for name in names}
+    try:
+        return SyntheticSet(**parts, soft_kind=kind, partition=int(file.attrs["partition"]))
+    except BaconError as error:
+        raise BaconError(f"{file.filename}: {error}; delete the file and run snakemake again") from None
+
+
+def data_set(part: str, iteration: int | None = None) -> str:
+    """Name in the file of a part (``images``, ``classes``, ``soft``, ``rates``), the final one or a snapshot's."""
+    final, group = _PARTS[part]
+    return final if iteration is None else f"{group}/{iteration}"
+
+
+def snapshot_iterations(file: h5py.File) -> list[int]:
+    """Iterations of the snapshots in an open file, ascending."""
+    return sorted(int(name) for name in file.get(_PARTS["images"][1], ()))
 
 
 def _check_format(path: Path | str, file: h5py.File) -> None:

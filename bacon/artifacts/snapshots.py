@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bacon.artifacts.checked_file import DamagedFileError, read_checked, verify_checked, write_checked
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
 
-class Snapshots(Mapping[int, Tensor]):
-    """Iteration -> images at that iteration, float32 on the CPU; reading one reads its file, verified.
+class Snapshots(Mapping[int, SyntheticSet]):
+    """Iteration -> the whole synthetic set at that iteration, on the CPU; reading one reads its file, verified.
 
     Args:
         folder: where the files lie.
@@ -31,31 +31,31 @@ class Snapshots(Mapping[int, Tensor]):
     def __init__(self, folder: Path, header: Mapping[str, Any]) -> None:
         self._folder, self._header = folder, header
         self._checksums: dict[int, str] = {}  # of the files known to be on the disk
-        self._held: dict[int, Tensor] = {}  # those that the disk has refused
+        self._held: dict[int, SyntheticSet] = {}  # those that the disk has refused
 
-    def __setitem__(self, iteration: int, images: Tensor) -> None:
-        """Write a snapshot; when the disk refuses it, it stays in memory, with a log line."""
+    def __setitem__(self, iteration: int, synthetic: SyntheticSet) -> None:
+        """Write a snapshot, whose tensors are on the CPU; when the disk refuses it, it stays in memory, with a log line."""
         self._checksums.pop(iteration, None)
-        self._held[iteration] = images
+        self._held[iteration] = synthetic
         try:
             self._write(iteration)
         except OSError as error:
             log.warning("snapshot of iteration %d not written (%s): it stays in memory", iteration, error)
 
-    def __getitem__(self, iteration: int) -> Tensor:
-        """The images; raises :class:`BaconError` when their file is damaged or gone."""
+    def __getitem__(self, iteration: int) -> SyntheticSet:
+        """The set; raises :class:`BaconError` when their file is damaged or gone."""
         if iteration in self._held:
             return self._held[iteration]
         expected = self._expected(iteration, self._checksums[iteration])
         path = self._path(iteration)
         try:
-            images: Tensor = read_checked(path, expected=expected, device=torch.device("cpu"))[1]["images"]
+            state = read_checked(path, expected=expected, device=torch.device("cpu"))[1]
         except DamagedFileError as error:
             raise BaconError(
-                f"{path}: this snapshot of the images was damaged or removed while the job ran: {error}; run snakemake "
+                f"{path}: this snapshot of the synthetic set was damaged or removed while the job ran: {error}; run snakemake "
                 "again, which goes on from a checkpoint without it, or from the beginning"
             ) from None
-        return images
+        return SyntheticSet.from_state_dict(state)
 
     def __contains__(self, iteration: object) -> bool:
         return iteration in self._checksums or iteration in self._held
@@ -83,7 +83,8 @@ class Snapshots(Mapping[int, Tensor]):
 
     def _write(self, iteration: int) -> None:
         header = {**self._header, "iteration": iteration}
-        self._checksums[iteration] = write_checked(self._path(iteration), header, {"images": self._held[iteration]})
+        state = self._held[iteration].state_dict()
+        self._checksums[iteration] = write_checked(self._path(iteration), header, state)
         del self._held[iteration]
 
     def _path(self, iteration: int) -> Path:

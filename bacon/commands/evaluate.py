@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     "--partition", type=click.IntRange(1, 8), help="Others' files: 1, or 2 where an image holds four (IDM, BACON)."
 )
 @click.option(
+    "--labels", type=click.Choice(("classes", "probabilities", "logits")), help="Others' files: what soft labels are."
+)
+@click.option(
     "--experiment", type=click.IntRange(min=0), help="Which set of a published file that holds several, from 0."
 )
 @click.option("--protocol", type=click.Choice(("paper", "dc-bench", "dd-ranking")), default="paper", show_default=True)
 @click.option("--network", default="convnet", show_default=True, help="Evaluation network by name.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Networks to train (with each augmentation).")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of the protocol's.")
+@click.option(
+    "--lr", default="", help="Initial learning rate, in place of the protocol's; `learned`: that of our file."
+)
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write every network to this JSON.")
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="CPU threads.")
@@ -46,7 +52,7 @@ def evaluate_command(
     """Train and test networks on the distilled set in FILE and print mean, sd and n (docs/evaluation.md).
 
     FILE is ours (.h5, or what `bacon export` wrote), or anyone's: a .pt of (images, labels) or as DM, IDM and BACON publish
-    them, or an .npz. Others' files do not say how pixels are normalised and images partitioned: state it.
+    them, or an .npz. Others' files do not say how pixels are normalised, images partitioned and soft labels given: state it.
     """
     from bacon.interchange.evaluate_file import Request, evaluate_file
     from bacon.runtime.devices import lease_device, set_up_arithmetic
@@ -72,10 +78,11 @@ def _print(file: Path, result: Result) -> None:
         rows.append(_row(result, names))
     columns = ("augmentation", "learning rate", "test accuracy (%)", "sd", "n")
     print_table(f"{file} on {result.dataset}: mean, sample sd over n evaluation seeds", columns, rows)
-    said = result.statement
+    said = result.content.format
     how = f" with mean {list(said.mean)} and std {list(said.std)}" if said.pixels == "normalised" else ""
     click.echo(f"{result.images} training images; pixels {said.pixels}{how}; partition {said.partition}")
-    click.echo(f"{network_text(result.network.model_dump())}, {protocol_text(result.settings.model_dump())}")
+    protocol = protocol_text(result.settings.model_dump(), labels=said.labels)
+    click.echo(f"{network_text(result.network.model_dump())}, {protocol}")
     if result.selection is not None:
         click.echo("Learning rates were chosen on the validation split; test images chose nothing.")
 

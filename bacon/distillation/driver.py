@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
-from bacon.artifacts.distilled_file import Distilled, write_distilled
+from bacon.artifacts.distilled_file import DistillationResult, write_distilled
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.training_images import read_training
 from bacon.distillation.matching import Engine
 from bacon.distillation.real_images import RealImages
@@ -89,22 +90,21 @@ def distil_cell(
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset  # on a GPU, its images are there now
     if selector is None:
-        images, extra = _match(identity, settings, real, chunk_images, running)
+        synthetic, extra = _match(identity, settings, real, chunk_images, running)
     else:
-        images, extra = _select(identity, settings, real, selector), {}
+        synthetic, extra = _select(identity, settings, real, selector), {}
     seconds = running.heartbeat.seconds()
     attributes = about | _attributes(identity, settings, device, seconds)
-    labels = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    made = Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening, **extra)
-    write_distilled(output, made)
+    result = DistillationResult(synthetic=synthetic, attributes=attributes, whitening=whitening, **extra)
+    write_distilled(output, result)
     running.checkpoints.remove()
     running.heartbeat.remove()
-    log.info("wrote %s: %d images in %.1f s", output, len(images), seconds)
+    log.info("wrote %s: %d images in %.1f s", output, len(synthetic), seconds)
 
 
 def _match(
     identity: CellIdentity, settings: CellSettings, real: RealImages, chunk_images: int, running: Running
-) -> tuple[Tensor, dict[str, Any]]:
+) -> tuple[SyntheticSet, dict[str, Any]]:
     matching: Any = settings.distillation
     engine = Engine(real, matching, settings.network, ipc=identity.ipc, seed=identity.seed, chunk_images=chunk_images)
     engine.state.snapshots = running.checkpoints.snapshots
@@ -157,10 +157,11 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
     return after_iteration
 
 
-def _select(identity: CellIdentity, settings: CellSettings, real: RealImages, selector: str) -> Tensor:
+def _select(identity: CellIdentity, settings: CellSettings, real: RealImages, selector: str) -> SyntheticSet:
     module = importlib.import_module(selector)
     images: Tensor = module.select(real, settings.distillation, ipc=identity.ipc, seed=identity.seed)
-    return images.float().cpu()
+    classes = torch.arange(real.classes).repeat_interleave(identity.ipc)
+    return SyntheticSet(images=images.float().cpu(), classes=classes)
 
 
 def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:
@@ -173,7 +174,6 @@ def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.de
         "fingerprint": identity.fingerprint,
         "data_fingerprint": identity.data_fingerprint,
         "settings": settings.model_dump(mode="json", by_alias=True),
-        "partition": getattr(settings.distillation, "partition", 1),
         "iterations": iterations,
         "wall_seconds": seconds,
         "iterations_per_second": iterations / seconds,

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.artifacts.snapshots import Snapshots
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.history import History
 from bacon.distillation.initialisation import noise_images, real_images
@@ -73,7 +74,7 @@ class State:
     images: Tensor
     momentum: Tensor
     iteration: int = 0
-    snapshots: Snapshots | dict[int, Tensor] = field(default_factory=dict)
+    snapshots: Snapshots | dict[int, SyntheticSet] = field(default_factory=dict)
 
 
 class Engine:
@@ -187,7 +188,12 @@ class Engine:
 
     def _snapshot(self, keep: set[int]) -> None:
         if self.state.iteration in keep and self.state.iteration not in self.state.snapshots:
-            self.state.snapshots[self.state.iteration] = self.state.images.detach().float().cpu().clone()
+            self.state.snapshots[self.state.iteration] = self.synthetic()
+
+    def synthetic(self) -> SyntheticSet:
+        """A copy of the images as they are now, on the CPU, with their classes."""
+        images = self.state.images.detach().to("cpu", torch.float32, copy=True)
+        return SyntheticSet(images=images, classes=self.labels.cpu(), partition=self.settings.partition)
 
     def step(self) -> None:
         """One iteration: match, move the images, train the source's networks."""

@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-from bacon.artifacts.distilled_file import Distilled, read_distilled
+from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset
 from bacon.evaluation.rate_search import choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
 from bacon.runtime.provenance import provenance
 from bacon.training.batches import ImageSet
-from bacon.transforms.partition import decode
 
 
 def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: Path, output: Path) -> None:
@@ -41,7 +41,8 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
         return decoded(distilled, dataset, iteration, final, job.device)
 
-    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output)
+    labels = distilled.synthetic.soft_kind or "classes"
+    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, labels=labels)
 
 
 def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
@@ -53,10 +54,12 @@ def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
     _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
 
 
-def _evaluate(job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path) -> None:
+def _evaluate(
+    job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path, labels: str = "classes"
+) -> None:
     """Train every network that the protocol asks for and write the file."""
     records, selection = train_all(networks, earlier)
-    write_evaluation(output, evaluation_content(job, selection), records)
+    write_evaluation(output, evaluation_content(job, selection, labels=labels), records)
 
 
 def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Record], dict[str, Any] | None]:
@@ -74,7 +77,12 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
     rates, selection = choose_rates(networks, evaluation, names)
     seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
     wanted = [
-        RecordKey(iteration=iteration, evaluation_seed=seed, augmentation=name, lr_net=rates[name])
+        RecordKey(
+            iteration=iteration,
+            evaluation_seed=seed,
+            augmentation=name,
+            lr_net=networks.learned_rate(iteration) if evaluation.lr == "learned" else rates[name],
+        )
         for iteration, count in seeds
         for seed in range(count)
         for name in names
@@ -82,19 +90,40 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
     return networks.records(wanted), selection
 
 
-def decoded(distilled: Distilled, dataset: ImageDataset, iteration: int, final: int, device: torch.device) -> ImageSet:
-    """The training images and labels of one iteration of a distilled set, whose last one is ``final``, on ``device``."""
-    factor = int(distilled.attributes["partition"])
-    stored = distilled.images if iteration == final else distilled.snapshots[iteration]
-    images = decode(stored.to(device), factor).contiguous()
-    labels = distilled.labels.to(device).repeat_interleave(factor**2)
+def decoded(
+    distilled: DistillationResult, dataset: ImageDataset, iteration: int, final: int, device: torch.device
+) -> ImageSet:
+    """The training images of one iteration of a distilled set, whose last one is ``final``, with their labels of then."""
+    stored = distilled.synthetic if iteration == final else distilled.snapshots[iteration]
+    return training_images(stored, dataset, device)
+
+
+def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.device) -> ImageSet:
+    """What networks are trained on: the decoded images of a synthetic set with their classes and soft labels."""
+    training = stored.to(device).decoded()
     return ImageSet.of_normalised(
-        images, labels, mean=dataset.mean, std=dataset.std, whitened=dataset.whitening is not None
+        training.images,
+        training.classes,
+        mean=dataset.mean,
+        std=dataset.std,
+        whitened=dataset.whitening is not None,
+        soft=training.soft,
+        soft_kind=training.soft_kind,
+        rates=() if training.rates is None else training.rates.tolist(),
     )
 
 
-def evaluation_content(job: EvaluationJob, selection: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What an evaluation file says besides its records."""
+def evaluation_content(
+    job: EvaluationJob, selection: Mapping[str, Any] | None, *, labels: str = "classes"
+) -> dict[str, Any]:
+    """What an evaluation file says besides its records.
+
+    Args:
+        job: what was evaluated and how.
+        selection: what the validation split chose.
+        labels: what the images carry: ``classes`` alone, or soft labels besides (``probabilities`` or ``logits``); whether
+            networks were trained with them is for the settings to say.
+    """
     return {
         "fingerprint": job.fingerprints.rule,
         "dataset": job.dataset,
@@ -107,6 +136,7 @@ def evaluation_content(job: EvaluationJob, selection: Mapping[str, Any] | None) 
             "network": job.network.model_dump(mode="json"),
             "evaluation": job.evaluation.model_dump(mode="json"),
         },
+        "labels": labels,
         "selection": selection,
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,

@@ -128,6 +128,10 @@ class Networks:
             return None
         return image_set(self.dataset.validation_images, self.dataset.validation_labels, self.dataset, self.job.device)
 
+    def learned_rate(self, iteration: int) -> float:
+        """The learning rate that training begins with where ``evaluation.lr`` is learned."""
+        return self.job.evaluation.rate_of(self._train(iteration).rates)
+
     def records(self, wanted: Sequence[RecordKey]) -> list[Record]:
         """The records ``wanted``, in their order: cached, or computed and cached.
 
@@ -139,7 +143,7 @@ class Networks:
         missing = [key for key in wanted if key not in found]
         log.info("%s: %d networks, %d of them trained before", job, len(wanted), len(found))
         if missing:
-            total = sum(self._settings(key).epochs for key in missing)
+            total = self._total_epochs(missing)
             with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
                 for key in missing:
                     found[key] = self._record(key, progress)
@@ -148,6 +152,12 @@ class Networks:
 
     def _settings(self, key: RecordKey) -> EvaluationSettings:
         return self.job.evaluation.with_augmentation(key.augmentation, key.lr_net)
+
+    def _total_epochs(self, keys: Sequence[RecordKey]) -> int:
+        """Epochs of all networks of ``keys``; the sets of all iterations are of one size, so the first one says it."""
+        train, classes = self._train(keys[0].iteration), len(self.dataset.class_names)
+        recipes = (self._settings(key).recipe(images=len(train), classes=classes, rates=train.rates) for key in keys)
+        return sum(recipe.total_epochs(len(train)) for recipe in recipes)
 
     def _record(self, key: RecordKey, progress: Progress) -> Record:
         job = self.job

@@ -15,7 +15,15 @@ import torch
 from torch import Tensor
 
 from bacon.datasets.whitening import Whitening
-from bacon.interchange.content import FORMAT, Export, check_content, check_metadata
+from bacon.interchange.content import (
+    FORMAT,
+    Export,
+    check_metadata,
+    check_sha256,
+    named_tensors,
+    set_sha256,
+    synthetic_of,
+)
 from bacon.runtime.errors import BaconError
 
 SUFFIXES = {"pt": ".pt", "safetensors": ".safetensors", "npz": ".npz"}
@@ -50,16 +58,15 @@ def read_arrays(path: Path) -> Export:
         raise BaconError(f"{path}: there is no such file")
     try:
         tensors, metadata = _READERS[path.suffix](path)
+        metadata = check_metadata(path, metadata)
+        synthetic = synthetic_of(path, tensors, metadata)
     except BaconError:
         raise
     except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BaconError(f"{path}: not a readable {path.suffix} file of a distilled set ({reason})") from None
-    metadata = check_metadata(path, metadata)
-    check_content(path, tensors["images"], tensors["labels"], metadata["images_sha256"])
-    return Export(
-        images=tensors["images"], labels=tensors["labels"], metadata=metadata, whitening=_whitening(tensors, metadata)
-    )
+    check_sha256(path, set_sha256(synthetic), metadata["images_sha256"])
+    return Export(synthetic=synthetic, metadata=metadata, whitening=_whitening(tensors, metadata))
 
 
 def is_export(path: Path) -> bool:
@@ -74,7 +81,7 @@ def is_export(path: Path) -> bool:
 
 
 def _tensors(export: Export) -> dict[str, Tensor]:
-    tensors = {"images": export.images.contiguous(), "labels": export.labels.contiguous()}
+    tensors = named_tensors(export.synthetic)
     if export.whitening is not None:
         for name in ("mean", "matrix"):
             tensors[f"whitening_{name}"] = torch.from_numpy(getattr(export.whitening, name))

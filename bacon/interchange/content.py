@@ -1,4 +1,4 @@
-"""What an export of a distilled set holds, whatever its format: images, labels, and metadata that explain them."""
+"""What an export of a distilled set holds, whatever its format: the synthetic set, and metadata that explain it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bacon.artifacts.distilled_file import Distilled
+from bacon.artifacts.distilled_file import DistillationResult
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.whitening import Whitening
 from bacon.runtime.errors import BaconError
-from bacon.transforms.partition import decode
 
 FORMAT = "bacon-export"
-VERSION = 1
+VERSION = 2
+# The first version knew no soft labels; all else is the same.
+_READ = (1, VERSION)
 Form = Literal["decoded", "stored"]
 
 # Of the distilled set's attributes: what says where it came from.
@@ -40,15 +42,15 @@ class Export:
     """A distilled set on its way out, or read back.
 
     Attributes:
-        images: (N, C, H, W) float32, normalised or whitened; partitioned as ``metadata["partition"]`` says.
-        labels: (N,) int64.
-        metadata: JSON-able: format, version, form ("decoded" or "stored"), partition, mean, std, class_names, dataset,
-            method, ipc, seed, settings, fingerprints, provenance, licence, evaluations, images_sha256.
+        synthetic: images (normalised or whitened), classes, soft labels and learned rates.
+        metadata: JSON-able: format, version, form ("decoded" or "stored"), partition, soft_labels_kind ("probabilities",
+            "logits" or ``None``), learned_rates (their number), image_bytes, label_bytes and decoder_bytes (of the stored form,
+            whatever the export's), mean, std, class_names, dataset, method, ipc, seed, settings, fingerprints, provenance,
+            licence, evaluations, images_sha256.
         whitening: ZCA that took the place of mean and std; ``None``: not used.
     """
 
-    images: Tensor
-    labels: Tensor
+    synthetic: SyntheticSet
     metadata: Mapping[str, Any]
     whitening: Whitening | None = None
 
@@ -59,23 +61,19 @@ class Export:
 
     def raw(self) -> Tensor:
         """The images (N, C, H, W) float32 in the space of [0, 1] pixels; synthetic pixels may lie outside."""
+        images = self.synthetic.images
         if self.whitening is not None:
-            return torch.from_numpy(self.whitening.invert(self.images.numpy()))
+            return torch.from_numpy(self.whitening.invert(images.numpy()))
         mean, std = (torch.tensor(self.metadata[key], dtype=torch.float32)[:, None, None] for key in ("mean", "std"))
-        return self.images * std + mean
+        return images * std + mean
 
     def decoded(self) -> Export:
-        """Partition undone: every image is a training image of full size."""
-        factor = int(self.metadata["partition"])
-        return replace(
-            self,
-            images=decode(self.images, factor).contiguous(),
-            labels=self.labels.repeat_interleave(factor**2),
-            metadata={**self.metadata, "form": "decoded", "partition": 1},
-        )
+        """Partition undone: every image is a training image of full size, with its class and soft label."""
+        metadata = {**self.metadata, "form": "decoded", "partition": 1}
+        return replace(self, synthetic=self.synthetic.decoded(), metadata=metadata)
 
 
-def export_of(distilled: Distilled, *, form: Form, licence: str, evaluations: list[dict[str, Any]]) -> Export:
+def export_of(distilled: DistillationResult, *, form: Form, licence: str, evaluations: list[dict[str, Any]]) -> Export:
     """The export of a distilled set.
 
     Args:
@@ -89,16 +87,19 @@ def export_of(distilled: Distilled, *, form: Form, licence: str, evaluations: li
         "format": FORMAT,
         "version": VERSION,
         "form": "stored",
-        "partition": int(attributes["partition"]),
+        "partition": distilled.synthetic.partition,
+        "soft_labels_kind": distilled.synthetic.soft_kind,
+        "learned_rates": 0 if distilled.synthetic.rates is None else len(distilled.synthetic.rates),
+        **distilled.synthetic.storage().attributes(),
         "mean": [float(value) for value in attributes["mean"]],
         "std": [float(value) for value in attributes["std"]],
         **{name: _plain(attributes[name]) for name in _CARRIED},
         "licence": licence,
         "evaluations": evaluations,
     }
-    export = Export(images=distilled.images, labels=distilled.labels, metadata=metadata, whitening=distilled.whitening)
+    export = Export(synthetic=distilled.synthetic, metadata=metadata, whitening=distilled.whitening)
     export = export.decoded() if form == "decoded" else export
-    return replace(export, metadata={**export.metadata, "images_sha256": images_sha256(export.images, export.labels)})
+    return replace(export, metadata={**export.metadata, "images_sha256": set_sha256(export.synthetic)})
 
 
 def _plain(value: Any) -> Any:
@@ -106,10 +107,15 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def images_sha256(images: Tensor, labels: Tensor) -> str:
-    """SHA-256 of shape, element type and bytes (little-endian) of images and labels."""
+def set_sha256(synthetic: SyntheticSet) -> str:
+    """SHA-256 of images and classes, and of soft labels and learned rates where there are any."""
+    return tensors_sha256(*synthetic.tensors().values())
+
+
+def tensors_sha256(*tensors: Tensor) -> str:
+    """SHA-256 of shape, element type and bytes (little-endian) of each tensor."""
     digest = hashlib.sha256()
-    for tensor in (images, labels):
+    for tensor in tensors:
         array = np.ascontiguousarray(tensor.numpy())
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         digest.update(json.dumps([array.dtype.str, array.shape]).encode())
@@ -124,16 +130,48 @@ def check_metadata(path: object, metadata: Any) -> dict[str, Any]:
             f"{path}: no distilled set that `bacon export` wrote (it carries no {FORMAT} metadata). Other people's files are "
             "evaluated by `bacon evaluate`, which asks what is in them"
         )
-    if metadata.get("version") != VERSION:
+    if metadata.get("version") not in _READ:
         raise BaconError(
-            f"{path}: an export of version {metadata.get('version')}, this program reads version {VERSION}; export it again"
+            f"{path}: an export of version {metadata.get('version')}, this program reads versions {_READ[0]} to {VERSION}; "
+            "export it again"
         )
     return metadata
 
 
-def check_content(path: object, images: Tensor, labels: Tensor, expected: str) -> None:
-    """Raise :class:`BaconError` unless images and labels have the checksum that the metadata say."""
-    found = images_sha256(images, labels)
+def synthetic_of(path: object, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> SyntheticSet:
+    """The synthetic set in an export's tensors.
+
+    Args:
+        path: of the export, for messages.
+        tensors: ``images``, ``labels``, and ``soft_labels`` and ``rates`` where the metadata say so.
+        metadata: checked already.
+
+    Raises:
+        KeyError: a tensor is missing.
+        BaconError: the tensors are no synthetic set.
+    """
+    kind = metadata.get("soft_labels_kind")
+    try:
+        return SyntheticSet(
+            images=tensors["images"],
+            classes=tensors["labels"],
+            soft=None if kind is None else tensors["soft_labels"],
+            soft_kind=kind,
+            rates=tensors["rates"] if metadata.get("learned_rates") else None,
+            partition=int(metadata["partition"]),
+        )
+    except BaconError as error:
+        raise BaconError(f"{path}: {error}; export it again") from None
+
+
+def named_tensors(synthetic: SyntheticSet) -> dict[str, Tensor]:
+    """The tensors of a synthetic set by their names in an export."""
+    names = {"classes": "labels", "soft": "soft_labels"}
+    return {names.get(name, name): tensor.contiguous() for name, tensor in synthetic.tensors().items()}
+
+
+def check_sha256(path: object, found: str, expected: str) -> None:
+    """Raise :class:`BaconError` unless the content has the checksum that the metadata say."""
     if found != expected:
         raise BaconError(
             f"{path}: images and labels have the sha256 {found}, its metadata say {expected}; export it again"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,10 @@ from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.evaluate_cell import evaluation_content, train_all
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
 from bacon.interchange.arrays import is_export
-from bacon.interchange.content import images_sha256
+from bacon.interchange.content import tensors_sha256
+from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, Pixels, training_set
 from bacon.interchange.load import read_export
-from bacon.interchange.published_layouts import Pixels, Statement, image_set, read_foreign
+from bacon.interchange.published_layouts import has_soft_labels, read_published, read_tensors
 from bacon.plan.fingerprint import fingerprint
 from bacon.plan.plan import EVALUATE_MODULES, EVALUATION_COUNTS, augmentation_code
 from bacon.runtime.errors import BaconError
@@ -29,6 +30,7 @@ from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 
 METHOD = "file"
+LEARNED = "learned"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +40,14 @@ class Request:
     Attributes:
         file: the distilled set.
         data: name of a prepared data set, or its HDF5 file; empty: what a file of ours says.
-        pixels: how a foreign file's pixels are given; ``None``: not stated.
-        partition: of a foreign file; ``None``: not stated.
+        pixels: how the pixels of someone else's file are given; ``None``: not stated.
+        partition: of such a file; ``None``: not stated.
+        labels: what soft labels of such a file are; ``None``: not stated.
         mean: of normalised pixels; the text ``data`` stands for the data set's.
         std: likewise.
         experiment: which of several sets in a file.
+        lr: initial learning rate, a number, in place of the protocol's; ``learned``: the one that a file of ours holds; empty:
+            the protocol's.
         network: name of the evaluation network.
         protocol: name of the protocol.
         evaluation: keys of ``evaluation`` that win over the protocol.
@@ -52,9 +57,11 @@ class Request:
     data: str
     pixels: Pixels | None = None
     partition: int | None = None
+    labels: LabelKind | None = None
     mean: str = ""
     std: str = ""
     experiment: int | None = None
+    lr: str = ""
     network: str = "convnet"
     protocol: str = "paper"
     evaluation: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +76,7 @@ class Result:
         selection: what the validation split chose; ``None``: nothing was to be chosen.
         settings: the protocol as it was used.
         network: the network as it was used.
-        statement: what the file holds.
+        content: what the file holds.
         dataset: name of the data set.
         images: training images, decoded.
     """
@@ -78,19 +85,9 @@ class Result:
     selection: dict[str, Any] | None
     settings: EvaluationSettings
     network: NetworkSettings
-    statement: Statement
+    content: FileContent
     dataset: str
     images: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Content:
-    """A file's images and labels as they are, what they are, and the distillation seed that keys the draws."""
-
-    images: Tensor
-    labels: Tensor
-    statement: Statement
-    seed: int
 
 
 def evaluate_file(request: Request, *, device: torch.device, cache: Path, output: Path | None = None) -> Result:
@@ -105,32 +102,39 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     Raises:
         BaconError: something about the file is not stated, contradicts it, or does not fit the data set.
     """
-    content, data_path = _content_and_data(request)
+    content, seed, data_path = _content_and_data(request)
     dataset = read_dataset(data_path, train=False)
-    train = image_set(request.file, content.images, content.labels, content.statement, dataset, device)
-    job = _job(request, dataset, content, device, cache)
+    train = training_set(request.file, content, dataset, device)
+    job = _job(request, dataset, content, seed, device, cache)
     networks = Networks(job, lambda *_: train, data_path, final=0)
     records, selection = train_all(networks)
     if output is not None:
-        source = {
-            "file": str(request.file),
-            "sha256": hashlib.sha256(_bytes(request.file)).hexdigest(),
-            "pixels": content.statement.pixels,
-            "mean": list(content.statement.mean),
-            "std": list(content.statement.std),
-            "partition": content.statement.partition,
-            "training_images": len(train),
-        }
-        write_evaluation(output, {**evaluation_content(job, selection), "source": source}, records)
+        said = evaluation_content(job, selection, labels=content.format.labels)
+        write_evaluation(output, {**said, "source": _source(request.file, content, len(train))}, records)
     return Result(
         records=records,
         selection=selection,
         settings=job.evaluation,
         network=job.network,
-        statement=content.statement,
+        content=content,
         dataset=dataset.name,
         images=len(train),
     )
+
+
+def _source(file: Path, content: FileContent, training_images: int) -> dict[str, Any]:
+    """What an evaluation file says of the file that was evaluated."""
+    return {
+        "file": str(file),
+        "sha256": hashlib.sha256(_bytes(file)).hexdigest(),
+        "pixels": content.format.pixels,
+        "mean": list(content.format.mean),
+        "std": list(content.format.std),
+        "partition": content.format.partition,
+        "labels": content.format.labels,
+        "learned_rates": [] if content.rates is None else content.rates.tolist(),
+        "training_images": training_images,
+    }
 
 
 def _bytes(file: Path) -> bytes:
@@ -138,22 +142,27 @@ def _bytes(file: Path) -> bytes:
     return (file / "bacon.json" if file.is_dir() else file).read_bytes()
 
 
-def _content_and_data(request: Request) -> tuple[_Content, Path]:
+def _content_and_data(request: Request) -> tuple[FileContent, int, Path]:
+    """What the file holds, the distillation seed that keys the draws, and the prepared data set."""
     file = request.file
     if file.is_dir() or file.suffix in (".h5", ".safetensors") or is_export(file):
         return _ours(request)
     if not request.data:
         raise BaconError(f"{file}: say with --data which data set it is distilled from, for example --data cifar10")
-    images, labels = read_foreign(file, experiment=request.experiment)
+    if request.lr == LEARNED:
+        raise BaconError(f"{file}: does not hold its learned learning rate; give it as a number: --lr 0.02")
+    _, labels = read_tensors(file, experiment=request.experiment)
     data_path = _data_path(request.data)
-    return _Content(images=images, labels=labels, statement=_stated(request, data_path), seed=0), data_path
+    file_format = _stated(request, labels, data_path)
+    return read_published(file, file_format, experiment=request.experiment), 0, data_path
 
 
-def _ours(request: Request) -> tuple[_Content, Path]:
+def _ours(request: Request) -> tuple[FileContent, int, Path]:
     """A file of ours says everything itself."""
     stated = {
         "--pixels": request.pixels,
         "--partition": request.partition,
+        "--labels": request.labels,
         "--mean": request.mean or None,
         "--std": request.std or None,
         "--experiment": request.experiment,
@@ -162,16 +171,25 @@ def _ours(request: Request) -> tuple[_Content, Path]:
     if given:
         raise BaconError(f"{request.file}: says itself what it holds; leave {', '.join(given)} out")
     export = read_export(request.file)
-    data_path = _data_path(request.data or str(export.metadata["dataset"]))
-    partition = int(export.metadata["partition"])
-    if export.whitening is not None:  # linear, so partition may be undone before or after
-        statement, images = Statement(pixels="raw", partition=partition), export.raw()
-    else:
-        mean, std = (tuple(float(value) for value in export.metadata[name]) for name in ("mean", "std"))
-        statement, images = Statement(pixels="normalised", partition=partition, mean=mean, std=std), export.images
-    return _Content(
-        images=images, labels=export.labels, statement=statement, seed=int(export.metadata["seed"])
-    ), data_path
+    synthetic = export.synthetic
+    mean, std = (tuple(float(value) for value in export.metadata[name]) for name in ("mean", "std"))
+    whitened = export.whitening is not None
+    file_format = FileFormat(
+        pixels="whitened" if whitened else "normalised",
+        partition=synthetic.partition,
+        labels=synthetic.soft_kind or "classes",
+        mean=() if whitened else mean,
+        std=() if whitened else std,
+    )
+    content = FileContent(
+        images=synthetic.images,
+        classes=synthetic.classes,
+        format=file_format,
+        soft=synthetic.soft,
+        rates=synthetic.rates,
+        whitening=export.whitening,
+    )
+    return content, int(export.metadata["seed"]), _data_path(request.data or str(export.metadata["dataset"]))
 
 
 def _data_path(data: str) -> Path:
@@ -181,8 +199,8 @@ def _data_path(data: str) -> Path:
     return path
 
 
-def _stated(request: Request, data_path: Path) -> Statement:
-    """What the options say about a foreign file; raises :class:`BaconError` that lists everything that is missing."""
+def _stated(request: Request, labels: Tensor, data_path: Path) -> FileFormat:
+    """What the options say of someone else's file; raises :class:`BaconError` that lists everything that is missing."""
     missing = []
     if request.pixels is None:
         missing.append(
@@ -199,17 +217,31 @@ def _stated(request: Request, data_path: Path) -> Statement:
         raise BaconError(f"--mean and --std belong to --pixels normalised, not to --pixels {request.pixels}")
     if request.partition is None:
         missing.append("--partition 1 (each image is one), or 2 (four in one, as IDM and BACON store them)")
-    if missing or request.pixels is None or request.partition is None:
+    kind = _label_kind(request, labels)
+    if kind is None:
+        missing.append("--labels probabilities or --labels logits: what its soft labels are")
+    if missing or request.pixels is None or request.partition is None or kind is None:
         listing = "\n".join(f"  {line}" for line in missing)
         raise BaconError(
-            f"{request.file}: does not say how its pixels and images are to be read, and nothing is guessed. Give\n{listing}"
+            f"{request.file}: does not say how its tensors are to be read, and nothing is guessed. Give\n{listing}"
         )
-    return Statement(
+    return FileFormat(
         pixels=request.pixels,
         partition=request.partition,
+        labels=kind,
         mean=_numbers("mean", request.mean, data_path),
         std=_numbers("std", request.std, data_path),
     )
+
+
+def _label_kind(request: Request, labels: Tensor) -> LabelKind | None:
+    """What the labels are; integers can only be classes. ``None``: soft labels of an unknown kind."""
+    soft = has_soft_labels(labels)
+    if request.labels is not None and (request.labels != "classes") != soft:
+        raise BaconError(
+            f"{request.file}: labels are {labels.dtype} {tuple(labels.shape)}, which is not what --labels {request.labels} says"
+        )
+    return request.labels if soft else "classes"
 
 
 def _numbers(name: str, text: str, data_path: Path) -> tuple[float, ...]:
@@ -225,27 +257,34 @@ def _numbers(name: str, text: str, data_path: Path) -> tuple[float, ...]:
 
 
 def _job(
-    request: Request, dataset: ImageDataset, content: _Content, device: torch.device, cache: Path
+    request: Request, dataset: ImageDataset, content: FileContent, seed: int, device: torch.device, cache: Path
 ) -> EvaluationJob:
     registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
     network = _network(request.network, registered.get("network", {}))
-    layers = (PROTOCOLS[request.protocol].evaluation, registered.get("evaluation", {}), request.evaluation)
+    own = {**request.evaluation, **_learning_rate(request, content)}
+    layers = (PROTOCOLS[request.protocol].evaluation, registered.get("evaluation", {}), own)
     evaluation = EvaluationSettings.model_validate({key: value for layer in layers for key, value in layer.items()})
-    stated = {
-        "statement": [content.statement.pixels, content.statement.partition, *map(list, _mean_std(content.statement))]
-    }
     protocol = evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
+    tensors = (content.images, content.classes, content.soft, content.rates)
     record = fingerprint(
         "evaluate file",
-        settings={**stated, "evaluation": protocol, "network": network.model_dump(mode="json"), "seed": content.seed},
-        modules=(*EVALUATE_MODULES, *evaluation.shared_modules(), "bacon.interchange.published_layouts"),
-        inputs={"data": dataset.fingerprint, "images": images_sha256(content.images, content.labels)},
+        settings={
+            "format": asdict(content.format),
+            "evaluation": protocol,
+            "network": network.model_dump(mode="json"),
+            "seed": seed,
+        },
+        modules=(*EVALUATE_MODULES, *evaluation.shared_modules(), "bacon.interchange.file_content"),
+        inputs={
+            "data": dataset.fingerprint,
+            "content": tensors_sha256(*(part for part in tensors if part is not None)),
+        },
     )
     return EvaluationJob(
         dataset=dataset.name,
         method=METHOD,
         ipc=None,
-        seed=content.seed,
+        seed=seed,
         network_name=request.network,
         network=network,
         evaluation=evaluation,
@@ -258,8 +297,22 @@ def _job(
     )
 
 
-def _mean_std(statement: Statement) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    return statement.mean, statement.std
+def _learning_rate(request: Request, content: FileContent) -> dict[str, Any]:
+    """Keys of ``evaluation`` for the learning rate that is asked for."""
+    if not request.lr:
+        return {}
+    if request.lr == LEARNED:
+        if content.rates is None or len(content.rates) != 1:
+            found = "no learned learning rate" if content.rates is None else f"{len(content.rates)} of them, one a step"
+            raise BaconError(f"{request.file}: --lr learned needs one learned learning rate; it holds {found}")
+        return {"lr_net": float(content.rates[0]), "lr_search": ()}
+    try:
+        rate = float(request.lr)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise BaconError(f"--lr {request.lr!r}: a number above 0, or `learned` for the one that a file of ours holds")
+    return {"lr_net": rate, "lr_search": ()}
 
 
 def _network(name: str, own: Mapping[str, Any]) -> NetworkSettings:

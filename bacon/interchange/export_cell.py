@@ -13,10 +13,10 @@ from bacon.artifacts.distilled_file import read_distilled
 from bacon.artifacts.evaluation_records import Record, read_evaluation
 from bacon.datasets.registry import REGISTRY
 from bacon.interchange.arrays import SUFFIXES, write_arrays
-from bacon.interchange.content import Export, Form, export_of, images_sha256
+from bacon.interchange.content import Export, Form, export_of
 from bacon.interchange.dataset_card import dataset_card
-from bacon.interchange.folders import pixels_of, without_whitening, write_folder
-from bacon.reporting.collect.protocol_text import network_text, protocol_text
+from bacon.interchange.folders import pixels_sha256, without_whitening, write_folder
+from bacon.reporting.collect.protocol_text import network_text, protocol_of
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
 
@@ -63,8 +63,9 @@ def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, 
 def _write_folder(export: Export, folder: Path, title: str, *, hub: bool) -> None:
     write_folder(export, folder, images="train" if hub else ".")
     if hub:
-        checksum = images_sha256(pixels_of(export), export.labels)
-        card = dataset_card(export.metadata, title=title, count=len(export.labels), pixels_sha256=checksum)
+        card = dataset_card(
+            export.metadata, title=title, count=len(export.synthetic), pixels_sha256=pixels_sha256(export)
+        )
         (folder / "README.md").write_text(card, encoding="utf-8")
 
 
@@ -96,7 +97,7 @@ def _evaluations(plan: Plan, cell: Cell) -> Iterator[dict[str, Any]]:
         content = read_evaluation(path)
         if content["fingerprint"] == plan.evaluation_fingerprint(cell, network):
             final = [record for record in content["records"] if record.final]
-            yield {"network": network, **_summary(final), **_words(content["settings"])}
+            yield {"network": network, **_summary(final), **_words(content)}
 
 
 def _summary(final: Sequence[Record]) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def _summary(final: Sequence[Record]) -> dict[str, Any]:
     return {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None, "n": len(values)}
 
 
-def _words(settings: dict[str, Any]) -> dict[str, str]:
+def _words(content: dict[str, Any]) -> dict[str, str]:
     return {
-        "network_text": network_text(settings["network"]),
-        "protocol": protocol_text(settings["evaluation"]),
+        "network_text": network_text(content["settings"]["network"]),
+        "protocol": protocol_of(content),
     }

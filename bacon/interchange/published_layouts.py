@@ -1,27 +1,23 @@
-"""Anyone's distilled set: read from the layouts in which people publish them, and brought into a data set's space.
+"""Anyone's distilled set, read from the layouts in which people publish them.
 
-Such files do not say how their pixels are normalised nor whether images are partitioned, and a wrong guess costs accuracy
-silently. So nothing is guessed: a ``Statement`` says it. Only tensors and numbers are ever unpickled (weights_only).
+Only tensors and numbers are ever unpickled (weights_only).
 """
 
 from __future__ import annotations
 
 import pickle
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bacon.datasets.store import ImageDataset
+from bacon.artifacts.synthetic_set import check_soft_labels
+from bacon.interchange.file_content import FileContent, FileFormat
 from bacon.runtime.errors import BaconError
-from bacon.training.batches import ImageSet
-from bacon.transforms.partition import decode
 
-Pixels = Literal["raw", "uint8", "normalised"]
 SUFFIXES = (".pt", ".pth", ".npz")
 _PAIRS = (("images", "labels"), ("x", "y"), ("x_train", "y_train"))
 _LAYOUTS = (
@@ -40,39 +36,42 @@ _NUMPY: list[Any] = [
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Statement:
-    """What a file holds.
-
-    Attributes:
-        pixels: "raw": floats in the space of [0, 1]; "uint8": 0 to 255; "normalised": (x - mean) / std of raw ones.
-        partition: a stored image holds partition^2 images; 1: it is one.
-        mean: per channel, of normalised pixels alone.
-        std: per channel, likewise.
-    """
-
-    pixels: Pixels
-    partition: int
-    mean: tuple[float, ...] = ()
-    std: tuple[float, ...] = ()
-
-
-def read_foreign(path: Path, *, experiment: int | None = None) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W) as they are in the file, and labels (N,) int64.
+def read_published(path: Path, file_format: FileFormat, *, experiment: int | None = None) -> FileContent:
+    """The images and labels in a file of one of the layouts that people publish.
 
     Args:
-        path: a file in one of the layouts that people publish.
+        path: the file.
+        file_format: what its user says of it.
         experiment: which of several sets in a file of DM's layout; needed when there are several.
 
     Raises:
-        BaconError: the file is missing, damaged, of another layout, or holds more than tensors and numbers.
+        BaconError: the file is missing, damaged, of another layout, holds more than tensors and numbers, or its labels are
+            not what ``file_format`` says.
     """
+    images, labels = read_tensors(path, experiment=experiment)
+    if file_format.labels == "classes":
+        return FileContent(images=images, classes=labels.to(torch.int64), format=file_format)
+    soft = labels.to(torch.float32)
+    try:
+        check_soft_labels(soft, soft.argmax(dim=1), file_format.labels)
+    except BaconError as error:
+        raise BaconError(f"{path}: {error}") from None
+    return FileContent(images=images, classes=soft.argmax(dim=1), soft=soft, format=file_format)
+
+
+def read_tensors(path: Path, *, experiment: int | None = None) -> tuple[Tensor, Tensor]:
+    """Images (N, C, H, W), and labels, integers (N,) or floats (N, K), as they are in a file; errors of its layout."""
     if not path.is_file():
         raise BaconError(f"{path}: there is no such file")
     if path.suffix not in SUFFIXES:
         raise BaconError(f"{path}: unknown kind of file {path.suffix!r}; what is read is {_LAYOUTS}")
     images, labels = _from_npz(path) if path.suffix == ".npz" else _from_pickle(path, experiment)
     return _checked(path, images, labels)
+
+
+def has_soft_labels(labels: Tensor) -> bool:
+    """Whether labels of :func:`read_tensors` are soft ones."""
+    return labels.ndim == 2
 
 
 def _from_npz(path: Path) -> tuple[Any, Any]:
@@ -124,78 +123,9 @@ def _checked(path: Path, images: Any, labels: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(images, Tensor) or not isinstance(labels, Tensor) or images.ndim != 4:
         shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
         raise BaconError(f"{path}: images are {shape}; they must be a tensor (N, C, H, W)")
-    if labels.ndim != 1 or labels.is_floating_point() or len(labels) != len(images):
+    if len(labels) != len(images) or labels.ndim != (2 if labels.is_floating_point() else 1):
         raise BaconError(
-            f"{path}: labels are {labels.dtype} {tuple(labels.shape)} for {len(images)} images; they must be integers (N,). "
-            "Soft labels are not evaluated here"
+            f"{path}: labels are {labels.dtype} {tuple(labels.shape)} for {len(images)} images; they must be integers (N,), "
+            "or soft labels: floating-point numbers (N, classes)"
         )
-    return images.detach(), labels.detach().to(torch.int64)
-
-
-def image_set(
-    path: Path, images: Tensor, labels: Tensor, statement: Statement, dataset: ImageDataset, device: torch.device
-) -> ImageSet:
-    """The decoded training images of a file, normalised (or whitened) as ``dataset`` is.
-
-    Raises:
-        BaconError: the statement contradicts the values, or shape, channels or labels are not the data set's.
-    """
-    _check_values(path, images, statement)
-    wanted = dataset.test_images.shape[1:]
-    if images.shape[1:] != wanted:
-        raise BaconError(
-            f"{path}: images are {tuple(images.shape[1:])}, those of {dataset.name} are {wanted} (C, H, W)"
-        )
-    if not 0 <= int(labels.min()) <= int(labels.max()) < len(dataset.class_names):
-        raise BaconError(
-            f"{path}: labels go from {int(labels.min())} to {int(labels.max())}; {dataset.name} has the classes 0 to "
-            f"{len(dataset.class_names) - 1}"
-        )
-    ready = decode(_in_space_of(images, statement, dataset), statement.partition).contiguous()
-    return ImageSet.of_normalised(
-        ready.to(device),
-        labels.repeat_interleave(statement.partition**2).to(device),
-        mean=dataset.mean,
-        std=dataset.std,
-        whitened=dataset.whitening is not None,
-    )
-
-
-def _check_values(path: Path, images: Tensor, statement: Statement) -> None:
-    """What can be seen to be wrong about a statement; what is right cannot be seen."""
-    if (images.dtype == torch.uint8) != (statement.pixels == "uint8"):
-        raise BaconError(f"{path}: images are {images.dtype}, which is not what --pixels {statement.pixels} says")
-    if not images.is_floating_point():
-        return
-    if not bool(images.isfinite().all()):
-        raise BaconError(f"{path}: some pixels are not finite")
-    low, high = float(images.min()), float(images.max())
-    if statement.pixels == "raw" and (high > 2 or low < -1):
-        raise BaconError(
-            f"{path}: pixels go from {low:.3g} to {high:.3g}, which are no raw pixels in [0, 1]: they are normalised, "
-            "or go to 255 (divide them)"
-        )
-    if len(statement.mean) not in (0, images.shape[1]) or len(statement.std) != len(statement.mean):
-        raise BaconError(
-            f"{path}: images have {images.shape[1]} channels; --mean {statement.mean} and --std {statement.std} need as many "
-            "numbers"
-        )
-
-
-def _in_space_of(images: Tensor, statement: Statement, dataset: ImageDataset) -> Tensor:
-    """Images (N, C, H, W) float32, normalised with the data set's mean and std, or whitened."""
-    own = (statement.pixels, statement.mean, statement.std)
-    if dataset.whitening is None and own == ("normalised", dataset.mean, dataset.std):
-        return images.to(torch.float32)  # bit for bit what the workflow evaluates
-    values = images.to(torch.float64)
-    if statement.pixels == "uint8":
-        values = values / 255
-    elif statement.pixels == "normalised":
-        values = values * _per_channel(statement.std) + _per_channel(statement.mean)
-    if dataset.whitening is not None:
-        return torch.from_numpy(dataset.whitening.apply(values.to(torch.float32).numpy()))
-    return ((values - _per_channel(dataset.mean)) / _per_channel(dataset.std)).to(torch.float32)
-
-
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float64)[:, None, None]
+    return images.detach(), labels.detach()

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from bacon.runtime.errors import BaconError
 from bacon.settings.augmentations import AugmentationSettings
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy
@@ -53,10 +52,11 @@ class EvaluationSettings(Strict):
         description="Order of the training images: shuffled anew each epoch, as stored, or one image of every class a step.",
     )
     optimiser: Literal["sgd", "adam", "adamw"] = Field("sgd", description="Optimiser.")
-    lr_net: Annotated[float, Field(gt=0)] | Literal["learned"] = Field(
-        0.01,
-        description="Initial learning rate; not used where lr_search chooses it. learned: the rate (or one rate a step) that "
-        "the method learned with the images.",
+    lr_net: float = Field(0.01, gt=0, description="Initial learning rate; not used where lr_search chooses it.")
+    lr: Literal["fixed", "learned"] = Field(
+        "fixed",
+        description="fixed: lr_net, or what lr_search chooses; learned: the learning rate, or one for each step, that a method "
+        "learned with the images; lr_net for sets without one (real images).",
     )
     lr_search: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
@@ -119,8 +119,8 @@ class EvaluationSettings(Strict):
                 raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: each may stand there once")
         if {"dsa", "none"} <= set(self.augmentations) and self.dsa_strategy == "none":
             raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
-        if self.lr_search and self.lr_net == "learned":
-            raise ValueError("`lr_net` is learned, so `lr_search` has nothing to choose: give one of them")
+        if self.lr_search and self.lr == "learned":
+            raise ValueError("`lr` is learned, so `lr_search` has nothing to choose: leave one of them out")
         bounds = [images for images, _ in self.epochs_by_images]
         if bounds != sorted(set(bounds)):
             raise ValueError(f"`epochs_by_images` has the bounds {bounds}: they must ascend")
@@ -133,6 +133,10 @@ class EvaluationSettings(Strict):
                 raise ValueError(first["msg"].removeprefix("Value error, ")) from None
         return self
 
+    def rate_of(self, rates: Sequence[float]) -> float:
+        """The learning rate that training on a set with the learned ``rates`` begins with."""
+        return rates[0] if self.lr == "learned" and rates else self.lr_net
+
     def with_augmentation(self, augmentation: str, lr_net: float) -> EvaluationSettings:
         """The protocol of one network: one augmentation with its epochs, one learning rate."""
         plain = augmentation == "none" and self.epochs_plain is not None
@@ -140,7 +144,7 @@ class EvaluationSettings(Strict):
             update={
                 "augmentations": (augmentation,),
                 "epochs": self.epochs_plain if plain else self.epochs,
-                "lr_net": self.lr_net if self.lr_net == "learned" else lr_net,
+                "lr_net": lr_net,
                 "lr_search": (),
             }
         )
@@ -158,22 +162,14 @@ class EvaluationSettings(Strict):
         Args:
             images: training images, decoded.
             classes: classes.
-            rates: learned learning rates of the set: one, one for each step, or none.
-
-        Raises:
-            BaconError: ``lr_net`` is learned and the set has no learning rate.
+            rates: learned learning rates of the set: one, one for each step, or none; used where ``lr`` is learned.
         """
         (name,) = self.augmentations
         epochs = self.passes(images=images, classes=classes)
         batch = {"batch_size": classes} if self.order == "one_per_class" else {}
-        if self.lr_net != "learned":
-            return self._recipe(name, epochs=epochs, rate=self.lr_net, rates=(), **batch)
-        if not rates:
-            raise BaconError(
-                "evaluation.lr_net is learned, but the set has no learned learning rate: methods that learn one store it; "
-                "give evaluation.lr_net a number for the others (methods.NAME.evaluation.lr_net)"
-            )
-        return self._recipe(name, epochs=epochs, rate=rates[0], rates=tuple(rates) if len(rates) > 1 else (), **batch)
+        # One rate for each step stands for a training of that many steps.
+        each = tuple(rates) if self.lr == "learned" and len(rates) > 1 else ()
+        return self._recipe(name, epochs=epochs, rate=self.rate_of(rates), rates=each, **batch)
 
     def _recipe(
         self, augmentation: str, *, epochs: int, rate: float, rates: tuple[float, ...], batch_size: int | None = None

@@ -84,14 +84,31 @@ class ImageSet:
 
     @classmethod
     def of_normalised(
-        cls, images: Tensor, labels: Tensor, *, mean: Sequence[float], std: Sequence[float], whitened: bool = False
+        cls,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        whitened: bool = False,
+        soft: Tensor | None = None,
+        soft_kind: SoftKind | None = None,
+        rates: Sequence[float] = (),
     ) -> ImageSet:
         """Images (N, C, H, W) float32 that are normalised with ``mean`` and ``std`` already, or ``whitened``."""
         mean_std = (
             torch.tensor(values, dtype=torch.float32, device=images.device)[:, None, None] for values in (mean, std)
         )
         channel_mean, channel_std = (None, None) if whitened else mean_std
-        return cls(images=images, labels=labels, mean=channel_mean, std=channel_std)
+        return cls(
+            images=images,
+            labels=labels,
+            mean=channel_mean,
+            std=channel_std,
+            soft=soft,
+            soft_kind=soft_kind or "probabilities",
+            rates=tuple(rates),
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

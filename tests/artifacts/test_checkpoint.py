@@ -18,6 +18,7 @@ from bacon.artifacts import checkpoint
 from bacon.artifacts import snapshots as snapshots_module
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import read_distilled
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation import driver as distillation_run
 from bacon.distillation.driver import CellIdentity, Running, distil_cell
 from bacon.distillation.matching import Engine
@@ -73,9 +74,9 @@ def distil(tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_s
 
 def assert_same_numbers(first, second):
     one, two = read_distilled(first), read_distilled(second)
-    assert torch.equal(one.images, two.images)
+    assert one.synthetic.equals(two.synthetic)
     assert one.snapshots.keys() == two.snapshots.keys()
-    assert all(torch.equal(one.snapshots[key], two.snapshots[key]) for key in one.snapshots)
+    assert all(one.snapshots[key].equals(two.snapshots[key]) for key in one.snapshots)
     assert one.history.keys() == two.history.keys()
     assert all(np.array_equal(one.history[key], two.history[key]) for key in one.history)
 
@@ -124,7 +125,7 @@ def test_two_checkpoints_are_kept_and_none_at_the_end(tmp_path, monkeypatch, sto
         lambda content: content[:-1],
         lambda content: content[:0],
         lambda content: content[: len(content) // 2] + b"\x00" + content[len(content) // 2 + 1 :],
-        lambda content: content.replace(b'"version": 2', b'"version": 9', 1),
+        lambda content: content.replace(b'"version": 3', b'"version": 9', 1),
         lambda content: content.replace(b"f" * 32, b"e" * 32, 1),
         lambda content: content.replace(f'"torch": "{torch.__version__}"'.encode(), b'"torch": "0.0"', 1),
         lambda content: b"[1]\n" + content,
@@ -286,7 +287,8 @@ def test_a_checkpoint_whose_snapshot_is_damaged_is_set_aside(tmp_path, monkeypat
 
 
 def test_a_checkpoint_is_never_in_memory_twice(tmp_path):
-    state = {"images": torch.zeros(16, 2**20), "snapshots": {0: torch.zeros(8, 2**20)}}
+    large = SyntheticSet(images=torch.zeros(8, 4, 2**9, 2**9), classes=torch.arange(8))
+    state = {"images": torch.zeros(16, 2**20), "snapshots": {0: large}}
     store = CheckpointStore(folder=tmp_path, fingerprint="f" * 32)
     tracemalloc.start()
     try:
@@ -297,7 +299,7 @@ def test_a_checkpoint_is_never_in_memory_twice(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()
-    assert torch.equal(kept.state["snapshots"][0], state["snapshots"][0])
+    assert kept.state["snapshots"][0].equals(large)
     assert torch.equal(kept.state["images"], state["images"])
 
 
@@ -306,20 +308,20 @@ def test_a_job_keeps_no_snapshot_in_memory(tmp_path, monkeypatch):
     alive, step = [], Engine.step
     add = snapshots_module.Snapshots.__setitem__
 
-    def adding(snapshots, iteration, images):
-        alive.append(weakref.ref(images))
-        add(snapshots, iteration, images)
+    def adding(snapshots, iteration, synthetic):
+        alive.extend((weakref.ref(synthetic), weakref.ref(synthetic.images)))
+        add(snapshots, iteration, synthetic)
 
     def stepping(engine):
-        assert all(images() is None for images in alive)
-        assert len(list(tmp_path.rglob("*.snapshot"))) == len(alive) > 0
+        assert all(part() is None for part in alive)
+        assert len(list(tmp_path.rglob("*.snapshot"))) == len(alive) / 2 > 0
         step(engine)
 
     monkeypatch.setattr(snapshots_module.Snapshots, "__setitem__", adding)
     monkeypatch.setattr(Engine, "step", stepping)
     done = distil(tmp_path, monkeypatch, checkpoint_seconds=1e6, snapshot_interval=3)
     assert list(read_distilled(done.output).snapshots) == [0, 3, 6, 9, 12]
-    assert len(alive) == 5
+    assert len(alive) == 10
 
 
 def test_a_snapshot_that_the_disk_refuses_stays_in_memory_until_a_checkpoint_writes_it(
@@ -381,9 +383,13 @@ import errno, io, sys
 from pathlib import Path
 import torch
 from bacon.artifacts import distilled_file as artifact
+from bacon.artifacts.synthetic_set import SyntheticSet
 
-folder, made = Path(sys.argv[1]), artifact.Distilled(images=torch.rand(10, 3, 8, 8), labels=torch.arange(10), attributes={
-    "settings": {"a": 1}}, snapshots={i: torch.rand(10, 3, 8, 8) for i in range(40)}, history={"loss": torch.rand(50).numpy()})
+def drawn():
+    return SyntheticSet(images=torch.rand(10, 3, 8, 8), classes=torch.arange(10), soft=torch.rand(10, 10), soft_kind="logits")
+
+folder, made = Path(sys.argv[1]), artifact.DistillationResult(synthetic=drawn(), attributes={"settings": {"a": 1}},
+    snapshots={i: drawn() for i in range(40)}, history={"loss": torch.rand(50).numpy()})
 path = folder / "set.h5"
 artifact.write_distilled(path, made)
 whole, counts = path.read_bytes(), [0, 10**9]

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bacon.artifacts.checkpoint import CheckpointStore
-from bacon.artifacts.distilled_file import Distilled, read_distilled, write_distilled
+from bacon.artifacts.distilled_file import DistillationResult, read_distilled, write_distilled
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.prepare import build, prepare
 from bacon.datasets.store import content_sha256, read_dataset, read_whitening, write_dataset, write_whitening
 from bacon.datasets.whitening import fit_whitening
@@ -140,7 +141,7 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
     stored = read_distilled(output)
     np.testing.assert_array_equal(stored.whitening.matrix, dataset.whitening.matrix)
     whitened = dataset.whitening.apply(dataset.train_images.astype(np.float32) / 255)
-    for image in stored.images.numpy():
+    for image in stored.synthetic.images.numpy():
         assert np.abs(whitened - image).max(axis=(1, 2, 3)).min() < 1e-5
 
     seen = {}
@@ -172,7 +173,7 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
         device=CPU,
     )
     run.evaluate_distilled(job, distilled_path=output, data_path=tmp_path / "data.h5", output=tmp_path / "it.json")
-    assert torch.equal(seen["train"], stored.images)
+    assert torch.equal(seen["train"], stored.synthetic.images)
     expected = dataset.whitening.apply(dataset.test_images.astype(np.float32) / 255)
     np.testing.assert_allclose(seen["test"].numpy(), expected, atol=1e-5)
 
@@ -183,14 +184,14 @@ def artifact(dataset, tmp_path):
     real = RealImages(dataset, device=CPU)
     small = encode(real.batch(torch.arange(40).reshape(10, 4)), 2).flatten(0, 1)
     attributes = {
-        "partition": 2,
         "mean": list(dataset.mean),
         "std": list(dataset.std),
         "iterations": 0,
         "fingerprint": "f",
         "class_names": list(dataset.class_names),
     }
-    made = Distilled(images=small, labels=torch.arange(10), attributes=attributes, whitening=dataset.whitening)
+    synthetic = SyntheticSet(images=small, classes=torch.arange(10), partition=2)
+    made = DistillationResult(synthetic=synthetic, attributes=attributes, whitening=dataset.whitening)
     write_distilled(tmp_path / "seed0.h5", made)
     return tmp_path / "seed0.h5", small
 

@@ -119,9 +119,9 @@ def test_snapshots_are_kept_at_the_asked_iterations(real32):
     with Progress("test", 5) as progress:
         engine.run(progress)
     assert sorted(engine.state.snapshots) == [0, 2, 4, 5]
-    assert torch.equal(engine.state.snapshots[0], initial)
-    assert torch.equal(engine.state.snapshots[5], engine.state.images)
-    assert not torch.equal(engine.state.snapshots[2], engine.state.snapshots[4])
+    assert torch.equal(engine.state.snapshots[0].images, initial)
+    assert torch.equal(engine.state.snapshots[5].images, engine.state.images)
+    assert not torch.equal(engine.state.snapshots[2].images, engine.state.snapshots[4].images)
 
 
 def test_chunks_bound_the_images_and_cover_every_class():

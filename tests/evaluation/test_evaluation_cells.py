@@ -12,8 +12,9 @@ import h5py
 import pytest
 import torch
 
-from bacon.artifacts.distilled_file import Distilled, write_distilled
+from bacon.artifacts.distilled_file import DistillationResult, write_distilled
 from bacon.artifacts.evaluation_records import RecordCache, RecordKey, read_evaluation
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.evaluation import trained_networks as networks
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
@@ -60,13 +61,16 @@ def dataset(paths) -> ImageDataset:
 
 
 @pytest.fixture
-def distilled(paths) -> Distilled:
-    snapshots = {iteration: float_set(4, seed=iteration).images for iteration in (0, 10, 20)}
-    made = Distilled(
-        images=snapshots[20],
-        labels=torch.tensor([0, 0, 1, 1]),
+def distilled(paths) -> DistillationResult:
+    classes = torch.tensor([0, 0, 1, 1])
+    snapshots = {
+        iteration: SyntheticSet(images=float_set(4, seed=iteration).images, classes=classes, partition=FACTOR)
+        for iteration in (0, 10, 20)
+    }
+    made = DistillationResult(
+        synthetic=snapshots[20],
         snapshots=snapshots,
-        attributes={"fingerprint": "distilled-1", "partition": FACTOR, "iterations": 20, "class_names": ["a", "b"]},
+        attributes={"fingerprint": "distilled-1", "iterations": 20, "class_names": ["a", "b"]},
     )
     write_distilled(paths["distilled"], made)
     return made
@@ -178,7 +182,10 @@ def test_validation_accuracy_is_recorded_where_there_is_a_validation_split(paths
     write_dataset(paths["data"], held_out, attributes={})
     record = evaluate(paths, snapshot_seeds=0)["records"][0]
     validation = ImageSet.of_uint8(images, labels, mean=MEAN, std=STD, device=CPU)
-    train = ImageSet(images=decode(distilled.images, FACTOR), labels=distilled.labels.repeat_interleave(FACTOR**2))
+    train = ImageSet(
+        images=decode(distilled.synthetic.images, FACTOR),
+        labels=distilled.synthetic.classes.repeat_interleave(FACTOR**2),
+    )
     arguments = {"network": NETWORK, "evaluation": job(paths).evaluation, "classes": CLASSES, "seed": (2, 0)}
     assert record["validation_accuracy"] == train_and_test(train, validation, **arguments).test_accuracy
 
@@ -187,8 +194,8 @@ def test_validation_accuracy_is_recorded_where_there_is_a_validation_split(paths
 def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
     content = evaluate(paths)
     for record in content["records"]:
-        images = decode(distilled.snapshots[record["iteration"]], FACTOR)
-        train = ImageSet(images=images, labels=distilled.labels.repeat_interleave(FACTOR**2))
+        images = decode(distilled.snapshots[record["iteration"]].images, FACTOR)
+        train = ImageSet(images=images, labels=distilled.synthetic.classes.repeat_interleave(FACTOR**2))
         assert len(train.images) == len(train.labels) == 16
         expected = train_and_test(
             train,
@@ -305,10 +312,9 @@ def test_a_coreset_has_no_snapshots(paths):
     images = float_set(4)
     write_distilled(
         paths["distilled"],
-        Distilled(
-            images=images.images,
-            labels=images.labels,
-            attributes={"fingerprint": "distilled-1", "partition": 1, "iterations": 0},
+        DistillationResult(
+            synthetic=SyntheticSet(images=images.images, classes=images.labels),
+            attributes={"fingerprint": "distilled-1", "iterations": 0},
         ),
     )
     records = evaluate(paths)["records"]

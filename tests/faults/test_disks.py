@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
-from bacon.artifacts.distilled_file import Distilled, read_distilled, write_distilled
+from bacon.artifacts.distilled_file import DistillationResult, read_distilled, write_distilled
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.runtime.heartbeat import read_beat
 from bacon.settings.cells import Cell
 from tests.faults.disks import FULL, READ_ONLY, disk
@@ -38,24 +39,28 @@ def expected(tmp_path_factory):
     folder = tmp_path_factory.mktemp("healthy") / "work"
     prepare(folder)
     subprocess.run(command(folder, CELL), cwd=folder, capture_output=True, check=True)
-    return read_distilled(folder / CELL).images
+    return read_distilled(folder / CELL).synthetic.images
+
+
+def result(images: torch.Tensor) -> DistillationResult:
+    return DistillationResult(synthetic=SyntheticSet(images=images, classes=torch.arange(len(images))))
 
 
 def test_a_disk_that_is_full_during_hdf5_output_leaves_the_old_file(tmp_path):
     generator = torch.Generator().manual_seed(0)
-    small = Distilled(images=torch.rand(10, 1, 8, 8, generator=generator), labels=torch.arange(10))
-    large = Distilled(images=torch.rand(1000, 3, 32, 32, generator=generator), labels=torch.arange(1000))
+    small = result(torch.rand(10, 1, 8, 8, generator=generator))
+    large = result(torch.rand(1000, 3, 32, 32, generator=generator))
     with disk(tmp_path / "disk") as place:
         path = place.folder / "set.h5"
         write_distilled(path, small)
         place.fill(MIB)
         with pytest.raises(OSError, match=FULL):
             write_distilled(path, large)
-        assert torch.equal(read_distilled(path).images, small.images)
+        assert torch.equal(read_distilled(path).synthetic.images, small.synthetic.images)
         assert [file.name for file in path.parent.iterdir()] == ["set.h5"]
         place.heal()
         write_distilled(path, large)
-        assert torch.equal(read_distilled(path).images, large.images)
+        assert torch.equal(read_distilled(path).synthetic.images, large.synthetic.images)
 
 
 def test_a_disk_that_is_full_during_a_checkpoint_keeps_the_one_before(tmp_path):
@@ -86,7 +91,7 @@ def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(
         assert not project.path(CELL).exists()
         place.heal()
         project.snakemake(CELL)
-        assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+        assert torch.equal(read_distilled(project.path(CELL)).synthetic.images, expected)
 
 
 def test_read_only_results_are_a_clear_error(project, expected):
@@ -98,7 +103,7 @@ def test_read_only_results_are_a_clear_error(project, expected):
         assert READ_ONLY in run.output
         place.heal()
         project.snakemake(CELL)
-        assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+        assert torch.equal(read_distilled(project.path(CELL)).synthetic.images, expected)
 
 
 def test_a_figure_on_a_full_disk_fails_and_is_drawn_by_the_next_call(project):
@@ -133,7 +138,7 @@ def test_a_damaged_distilled_set_is_never_used(project, expected, how):
         assert "delete it and run snakemake again" in run.output
         path.unlink()
         project.snakemake(target(0))
-    assert torch.equal(read_distilled(path).images, expected)
+    assert torch.equal(read_distilled(path).synthetic.images, expected)
 
 
 def test_a_damaged_data_set_is_never_used(project, expected):
@@ -145,7 +150,7 @@ def test_a_damaged_data_set_is_never_used(project, expected):
     assert re.search(r"ERROR .*digits\.h5: truncated or damaged .*Delete it and run the workflow again", run.output)
     data.unlink()
     project.snakemake(CELL)
-    assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+    assert torch.equal(read_distilled(project.path(CELL)).synthetic.images, expected)
 
 
 def _spoil(path, name):
@@ -172,7 +177,7 @@ def test_two_calls_on_one_folder_do_not_disturb_each_other(project, expected):
     assert second.returncode != 0
     assert "LockException" in second.output or "cannot be locked" in second.output
     assert first.wait(600) == 0
-    assert torch.equal(read_distilled(project.path(CELL)).images, expected)
+    assert torch.equal(read_distilled(project.path(CELL)).synthetic.images, expected)
 
 
 def test_clock_jumps_change_nothing(tmp_path):
@@ -196,7 +201,7 @@ def test_clock_jumps_change_nothing(tmp_path):
             "--data", "results/data/digits.h5", "--output", str(output),
         ]  # fmt: skip
         subprocess.run(command_line, cwd=project.folder, check=True, capture_output=True)
-        images.append(read_distilled(output).images)
+        images.append(read_distilled(output).synthetic.images)
         seconds.append(read_distilled(output).attributes["wall_seconds"])
     assert np.array_equal(images[0], images[1])
     assert 0 < seconds[1] < 3600

@@ -18,7 +18,8 @@ from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.datasets.whitening import Whitening
 from bacon.interchange.evaluate_file import Request, evaluate_file
 from bacon.interchange.export_cell import export_cell
-from bacon.interchange.published_layouts import Statement, image_set, read_foreign
+from bacon.interchange.file_content import FileContent, FileFormat, training_set
+from bacon.interchange.published_layouts import read_published, read_tensors
 from bacon.runtime.errors import BaconError
 from bacon.transforms.partition import decode
 from tests.interchange.conftest import CELL
@@ -27,6 +28,12 @@ from tests.toy_images import CPU
 IMAGES = torch.rand(6, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.9
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])
 MEAN, STD = (0.25,), (0.5,)
+RAW = FileFormat(pixels="raw", partition=1)
+
+
+def image_set(images, labels, file_format, dataset, **parts):
+    content = FileContent(images=images, classes=labels, format=file_format, **parts)
+    return training_set(Path("a.pt"), content, dataset, CPU)
 
 
 @pytest.fixture
@@ -61,16 +68,17 @@ def published(sets: int = 1) -> dict:
 )
 def test_layouts_of_pt_files(tmp_path, content):
     torch.save(content, tmp_path / "a.pt")
-    images, labels = read_foreign(tmp_path / "a.pt")
-    assert torch.equal(images, IMAGES)
-    assert torch.equal(labels, LABELS)
-    assert labels.dtype == torch.int64
+    found = read_published(tmp_path / "a.pt", RAW)
+    assert torch.equal(found.images, IMAGES)
+    assert torch.equal(found.classes, LABELS)
+    assert found.classes.dtype == torch.int64
+    assert found.soft is None
 
 
 @pytest.mark.parametrize("names", [("images", "labels"), ("x", "y"), ("x_train", "y_train")])
 def test_layouts_of_npz_files(tmp_path, names):
     np.savez(tmp_path / "a.npz", **dict(zip(names, (IMAGES.numpy(), LABELS.numpy()), strict=True)))
-    images, labels = read_foreign(tmp_path / "a.npz")
+    images, labels = read_tensors(tmp_path / "a.npz")
     assert torch.equal(images, IMAGES)
     assert torch.equal(labels, LABELS)
 
@@ -78,12 +86,12 @@ def test_layouts_of_npz_files(tmp_path, names):
 def test_one_of_several_experiments_is_chosen(tmp_path):
     path = tmp_path / "a.pt"
     torch.save(published(3), path)
-    assert torch.equal(read_foreign(path, experiment=2)[0], IMAGES + 2)
-    assert torch.equal(read_foreign(path, experiment=0)[0], IMAGES)
+    assert torch.equal(read_tensors(path, experiment=2)[0], IMAGES + 2)
+    assert torch.equal(read_tensors(path, experiment=0)[0], IMAGES)
     with pytest.raises(BaconError, match="holds 3 distilled sets; choose one with --experiment 0 to 2"):
-        read_foreign(path)
+        read_tensors(path)
     with pytest.raises(BaconError, match="--experiment 3: it holds 3 distilled sets"):
-        read_foreign(path, experiment=3)
+        read_tensors(path, experiment=3)
 
 
 @pytest.mark.parametrize(
@@ -93,14 +101,19 @@ def test_one_of_several_experiments_is_chosen(tmp_path):
         (IMAGES, "holds Tensor; what is read is"),
         ({"data": [IMAGES]}, "its 'data' is no list of"),
         ((IMAGES[0], LABELS), r"images are \(1, 4, 4\); they must be a tensor \(N, C, H, W\)"),
-        ((IMAGES, torch.rand(6, 3)), r"labels are torch.float32 \(6, 3\) for 6 images.*Soft labels"),
+        (
+            (IMAGES, LABELS.float()),
+            r"labels are torch.float32 \(6,\) for 6 images; they must be integers \(N,\), or soft",
+        ),
+        ((IMAGES, torch.rand(5, 3)), r"labels are torch.float32 \(5, 3\) for 6 images"),
+        ((IMAGES, torch.ones(6, 3, dtype=torch.int64)), r"labels are torch.int64 \(6, 3\) for 6 images"),
         ((IMAGES, LABELS[:5]), r"labels are torch.int64 \(5,\) for 6 images"),
     ],
 )
 def test_other_contents_are_named(tmp_path, content, message):
     torch.save(content, tmp_path / "a.pt")
     with pytest.raises(BaconError, match=rf"a\.pt: .*{message}"):
-        read_foreign(tmp_path / "a.pt")
+        read_tensors(tmp_path / "a.pt")
 
 
 def test_pickles_are_read_with_weights_only(tmp_path):
@@ -113,45 +126,45 @@ def test_pickles_are_read_with_weights_only(tmp_path):
     with pytest.raises(
         BaconError, match=r"a\.pt: cannot be read with weights_only=True.*torch\.save\(\(images, labels\)"
     ):
-        read_foreign(tmp_path / "a.pt")
+        read_tensors(tmp_path / "a.pt")
     with pytest.raises(BaconError, match=r"a\.npz: not a readable \.npz file of numbers"):
-        read_foreign(tmp_path / "a.npz")
+        read_tensors(tmp_path / "a.npz")
     assert not (tmp_path / "ran").exists()
 
 
 def test_absent_damaged_and_unknown_files(tmp_path):
     with pytest.raises(BaconError, match="there is no such file"):
-        read_foreign(tmp_path / "a.pt")
+        read_tensors(tmp_path / "a.pt")
     for name in ("b.pt", "b.npz"):
         (tmp_path / name).write_bytes(b"garbage")
         with pytest.raises(BaconError, match=name):
-            read_foreign(tmp_path / name)
+            read_tensors(tmp_path / name)
     (tmp_path / "c.pkl").touch()
     with pytest.raises(BaconError, match=r"unknown kind of file '\.pkl'"):
-        read_foreign(tmp_path / "c.pkl")
+        read_tensors(tmp_path / "c.pkl")
 
 
 # Spaces
 
 
-def test_every_statement_leads_to_the_data_sets_space(dataset):
+def test_every_format_leads_to_the_data_sets_space(dataset):
     expected = (IMAGES - 0.25) / 0.5
     cases = [
-        (IMAGES, Statement(pixels="raw", partition=1)),
-        (expected, Statement(pixels="normalised", partition=1, mean=MEAN, std=STD)),
-        ((IMAGES - 0.4) / 0.2, Statement(pixels="normalised", partition=1, mean=(0.4,), std=(0.2,))),
+        (IMAGES, FileFormat(pixels="raw", partition=1)),
+        (expected, FileFormat(pixels="normalised", partition=1, mean=MEAN, std=STD)),
+        ((IMAGES - 0.4) / 0.2, FileFormat(pixels="normalised", partition=1, mean=(0.4,), std=(0.2,))),
     ]
-    for images, statement in cases:
-        made = image_set(Path("a.pt"), images, LABELS, statement, dataset, CPU)
+    for images, said in cases:
+        made = image_set(images, LABELS, said, dataset)
         torch.testing.assert_close(made.images, expected, rtol=0, atol=1e-6)
         assert torch.equal(made.labels, LABELS)
     levels = (IMAGES * 255).round().to(torch.uint8)
-    made = image_set(Path("a.pt"), levels, LABELS, Statement(pixels="uint8", partition=1), dataset, CPU)
+    made = image_set(levels, LABELS, FileFormat(pixels="uint8", partition=1), dataset)
     torch.testing.assert_close(made.images, (levels / 255 - 0.25) / 0.5, rtol=0, atol=1e-6)
 
 
 def test_partition_is_undone_with_its_labels(dataset):
-    made = image_set(Path("a.pt"), IMAGES, LABELS, Statement(pixels="raw", partition=2), dataset, CPU)
+    made = image_set(IMAGES, LABELS, FileFormat(pixels="raw", partition=2), dataset)
     torch.testing.assert_close(made.images, decode((IMAGES - 0.25) / 0.5, 2), rtol=0, atol=1e-6)
     assert torch.equal(made.labels, LABELS.repeat_interleave(4))
 
@@ -160,15 +173,13 @@ def test_images_of_a_whitened_data_set_are_whitened(dataset):
     from dataclasses import replace
 
     whitening = Whitening(mean=np.full(16, 0.5, np.float32), matrix=2 * np.eye(16, dtype=np.float32), epsilon=0.1)
-    made = image_set(
-        Path("a.pt"), IMAGES, LABELS, Statement(pixels="raw", partition=1), replace(dataset, whitening=whitening), CPU
-    )
+    made = image_set(IMAGES, LABELS, RAW, replace(dataset, whitening=whitening))
     torch.testing.assert_close(made.images, 2 * (IMAGES - 0.5), rtol=0, atol=1e-6)
     assert made.mean is None
 
 
 @pytest.mark.parametrize(
-    ("images", "labels", "statement", "message"),
+    ("images", "labels", "said", "message"),
     [
         (IMAGES, LABELS, {"pixels": "uint8"}, "images are torch.float32, which is not what --pixels uint8 says"),
         (IMAGES.to(torch.uint8), LABELS, {"pixels": "raw"}, "images are torch.uint8, which is not what --pixels raw"),
@@ -187,9 +198,9 @@ def test_images_of_a_whitened_data_set_are_whitened(dataset):
         (IMAGES, LABELS, {"pixels": "raw", "partition": 3}, "cannot be split into 3x3"),
     ],
 )
-def test_what_contradicts_a_statement_is_refused(dataset, images, labels, statement, message):
+def test_what_contradicts_the_format_is_refused(dataset, images, labels, said, message):
     with pytest.raises(BaconError, match=message):
-        image_set(Path("a.pt"), images, labels, Statement(**{"partition": 1} | statement), dataset, CPU)
+        image_set(images, labels, FileFormat(**{"partition": 1} | said), dataset)
 
 
 # The command
@@ -206,7 +217,13 @@ def theirs(here, tmp_path) -> Path:
     """The distilled set of the cell as others would publish it: stored form, normalised, no word about either."""
     distilled = read_distilled(here / CELL.distilled_path)
     path = tmp_path / "res_BACON_digits.pt"
-    torch.save({"data": [[distilled.images, distilled.labels]], "accs_all_exps": {"ConvNet": [np.float64(0.9)]}}, path)
+    torch.save(
+        {
+            "data": [[distilled.synthetic.images, distilled.synthetic.classes]],
+            "accs_all_exps": {"ConvNet": [np.float64(0.9)]},
+        },
+        path,
+    )
     return path
 
 
@@ -241,7 +258,7 @@ def test_our_own_file_gives_the_numbers_of_the_workflow(here, finished, tmp_path
         assert result.images == 400
 
 
-def test_a_stated_foreign_file_gives_the_same_as_ours(here, theirs, tmp_path):
+def test_the_same_file_published_by_others_gives_the_same_as_ours(here, theirs, tmp_path):
     ours = bacon_evaluate(
         here / CELL.distilled_path, "--seeds", 1, "--output", tmp_path / "o.json", cache=tmp_path / "a"
     )
@@ -266,7 +283,7 @@ def test_a_stated_foreign_file_gives_the_same_as_ours(here, theirs, tmp_path):
         "DSA without flip",
     ):
         assert part in found.output
-    # A wrong statement is another number, which is why none is guessed.
+    # A wrong format is another number, which is why none is guessed.
     wrong = bacon_evaluate(theirs, *stated[:-1], 1, "--seeds", 1, "--output", tmp_path / "w.json", cache=tmp_path / "b")
     assert wrong.exit_code == 0, wrong.output
     assert accuracies(tmp_path / "w.json") != accuracies(tmp_path / "o.json")

@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from torchvision.datasets import ImageFolder
 
 from bacon import load_distilled
-from bacon.artifacts.distilled_file import Distilled, read_distilled
+from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import read_evaluation
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.cli import main
 from bacon.datasets.whitening import Whitening
 from bacon.interchange.arrays import read_arrays, write_arrays
@@ -32,7 +33,7 @@ FOLDERS = ("png", "huggingface")
 
 
 @pytest.fixture(scope="session")
-def distilled(finished) -> Distilled:
+def distilled(finished) -> DistillationResult:
     return read_distilled(finished.directory / CELL.distilled_path)
 
 
@@ -52,11 +53,11 @@ def test_tensors_come_back_bit_for_bit(finished, distilled, exports, kind, form)
     found = read_arrays(exports[kind, form])
     factor = 2 if form == "stored" else 1
     assert found.metadata["partition"] == factor
-    expected = distilled.images if form == "stored" else decode(distilled.images, 2)
-    assert torch.equal(found.images, expected)
+    expected = distilled.synthetic.images if form == "stored" else decode(distilled.synthetic.images, 2)
+    assert torch.equal(found.synthetic.images, expected)
     direct, loaded = (load_distilled(path) for path in (finished.directory / CELL.distilled_path, exports[kind, form]))
     assert torch.equal(loaded.images, direct.images)
-    assert torch.equal(loaded.labels, distilled.labels.repeat_interleave(4))
+    assert torch.equal(loaded.labels, distilled.synthetic.classes.repeat_interleave(4))
     assert torch.equal(direct.labels, loaded.labels)
     assert len(loaded) == 400
     assert (loaded.class_names, loaded.mean, loaded.std) == (direct.class_names, direct.mean, direct.std)
@@ -72,11 +73,11 @@ def test_tensors_come_back_bit_for_bit(finished, distilled, exports, kind, form)
 def test_folders_come_back_rounded_to_256_levels(distilled, exports, kind, form):
     raw = load_distilled(exports[kind, form], raw=True)
     mean, std = (torch.tensor(distilled.attributes[name])[:, None, None] for name in ("mean", "std"))
-    stored = distilled.images if form == "stored" else decode(distilled.images, 2)
+    stored = distilled.synthetic.images if form == "stored" else decode(distilled.synthetic.images, 2)
     pixels = (stored * std + mean).clamp(0, 1)
     expected = pixels if form == "decoded" else decode(pixels.float(), 2)
     assert (raw.images - expected).abs().max() <= 0.5 / 255 + 1e-6
-    assert torch.equal(raw.labels, distilled.labels.repeat_interleave(4))
+    assert torch.equal(raw.labels, distilled.synthetic.classes.repeat_interleave(4))
     normalised = load_distilled(exports[kind, form])
     torch.testing.assert_close(normalised.images, ((raw.images - mean) / std).float(), rtol=0, atol=1e-5)
 
@@ -184,7 +185,7 @@ def edited(path: Path, tmp_path: Path) -> Path:
     """A copy whose first image differs by one bit of a pixel, its metadata unchanged."""
     copy = tmp_path / path.name
     export = read_arrays(path)
-    export.images[0, 0, 0, 0] += 1e-3
+    export.synthetic.images[0, 0, 0, 0] += 1e-3
     write_arrays(export, copy)
     return copy
 
@@ -242,20 +243,21 @@ def test_a_pickle_that_runs_code_does_not_run(tmp_path):
 # Whitening, colour, class names
 
 
-def whitened() -> tuple[Distilled, torch.Tensor]:
+def whitened() -> tuple[DistillationResult, torch.Tensor]:
     """Six colour images of three classes under an invertible whitening, and their pixels in [0, 1]."""
     random = np.random.default_rng(0)
     pixels = torch.from_numpy(random.random((6, 3, 4, 4), dtype=np.float32))
     matrix = np.eye(48, dtype=np.float32) * 2 + 0.01
     whitening = Whitening(mean=np.full(48, 0.5, np.float32), matrix=matrix, epsilon=0.1)
     attributes = {
-        **{"dataset": "mine", "method": "dm", "ipc": 2, "seed": 0, "partition": 1, "fingerprint": "f"},
+        **{"dataset": "mine", "method": "dm", "ipc": 2, "seed": 0, "fingerprint": "f"},
         **{"data_fingerprint": "d", "settings": {}, "provenance": {}, "class_names": ["wolf", "cat/dog", ""]},
         **{"mean": np.array([0.5, 0.4, 0.3]), "std": np.array([0.2, 0.2, 0.2])},
     }
     images = torch.from_numpy(whitening.apply(pixels.numpy()))
     labels = torch.arange(3).repeat_interleave(2)
-    return Distilled(images=images, labels=labels, attributes=attributes, whitening=whitening), pixels
+    synthetic = SyntheticSet(images=images, classes=labels)
+    return DistillationResult(synthetic=synthetic, attributes=attributes, whitening=whitening), pixels
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".npz"])
@@ -263,7 +265,7 @@ def test_whitening_travels_with_tensors(tmp_path, suffix):
     distilled, pixels = whitened()
     write_arrays(export_of(distilled, form="decoded", licence="x", evaluations=[]), tmp_path / f"a{suffix}")
     loaded, raw = load_distilled(tmp_path / f"a{suffix}"), load_distilled(tmp_path / f"a{suffix}", raw=True)
-    assert torch.equal(loaded.images, distilled.images)
+    assert torch.equal(loaded.images, distilled.synthetic.images)
     assert loaded.whitening.epsilon == 0.1
     torch.testing.assert_close(raw.images, pixels, rtol=0, atol=1e-5)
 
@@ -281,9 +283,8 @@ def test_whitened_images_become_pixels_in_a_folder(tmp_path):
 
 def test_two_channels_are_no_png(tmp_path):
     distilled, _ = whitened()
-    two = Distilled(
-        images=distilled.images[:, :2],
-        labels=distilled.labels,
+    two = DistillationResult(
+        synthetic=SyntheticSet(images=distilled.synthetic.images[:, :2], classes=distilled.synthetic.classes),
         attributes={**distilled.attributes, "mean": [0.5, 0.5], "std": [0.2, 0.2]},
     )
     with pytest.raises(BaconError, match="2 channels are no PNG"):

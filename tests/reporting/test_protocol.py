@@ -3,15 +3,45 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from bacon.reporting.collect.protocol_text import dsa_text, network_text, protocol_note, protocol_text
+from bacon.reporting.collect.protocol_text import dsa_text, network_text, protocol_note, protocol_of, protocol_text
 from tests.reporting.fakes import EVALUATION, NETWORK
 
 
 def test_protocol_text_names_what_is_unusual():
     text = protocol_text({**EVALUATION, "epochs": 1, "momentum": 0.5, "weight_decay": 0.0, "dsa_strategy": "none"})
-    assert text == (
-        "1 epoch, SGD lr 0.01 (÷10 halfway), momentum 0.5, weight decay 0, batch 256, no augmentation, last epoch"
-    )
+    assert text == ("1 epoch, SGD lr 0.01, momentum 0.5, weight decay 0, batch 256, no augmentation, last epoch")
+
+
+@pytest.mark.parametrize("epochs", range(1, 9))
+def test_a_drop_of_the_learning_rate_is_named_where_there_was_one(epochs):
+    from bacon.settings.evaluation import EvaluationSettings
+
+    settings = EvaluationSettings(epochs=epochs)
+    # The rule of the training loop: the last epoch is no place for a drop.
+    dropped = settings.lr_drop_epoch() in range(epochs - 1)
+    assert ("(÷10 halfway)" in protocol_text(settings.model_dump())) == dropped
+
+
+@pytest.mark.parametrize(
+    ("labels", "setting", "words"),
+    [
+        ("classes", None, ["DSA without flip"]),
+        ("classes", "stored", ["DSA without flip"]),
+        ("probabilities", None, ["hard labels"]),
+        ("probabilities", "hard", ["hard labels"]),
+        ("probabilities", "stored", ["soft labels"]),
+        ("logits", "stored", ["soft labels"]),
+    ],
+)
+def test_labels_are_named_where_the_images_leave_a_choice(labels, setting, words):
+    settings = {**EVALUATION} | ({} if setting is None else {"labels": setting})
+    assert protocol_text(settings, labels=labels).split(", ")[-1 - len(words) : -1] == words
+
+
+def test_the_protocol_of_an_evaluation_file_follows_its_labels():
+    content = {"settings": {"evaluation": {**EVALUATION, "labels": "stored"}}}
+    assert "soft labels" in protocol_of({**content, "labels": "logits"})
+    assert "labels" not in protocol_of(content)
 
 
 @pytest.mark.parametrize(

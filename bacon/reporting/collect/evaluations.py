@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.artifacts.evaluation_records import check_version
-from bacon.reporting.collect.protocol_text import network_text, protocol_text
+from bacon.reporting.collect.protocol_text import network_text, protocol_of
 from bacon.runtime.errors import BaconError
 
 RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
@@ -220,7 +220,7 @@ def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mappi
         "train_accuracy_percent": 100.0 * float(values["train_accuracy"]),
         "train_loss": float(values["train_loss"]),
         "epochs": int(values["epochs"]),
-        "protocol": protocol_text(content["settings"]["evaluation"]),
+        "protocol": protocol_of(content),
         "network_text": network_text(content["settings"]["network"]),
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),

@@ -26,19 +26,28 @@ _ARCHITECTURES = {
     "resnet18": "ResNet18",
 }
 FULL = "full"
+CLASSES = "classes"
+"""What an evaluation file calls the labels of images that carry no soft ones."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
-def protocol_text(evaluation_settings: Mapping[str, Any]) -> str:
+def protocol_of(content: Mapping[str, Any]) -> str:
+    """The protocol that the networks of an evaluation file were trained with; ``labels`` is missing where all are classes."""
+    return protocol_text(content["settings"]["evaluation"], labels=str(content.get("labels", CLASSES)))
+
+
+def protocol_text(evaluation_settings: Mapping[str, Any], *, labels: str = CLASSES) -> str:
     """One line for an evaluation protocol (docs/algorithms.md, Evaluation).
 
     Args:
         evaluation_settings: the ``evaluation`` part of a cell's settings: ``epochs``, ``epochs_plain``, ``batch_size``,
-            ``lr_net``, ``lr_search``, ``momentum``, ``weight_decay``, ``augmentations`` and ``dsa_strategy``.
+            ``lr_net``, ``lr_search``, ``momentum``, ``weight_decay``, ``augmentations`` and ``dsa_strategy``; ``labels`` where
+            it is set: ``stored`` trains with the soft labels of the images, anything else leaves them unused.
+        labels: what the images carry: ``classes`` alone, or ``probabilities`` or ``logits`` besides.
 
     Returns:
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
-        decay are named when they are not 0.9 and 0.0005.
+        decay are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
     epochs = int(evaluation_settings["epochs"])
     unusual = [
@@ -48,10 +57,11 @@ def protocol_text(evaluation_settings: Mapping[str, Any]) -> str:
     ]
     parts = [
         f"{epochs} epoch{'s' if epochs > 1 else ''}{_plain_epochs(evaluation_settings)}",
-        f"SGD lr {_rate_text(evaluation_settings)} (÷10 halfway)",
+        f"SGD lr {_rate_text(evaluation_settings)}{_drop_text(epochs)}",
         *unusual,
         f"batch {int(evaluation_settings['batch_size'])}",
         augmentation_text(evaluation_settings["augmentations"], str(evaluation_settings["dsa_strategy"])),
+        *_label_text(evaluation_settings, labels),
         "last epoch",
     ]
     return ", ".join(parts)
@@ -62,6 +72,18 @@ def _plain_epochs(evaluation_settings: Mapping[str, Any]) -> str:
     if plain is None or "none" not in names or plain == evaluation_settings["epochs"]:
         return ""
     return f" ({plain} without augmentation)"
+
+
+def _drop_text(epochs: int) -> str:
+    """The rate drops after epoch (epochs - 1) // 2 + 1, counted from zero: too late for fewer than four epochs."""
+    return " (÷10 halfway)" if (epochs - 1) // 2 + 1 < epochs - 1 else ""
+
+
+def _label_text(evaluation_settings: Mapping[str, Any], labels: str) -> list[str]:
+    """What networks were trained with, where the images leave a choice."""
+    if labels == CLASSES:
+        return []
+    return ["soft labels" if evaluation_settings.get("labels") == "stored" else "hard labels"]
 
 
 def _rate_text(evaluation_settings: Mapping[str, Any]) -> str:
