@@ -17,20 +17,18 @@ from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.registry import METHODS
-from bacon.plan.fingerprint import code_digest, digest, fingerprint
+from bacon.plan.code_digest import code_digest
+from bacon.plan.fingerprint import digest, fingerprint
+from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
 from bacon.runtime.provenance import installed_versions
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 
-DATA_MODULES = ("bacon.datasets.prepare",)
 # Where data lies and what it is called; what it is, is in its source's digest.
 DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
-DISTILL_MODULES = ("bacon.distillation.driver",)
-EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
 # Evaluation settings that say which networks are trained, not what any of them is: a record's own key says that.
 EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds", "augmentations", "lr_search"})
 
@@ -127,19 +125,12 @@ class Plan:
         return fingerprint(
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
-            modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
+            modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
             inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
-
-    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
-        if isinstance(settings.distillation, MatchingSettings):
-            return type(settings.distillation.objective).__module__
-        selector = METHODS[self.config.base_method(cell.method)].selector
-        assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
-        return selector
 
     def record_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
@@ -150,14 +141,14 @@ class Plan:
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)
         evaluation = self.settings(cell).evaluation
-        network_settings = self.evaluation_network(cell, network).model_dump(mode="json")
+        network_settings = self.evaluation_network(cell, network)
         return fingerprint(
             "evaluate",
             settings={
                 "evaluation": evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS)),
-                "network": network_settings,
+                "network": network_settings.model_dump(mode="json"),
             },
-            modules=(*EVALUATE_MODULES, *evaluation.shared_modules()),
+            modules=(*evaluate_modules(network_settings), *evaluation.shared_modules()),
             inputs=inputs,
         )
 
