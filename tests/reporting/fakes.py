@@ -13,6 +13,7 @@ from bacon.artifacts.evaluation_records import FORMAT, VERSION
 from bacon.reporting.collect.evaluations import ExpectedDistilled, ExpectedEvaluation
 
 TITLES = {"full": "Full data set", "random": "Random", "dm": "DM", "idm": "IDM", "bacon": "BACON"}
+PUBLISHED_METHODS = {"full": "Whole dataset"}
 DATASETS = {"digits": ("Digits", None), "cifar10": ("CIFAR-10", "CIFAR10"), "svhn": ("SVHN", "SVHN")}
 EVALUATION = {
     "seeds": 5,
@@ -99,6 +100,7 @@ def evaluation(
         dataset_title=title,
         method_title=TITLES.get(method, method),
         published_dataset=published,
+        published_method=PUBLISHED_METHODS.get(method, TITLES.get(method, method)),
     )
 
 
@@ -124,6 +126,7 @@ def distilled(
         file["labels"] = np.repeat(np.arange(classes), ipc)
         for iteration, snapshot in (snapshots or {}).items():
             file[f"snapshots/{iteration}"] = snapshot.astype(np.float32)
+            file[f"snapshot_labels/{iteration}"] = file["labels"]
         for term, values in (history or {}).items():
             file[f"history/{term}"] = values
         file.attrs.update(
@@ -134,6 +137,10 @@ def distilled(
                 "seed": seed,
                 "fingerprint": fingerprint,
                 "partition": 1,
+                "learned_rates": 0,
+                "image_bytes": images.size * 4,
+                "label_bytes": 0,
+                "decoder_bytes": 0,
                 "class_names": json.dumps([str(label) for label in range(classes)]),
                 "mean": np.full(channels, 0.25),
                 "std": np.full(channels, 0.5),

@@ -54,6 +54,7 @@ def add_iterations(file: h5py.File) -> None:
     images = file["images"][()]
     for iteration, factor in ((0, 0.5), (100, 0.75), (200, 1.0)):
         file[f"snapshots/{iteration}"] = images * np.float32(factor)
+        file[f"snapshot_labels/{iteration}"] = file["labels"]
     file["history/iteration"] = np.arange(10)
     for name in ("llh", "tv", "clip", "ce", "queue_accuracy", "loss"):
         file[f"history/{name}"] = np.linspace(1.0, 50.0, 10)
@@ -101,7 +102,7 @@ def test_every_figure_is_drawn_and_read_by_a_report(plan):
 def test_every_table_is_written_and_is_the_one_of_a_report(plan):
     files = outputs(plan, "tables")
     make_tables(plan, fingerprint="fp", outputs=files, published=PUBLISHED)
-    tables = report_tables(plan)
+    tables = report_tables(plan, published=PUBLISHED)
     assert set(tables) == {path.stem for path in files.values()}
     for name, table in tables.items():
         assert table.title

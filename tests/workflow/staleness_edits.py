@@ -3,6 +3,9 @@
 ``python -m tests.workflow.staleness_edits`` writes the table into the page.
 """
 
+import os
+import random
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -55,6 +58,8 @@ SETTINGS_EDITS = [
         },
         ONE_CELL,
     ),
+    ("what methods are compared with (`report.references`)", {"report": {"references": ["all"]}},
+     {"all": 1, "tables": 1, "report": 1}),
     ("seeds as a list instead of their number", {"grid": {"seeds": [0]}}, NOTHING),
     ("one more evaluation network", {"grid": {"networks": ["convnet", "small"]}, "networks": {"small": {"width": 4}}},
      AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
@@ -83,13 +88,25 @@ CODE_EDITS = [
      {"all": 1, "tables": 1}),
     ("style of the figures", "bacon/reporting/figures/style.py", "\nimport hashlib", "\nEDITED = True\nimport hashlib",
      {"all": 1, "figures": 1, "images": 4, "report": 1}),
-    ("code of one figure of the whole grid", "bacon/reporting/figures/cost.py", "best, front = -np.inf, []",
+    ("code of one figure of the whole grid", "bacon/reporting/figures/pareto.py", "best, front = -np.inf, []",
      "best, front = -1.0, []", {"all": 1, "figures": 1, "report": 1}),
     ("the nearest real images", "bacon/reporting/collect/nearest.py", "_BLOCK = 4096", "_BLOCK = 2048",
      {"all": 1, "figures": 1, "images": 4, "report": 1}),
     ("code of the report", "bacon/reporting/page/cell_entries.py", "import json", "import json\n\nEDITED = True", REPORT_ALONE),
     ("a template of the report", "bacon/reporting/page/templates/report.css", "max-width: 76rem", "max-width: 80rem",
      REPORT_ALONE),
+    ("a log line of the distillation", "bacon/distillation/driver.py", '    log.info("wrote',
+     '    log.info("a line more")\n    log.info("wrote', NOTHING),
+    ("the text of an error", "bacon/transforms/partition.py", "raise BaconError(\n",
+     "raise BaconError(\n            'Edited. '\n", NOTHING),
+    ("a kernel of the ConvNet", "bacon/networks/kernels/block.c", "(REAL)0.25", "(REAL)0.250",
+     AGGREGATES | ALL_DISTILLED | {"evaluate_full": 1}),
+    ("a comment in a kernel", "bacon/networks/kernels/block.c", "(REAL)0.25;", "(REAL)0.25; // a quarter", NOTHING),
+    ("an architecture that no cell uses", "bacon/networks/lenet.py", "nn.ReLU()", "nn.Tanh()", NOTHING),
+    ("the record of an architecture that no cell uses", "bacon/settings/architectures.py", 'title="LeNet"', 'title="LeNet-5"',
+     NOTHING),
+    ("a transform that evaluations alone use", "bacon/transforms/policies.py", "import torch\n", "import torch\n\nEDITED = 1\n",
+     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
     ("a script of the workflow", "workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
     ("a default in the record of one method", "bacon/methods/dm/record.py", '"lr_img": 1.0', '"lr_img": 0.5', ONE_CELL),
@@ -99,6 +116,75 @@ CODE_EDITS = [
     # A package's metadata before the installed one's on Python's path.
     ("another version of PyTorch, without `stale_on_upgrade`", "torch-99.0.dist-info/METADATA", "",
      "Name: torch\nVersion: 99.0\n", NOTHING),
+]  # fmt: skip
+
+
+def a_file_moves(root):
+    """The file with the packing of images moves to another room, and every import of it with it."""
+    shutil.move(root / "bacon/transforms/partition.py", root / "bacon/networks/partition.py")
+    for path in root.glob("bacon/**/*.py"):
+        text = path.read_text()
+        if "bacon.transforms.partition" in text:
+            path.write_text(text.replace("bacon.transforms.partition", "bacon.networks.partition"))
+
+
+def a_new_method(root):
+    """A folder, and a line in the registry."""
+    folder = root / "bacon/methods/novel"
+    shutil.copytree(root / "bacon/methods/dm", folder)
+    record = folder / "record.py"
+    text = record.read_text().replace('name="dm"', 'name="novel"').replace('title="DM"', 'title="Novel"')
+    record.write_text(text.replace("methods.dm", "methods.novel").replace("DM = Method(", "NOVEL = Method("))
+    registry = root / "bacon/methods/registry.py"
+    text = registry.read_text().replace("    BACON,\n)", "    BACON,\n    NOVEL,\n)")
+    line = "from bacon.methods.novel.record import NOVEL\n"
+    registry.write_text(text.replace("from bacon.methods.random", f"{line}from bacon.methods.random"))
+
+
+def a_new_architecture(root):
+    """A file, and a record."""
+    shutil.copy(root / "bacon/networks/lenet.py", root / "bacon/networks/novel.py")
+    records = root / "bacon/settings/architectures.py"
+    text = records.read_text()
+    start = text.index('    Architecture(\n        name="lenet"')
+    end = text.index("    ),\n", start) + len("    ),\n")
+    added = text[start:end].replace('"lenet"', '"novel"').replace("networks.lenet:", "networks.novel:")
+    records.write_text(text[:end] + added + text[end:])
+
+
+# What is done -> (what is done to the sources, jobs of every rule).
+SOURCE_EDITS = [
+    ("a new method", a_new_method, NOTHING),
+    ("a new architecture", a_new_architecture, NOTHING),
+    ("a file moves to another room", a_file_moves, NOTHING),
+]
+
+
+def travelled(folder):
+    """Results as they are after a copy to another machine: no records of Snakemake's, files' times in any order."""
+    shutil.rmtree(folder / ".snakemake")
+    draw = random.Random(0)
+    for path in sorted((folder / "results").rglob("*")):
+        moment = 1.7e9 + draw.randrange(10**7)
+        os.utime(path, (moment, moment))
+
+
+def newest_data(folder):
+    """The data set's file is the newest, and no longer the one that Snakemake recorded: it was prepared again elsewhere."""
+    data = folder / "results/data/digits.h5"
+    data.write_bytes(data.read_bytes() + b"\0")
+    moment = data.stat().st_mtime + 10**6
+    os.utime(data, (moment, moment))
+
+
+# What is done to the files -> (how, changes of the configuration, jobs of every rule).
+FILE_EDITS = [
+    ("results copied without `.snakemake/`, files' times in any order", travelled, {}, NOTHING),
+    ("the same, and `lambda` of one method", travelled,
+     {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.5}}}}}, ONE_CELL),
+    ("the same, and evaluation epochs of one method", travelled, {"overrides": {"digits/dm": {"evaluation": {"epochs": 2}}}},
+     AGGREGATES | {"evaluate": 1}),
+    ("a data set prepared again elsewhere, newer than all that is made from it", newest_data, {}, NOTHING),
 ]  # fmt: skip
 
 # The larger grid, whose axes have two values each: as many cells as show what an edit of an axis does.
@@ -155,7 +241,7 @@ GRID_EDITS = [
 
 def table() -> str:
     """The edits as Markdown tables."""
-    small = _rows([(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS)])
+    small = _rows([(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS, *SOURCE_EDITS, *FILE_EDITS)])
     large = _rows([(edit[0], edit[-1]) for edit in GRID_EDITS])
     between = (
         "And of a grid of five cells with two data sets, methods, IPC, distillation seeds and evaluation networks:"

@@ -14,15 +14,9 @@ from bacon.reporting.collect.recipe_text import (
     length_text,
     optimiser_texts,
 )
+from bacon.settings.architectures import ARCHITECTURES
 
-_ARCHITECTURES = {
-    "convnet": "ConvNet",
-    "mlp": "MLP",
-    "lenet": "LeNet",
-    "alexnet": "AlexNet",
-    "vgg11": "VGG11",
-    "resnet18": "ResNet18",
-}
+_SOFT = "soft labels"
 FULL = "full"
 CLASSES = "classes"
 """What an evaluation file calls the labels of images that carry no soft ones."""
@@ -65,14 +59,20 @@ def _label_text(evaluation_settings: Mapping[str, Any], labels: str) -> list[str
         return ["labels of a teacher"]
     if labels == CLASSES:
         return []
-    return ["soft labels" if evaluation_settings["labels"] == "stored" else "hard labels"]
+    return [_SOFT if evaluation_settings["labels"] == "stored" else "hard labels"]
+
+
+def is_soft(protocol: str) -> bool:
+    """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
+    return _SOFT in protocol.split(", ")
 
 
 def network_text(network_settings: Mapping[str, Any]) -> str:
     """A network in words: ``ConvNet, depth 3, width 128, instance norm``."""
     architecture = str(network_settings["architecture"])
-    parts = [_ARCHITECTURES.get(architecture, architecture)]
+    parts = [ARCHITECTURES[architecture].title if architecture in ARCHITECTURES else architecture]
     parts += [f"{key} {network_settings[key]}" for key in ("depth", "width") if key in network_settings]
+    parts += ["7x7 stem"] if network_settings.get("stem") == "7x7" else []
     if "norm" in network_settings:
         parts.append("no norm" if network_settings["norm"] == "none" else f"{network_settings['norm']} norm")
     return ", ".join(parts)
