@@ -23,7 +23,7 @@ from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, P
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import has_soft_labels, read_published, read_tensors
 from bacon.plan.fingerprint import fingerprint
-from bacon.plan.plan import EVALUATION_COUNTS
+from bacon.plan.plan import EVALUATION_COUNTS, augmentation_code
 from bacon.plan.stage_code import evaluate_modules
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import DATA
@@ -275,7 +275,7 @@ def _job(
             "network": network.model_dump(mode="json"),
             "seed": seed,
         },
-        modules=(*evaluate_modules(network), "bacon.interchange.file_content"),
+        modules=(*evaluate_modules(network), *evaluation.shared_modules(), "bacon.interchange.file_content"),
         inputs={
             "data": dataset.fingerprint,
             "content": tensors_sha256(*(part for part in tensors if part is not None)),
@@ -290,7 +290,9 @@ def _job(
         network=network,
         evaluation=evaluation,
         protocol=request.protocol,
-        fingerprints=EvaluationFingerprints(rule=record, record=record, data=dataset.fingerprint),
+        fingerprints=EvaluationFingerprints(
+            rule=record, record=record, data=dataset.fingerprint, augmentations=augmentation_code(evaluation)
+        ),
         cache=cache,
         device=device,
     )

@@ -127,7 +127,10 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
         assert settings.distillation is not None, "a cell with an IPC is distilled"
         train = cell.ipc * settings.distillation.parts() * data.classes
         networks += evaluation.snapshot_seeds * max(len(settings.distillation.snapshot_iterations()) - 1, 0)
-    epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
+    epochs = sum(
+        evaluation.with_augmentation(name, 1.0).passes(images=train, classes=data.classes)
+        for name in evaluation.augmentations
+    )
     training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
     tests = len(evaluation.augmentations)
     return networks * (training + _seconds(plan, image.forward * data.test * tests, passes=tests))

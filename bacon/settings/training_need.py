@@ -10,7 +10,7 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.network import NetworkSettings
 
 if TYPE_CHECKING:
-    from bacon.settings.recipe import TrainingRecipe  # type: ignore[import-not-found, unused-ignore]
+    from bacon.settings.recipe import TrainingRecipe
 
 Kept = Literal["final", "snapshots", "history", "soft_labels"]
 
