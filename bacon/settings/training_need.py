@@ -1,4 +1,4 @@
-"""Networks that are trained on the real training set before anything uses them: teachers, experts, feature extractors. No torch.
+"""Networks that are trained on the real set before anything uses them: teachers, experts, feature extractors. No torch.
 
 What a need says of its networks is their key: cells whose methods need the same networks share them.
 """
@@ -33,8 +33,8 @@ class TrainingNeed:
         recipe: how each network is trained.
         runs: how many networks: run i (from 0) has the seed (0, i), so one more run changes no other.
         keep: what is stored of each: the ``final`` weights; ``snapshots``, the weights before training, after every
-            ``snapshot_every`` epochs and at the end; ``history``, for each epoch which images were classified correctly in their
-            own batch; ``soft_labels``, the final network's logits of the training images.
+            ``snapshot_every`` epochs and at the end; ``history``, for each epoch which images were correct in their own
+            batch; ``soft_labels``, the final network's logits of the training images.
         snapshot_every: epochs from one snapshot to the next.
         purpose: first part of the names of the streams of random numbers: needs of different purposes have different networks.
     """
