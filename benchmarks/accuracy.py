@@ -19,14 +19,14 @@ import torch
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.distillation.matching import Engine
+from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.atomic import write_json
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
 from bacon.transforms.partition import decode
-from benchmarks.cells import Measured
+from benchmarks.cells import Measured, engine_of
 from benchmarks.machine import synchronise
 
 _SAVE_SECONDS = 60.0
@@ -110,13 +110,8 @@ class Point:
 def distilled(plan: Plan, dataset: ImageDataset, device: torch.device) -> list[Point] | None:
     """The images at each point of the clock, the initial ones first; ``None`` when the call's time is over."""
     settings = plan.measured
-    engine = Engine(
-        RealImages(dataset, device=device),
-        settings.matching,
-        settings.settings.network,
-        ipc=settings.ipc,
-        seed=seed_of(plan),
-    )
+    engine = engine_of(settings, RealImages(dataset, device=device), seed=seed_of(plan))
+    initial = Point(seconds=0.0, iteration=0, images=engine.synthetic().images)
     store = CheckpointStore(folder=plan.folder / "state", fingerprint=plan.key(dataset))
     run = _Run(plan, engine, store)
     while not run.ended():
@@ -125,9 +120,8 @@ def distilled(plan: Plan, dataset: ImageDataset, device: torch.device) -> list[P
             run.save()
             return None
     run.save()
-    initial = Point(seconds=0.0, iteration=0, images=engine.initial_images().float().cpu())
     reached = [
-        Point(seconds=run.taken[iteration], iteration=iteration, images=engine.state.snapshots[iteration].images)
+        Point(seconds=run.taken[iteration], iteration=iteration, images=engine.snapshots[iteration].images)
         for iteration in sorted(run.taken)
     ]
     return [initial, *reached]
@@ -139,32 +133,32 @@ class _Run:
     def __init__(self, plan: Plan, engine: Engine, store: CheckpointStore) -> None:
         self.plan, self.engine, self.store = plan, engine, store
         self.seconds, self.taken = 0.0, dict[int, float]()
-        kept = store.load(engine.real.device)
+        kept = store.load(engine.device)
         if kept is not None:
             engine.load_state_dict(kept.state)
             self.seconds, self.taken = kept.seconds, dict(kept.state["taken"])
         self._saved = time.monotonic()
 
     def ended(self) -> bool:
-        last = self.engine.settings.iterations
-        return self.seconds >= self.plan.clock[-1] or self.engine.state.iteration >= last
+        last = self.engine.algorithm.iterations
+        return self.seconds >= self.plan.clock[-1] or self.engine.iteration >= last
 
     def step(self) -> None:
-        device = self.engine.real.device
+        device = self.engine.device
         before, start = self.seconds, self.plan.now(device)
         self.engine.step()
         self.seconds += self.plan.now(device) - start
         if self.ended() or any(before < point <= self.seconds for point in self.plan.clock):
-            state = self.engine.state
-            state.snapshots[state.iteration] = self.engine.synthetic()
-            self.taken[state.iteration] = self.seconds
+            engine = self.engine
+            engine.snapshots[engine.iteration] = engine.synthetic()
+            self.taken[engine.iteration] = self.seconds
         if time.monotonic() - self._saved > _SAVE_SECONDS:
             self.save()
 
     def save(self) -> None:
         self.engine.check()
         state = self.engine.state_dict() | {"taken": self.taken}
-        self.store.save(Checkpoint(iteration=self.engine.state.iteration, seconds=self.seconds, state=state))
+        self.store.save(Checkpoint(iteration=self.engine.iteration, seconds=self.seconds, state=state))
         self._saved = time.monotonic()
 
 

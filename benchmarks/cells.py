@@ -12,11 +12,17 @@ from bacon.config.loading import load_config
 from bacon.datasets.prepare import build
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.distillation.algorithm import Context, load_algorithm
+from bacon.distillation.chunks import MemoryLimit
+from bacon.distillation.engine import Engine
+from bacon.distillation.real_images import RealImages
+from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.data import DataSettings
 from bacon.settings.distillation import MatchingSettings
+from bacon.settings.network import NetworkSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAPER_CELLS = tuple(
@@ -64,6 +70,23 @@ def measured(name: str, config: Path | None = None, *, precision: str | None = N
         network = settings.network.model_copy(update={"precision": precision})
         settings = settings.model_copy(update={"network": network})
     return Measured(cell=cell, settings=settings)
+
+
+def engine_of(
+    measured: Measured,
+    real: RealImages,
+    *,
+    network: NetworkSettings | None = None,
+    seed: int = 0,
+    chunk_images: int = 2048,
+) -> Engine:
+    """What distils a cell on ``real``, in the cell's own network or another, before its first iteration."""
+    cell = Cell(measured.cell.dataset, measured.cell.method, measured.ipc, seed)
+    network = measured.settings.network if network is None else network
+    context = Context(cell=cell, real=real, network=network, memory=MemoryLimit(chunk_images))
+    algorithm = METHODS[cell.method].algorithm
+    assert algorithm is not None, "measured cells are distilled"
+    return Engine(load_algorithm(algorithm, measured.matching, context), device=real.device)
 
 
 def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int | None = None) -> ImageDataset:

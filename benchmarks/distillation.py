@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from bacon.distillation.matching import Engine
+from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
 from bacon.runtime.provenance import peak_memory_bytes
-from benchmarks.cells import Measured, random_dataset
+from benchmarks.cells import Measured, engine_of, random_dataset
 from benchmarks.cost import Cost, iteration
 from benchmarks.machine import seconds_of, synchronise
 from benchmarks.naive import PlainLoop
@@ -51,9 +51,7 @@ def measure(
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     real = RealImages(dataset, device=device)
-    engine = Engine(
-        real, measured.matching, measured.settings.network, ipc=measured.ipc, seed=0, chunk_images=chunk_images
-    )
+    engine = engine_of(measured, real, chunk_images=chunk_images)
     programs: dict[str, Callable[[], float]] = {"ours": lambda: seconds_of(engine.step, device)}
     if naive:
         loop = PlainLoop(real, measured.matching, measured.settings.network, ipc=measured.ipc)
@@ -103,12 +101,17 @@ def parts(engine: Engine, rounds: int) -> dict[str, float]:
     The device is waited for around each part, so the parts of a GPU add up to more than an iteration that never waits.
     """
     times: dict[str, list[float]] = defaultdict(list)
-    watched = {"real": (engine, "real_statistics"), "matching": (engine, "gradient"), "queue": (engine.source, "train")}
+    matching: Any = engine.algorithm
+    watched = {
+        "real": (matching, "real_statistics"),
+        "matching": (matching, "gradient"),
+        "queue": (matching.pool, "advance"),
+    }
     for _ in range(rounds):
         spent: dict[str, float] = defaultdict(float)
-        restore = [_watch(owner, name, part, spent, engine.real.device) for part, (owner, name) in watched.items()]
+        restore = [_watch(owner, name, part, spent, engine.device) for part, (owner, name) in watched.items()]
         try:
-            total = seconds_of(engine.step, engine.real.device)
+            total = seconds_of(engine.step, engine.device)
         finally:
             for undo in restore:
                 undo()

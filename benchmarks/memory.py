@@ -23,18 +23,18 @@ from bacon.artifacts.distilled_file import DistillationResult, read_distilled, w
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
-from bacon.distillation.matching import Engine
+from bacon.distillation.engine import Engine
 from bacon.distillation.pools import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.settings.cells import Cell
 from bacon.training.batches import IMAGES_AT_ONCE
-from bacon.training.loop import train_and_test
-from benchmarks.cells import Measured, measured, random_dataset
+from benchmarks.cells import Measured, engine_of, measured, random_dataset
 
 _ARTIFACT = "distilled.h5"
 _TESTED = 1024
@@ -87,19 +87,20 @@ def distill(cell: Measured, data: Path, folder: Path, device: torch.device) -> N
     real, about = RealImages(dataset, device=device), {"mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset
     engine, store = _engine(cell, real), _store(folder)
-    if isinstance(engine.source, Queue):
-        fill(engine.source)
+    pool = getattr(engine.algorithm, "pool", None)
+    if isinstance(pool, Queue):
+        fill(pool)
         give_back_freed_memory()  # as a job does at every checkpoint, more often than a queue of this size fills
-    engine.state.snapshots = store.snapshots
+    engine.snapshots = store.snapshots
     for iteration in cell.matching.snapshot_iterations():
-        engine.state.snapshots[iteration] = engine.synthetic()
+        engine.snapshots[iteration] = engine.synthetic()
     _step(engine)
     if not store.save(Checkpoint(iteration=1, seconds=1.0, state=engine.state_dict())):
         raise BaconError(f"{folder}: no room for a checkpoint")
     made = DistillationResult(
         synthetic=engine.synthetic(),
         attributes=about | {"iterations": cell.matching.iterations},
-        snapshots=engine.state.snapshots,
+        snapshots=engine.snapshots,
         history=engine.history.arrays(),
     )
     del engine, real  # a job lets go of them too before it writes
@@ -114,7 +115,7 @@ def resume(cell: Measured, data: Path, folder: Path, device: torch.device) -> No
 
 
 def _load(engine: Engine, folder: Path) -> None:
-    kept = _store(folder).load(engine.real.device)
+    kept = _store(folder).load(engine.device)
     if kept is None:
         raise BaconError(f"{folder}: no checkpoint in it")
     engine.load_state_dict(kept.state)
@@ -127,14 +128,16 @@ def _store(folder: Path) -> CheckpointStore:
 
 
 def _engine(cell: Measured, real: RealImages) -> Engine:
-    return Engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
+    return engine_of(cell, real)
 
 
 def _step(engine: Engine) -> None:
     """An iteration of one chunk, the largest, and two steps of the queue."""
-    if isinstance(engine.source, Queue):
-        _first_steps(engine.source, 2)
-    engine.chunks = [max(engine.chunks, key=lambda chunk: len(chunk.classes) * chunk.batch_real)]
+    matching: Any = engine.algorithm
+    if isinstance(matching.pool, Queue):
+        _first_steps(matching.pool, 2)
+    largest = max(matching.chunks(), key=lambda chunk: len(chunk.classes) * chunk.batch_real)
+    matching.chunks = lambda: [largest]
     engine.step()
 
 

@@ -132,7 +132,7 @@ def match(settings: MatchingSettings, real: Tensor, synthetic: Tensor) -> Tensor
         return (mean_real - mean_synthetic).square().sum()
     sigma = real.std(0)
     llh = (0.5 * ((mean_synthetic - mean_real) / sigma.exp()) ** 2 + sigma + 0.5 * math.log(2 * math.pi)).sum()
-    total: Tensor = llh + objective.weights()["tv"] * 0.5 * (mean_synthetic - mean_real).abs().sum()
+    total: Tensor = llh + objective.lambda_ * 0.5 * (mean_synthetic - mean_real).abs().sum()
     return total
 
 

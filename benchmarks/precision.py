@@ -9,14 +9,12 @@ from typing import Any
 import torch
 
 from bacon.datasets.store import ImageDataset
-from bacon.distillation.matching import Engine
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.progress import Progress
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
-from bacon.transforms.partition import decode
-from benchmarks.cells import Measured
+from benchmarks.cells import Measured, engine_of
 
 
 def measure(
@@ -65,12 +63,11 @@ def accuracy(cell: Measured, dataset: ImageDataset, device: torch.device, seed: 
     """Test accuracy in [0, 1] of one network trained on the images of one distillation, both in ``precision``."""
     network = cell.settings.network.model_copy(update={"precision": precision})
     real = RealImages(dataset, device=device)
-    engine = Engine(real, cell.matching, network, ipc=cell.ipc, seed=seed)
+    engine = engine_of(cell, real, network=network, seed=seed)
     with Progress(f"{cell.cell} {precision}", cell.matching.iterations) as progress:
         engine.run(progress)
-    factor = cell.matching.partition
-    stored = engine.state.images.detach()
-    train = ImageSet(images=decode(stored, factor).contiguous(), labels=engine.labels.repeat_interleave(factor**2))
+    decoded = engine.algorithm.synthetic().decoded()
+    train = ImageSet(images=decoded.images, labels=decoded.classes)
     test = ImageSet.of_uint8(
         dataset.test_images,
         dataset.test_labels,

@@ -1,9 +1,10 @@
 """From a configuration to the settings of one cell.
 
-Defaults < protocol < preset < method < data set < (data set, IPC) < variant < override. Layers are partial; later ones win
-key by key. A layer that applies to several methods may hold keys that one of them does not have (iterations, for a random
-coreset): they do not concern it and are left out. A key that no method has, or that a layer gives to a named method that does
-not have it, is an error.
+Defaults < protocol < preset < method < data set < (data set, IPC) < variant < override. What a method's record says of a
+preset is part of the preset. What its authors published for a (data set, IPC) is part of the method, with the preset ``paper``
+alone: every key of a configuration file wins over it. Layers are partial; later ones win key by key. A layer that applies to
+several methods may hold keys that one of them does not have (iterations, for a random coreset): they do not concern it and are
+left out. A key that no method has, or that a layer gives to a named method that does not have it, is an error.
 """
 
 from __future__ import annotations
@@ -12,21 +13,21 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from bacon.config.model import Config, Layer
-from bacon.config.presets import NETWORKS, PROTOCOLS, preset_layers
-from bacon.config.setting_errors import Key, describe, flatten, nearest
+from bacon.config.presets import NETWORKS, PRESETS
+from bacon.config.sections import Key, has_key, key_names
+from bacon.config.setting_errors import describe, flatten, nearest
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import Method
-from bacon.methods.registry import METHODS, OBJECTIVES
+from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
-from bacon.settings.distillation import MatchingSettings, SelectionSettings
-from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
-from bacon.settings.pools import FreshNetworks, NetworkQueue
+from bacon.settings.protocols import DataFacts, protocol_settings
 
 
 @dataclass(frozen=True)
@@ -62,27 +63,45 @@ SECTIONS = ("network", "distillation", "evaluation")
 
 def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
     """The layers above the defaults that apply to a cell, lowest first."""
-    yield NamedLayer.of(f"protocol {config.protocol}", PROTOCOLS[config.protocol], strict=False)
+    protocol = {"evaluation": protocol_settings(config.protocol, _facts(cell))}
+    yield NamedLayer.of(f"protocol {config.protocol}", protocol, strict=False)
     method = config.base_method(cell.method)
-    for label, layer in preset_layers(config.preset):
-        if layer.methods is None or method in layer.methods:
-            yield NamedLayer.of(label, layer, strict=layer.methods is not None)
-    yield NamedLayer.of(f"method {method}", METHODS[method].settings, strict=True)
+    yield from _of_the_record(config, cell, METHODS[method])
     if method in config.methods:
         yield NamedLayer.of(f"methods.{method}", config.methods[method], strict=True)
     if cell.dataset in REGISTRY:
         yield NamedLayer.of(f"data set {cell.dataset}", REGISTRY[cell.dataset].settings, strict=False)
     if cell.dataset in config.datasets:
         yield NamedLayer.of(f"datasets.{cell.dataset}", config.datasets[cell.dataset], strict=False)
-    for number, layer in enumerate(config.cells):
-        chosen = layer.methods is None or method in layer.methods
-        if chosen and (layer.dataset, layer.ipc) == (cell.dataset, cell.ipc):
-            yield NamedLayer.of(f"cells[{number}]", layer, strict=layer.methods is not None)
+    for number, part in enumerate(config.cells):
+        chosen = part.methods is None or method in part.methods
+        if chosen and (part.dataset, part.ipc) == (cell.dataset, cell.ipc):
+            yield NamedLayer.of(f"cells[{number}]", part, strict=part.methods is not None)
     if cell.method in config.variants:
         yield NamedLayer.of(f"variants.{cell.method}", config.variants[cell.method], strict=True)
     for pattern, layer in config.overrides.items():
         if cell.matches(pattern):
             yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)
+
+
+def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[NamedLayer]:
+    """The preset, what it changes of the method, the method's own layer, and its published one."""
+    label = f"preset {config.preset}"
+    for layer in (PRESETS[config.preset], method.scales.get(config.preset, {})):
+        preset = NamedLayer.of(label, layer, strict=False)
+        if preset.values:
+            yield preset
+    yield NamedLayer.of(f"method {method.name}", method.settings, strict=True)
+    published = method.published.get((cell.dataset, cell.ipc or 0))
+    if config.preset == "paper" and published is not None:
+        yield NamedLayer.of(f"published {method.name}, {cell.dataset}, IPC {cell.ipc}", published, strict=False)
+
+
+def _facts(cell: Cell) -> DataFacts:
+    """What a protocol may depend on; of own data sets size and classes are known when they are prepared."""
+    known = REGISTRY.get(cell.dataset)
+    size, classes = (known.shape[-1], known.classes) if known is not None else (None, None)
+    return DataFacts(name=cell.dataset, size=size, classes=classes, ipc=cell.ipc)
 
 
 def kind(config: Config, cell: Cell) -> tuple[str, str, int | None, tuple[str, ...]]:
@@ -102,6 +121,8 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     strict: set[Key] = set()
     for layer in layers(config, cell):
         _check_own_network(layer)
+        for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
+            merged.pop(("evaluation", name), None)
         for key, value in layer.values.items():
             merged[key], origin[key] = value, layer.label
             (strict.add if layer.strict else strict.discard)(key)
@@ -147,13 +168,13 @@ def _check_own_network(layer: NamedLayer) -> None:
 
 
 def _build(cell: Cell, method: Method, kept: Mapping[Key, Any], origin: Mapping[Key, str]) -> CellSettings:
-    plain: dict[str, Any] = {"distillation": None if method.family == "reference" else {}}
+    model = method.settings_model
+    plain: dict[str, Any] = {"distillation": None if model is None else {}}
     for key, value in kept.items():
         target = plain
         for part in key[:-1]:
             target = target.setdefault(part, {})
         target[key[-1]] = value
-    model = _distillation_model(method)
     try:
         return CellSettings(
             network=NetworkSettings.model_validate(plain.get("network", {})),
@@ -171,43 +192,21 @@ def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
     return labels[-1] if labels else ""
 
 
-def _distillation_model(method: Method) -> type[SelectionSettings | MatchingSettings] | None:
-    return {"reference": None, "selection": SelectionSettings, "matching": MatchingSettings}[method.family]
-
-
 def _concerns(method: Method, merged: Mapping[Key, Any], key: Key) -> bool:
-    """Whether the models chosen for this cell (family, objective kind, network source) have the key."""
+    """Whether the models chosen for this cell (architecture, method, tags such as the source of networks) have the key."""
     if key[0] == "network":
         return key[1] in NetworkSettings.keys_of(merged.get(("network", "architecture"), "convnet"))
     if key[0] != "distillation":
         return True
-    model = _distillation_model(method)
-    if model is None or key[1] not in _names(model):
-        return False
-    if key[1] == "objective" and len(key) == 3:
-        kind = merged.get(("distillation", "objective", "kind"))
-        return any(key[2] in _names(objective) for objective in OBJECTIVES if _tag(objective, "kind") == kind)
-    if key[1] == "networks" and len(key) == 3:
-        source = merged.get(("distillation", "networks", "source"))
-        return any(
-            key[2] in _names(model) for model in (FreshNetworks, NetworkQueue) if _tag(model, "source") == source
-        )
-    return True
-
-
-def _names(model: type[BaseModel]) -> set[str]:
-    return {field.alias or name for name, field in model.model_fields.items()}
-
-
-def _tag(model: type[BaseModel], name: str) -> Any:
-    return model.model_fields[name].default
+    model = method.settings_model
+    return model is not None and has_key(model, key[1:], merged, key[:1])
 
 
 def _misplaced(cell: Cell, method: Method, key: Key, value: Any, label: str) -> str:
     if key[0] == "network":
         return f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is no convnet, it has no such setting"
-    model = _distillation_model(method)
-    allowed = sorted(_names(model)) if model else []
+    model = method.settings_model
+    allowed = sorted(key_names(model)) if model else []
     hint = nearest(key[-1], allowed)
     return (
         f"{label}.{'.'.join(key)} = {value!r}: method {cell.method!r} has no such setting"

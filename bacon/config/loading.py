@@ -21,12 +21,11 @@ from bacon.networks.limits import check_fits
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.data import DataSettings
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
 
 RANDOM = "random"
 """The method that DD-Ranking measures others against."""
-GRID_METHODS = tuple(name for name, method in METHODS.items() if method.family != "reference")
+GRID_METHODS = tuple(name for name, method in METHODS.items() if method.is_distilled)
 
 
 def load_config(path: Path | str) -> Config:
@@ -217,14 +216,12 @@ def _check_size(config: Config, cell: Cell) -> None:
     distillation = resolve(config, cell).settings.distillation
     if data.format != "registry" or cell.ipc is None or distillation is None:
         return
-    if isinstance(distillation, MatchingSettings) and distillation.init != "real":
-        return
     smallest = REGISTRY[cell.dataset].smallest_class
     smallest -= held_out_count(smallest, data.validation) if data.validation else 0
-    parts = distillation.partition**2
-    if cell.ipc * parts > smallest:
+    parts, needed = distillation.parts(), distillation.real_images_needed(cell.ipc)
+    if needed > smallest:
         packed = f" x {parts} parts" if parts > 1 else ""
         raise BaconError(
-            f"grid.ipc = {cell.ipc}: {cell} needs {cell.ipc}{packed} = {cell.ipc * parts} different images of each class; "
+            f"grid.ipc = {cell.ipc}: {cell} needs {cell.ipc}{packed} = {needed} different images of each class; "
             f"the smallest class of {cell.dataset} has {smallest} training images, so at most IPC {smallest // parts}"
         )

@@ -11,11 +11,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from bacon.config.model import CellLayer, Config, GridSettings, Layer, VariantLayer
-from bacon.config.presets import PRESETS, PROTOCOLS
-from bacon.config.setting_errors import SECTION_MODELS, Key
+from bacon.config.presets import PRESETS
+from bacon.config.sections import Key, section_models
 from bacon.methods.registry import METHODS
 from bacon.runtime.atomic import write_text
 from bacon.settings.data import DataSettings
+from bacon.settings.protocols import PROTOCOLS
 from bacon.settings.run import RunSettings
 
 SCHEMA_FILE = Path("workflow/schemas/config.schema.json")
@@ -37,11 +38,11 @@ def config_schema() -> dict[str, Any]:
 
 def _section_schema(section: Key, definitions: dict[str, Any]) -> dict[str, Any]:
     properties: dict[str, Any] = {}
-    for model in SECTION_MODELS[section]:
+    for model in section_models()[section]:
         part = model.model_json_schema(by_alias=True)
         definitions.update({key: value for key, value in part.pop("$defs", {}).items() if key not in definitions})
         for name, value in part["properties"].items():
-            if (*section, name) in SECTION_MODELS:
+            if (*section, name) in section_models():
                 properties[name] = _section_schema((*section, name), definitions)
             elif name in properties and "const" in value:
                 properties[name] = {"enum": [*_constants(properties[name]), value["const"]]}
@@ -123,7 +124,7 @@ def reference_text() -> str:
         ("distillation", "networks"): "Section `distillation.networks`",
         ("evaluation",): "Section `evaluation`",
     }
-    parts += [_model_part(titles[section], models) for section, models in SECTION_MODELS.items()]
+    parts += [_model_part(titles[section], models) for section, models in section_models().items()]
     return "\n".join(parts)
 
 

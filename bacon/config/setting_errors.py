@@ -4,28 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from bacon.methods.registry import OBJECTIVES
+from bacon.config.sections import Key, key_names, section_models
 from bacon.runtime.errors import BaconError
-from bacon.settings.distillation import MatchingSettings, SelectionSettings
-from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.network import NetworkSettings
-from bacon.settings.pools import FreshNetworks, NetworkQueue
-
-Key = tuple[str, ...]
-
-# What may stand in each section of a layer; nested sections are the models a tag chooses among.
-SECTION_MODELS: Mapping[Key, tuple[type[BaseModel], ...]] = {
-    ("network",): (NetworkSettings,),
-    ("distillation",): (SelectionSettings, MatchingSettings),
-    ("distillation", "objective"): OBJECTIVES,
-    ("distillation", "networks"): (FreshNetworks, NetworkQueue),
-    ("evaluation",): (EvaluationSettings,),
-}
 
 
 def flatten(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
@@ -57,9 +42,10 @@ def check_name(what: str, name: str, allowed: Iterable[str], *, extra: str = "")
 
 def check_layer(label: str, values: Mapping[Key, Any]) -> None:
     """Raise :class:`BaconError` for a key that no method has, or a value that none would take."""
+    sections = section_models()
     for key, value in values.items():
         section, name = key[:-1], key[-1]
-        models = SECTION_MODELS.get(section)
+        models = sections.get(section)
         place = f"{label}.{'.'.join(key)}"
         if models is None:
             raise BaconError(f"{place} = {value!r}: {'.'.join(section)} is a single value, it has no keys")
@@ -67,10 +53,8 @@ def check_layer(label: str, values: Mapping[Key, Any]) -> None:
         known = [field for field in fields if field is not None]
         if not known:
             check_name(f"{label}.{'.'.join(section)}: key", name, _all_names(models))
-        if (*section, name) in SECTION_MODELS:
-            raise BaconError(
-                f"{place} = {value!r}: needs keys of its own: {', '.join(_all_names(SECTION_MODELS[key]))}"
-            )
+        if key in sections and not any(_takes(field, value) for field in known):
+            raise BaconError(f"{place} = {value!r}: needs keys of its own: {', '.join(_all_names(sections[key]))}")
         _check_value(place, value, known)
 
 
@@ -79,14 +63,23 @@ def _field(model: type[BaseModel], name: str) -> FieldInfo | None:
 
 
 def _all_names(models: Iterable[type[BaseModel]]) -> list[str]:
-    return sorted({field.alias or key for model in models for key, field in model.model_fields.items()})
+    return sorted(set().union(*(key_names(model) for model in models)))
+
+
+def _takes(field: FieldInfo, value: Any) -> bool:
+    """Whether a field takes the value; of two methods with a key of one name, one may have a section there."""
+    try:
+        TypeAdapter(_annotation(field)).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _check_value(place: str, value: Any, fields: list[FieldInfo]) -> None:
     failures: list[ValidationError] = []
     for field in fields:
         try:
-            TypeAdapter(_annotation(field)).validate_python(value, strict=None)
+            TypeAdapter(_annotation(field)).validate_python(value)
         except ValidationError as error:
             failures.append(error)
         else:
@@ -95,8 +88,6 @@ def _check_value(place: str, value: Any, fields: list[FieldInfo]) -> None:
 
 
 def _annotation(field: FieldInfo) -> Any:
-    from typing import Annotated
-
     metadata = tuple(field.metadata)
     return Annotated[(field.annotation, *metadata)] if metadata else field.annotation
 

@@ -1,9 +1,20 @@
-"""Which classes are computed together, so that memory holds them."""
+"""Which images are computed together, so that memory holds them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_USUAL_PIXELS = 32 * 32
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -32,3 +43,46 @@ def class_chunks(counts: Sequence[int], *, batch_real: int, synthetic: int, limi
         starts = range(0, len(members), together)
         chunks += [ClassChunk(tuple(members[start : start + together]), size) for start in starts]
     return chunks
+
+
+@dataclass
+class MemoryLimit:
+    """How many images are computed at a time; halved where the device's memory does not suffice.
+
+    Attributes:
+        chunk_images: of 32x32 pixels (`run.chunk_images`); of larger ones fewer, for the same memory.
+    """
+
+    chunk_images: int = 2048
+
+    def images(self, shape: tuple[int, int, int]) -> int:
+        """Images (C, H, W) to compute at a time, at least one."""
+        pixels = shape[1] * shape[2]
+        return max(1, self.chunk_images * _USUAL_PIXELS // max(pixels, _USUAL_PIXELS))
+
+    def within(self, compute: Callable[[], Result], *, iteration: int, device: torch.device) -> Result:
+        """What ``compute`` returns; where the device's memory does not suffice, once more with half the images at a time.
+
+        Args:
+            compute: asks :meth:`images` whenever it is called, and changes nothing before it has succeeded.
+            iteration: for the log.
+            device: its cached memory is given back before the second try.
+
+        Raises:
+            torch.OutOfMemoryError: the second time, or with one image at a time.
+        """
+        try:
+            return compute()
+        except torch.OutOfMemoryError:
+            if self.chunk_images == 1:
+                raise
+            self.chunk_images //= 2
+            log.warning(
+                "iteration %d: the device's memory does not suffice; run.chunk_images is now %d for the rest of this job",
+                iteration,
+                self.chunk_images,
+            )
+        # Out of the handler: the exception's frames hold the tensors that did not fit.
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        return compute()

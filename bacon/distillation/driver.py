@@ -1,8 +1,7 @@
-"""Compute one cell: read its data, distil or select, write its artifact."""
+"""Compute one cell: read its data, run its method's algorithm, write its artifact. Knows no method."""
 
 from __future__ import annotations
 
-import importlib
 import sys
 import time
 from collections.abc import Callable
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import DistillationResult, write_distilled
-from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.training_images import read_training
-from bacon.distillation.matching import Engine
+from bacon.distillation.algorithm import Algorithm, Context, load_algorithm
+from bacon.distillation.chunks import MemoryLimit
+from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.devices import device_name
 from bacon.runtime.heartbeat import Heartbeat
@@ -26,6 +25,7 @@ from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import peak_memory_bytes, provenance
 from bacon.runtime.signals import Stop, deferred_stop
+from bacon.settings.cells import Cell
 
 if TYPE_CHECKING:
     from bacon.settings.cell_settings import CellSettings
@@ -65,11 +65,11 @@ class Running:
 def distil_cell(
     identity: CellIdentity,
     settings: CellSettings,
+    algorithm: str,
     *,
     data: Path,
     output: Path,
     device: torch.device,
-    selector: str | None = None,
     chunk_images: int = 2048,
     running: Running,
 ) -> None:
@@ -78,10 +78,10 @@ def distil_cell(
     Args:
         identity: the cell and its fingerprints.
         settings: its resolved settings.
+        algorithm: ``module:Class`` of its method's algorithm.
         data: the preprocessed data set; refused when its fingerprint is not the one expected.
         output: where the distilled set is written.
         device: where it is computed.
-        selector: for selection methods, the module whose ``select`` chooses the images.
         chunk_images: images embedded at a time.
         running: progress, checkpoints and the time of earlier parts.
     """
@@ -89,45 +89,51 @@ def distil_cell(
     real, whitening = RealImages(dataset, device=device), dataset.whitening
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset  # on a GPU, its images are there now
-    if selector is None:
-        synthetic, extra = _match(identity, settings, real, chunk_images, running)
-    else:
-        synthetic, extra = _select(identity, settings, real, selector), {}
+    cell = Cell(identity.dataset, identity.method, identity.ipc, identity.seed)
+    context = Context(cell=cell, real=real, network=settings.network, memory=MemoryLimit(chunk_images))
+    engine = _engine(load_algorithm(algorithm, settings.distillation, context), settings, device, running)
+    _run(engine, str(cell), running)
     seconds = running.heartbeat.seconds()
-    attributes = about | _attributes(identity, settings, device, seconds)
-    result = DistillationResult(synthetic=synthetic, attributes=attributes, whitening=whitening, **extra)
+    result = DistillationResult(
+        synthetic=engine.synthetic(),
+        snapshots=engine.snapshots,
+        history=engine.history.arrays() if engine.algorithm.terms else {},
+        attributes=about | _attributes(identity, settings, device, seconds),
+        whitening=whitening,
+    )
     write_distilled(output, result)
     running.checkpoints.remove()
     running.heartbeat.remove()
-    log.info("wrote %s: %d images in %.1f s", output, len(synthetic), seconds)
+    log.info("wrote %s: %d images in %.1f s", output, len(result.synthetic), seconds)
 
 
-def _match(
-    identity: CellIdentity, settings: CellSettings, real: RealImages, chunk_images: int, running: Running
-) -> tuple[SyntheticSet, dict[str, Any]]:
-    matching: Any = settings.distillation
-    engine = Engine(real, matching, settings.network, ipc=identity.ipc, seed=identity.seed, chunk_images=chunk_images)
-    engine.state.snapshots = running.checkpoints.snapshots
-    _resume(engine, running)
-    title = f"{identity.dataset}/{identity.method}/ipc{identity.ipc}/seed{identity.seed}"
+def _engine(algorithm: Algorithm, settings: CellSettings, device: torch.device, running: Running) -> Engine:
+    assert settings.distillation is not None, "the full data set is not distilled"
+    keep = settings.distillation.snapshot_iterations()
+    return Engine(algorithm, device=device, keep=keep, snapshots=running.checkpoints.snapshots)
+
+
+def _run(engine: Engine, title: str, running: Running) -> None:
+    """From the newest checkpoint, or the beginning, to the last iteration."""
+    iterations = engine.algorithm.iterations
+    if iterations:
+        _resume(engine, running)
     with (
         Progress(
             title,
-            matching.iterations,
+            iterations,
             seconds=running.progress_seconds,
-            done=engine.state.iteration,
+            done=engine.iteration,
             heartbeat=running.heartbeat,
         ) as progress,
         deferred_stop() as stop,
     ):
         engine.run(progress, _checkpointing(engine, running, stop))
-    snapshots = engine.state.snapshots
-    return snapshots[matching.iterations], {"snapshots": snapshots, "history": engine.history.arrays()}
 
 
 def _resume(engine: Engine, running: Running) -> None:
     """Go on from the newest checkpoint, if there is one; its own copy of the state is let go of."""
-    kept = running.checkpoints.load(engine.real.device)
+    kept = running.checkpoints.load(engine.device)
     if kept is not None:
         engine.load_state_dict(kept.state)
         log.info("resumed at iteration %d, after %.1f s", kept.iteration, running.heartbeat.earlier_seconds)
@@ -146,7 +152,7 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
             return
         # A state that has diverged is no state to go on from: the last good one stays.
         engine.check()
-        iteration, seconds = engine.state.iteration, running.heartbeat.seconds()
+        iteration, seconds = engine.iteration, running.heartbeat.seconds()
         running.checkpoints.save(Checkpoint(iteration=iteration, seconds=seconds, state=engine.state_dict()))
         give_back_freed_memory()
         last = time.monotonic()
@@ -157,15 +163,8 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
     return after_iteration
 
 
-def _select(identity: CellIdentity, settings: CellSettings, real: RealImages, selector: str) -> SyntheticSet:
-    module = importlib.import_module(selector)
-    images: Tensor = module.select(real, settings.distillation, ipc=identity.ipc, seed=identity.seed)
-    classes = torch.arange(real.classes).repeat_interleave(identity.ipc)
-    return SyntheticSet(images=images.float().cpu(), classes=classes)
-
-
 def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:
-    iterations = getattr(settings.distillation, "iterations", 0)
+    iterations = settings.distillation.iteration_count() if settings.distillation is not None else 0
     return {
         "dataset": identity.dataset,
         "method": identity.method,

@@ -29,7 +29,7 @@ class History:
         self.values = torch.full((iterations, len(names)), float("nan"), device=device)
         self._checked = self._recorded = 0
 
-    def record(self, iteration: int, terms: dict[str, Tensor]) -> None:
+    def record(self, iteration: int, terms: Mapping[str, Tensor]) -> None:
         """Store the terms (0-d tensors) of an iteration; every so often check that they are finite."""
         self.values[iteration] = torch.stack([terms[name].detach().to(torch.float32) for name in self.names])
         self._recorded = iteration + 1
@@ -44,8 +44,8 @@ class History:
             row = int(bad.any(dim=1).nonzero()[0, 0])
             terms = ", ".join(f"{name} = {float(rows[row, column])}" for column, name in enumerate(self.names))
             raise BaconError(
-                f"iteration {self._checked + row}: the loss is not finite ({terms}); lower lr_img or ce_weight, or check "
-                "the normalisation of the data set"
+                f"iteration {self._checked + row}: the loss is not finite ({terms}); lower the method's "
+                "learning rate (lr_img) or the weights of its loss (ce_weight), or check the normalisation of the data set"
             )
         self._checked = self._recorded
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.real_images import RealImages
 from bacon.networks.network import Network
 from bacon.runtime.draws import uniform, words
@@ -27,27 +28,45 @@ log = get_logger(__name__)
 Build = Callable[[int], Network]
 
 
-class NetworkSource(Protocol):
-    """What the engine asks of a source of networks; every call names the iteration it belongs to."""
+class Drawn(NamedTuple):
+    """A network of a pool.
+
+    Attributes:
+        network: frozen.
+        accuracy: its running training accuracy in percent, 0-d on the device; zero before any training.
+    """
+
+    network: Network
+    accuracy: Tensor
+
+
+class NetworkPool(Protocol):
+    """Where an algorithm's networks come from; every call names the iteration it belongs to."""
 
     def begin(self, iteration: int) -> None:
         """Add networks and reset meters where this iteration is due for it."""
 
-    def draw(self, iteration: int) -> tuple[Network, Tensor]:
-        """A frozen network, and its running training accuracy in percent as a 0-d tensor on the device."""
+    def draw(self, iteration: int) -> Drawn:
+        """The network of this iteration, frozen."""
 
-    def train(self, iteration: int) -> None:
-        """Train networks a little on real images."""
+    def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
+        """Train networks a little after the iteration's step, on real images or on the synthetic set as it is now."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: tensors, numbers and containers of them."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Become the source that :meth:`state_dict` was taken from; ``state`` may be used up by it."""
+        """Become the pool that :meth:`state_dict` was taken from; ``state`` may be used up by it."""
 
 
 class Fresh:
-    """A fresh random network per iteration; it is never trained, so its accuracy is zero."""
+    """A fresh random network per iteration; it is never trained, so its accuracy is zero.
+
+    Args:
+        build: builds the network with a given serial number.
+        device: of the accuracy.
+        dtype: of the accuracy.
+    """
 
     def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype) -> None:
         self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
@@ -55,11 +74,11 @@ class Fresh:
     def begin(self, iteration: int) -> None:
         """Nothing to prepare."""
 
-    def draw(self, iteration: int) -> tuple[Network, Tensor]:
+    def draw(self, iteration: int) -> Drawn:
         """The network of this iteration."""
-        return self._build(iteration).requires_grad_(False).eval(), self._accuracy
+        return Drawn(self._build(iteration).requires_grad_(False).eval(), self._accuracy)
 
-    def train(self, iteration: int) -> None:
+    def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
         """Nothing to train."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -154,11 +173,11 @@ class Queue:
         if iteration % self.settings.net_generate_interval == 0:
             self.push()
 
-    def draw(self, iteration: int) -> tuple[Network, Tensor]:
+    def draw(self, iteration: int) -> Drawn:
         """One network, uniformly."""
         position = int(uniform(self._seed, "queue-draw", count=1, iteration=iteration)[0] * len(self.members))
         member = self.members[position]
-        return member.network.requires_grad_(False).eval(), member.accuracy()
+        return Drawn(member.network.requires_grad_(False).eval(), member.accuracy())
 
     def chosen_for_training(self, iteration: int) -> list[Member]:
         """The networks trained in this iteration: drawn without replacement, at most all of them."""
@@ -166,6 +185,11 @@ class Queue:
             words(self._seed, "queue-train", count=len(self.members), iteration=iteration), kind="stable"
         )
         return [self.members[position] for position in order[: self.settings.networks_trained]]
+
+    def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
+        """Train some of the networks on real images."""
+        del synthetic
+        self.train(iteration)
 
     def train(self, iteration: int) -> None:
         """SGD steps of the chosen networks on real batches of all classes, unaugmented; their meters record."""

@@ -12,7 +12,7 @@ from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset
-from bacon.evaluation.rate_search import augmentation_name, choose_rates
+from bacon.evaluation.rate_search import choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
 from bacon.runtime.provenance import provenance
@@ -73,11 +73,16 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
         The records, by iteration, then evaluation seed, then augmentation; and what the validation split chose.
     """
     evaluation = networks.job.evaluation
-    names = [augmentation_name(evaluation, name) for name in evaluation.augmentations]
+    names = [evaluation.recorded_augmentation(name) for name in evaluation.augmentations]
     rates, selection = choose_rates(networks, evaluation, names)
     seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
     wanted = [
-        RecordKey(iteration=iteration, evaluation_seed=seed, augmentation=name, lr_net=rates[name])
+        RecordKey(
+            iteration=iteration,
+            evaluation_seed=seed,
+            augmentation=name,
+            lr_net=networks.learned_rate(iteration) if evaluation.lr == "learned" else rates[name],
+        )
         for iteration, count in seeds
         for seed in range(count)
         for name in names
@@ -102,7 +107,9 @@ def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.d
         mean=dataset.mean,
         std=dataset.std,
         whitened=dataset.whitening is not None,
-        soft=training.probabilities(),
+        soft=training.soft,
+        soft_kind=training.soft_kind,
+        rates=() if training.rates is None else training.rates.tolist(),
     )
 
 

@@ -22,7 +22,8 @@ log = get_logger(__name__)
 
 def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) -> None:
     """Distil ``cell`` from the data set in ``data`` into ``output``; raises :class:`BaconError` on bad input."""
-    if cell.ipc is None or cell.seed is None:
+    algorithm = METHODS[plan.config.base_method(cell.method)].algorithm
+    if cell.ipc is None or cell.seed is None or algorithm is None:
         raise BaconError(f"cell {cell}: the full data set is not distilled; evaluate it")
     identity = CellIdentity(
         dataset=cell.dataset,
@@ -45,10 +46,10 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
             distil_cell(
                 identity,
                 plan.settings(cell),
+                algorithm,
                 data=data,
                 output=output,
                 device=device,
-                selector=METHODS[plan.config.base_method(cell.method)].selector,
                 chunk_images=plan.config.run.chunk_images,
                 running=_running(plan, store, beat_path, device_name(device)),
             )

@@ -42,6 +42,7 @@ def run_evaluation(
     fingerprints = EvaluationFingerprints(
         rule=plan.evaluation_fingerprint(cell, network),
         record=plan.record_fingerprint(cell, network),
+        augmentations=plan.augmentation_code(cell),
         data=plan.data_fingerprint(cell.dataset),
         distilled=None if reference else plan.distilled_fingerprint(cell),
     )

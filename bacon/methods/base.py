@@ -1,79 +1,112 @@
-"""What a distillation method is: the settings it changes and the objective it minimises.
+"""What a distillation method is to the rest of the package: a record that says everything about it but how it computes.
 
-A method file holds one objective (settings and loss) and one ``Method`` record. It must not import torch at run time:
-the workflow reads method records while it parses, and importing torch costs seconds. Losses use tensor methods only.
+Records never import torch: the workflow reads them while it parses. What a method computes is its algorithm
+(``bacon.distillation.algorithm``), which the record names and the job that needs it loads.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, Literal
 
-from bacon.settings.base import Strict
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.distillation import DistillationSettings
+from bacon.settings.training_need import TrainingNeed
 
-if TYPE_CHECKING:
-    from torch import Tensor
+Layer = Mapping[str, Any]
+"""Partial cell settings, section by section, e.g. ``{"distillation": {"partition": 2}}``."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealStatistics:
-    """Per-class statistics of the embedded real batch (mu_T and sigma_T of docs/algorithms.md).
+class CellSize:
+    """How large a cell is, for the cost model.
 
     Attributes:
-        mean: (C, D) float, batch mean of the embeddings of each class.
-        std: (C, D) float, unbiased standard deviation over the batch; ``None`` when the objective does not need it.
+        ipc: stored images per class.
+        classes: number of classes.
+        train: real training images.
     """
 
-    mean: Tensor
-    std: Tensor | None
+    ipc: int
+    classes: int
+    train: int
 
-
-class Objective(Strict, ABC):
-    """A matching loss between real and synthetic embeddings; its fields are its settings.
-
-    Subclasses fix ``kind`` to a literal and list themselves in ``bacon.methods.registry.OBJECTIVES``.
-    """
-
-    kind: str
-    needs_std: ClassVar[bool] = False
-
-    @abstractmethod
-    def weights(self) -> dict[str, float]:
-        """Weight of each term of :meth:`terms` in the loss; same keys, same order."""
-
-    @abstractmethod
-    def terms(self, real: RealStatistics, synthetic_mean: Tensor) -> dict[str, Tensor]:
-        """Unweighted terms of the loss, one value per class.
-
-        Args:
-            real: statistics of the real batch; carries no gradient.
-            synthetic_mean: (C, D) float, mean embedding mu_S of each class's synthetic images; carries the gradient.
-
-        Returns:
-            name -> (C,) float; the loss of class c is ``sum(weights()[k] * terms[k][c])``.
-        """
-
-
-Family = Literal["reference", "selection", "matching"]
+    def real_batch(self, per_class: int) -> int:
+        """Images of a batch of at most ``per_class`` real images of each class."""
+        return min(per_class, math.ceil(self.train / self.classes)) * self.classes
 
 
 @dataclass(frozen=True, kw_only=True)
+class Passes:
+    """Passes through a distillation network that an iteration makes.
+
+    Attributes:
+        kind: ``forward``; ``image_gradient``: forward, and backward to the images; ``training``: forward, and backward to the
+            weights.
+        images: images in each.
+        count: how many of them, one after the other.
+    """
+
+    kind: Literal["forward", "image_gradient", "training"]
+    images: int
+    count: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What a distillation computes: ``iterations`` times the same passes."""
+
+    iterations: int
+    passes: tuple[Passes, ...]
+
+
+def one_look(_: Any, size: CellSize) -> Work:
+    """One pass over the training set: what choosing real images counts as."""
+    return Work(iterations=1, passes=(Passes(kind="forward", images=size.train),))
+
+
+def no_needs(_: CellSettings) -> tuple[TrainingNeed, ...]:
+    """No network trained on the real set."""
+    return ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Method:
-    """One entry of the method registry."""
+    """One entry of the method registry; a record is itself alone."""
 
     name: str
     """Name in configurations and paths: lower case."""
     title: str
     """Name in tables and figures, as the field writes it."""
-    family: Family
-    """``reference``: the full training set; ``selection``: real images chosen; ``matching``: the distillation engine."""
     summary: str
     """One line for the documentation: what the method does."""
     reference: str
     """Where the method is published."""
-    selector: str | None = None
-    """Selection methods: dotted module with ``select(...)`` that chooses the images (see ``selectors.random``)."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """The method's layer: partial cell settings, e.g. ``{"distillation": {"partition": 2}}``."""
+    settings_model: type[DistillationSettings] | None
+    """Model of its ``distillation`` section; ``None``: nothing is distilled, as for the full training set."""
+    algorithm: str | None
+    """``module:Class`` of its algorithm, loaded by the job that distils; ``None``: nothing is distilled."""
+    settings: Layer = field(default_factory=dict)
+    """The method's layer: what differs from its model's defaults."""
+    scales: Mapping[str, Layer] = field(default_factory=dict)
+    """Preset -> what it changes of this method, below the method's layer; a preset that is not named changes nothing of it."""
+    published: Mapping[tuple[str, int], Layer] = field(default_factory=dict)
+    """(Data set, IPC) -> the settings its authors used there, above the method's layer, with the preset ``paper``."""
+    protocol: str = "paper"
+    """The evaluation protocol of its own publication, a name of ``protocol`` in the configuration."""
+    needs: Callable[[CellSettings], tuple[TrainingNeed, ...]] = no_needs
+    """Networks trained on the real set that a cell with these settings distils with."""
+    cost: Callable[[Any, CellSize], Work] = one_look
+    """What a distillation with these settings (of its own model) computes, for time limits and the order of jobs."""
+
+    @property
+    def is_distilled(self) -> bool:
+        """Whether it makes a synthetic set; otherwise it is a reference row, and no method of a grid."""
+        return self.algorithm is not None
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Dotted modules whose code its synthetic sets depend on, besides the driver's."""
+        return () if self.algorithm is None else (self.algorithm.partition(":")[0],)

@@ -1,12 +1,61 @@
-"""Every method, in the order of the tables. A new method adds its line here and nothing else elsewhere."""
+"""Every method, in the order of the tables: one line each, and those that installed packages bring.
 
-from bacon.methods.bacon import BACON, BaconMatching
+A package brings a method by an entry point of the group ``bacon.methods`` that names its record, ``module:RECORD``
+(docs/add-a-method.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+
+from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
-from bacon.methods.dm import DM, MeanMatching
-from bacon.methods.full import FULL
-from bacon.methods.idm import IDM
-from bacon.methods.random import RANDOM
+from bacon.methods.dm.record import DM
+from bacon.methods.full.record import FULL
+from bacon.methods.idm.record import IDM
+from bacon.methods.random.record import RANDOM
+from bacon.runtime.errors import BaconError
 
-METHODS: dict[str, Method] = {method.name: method for method in (FULL, RANDOM, DM, IDM, BACON)}
+GROUP = "bacon.methods"
 
-OBJECTIVES = (MeanMatching, BaconMatching)
+OWN: tuple[Method, ...] = (
+    FULL,
+    RANDOM,
+    DM,
+    IDM,
+    BACON,
+)
+
+
+def registered(own: Iterable[Method], brought: Iterable[EntryPoint]) -> dict[str, Method]:
+    """Name -> method: ``own`` in their order, then those that entry points name, by name.
+
+    Raises:
+        BaconError: an entry point cannot be loaded, names no record, or names a method that is there already.
+    """
+    methods = {method.name: method for method in own}
+    for entry in sorted(brought, key=lambda entry: (entry.name, entry.value)):
+        method = _loaded(entry)
+        if method.name in methods:
+            raise BaconError(f"{_place(entry)}: there is a method {method.name!r} already; give it another name")
+        methods[method.name] = method
+    return methods
+
+
+def _loaded(entry: EntryPoint) -> Method:
+    try:
+        found = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise BaconError(f"{_place(entry)}: cannot be loaded ({error}); repair or uninstall that package") from None
+    if not isinstance(found, Method):
+        raise BaconError(f"{_place(entry)}: is {type(found).__name__}, not a record (bacon.methods.base.Method)")
+    return found
+
+
+def _place(entry: EntryPoint) -> str:
+    package = f" of {entry.dist.name}" if entry.dist is not None else ""
+    return f"entry point {entry.name} = {entry.value}{package}, group {GROUP}"
+
+
+METHODS: dict[str, Method] = registered(OWN, entry_points(group=GROUP))

@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bacon.config.setting_errors import flatten
-from bacon.plan import cost
-from bacon.plan.inventory import Expected, Header, Inventory, expected_artifacts
+from bacon.plan.headers import Header
+from bacon.plan.inventory import read_artifacts
 from bacon.plan.plan import Plan
-from bacon.runtime.heartbeat import Beat, read_beat
+from bacon.plan.stages import STAGES, PlannedArtifact, stage_of
+from bacon.runtime.heartbeat import JobProgress, read_progress
 from bacon.runtime.job_lock import is_held
-from bacon.settings.cells import LOGS
 
 State = Literal["done", "stale", "running", "failed", "stopped", "waiting"]
 
 _ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) (.+)$", re.MULTILINE)
-_SILENT_BEATS = 6
+_SILENT_INTERVALS = 6
 _SILENT_SECONDS = 60.0
 _LOG_BYTES = 20_000
 
@@ -31,8 +31,8 @@ class Job:
     """One job and its state.
 
     Attributes:
-        stage: ``data``, ``distill`` or ``evaluate``.
-        name: the data set or the cell.
+        stage: name of the stage (``bacon.plan.stages``).
+        name: what it belongs to: the data set or the cell.
         network: evaluation network, or empty.
         state: ``done``; ``stale``: made from something else; ``running``; ``failed``: its last run ended with an error;
             ``stopped``: its last run was stopped or killed, the next continues; ``waiting``: not made yet.
@@ -75,65 +75,66 @@ class Status:
 
 
 def read_status(plan: Plan) -> Status:
-    """The state of every data set, distillation and evaluation of a plan."""
-    inventory = Inventory(plan.directory)
-    artifacts = [(expected, inventory.header(expected.path)) for expected in expected_artifacts(plan)]
-    inventory.save()
+    """The state of every artifact of a plan."""
+    artifacts = read_artifacts(plan)
     factors = _measured_factors(plan, artifacts)
-    return Status([_job(plan, expected, header, factors) for expected, header in artifacts])
+    return Status([_job(plan, artifact, header, factors) for artifact, header in artifacts])
 
 
-def _job(plan: Plan, expected: Expected, header: Header | None, factors: dict[str, float]) -> Job:
-    name = str(expected.cell) if expected.cell else expected.path.stem
-    log = _log_path(expected)
-    estimate = assumed_seconds(plan, expected) * factors[expected.stage]
-    state, detail, fraction, left = _state(plan, expected, header, log)
+def _job(plan: Plan, artifact: PlannedArtifact, header: Header | None, factors: dict[str, float]) -> Job:
+    stage = stage_of(artifact)
+    log = stage.log(artifact)
+    estimate = stage.seconds(plan, artifact) * factors[stage.name]
+    state, detail, fraction, left = _state(plan, artifact, header, log)
     if left is None:
         left = 0.0 if state == "done" else estimate * (1 - fraction)
     there = str(log) if (plan.directory / log).exists() else ""
     return Job(
-        stage=expected.stage, name=name, network=expected.network, state=state, detail=detail,
+        stage=stage.name, name=artifact.name, network=artifact.network, state=state, detail=detail,
         log=there if state != "done" else "", seconds_left=left, fraction=fraction,
     )  # fmt: skip
 
 
-def _state(plan: Plan, expected: Expected, header: Header | None, log: Path) -> tuple[State, str, float, float | None]:
+def _state(
+    plan: Plan, artifact: PlannedArtifact, header: Header | None, log: Path
+) -> tuple[State, str, float, float | None]:
     """State, detail, share done and time left (``None``: not known from the job itself)."""
-    beat, alive = _life(plan, expected)
-    if alive and beat is None:
+    said, alive = _life(plan, artifact)
+    if alive and said is None:
         return "running", "starting", 0.0, None
-    if alive and beat is not None:
-        return "running", _progress(beat), beat.done / max(beat.total, 1), beat.seconds_left
-    if header is not None and header.fingerprint == expected.fingerprint:
+    if alive and said is not None:
+        return "running", _progress(said), said.done / max(said.total, 1), said.seconds_left
+    if header is not None and header.fingerprint == artifact.fingerprint:
         return "done", "", 1.0, None
     if error := _last_error(plan.directory / log):
         return "failed", error, 0.0, None
-    if beat is not None and beat.fingerprint == expected.fingerprint:
-        return "stopped", f"at {beat.done}/{beat.total}; the next run continues", beat.done / max(beat.total, 1), None
+    if said is not None and said.fingerprint == artifact.fingerprint:
+        return "stopped", f"at {said.done}/{said.total}; the next run continues", said.done / max(said.total, 1), None
     if header is not None:
-        return "stale", why_stale(plan, expected, header), 0.0, None
+        return "stale", why_stale(plan, artifact, header), 0.0, None
     return "waiting", "", 0.0, None
 
 
-def _life(plan: Plan, expected: Expected) -> tuple[Beat | None, bool]:
-    """The last sign of life of the job, and whether it still lives."""
-    if expected.cell is None:
+def _life(plan: Plan, artifact: PlannedArtifact) -> tuple[JobProgress | None, bool]:
+    """What the job said last, and whether it still lives."""
+    heartbeat = stage_of(artifact).heartbeat
+    if heartbeat is None:
         return None, False
-    path = plan.directory / expected.cell.running_path(expected.network or "distill")
-    beat = read_beat(path)
+    path = plan.directory / heartbeat(artifact)
+    said = read_progress(path)
     if is_held(path.with_suffix(".lock")):
-        return beat, True
-    # A node of a cluster: its lock may not be visible here, its beat is.
-    elsewhere = beat is not None and beat.host != platform.node()
-    patience = max(_SILENT_SECONDS, _SILENT_BEATS * beat.interval) if beat else 0.0
-    return beat, bool(beat and elsewhere and abs(time.time() - beat.updated) < patience)
+        return said, True
+    # A node of a cluster: its lock may not be visible here, what it wrote is.
+    elsewhere = said is not None and said.host != platform.node()
+    silence = max(_SILENT_SECONDS, _SILENT_INTERVALS * said.interval) if said else 0.0
+    return said, bool(said and elsewhere and abs(time.time() - said.updated) < silence)
 
 
-def _progress(beat: Beat) -> str:
-    text = f"{beat.done}/{beat.total} ({100 * beat.done / max(beat.total, 1):.0f}%), {beat.rate:.3g}/s"
-    if beat.seconds_left is not None:
-        text += f", {duration(beat.seconds_left)} left"
-    return f"{text}, {beat.host}" + (f" SLURM job {beat.slurm_job}" if beat.slurm_job else "")
+def _progress(said: JobProgress) -> str:
+    text = f"{said.done}/{said.total} ({100 * said.done / max(said.total, 1):.0f}%), {said.rate:.3g}/s"
+    if said.seconds_left is not None:
+        text += f", {duration(said.seconds_left)} left"
+    return f"{text}, {said.host}" + (f" SLURM job {said.slurm_job}" if said.slurm_job else "")
 
 
 def _last_error(log: Path) -> str:
@@ -148,75 +149,47 @@ def _last_error(log: Path) -> str:
     return found[-1] if found else ""
 
 
-def _log_path(expected: Expected) -> Path:
-    if expected.cell is None:
-        return Path(LOGS) / "preprocess" / f"{expected.path.stem}.log"
-    if expected.stage == "distill":
-        return expected.cell.distill_log
-    return expected.cell.evaluate_log(expected.network)
-
-
-def why_stale(plan: Plan, expected: Expected, header: Header) -> str:
+def why_stale(plan: Plan, artifact: PlannedArtifact, header: Header) -> str:
     """Which setting, input or code differs from what the artifact was made from."""
     if header.fingerprint is None:
         return "the file is damaged"
-    now = _settings_now(plan, expected)
-    before = {key: value for key, value in header.settings.items() if key in now}
+    stage = stage_of(artifact)
+    inputs = stage.inputs(plan, artifact)
+    if changes := _changed_settings(stage.settings(plan, artifact), header.settings):
+        return "; ".join(changes)
+    if upgraded := [
+        f"{name}: {old} -> {now}"
+        for name, now in plan.packages.items()
+        if (old := header.packages.get(name, now)) != now
+    ]:
+        return f"another version of {'; '.join(upgraded)}"
+    for made_from in inputs:
+        if header.inputs.get(made_from.stage) != made_from.fingerprint:
+            return f"the {stage_of(made_from).noun} changed"
+    return "the code changed" if inputs else "settings, source or code changed"
+
+
+def _changed_settings(now: dict[str, Any], made_by: dict[str, Any]) -> list[str]:
+    before = {key: value for key, value in made_by.items() if key in now}
     then, current = dict(flatten(before)), dict(flatten(now))
-    changes = [
+    return [
         f"{'.'.join(key)}: {then.get(key)} -> {current.get(key)}"
         for key in sorted({*then, *current})
         if then.get(key) != current.get(key)
     ]
-    if changes:
-        return "; ".join(changes)
-    upgraded = [
-        f"{name}: {old} -> {now}"
-        for name, now in plan.packages.items()
-        if (old := header.packages.get(name, now)) != now
-    ]
-    if upgraded:
-        return f"another version of {'; '.join(upgraded)}"
-    if expected.cell is not None and header.inputs.get("data") != plan.data_fingerprint(expected.cell.dataset):
-        return "the data set changed"
-    distilled = header.inputs.get("distilled")
-    if distilled is not None and expected.cell and distilled != plan.distilled_fingerprint(expected.cell):
-        return "the distilled set changed"
-    return "the code changed" if expected.stage != "data" else "settings, source or code changed"
 
 
-def _settings_now(plan: Plan, expected: Expected) -> dict[str, Any]:
-    if expected.cell is None:
-        return {}
-    settings = plan.settings(expected.cell)
-    if expected.stage == "distill":
-        return settings.model_dump(mode="json", by_alias=True, include={"network", "distillation"})
-    return {
-        "network": plan.evaluation_network(expected.cell, expected.network).model_dump(mode="json"),
-        "evaluation": settings.evaluation.model_dump(mode="json"),
-    }
-
-
-def assumed_seconds(plan: Plan, expected: Expected) -> float:
-    """Time of a job by the cost model; preparing data counts as nothing."""
-    if expected.cell is None:
-        return 0.0
-    if expected.stage == "distill":
-        return cost.distill_seconds(plan, expected.cell)
-    return cost.evaluation_seconds(plan, expected.cell, expected.network)
-
-
-def _measured_factors(plan: Plan, artifacts: list[tuple[Expected, Header | None]]) -> dict[str, float]:
+def _measured_factors(plan: Plan, artifacts: list[tuple[PlannedArtifact, Header | None]]) -> dict[str, float]:
     """Measured over assumed time of each stage, from what is done; 1 as long as nothing is."""
     factors = {}
-    for stage in ("data", "distill", "evaluate"):
+    for stage in STAGES.values():
         done = [
-            (assumed_seconds(plan, expected), header.seconds)
-            for expected, header in artifacts
-            if header and expected.stage == stage and header.fingerprint == expected.fingerprint
+            (stage.seconds(plan, artifact), header.seconds)
+            for artifact, header in artifacts
+            if header and artifact.stage == stage.name and header.fingerprint == artifact.fingerprint
         ]
         assumed, measured = (sum(times) for times in zip(*done, strict=True)) if done else (0.0, 0.0)
-        factors[stage] = measured / assumed if assumed > 0 else 1.0
+        factors[stage.name] = measured / assumed if assumed > 0 else 1.0
     return factors
 
 

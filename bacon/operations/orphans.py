@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from bacon.operations.workflow_plan import shown_groups
-from bacon.plan.inventory import Inventory, expected_artifacts
+from bacon.plan.inventory import Inventory
 from bacon.plan.plan import Plan
+from bacon.plan.stages import STAGES, plan_artifacts, stage_of
 from bacon.reporting.targets import image_paths
 from bacon.runtime.atomic import TEMPORARY
-from bacon.runtime.errors import BaconError
 from bacon.runtime.job_lock import is_held
-from bacon.settings.cells import CACHE, CHECKPOINTS, DATA, FIGURES, RUNNING, Cell
+from bacon.settings.cells import CACHE, CHECKPOINTS, FIGURES, RUNNING
 
 _WRITING_SECONDS = 3600.0
+_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
 
 def orphans(plan: Plan, *, records: bool = False) -> list[Path]:
@@ -26,17 +28,16 @@ def orphans(plan: Plan, *, records: bool = False) -> list[Path]:
         plan: the plan.
         records: also the trained networks of other settings in the cache.
     """
-    expected = {artifact.path for artifact in expected_artifacts(plan)}
+    expected = {artifact.path for artifact in plan_artifacts(plan)}
     expected |= {path for group in shown_groups(plan) for path in image_paths(*group)}
-    folders = (
-        Path(DATA).parent, Path("results/distilled"), Path("results/evaluation"), Path(FIGURES) / "images",
-    )  # fmt: skip
+    folders = (*(stage.folder for stage in STAGES.values()), Path(FIGURES) / "images")
     found = [path for folder in folders for path in _files(plan.directory, folder) if path not in expected]
     found = [path for path in found if not path.name.startswith(TEMPORARY)] + _half_written(plan)
     found += _checkpoints(plan)
     found += _heartbeats(plan)
     if records:
-        known = {plan.record_fingerprint(cell, network) for cell in _cells(plan) for network in plan.networks}
+        grid = (*plan.references, *plan.cells)
+        known = {plan.record_fingerprint(cell, network) for cell in grid for network in plan.networks}
         kept = plan.directory / CACHE / "evaluation"
         found += [Path(CACHE) / "evaluation" / path.name for path in sorted(kept.glob("*")) if path.name not in known]
     return found
@@ -54,10 +55,6 @@ def remove_path(path: Path) -> None:
         parent.rmdir()
 
 
-def _cells(plan: Plan) -> tuple[Cell, ...]:
-    return (*plan.references, *plan.cells)
-
-
 def _files(directory: Path, folder: Path) -> Iterator[Path]:
     for path in sorted((directory / folder).rglob("*")):
         if path.is_file():
@@ -72,33 +69,31 @@ def _half_written(plan: Plan) -> list[Path]:
 
 
 def _checkpoints(plan: Plan) -> list[Path]:
-    """Folders of checkpoints: of cells that are done or gone, and of other settings of a cell that is not."""
-    inventory, wanted = Inventory(plan.directory), set()
-    for cell in plan.cells:
-        header, fingerprint = inventory.header(cell.distilled_path), plan.distilled_fingerprint(cell)
-        if header is None or header.fingerprint != fingerprint:
-            wanted.add(cell.checkpoint_folder / fingerprint)
-    folders = sorted((plan.directory / CHECKPOINTS).glob("*/*/*/*/*/"))
+    """Folders of checkpoints: of artifacts that are made or gone, and of other settings of one that is not made."""
+    inventory = Inventory(plan.directory)
+    wanted = {
+        folder(artifact) / artifact.fingerprint
+        for artifact in plan_artifacts(plan)
+        if (folder := stage_of(artifact).checkpoints) is not None and not inventory.is_right(artifact)
+    }
+    folders = sorted(path for path in (plan.directory / CHECKPOINTS).rglob("*/") if _FINGERPRINT.fullmatch(path.name))
     relative = (folder.relative_to(plan.directory) for folder in folders)
-    return [folder for folder in relative if folder not in wanted and not _runs(plan, _cell_of(folder))]
+    return [folder for folder in relative if folder not in wanted and not _runs(plan, folder.parent)]
 
 
-def _cell_of(folder: Path) -> Cell:
-    return Cell.parse("/".join(folder.parts[-5:-1]))
-
-
-def _runs(plan: Plan, cell: Cell) -> bool:
-    return is_held(plan.directory / cell.running_path("distill").with_suffix(".lock"))
+def _runs(plan: Plan, checkpoints: Path) -> bool:
+    """Whether a process computes what a folder of checkpoints belongs to: the locks lie under the same name."""
+    running = plan.directory / RUNNING / checkpoints.relative_to(CHECKPOINTS)
+    return any(is_held(lock) for lock in running.glob("*.lock"))
 
 
 def _heartbeats(plan: Plan) -> Iterable[Path]:
-    """Heartbeats of cells that the plan does not have and that no process computes."""
-    cells = {str(cell) for cell in _cells(plan)}
+    """Heartbeats of what the plan does not have and no process computes."""
+    known = {
+        heartbeat(artifact).parent
+        for artifact in plan_artifacts(plan)
+        if (heartbeat := stage_of(artifact).heartbeat) is not None
+    }
     for path in _files(plan.directory, Path(RUNNING)):
-        name = path.relative_to(RUNNING).parent.as_posix()
-        try:
-            Cell.parse(name)
-        except BaconError:
-            continue
-        if name not in cells and not is_held((plan.directory / path).with_suffix(".lock")):
+        if path.parent not in known and not is_held((plan.directory / path).with_suffix(".lock")):
             yield path

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
+from bacon.methods.base import CellSize
+from bacon.methods.registry import METHODS
 from bacon.networks.limits import first_side
 from bacon.plan.plan import Plan
 from bacon.settings.cells import Cell
-from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
-from bacon.settings.pools import NetworkQueue
 
 # Sustained operations per second: of one GPU in full precision, half the data sheet's 15.7e12 of a V100, and of one CPU thread.
 GPU_RATE = 8e12
@@ -29,12 +29,13 @@ START_SECONDS = 60.0
 SLACK = 2.0
 SHORTEST_MINUTES = 10
 BASE_MB = 2000
+PREPARING_MB = 6000  # of any data set: its images pass in batches
 _USUAL_PIXELS = 32 * 32  # of the images that run.chunk_images counts; of larger ones, fewer are computed at a time
 _MAPS = 6  # feature maps of a block's size that are alive in forward and backward
 
 
 @dataclass(frozen=True)
-class Extent:
+class DataSize:
     """How large a data set is."""
 
     channels: int
@@ -53,18 +54,18 @@ class Extent:
 _OPERATIONS = {"mlp": 8e5, "lenet": 1.3e6, "alexnet": 5.0e8, "vgg11": 3.1e8, "resnet18": 1.11e9}
 
 # What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
-_UNKNOWN = Extent(channels=3, size=64, classes=100, train=100_000, test=10_000)
+_UNKNOWN = DataSize(channels=3, size=64, classes=100, train=100_000, test=10_000)
 
 
-def extent(plan: Plan, dataset: str) -> Extent:
+def data_size(plan: Plan, dataset: str) -> DataSize:
     """The registry's figures, at the configured size; an own data set is taken for one like TinyImageNet with 100 classes."""
     data = data_settings(plan.config, dataset)
     if dataset not in REGISTRY or data.path is not None:
         known = _UNKNOWN
     else:
         info = REGISTRY[dataset]
-        known = Extent(info.shape[0], info.shape[1], info.classes, info.train_size, info.test_size)
-    return Extent(known.channels, data.size or known.size, known.classes, known.train, known.test)
+        known = DataSize(info.shape[0], info.shape[1], info.classes, info.train_size, info.test_size)
+    return DataSize(known.channels, data.size or known.size, known.classes, known.train, known.test)
 
 
 @dataclass(frozen=True)
@@ -101,25 +102,21 @@ def operations(network: NetworkSettings, channels: int, size: int) -> Operations
 
 
 def distill_seconds(plan: Plan, cell: Cell) -> float:
-    """Time of a cell's distillation; choosing real images counts as one pass over the training set."""
-    settings, data = plan.settings(cell), extent(plan, cell.dataset)
+    """Time of a cell's distillation: what its method's record says that it computes."""
+    settings, data = plan.settings(cell), data_size(plan, cell.dataset)
     image = operations(settings.network, data.channels, data.size)
-    matching = settings.distillation
-    if not isinstance(matching, MatchingSettings):
-        return _seconds(plan, image.forward * data.train, passes=1)
-    real = min(matching.batch_real, math.ceil(data.train / data.classes)) * data.classes
-    synthetic = (cell.ipc or 0) * matching.partition**2 * data.classes
-    once = _seconds(plan, image.forward * real, passes=1) + _seconds(plan, image.image_gradient * synthetic, passes=1)
-    if isinstance(matching.networks, NetworkQueue):
-        queue = matching.networks
-        passes = queue.networks_trained * queue.model_train_steps
-        once += _seconds(plan, image.training * passes * min(queue.batch_train, data.train), passes=passes)
-    return once * matching.iterations
+    size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
+    work = METHODS[plan.config.base_method(cell.method)].cost(settings.distillation, size)
+    once = (
+        _seconds(plan, getattr(image, passes.kind) * passes.images * passes.count, passes=passes.count)
+        for passes in work.passes
+    )
+    return work.iterations * sum(once)
 
 
 def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
     """Time of all the networks trained on a cell, those of a search for the learning rate included."""
-    settings, data = plan.settings(cell), extent(plan, cell.dataset)
+    settings, data = plan.settings(cell), data_size(plan, cell.dataset)
     evaluation = settings.evaluation
     image = operations(plan.evaluation_network(cell, network), data.channels, data.size)
     # Of the networks that a search trains, the chosen one is among the final ones.
@@ -127,11 +124,13 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
     if cell.ipc is None:
         train = data.train
     else:
-        partition = getattr(settings.distillation, "partition", 1)
-        train = cell.ipc * partition**2 * data.classes
-        if isinstance(settings.distillation, MatchingSettings):
-            networks += evaluation.snapshot_seeds * (len(settings.distillation.snapshot_iterations()) - 1)
-    epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
+        assert settings.distillation is not None, "a cell with an IPC is distilled"
+        train = cell.ipc * settings.distillation.parts() * data.classes
+        networks += evaluation.snapshot_seeds * max(len(settings.distillation.snapshot_iterations()) - 1, 0)
+    epochs = sum(
+        evaluation.with_augmentation(name, 1.0).passes(images=train, classes=data.classes)
+        for name in evaluation.augmentations
+    )
     training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
     tests = len(evaluation.augmentations)
     return networks * (training + _seconds(plan, image.forward * data.test * tests, passes=tests))
@@ -148,10 +147,10 @@ def minutes(seconds: float, *, attempt: int = 1) -> int:
     return attempt * max(SHORTEST_MINUTES, math.ceil(SLACK * (START_SECONDS + seconds) / 60))
 
 
-def memory_mb(plan: Plan, cell: Cell, *, attempt: int = 1) -> int:
+def memory_mb(plan: Plan, cell: Cell) -> int:
     """Memory to ask a scheduler for, in MB: the data set, and a chunk's feature maps where there is no GPU to hold them."""
-    network, data = plan.settings(cell).network, extent(plan, cell.dataset)
+    network, data = plan.settings(cell).network, data_size(plan, cell.dataset)
     pixels = data.size**2
     together = min(plan.config.run.chunk_images * _USUAL_PIXELS // max(pixels, _USUAL_PIXELS), data.train)
     maps = _MAPS * network.width * pixels * 4 * together / 1e6
-    return attempt * math.ceil(BASE_MB + 3 * data.megabytes + maps)
+    return math.ceil(BASE_MB + 3 * data.megabytes + maps)

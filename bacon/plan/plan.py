@@ -17,21 +17,25 @@ from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.registry import METHODS
+from bacon.plan.code_digest import code_digest
 from bacon.plan.fingerprint import digest, fingerprint
+from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
 from bacon.runtime.provenance import installed_versions
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
-from bacon.settings.distillation import MatchingSettings
+from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 
-DATA_MODULES = ("bacon.datasets.prepare",)
 # Where data lies and what it is called; what it is, is in its source's digest.
 DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
-DISTILL_MODULES = ("bacon.distillation.driver",)
-EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
 # Evaluation settings that say which networks are trained, not what any of them is: a record's own key says that.
 EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds", "augmentations", "lr_search"})
+
+
+def augmentation_code(evaluation: EvaluationSettings) -> dict[str, str]:
+    """Augmentation -> digest of its code: networks trained with another one do not depend on it."""
+    return {name: code_digest(own) for name, own in evaluation.augmentation_modules().items() if own}
 
 
 class Plan:
@@ -121,19 +125,12 @@ class Plan:
         return fingerprint(
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
-            modules=(*DISTILL_MODULES, self._method_module(cell, settings)),
+            modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
             inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
         )
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
-
-    def _method_module(self, cell: Cell, settings: CellSettings) -> str:
-        if isinstance(settings.distillation, MatchingSettings):
-            return type(settings.distillation.objective).__module__
-        selector = METHODS[self.config.base_method(cell.method)].selector
-        assert selector is not None, f"method {cell.method} has neither an objective nor a selector"
-        return selector
 
     def record_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of each network trained on a cell; with iteration and evaluation seed it names one record."""
@@ -143,12 +140,15 @@ class Plan:
         inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)
-        evaluation = self.settings(cell).evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
-        network_settings = self.evaluation_network(cell, network).model_dump(mode="json")
+        evaluation = self.settings(cell).evaluation
+        network_settings = self.evaluation_network(cell, network)
         return fingerprint(
             "evaluate",
-            settings={"evaluation": evaluation, "network": network_settings},
-            modules=EVALUATE_MODULES,
+            settings={
+                "evaluation": evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS)),
+                "network": network_settings.model_dump(mode="json"),
+            },
+            modules=(*evaluate_modules(network_settings), *evaluation.shared_modules()),
             inputs=inputs,
         )
 
@@ -156,7 +156,12 @@ class Plan:
         """Fingerprint of a cell's evaluation file: its records and how many there are."""
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
         record = self.record_fingerprint(cell, network)
-        return digest({"record": record, "counts": counts, "protocol": self.config.protocol})
+        code = self.augmentation_code(cell)
+        return digest({"record": record, "counts": counts, "protocol": self.config.protocol, "augmentations": code})
+
+    def augmentation_code(self, cell: Cell) -> dict[str, str]:
+        """Augmentation -> digest of its code: networks trained with another one do not depend on it."""
+        return augmentation_code(self.settings(cell).evaluation)
 
     def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
         """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""

@@ -17,7 +17,7 @@ log = get_logger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beat:
+class JobProgress:
     """What a running job says of itself.
 
     Attributes:
@@ -27,7 +27,7 @@ class Beat:
         rate: steps per second of this part; 0 before the first step.
         seconds: wall time of all parts, in seconds.
         updated: when this was written, seconds since the epoch; for people and other machines, never for results.
-        interval: seconds until the next beat is due.
+        interval: seconds until the next writing is due.
         pid: process.
         host: machine.
         slurm_job: the SLURM job, or an empty text.
@@ -53,18 +53,18 @@ class Beat:
 
 
 class Heartbeat:
-    """Writes beats to a file, at most one every ``interval`` seconds, and removes it when the job ends well.
+    """Writes a job's progress to a file, at most once every ``interval`` seconds, and removes it when the job ends well.
 
     Args:
         path: the file.
         fingerprint: of the artifact that the job makes.
         device: where it computes, readable.
-        interval: seconds between beats.
+        interval: seconds between two writings.
     """
 
     def __init__(self, path: Path, *, fingerprint: str, device: str, interval: float) -> None:
         self.path, self.fingerprint, self.device, self.interval = path, fingerprint, device, interval
-        previous = read_beat(path)
+        previous = read_progress(path)
         known = previous is not None and previous.fingerprint == fingerprint
         self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
         """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
@@ -76,18 +76,18 @@ class Heartbeat:
         return self.earlier_seconds + time.monotonic() - self._start
 
     def beat(self, done: int, total: int, rate: float, *, force: bool = False) -> None:
-        """Write the file when a beat is due; a full disk is no reason to stop computing."""
+        """Write the file when it is due; a full disk is no reason to stop computing."""
         now = time.monotonic()
         if not force and self._last is not None and now - self._last < self.interval:
             return
         self._last = now
-        beat = Beat(
+        progress = JobProgress(
             fingerprint=self.fingerprint, done=done, total=total, rate=rate, seconds=self.seconds(),
             updated=time.time(), interval=self.interval, pid=os.getpid(), host=platform.node(),
             slurm_job=os.environ.get("SLURM_JOB_ID", ""), device=self.device,
         )  # fmt: skip
         try:
-            write_json(self.path, asdict(beat))
+            write_json(self.path, asdict(progress))
         except OSError as error:
             log.warning("progress not written to %s (%s)", self.path, error)
 
@@ -96,10 +96,10 @@ class Heartbeat:
         self.path.unlink(missing_ok=True)
 
 
-def read_beat(path: Path) -> Beat | None:
-    """The beat in a file; ``None`` when there is none, or none that can be read."""
+def read_progress(path: Path) -> JobProgress | None:
+    """What a job said last; ``None`` when there is no file, or none that can be read."""
     try:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
-        return Beat(**{field.name: value[field.name] for field in fields(Beat)})
+        return JobProgress(**{field.name: value[field.name] for field in fields(JobProgress)})
     except (OSError, ValueError, KeyError, TypeError):
         return None

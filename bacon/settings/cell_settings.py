@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny
 
 from bacon.settings.base import Strict
-from bacon.settings.distillation import MatchingSettings, SelectionSettings
+from bacon.settings.distillation import DistillationSettings
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 
@@ -14,5 +14,5 @@ class CellSettings(Strict):
     """Everything a cell's numbers depend on besides its data: the result of layering."""
 
     network: NetworkSettings = Field(default_factory=NetworkSettings)
-    distillation: SelectionSettings | MatchingSettings | None
+    distillation: SerializeAsAny[DistillationSettings] | None
     evaluation: EvaluationSettings = Field(default_factory=EvaluationSettings)

@@ -1,24 +1,39 @@
-"""Settings of a distillation."""
+"""Settings of a distillation: what every method's section shares, and those of embedding matching.
+
+A method has a model of its own, in its record (``bacon/methods/NAME/record.py``), derived from one of these.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, Union
+from typing import Literal
 
-from pydantic import Discriminator, Field, field_validator
+from pydantic import Field, field_validator
 
-from bacon.methods.base import Objective
-from bacon.methods.registry import OBJECTIVES
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, check_dsa_strategy
-from bacon.settings.pools import NetworkSource
-
-if TYPE_CHECKING:
-    ObjectiveSettings = Objective
-else:  # a union made from the registry, so that a new objective is one line there
-    ObjectiveSettings = Annotated[Union[OBJECTIVES], Discriminator("kind")]  # noqa: UP007
 
 
-class SelectionSettings(Strict):
+class DistillationSettings(Strict):
+    """What the workflow asks of any method's ``distillation`` section; a method without iterations keeps these answers."""
+
+    def iteration_count(self) -> int:
+        """Iterations of the whole distillation; 0 where real images are selected."""
+        return 0
+
+    def snapshot_iterations(self) -> tuple[int, ...]:
+        """Iterations whose synthetic set is kept, ascending, the last one included; none where nothing iterates."""
+        return ()
+
+    def parts(self) -> int:
+        """Training images that a stored image decodes to."""
+        return 1
+
+    def real_images_needed(self, ipc: int) -> int:
+        """Different real images of each class that the synthetic set starts from, or consists of."""
+        return ipc * self.parts()
+
+
+class SelectionSettings(DistillationSettings):
     """Settings of methods that choose real images."""
 
     partition: int = Field(
@@ -28,16 +43,33 @@ class SelectionSettings(Strict):
         description="Store partition^2 down-scaled real images in each image (1: off; the published baseline).",
     )
 
+    def parts(self) -> int:
+        """``partition^2``."""
+        return self.partition**2
 
-class MatchingSettings(Strict):
-    """Settings of the distillation engine (docs/algorithms.md)."""
+
+class IterativeSettings(DistillationSettings):
+    """Settings of methods that iterate."""
 
     iterations: int = Field(20000, ge=0, description="Distillation iterations.")
     snapshot_interval: int = Field(
         2000, ge=0, description="Keep the images every so many iterations, and at 0 and the end (0: the end alone)."
     )
-    objective: ObjectiveSettings = Field(description="The matching loss.")
-    networks: NetworkSource = Field(description="Where the embedding networks come from.")
+
+    def iteration_count(self) -> int:
+        """``iterations``."""
+        return self.iterations
+
+    def snapshot_iterations(self) -> tuple[int, ...]:
+        """Iterations whose synthetic set is kept, ascending, the last one always included."""
+        if self.snapshot_interval == 0:
+            return (self.iterations,)
+        return tuple(sorted({*range(0, self.iterations + 1, self.snapshot_interval), self.iterations}))
+
+
+class MatchingSettings(IterativeSettings):
+    """Settings of embedding matching (docs/algorithms.md), to which a method adds its objective and its networks."""
+
     partition: int = Field(
         1,
         ge=1,
@@ -56,8 +88,10 @@ class MatchingSettings(Strict):
 
     _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
 
-    def snapshot_iterations(self) -> tuple[int, ...]:
-        """Iterations whose images are kept, ascending, the last one always included."""
-        if self.snapshot_interval == 0:
-            return (self.iterations,)
-        return tuple(sorted({*range(0, self.iterations + 1, self.snapshot_interval), self.iterations}))
+    def parts(self) -> int:
+        """``partition^2``."""
+        return self.partition**2
+
+    def real_images_needed(self, ipc: int) -> int:
+        """None for a start from noise."""
+        return 0 if self.init == "noise" else super().real_images_needed(ipc)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Discriminator, Field
+from pydantic import Field
 
 from bacon.settings.base import Strict
 
@@ -35,11 +35,3 @@ class NetworkQueue(Strict):
         ge=1,
         description="The running training accuracies are reset every so many iterations (published code: eval_interval).",
     )
-    ce_weight: float = Field(
-        0.5,
-        ge=0,
-        description="Weight of cross-entropy; multiplied by the network's running training accuracy in percent.",
-    )
-
-
-NetworkSource = Annotated[FreshNetworks | NetworkQueue, Discriminator("source")]

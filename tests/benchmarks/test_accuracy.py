@@ -9,13 +9,12 @@ from click.testing import CliRunner
 
 from bacon.datasets.prepare import prepare
 from bacon.datasets.store import read_dataset
-from bacon.distillation.matching import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.settings.data import DataSettings
 from benchmarks import accuracy
 from benchmarks.__main__ import main
 from benchmarks.accuracy import Point, figures, seconds_to
-from benchmarks.cells import measured
+from benchmarks.cells import engine_of, measured
 
 CELL = "digits/bacon/ipc1"
 
@@ -63,14 +62,12 @@ def test_images_are_those_of_the_engine(inputs, tmp_path):
     cell, dataset = measured(CELL, config), read_dataset(data)
     plan = accuracy.Plan(measured=cell, data=data, clock=(1e-6, 1000.0), networks=1, folder=tmp_path / "run")
     points = accuracy.distilled(plan, dataset, torch.device("cpu"))
-    engine = Engine(
-        RealImages(dataset, device=torch.device("cpu")), cell.matching, cell.settings.network, ipc=1, seed=0
-    )
+    engine = engine_of(cell, RealImages(dataset, device=torch.device("cpu")))
     assert [point.iteration for point in points] == [0, 1, 4]
     for point in points:
-        while engine.state.iteration < point.iteration:
+        while engine.iteration < point.iteration:
             engine.step()
-        assert torch.equal(point.images, engine.state.images)
+        assert torch.equal(point.images, engine.algorithm.images)
 
 
 def test_a_stopped_run_goes_on_and_gives_the_same(inputs, tmp_path):

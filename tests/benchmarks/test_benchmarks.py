@@ -7,7 +7,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from bacon.distillation.matching import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.networks.convnet import ConvNet
 from bacon.runtime.errors import BaconError
@@ -21,7 +20,7 @@ from benchmarks.distillation import in_turns, parts, summary
 from benchmarks.naive import PlainLoop, augmented, plain_network, unpacked
 from benchmarks.published import Published, check_checkout, distillation_arguments
 from tests.distillation.conftest import toy_dataset
-from tests.distillation.test_engine import NETWORK, settings
+from tests.distillation.engines import NETWORK, make_engine, settings
 
 
 @pytest.fixture
@@ -79,11 +78,11 @@ def test_programs_take_turns_and_the_first_run_of_each_does_not_count():
 
 
 def test_parts_watch_the_engine_and_leave_it_as_it_was(real32):
-    engine = Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=0)
+    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
     found = parts(engine, 2)
-    assert engine.state.iteration == 2
-    assert "gradient" not in vars(engine)
-    assert "train" not in vars(engine.source)
+    assert engine.iteration == 2
+    assert "gradient" not in vars(engine.algorithm)
+    assert "advance" not in vars(engine.algorithm.pool)
     assert sum(found.values()) > 0
     assert found["real_seconds"] > 0
 

@@ -17,6 +17,7 @@ from bacon.distillation.driver import CellIdentity, Running, distil_cell
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation import evaluate_cell as run
 from bacon.evaluation import trained_networks as networks
+from bacon.evaluation.train_and_test import Outcome
 from bacon.interchange.load import load_distilled
 from bacon.reporting.collect.distilled_files import read_images
 from bacon.reporting.collect.evaluations import ExpectedDistilled
@@ -28,7 +29,6 @@ from bacon.settings.distillation import SelectionSettings
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import Outcome
 from bacon.transforms.partition import decode, encode
 
 CPU = torch.device("cpu")
@@ -129,7 +129,7 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
         dataset="digits", method="random", ipc=2, seed=0, fingerprint="cell", data_fingerprint="data"
     )
     output = tmp_path / "seed0.h5"
-    selector = "bacon.distillation.selectors.random"
+    algorithm = "bacon.methods.random.algorithm:Random"
     running = Running(
         checkpoints=CheckpointStore(folder=tmp_path / "checkpoints", fingerprint="cell"),
         heartbeat=Heartbeat(tmp_path / "beat.json", fingerprint="cell", device="CPU", interval=10.0),
@@ -137,7 +137,7 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
         progress_seconds=10,
     )
     places = {"data": tmp_path / "data.h5", "output": output}
-    distil_cell(identity, settings, device=CPU, selector=selector, running=running, **places)
+    distil_cell(identity, settings, algorithm, device=CPU, running=running, **places)
     stored = read_distilled(output)
     np.testing.assert_array_equal(stored.whitening.matrix, dataset.whitening.matrix)
     whitened = dataset.whitening.apply(dataset.train_images.astype(np.float32) / 255)

@@ -3,37 +3,17 @@ import logging
 import pytest
 import torch
 
-import bacon.distillation.matching as engine_module
 from bacon.distillation.chunks import class_chunks
-from bacon.distillation.matching import Engine, image_step
+from bacon.distillation.matching import embedding_matching
+from bacon.distillation.matching.embedding_matching import EmbeddingMatching
+from bacon.distillation.pools import Drawn
 from bacon.distillation.real_images import RealImages
-from bacon.methods.registry import METHODS
+from bacon.distillation.variables import image_step
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
-from bacon.settings.distillation import MatchingSettings
-from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
+from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.distillation.naive import NaiveLoop
-
-NETWORK = NetworkSettings(width=6, depth=2)
-QUEUE = {
-    "start": 2,
-    "capacity": 3,
-    "net_generate_interval": 2,
-    "model_train_steps": 2,
-    "batch_train": 12,
-    "meter_interval": 3,
-}
-
-
-def settings(method, **changes):
-    """Settings of a method, shortened; nested changes are merged."""
-    layer = METHODS[method].settings["distillation"]
-    networks = layer["networks"] | (QUEUE if layer["networks"]["source"] == "queue" else {})
-    base = layer | {"networks": networks, "iterations": 6, "snapshot_interval": 2, "batch_real": 12}
-    for key, value in changes.items():
-        base[key] = base[key] | value if isinstance(value, dict) else value
-    return MatchingSettings.model_validate(base)
 
 
 @pytest.mark.parametrize(
@@ -50,15 +30,15 @@ def settings(method, **changes):
 @pytest.mark.parametrize("chunk", [10_000, 13])
 def test_class_batched_step_equals_naive_loop(real64, method, changes, chunk):
     chosen = settings(method, **changes)
-    engine = Engine(real64, chosen, NETWORK, ipc=2, seed=3, chunk_images=chunk)
-    naive = NaiveLoop(real64, chosen, NETWORK, ipc=2, seed=3, initial=engine.state.images)
-    start = engine.state.images.clone()
+    engine = make_engine(real64, chosen, NETWORK, ipc=2, seed=3, chunk_images=chunk)
+    naive = NaiveLoop(real64, chosen, NETWORK, ipc=2, seed=3, initial=engine.algorithm.images)
+    start = engine.algorithm.images.clone()
     for iteration in range(6):
-        assert torch.equal(torch.isfinite(engine.state.images), torch.ones_like(start, dtype=torch.bool))
+        assert torch.equal(torch.isfinite(engine.algorithm.images), torch.ones_like(start, dtype=torch.bool))
         seen = naive.iteration(iteration)
-        torch.testing.assert_close(engine.state.images, seen, rtol=0, atol=1e-10)
+        torch.testing.assert_close(engine.algorithm.images, seen, rtol=0, atol=1e-10)
         engine.step()
-    assert (engine.state.images - start).abs().max() > 1e-3, (
+    assert (engine.algorithm.images - start).abs().max() > 1e-3, (
         "the images must have moved for the comparison to mean anything"
     )
 
@@ -66,12 +46,12 @@ def test_class_batched_step_equals_naive_loop(real64, method, changes, chunk):
 def test_the_queue_trains_alike(real64):
     """The accuracies that weight the cross-entropy agree, so the networks took the same steps."""
     chosen = settings("bacon")
-    engine = Engine(real64, chosen, NETWORK, ipc=1, seed=0)
-    naive = NaiveLoop(real64, chosen, NETWORK, ipc=1, seed=0, initial=engine.state.images)
+    engine = make_engine(real64, chosen, NETWORK, ipc=1, seed=0)
+    naive = NaiveLoop(real64, chosen, NETWORK, ipc=1, seed=0, initial=engine.algorithm.images)
     for iteration in range(5):
         naive.iteration(iteration)
         engine.step()
-    for member, other in zip(engine.source.members, naive.queue, strict=True):
+    for member, other in zip(engine.algorithm.pool.members, naive.queue, strict=True):
         assert float(member.accuracy()) == pytest.approx(100 * other["hits"] / max(other["seen"], 1), abs=1e-12)
         for ours, theirs in zip(member.network.parameters(), other["net"].parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
@@ -80,13 +60,12 @@ def test_the_queue_trains_alike(real64):
 
 @pytest.mark.parametrize("update", ["joint", "per_class"])
 def test_image_step_equals_repeated_momentum_steps(update):
-    chosen = settings("idm", update=update)
     generator = torch.Generator().manual_seed(0)
     x, b = torch.randn(2, 3, dtype=torch.float64, generator=generator), torch.zeros(2, 3, dtype=torch.float64)
     y, m = x.clone(), b.clone()
     for _ in range(4):
         g = torch.randn(2, 3, dtype=torch.float64, generator=generator)
-        image_step(x, b, g, settings=chosen, classes=7)
+        image_step(x, b, g, rate=0.2, momentum=0.5, turns=7 if update == "per_class" else 1)
         for turn in range(7 if update == "per_class" else 1):
             m = 0.5 * m + (g if turn == 0 else 0)
             y = y - 0.2 * m
@@ -98,30 +77,30 @@ def test_repeat_is_bit_identical_and_ignores_global_randomness(real32):
     for global_seed in (1, 2):
         torch.manual_seed(global_seed)
         before = torch.get_rng_state()
-        engine = Engine(real32, settings("bacon"), NETWORK, ipc=2, seed=5)
+        engine = make_engine(real32, settings("bacon"), ipc=2, seed=5)
         with Progress("test", 6) as progress:
             engine.run(progress)
         assert torch.equal(torch.get_rng_state(), before)
         runs.append(engine)
-    assert torch.equal(runs[0].state.images, runs[1].state.images)
+    assert torch.equal(runs[0].algorithm.images, runs[1].algorithm.images)
     for name, values in runs[0].history.arrays().items():
         assert (values == runs[1].history.arrays()[name]).all()
 
 
 def test_seeds_differ(real32):
-    images = [Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=seed).state.images for seed in (0, 1)]
+    images = [make_engine(real32, settings("bacon"), ipc=1, seed=seed).algorithm.images for seed in (0, 1)]
     assert not torch.equal(*images)
 
 
 def test_snapshots_are_kept_at_the_asked_iterations(real32):
-    engine = Engine(real32, settings("idm", iterations=5), NETWORK, ipc=1, seed=0)
-    initial = engine.state.images.clone()
+    engine = make_engine(real32, settings("idm", iterations=5), ipc=1, seed=0)
+    initial = engine.algorithm.images.clone()
     with Progress("test", 5) as progress:
         engine.run(progress)
-    assert sorted(engine.state.snapshots) == [0, 2, 4, 5]
-    assert torch.equal(engine.state.snapshots[0].images, initial)
-    assert torch.equal(engine.state.snapshots[5].images, engine.state.images)
-    assert not torch.equal(engine.state.snapshots[2].images, engine.state.snapshots[4].images)
+    assert sorted(engine.snapshots) == [0, 2, 4, 5]
+    assert torch.equal(engine.snapshots[0].images, initial)
+    assert torch.equal(engine.snapshots[5].images, engine.algorithm.images)
+    assert not torch.equal(engine.snapshots[2].images, engine.snapshots[4].images)
 
 
 def test_chunks_bound_the_images_and_cover_every_class():
@@ -134,38 +113,39 @@ def test_chunks_bound_the_images_and_cover_every_class():
 
 
 def test_a_loss_that_is_not_finite_stops_with_iteration_and_terms(real32):
-    engine = Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=0)
+    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
     engine.step()
-    engine.state.images.fill_(float("inf"))
+    engine.algorithm.images.fill_(float("inf"))
     engine.step()
     with pytest.raises(BaconError, match=r"iteration 1: the loss is not finite .*llh = nan"):
         engine.history.check()
 
 
 def test_noise_init_and_too_small_classes(real32):
-    engine = Engine(real32, settings("dm", init="noise"), NETWORK, ipc=40, seed=0)
-    assert abs(float(engine.state.images.mean())) < 0.05
-    assert abs(float(engine.state.images.std()) - 1) < 0.05
+    engine = make_engine(real32, settings("dm", init="noise"), ipc=40, seed=0)
+    assert abs(float(engine.algorithm.images.mean())) < 0.05
+    assert abs(float(engine.algorithm.images.std()) - 1) < 0.05
     with pytest.raises(BaconError, match="class 'class 1' has 11"):
-        Engine(real32, settings("bacon"), NETWORK, ipc=3, seed=0)
+        make_engine(real32, settings("bacon"), ipc=3, seed=0)
 
 
 def test_an_out_of_memory_error_halves_the_chunk_and_changes_no_number(real64, monkeypatch, caplog):
-    engines = [Engine(real64, settings("bacon"), NETWORK, ipc=2, seed=0, chunk_images=64) for _ in range(2)]
-    gradient, refused = Engine.gradient, []
+    engines = [make_engine(real64, settings("bacon"), ipc=2, seed=0, chunk_images=64) for _ in range(2)]
+    limits = [engine.algorithm.context.memory for engine in engines]
+    gradient, refused = EmbeddingMatching.gradient, []
 
-    def full(engine, *args):
-        if engine is engines[0] and not refused:
-            refused.append(engine.chunk_images)
+    def full(algorithm, *args):
+        if algorithm is engines[0].algorithm and not refused:
+            refused.append(limits[0].chunk_images)
             raise torch.OutOfMemoryError("no room")
-        return gradient(engine, *args)
+        return gradient(algorithm, *args)
 
-    monkeypatch.setattr(Engine, "gradient", full)
+    monkeypatch.setattr(EmbeddingMatching, "gradient", full)
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
     for engine in engines:
         engine.step()
-    assert (refused, engines[0].chunk_images, engines[1].chunk_images) == ([64], 32, 64)
-    torch.testing.assert_close(engines[0].state.images, engines[1].state.images, rtol=0, atol=1e-12)
+    assert (refused, *(limit.chunk_images for limit in limits)) == ([64], 32, 64)
+    torch.testing.assert_close(engines[0].algorithm.images, engines[1].algorithm.images, rtol=0, atol=1e-12)
     (record,) = caplog.records
     assert "run.chunk_images is now 32" in record.message
 
@@ -174,32 +154,35 @@ def test_memory_that_does_not_suffice_for_half_the_chunk_ends_the_run(real32, mo
     def full(*_):
         raise torch.OutOfMemoryError("no room")
 
-    monkeypatch.setattr(Engine, "gradient", full)
-    engine = Engine(real32, settings("bacon"), NETWORK, ipc=1, seed=0, chunk_images=64)
+    monkeypatch.setattr(EmbeddingMatching, "gradient", full)
+    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0, chunk_images=64)
     with pytest.raises(torch.OutOfMemoryError):
         engine.step()
-    assert engine.chunk_images == 32
+    assert engine.algorithm.context.memory.chunk_images == 32
+
+
+def _drawn(algorithm, accuracy):
+    """The first network of an algorithm, and the sizes of the batches that it embeds."""
+    network, seen = algorithm.context.build(0), []
+    embed = network.embed
+    network.embed = lambda x: seen.append(len(x)) or embed(x)
+    return Drawn(network, torch.tensor(accuracy, dtype=algorithm.real.dtype)), seen
 
 
 def test_larger_images_make_smaller_chunks():
     for size, images in ((8, 100), (32, 100), (64, 25)):
         real = RealImages(toy_dataset(size=size), device=torch.device("cpu"))
-        engine = Engine(real, settings("dm"), NETWORK, ipc=1, seed=0, chunk_images=100)
-        seen = []
-        original = engine.build(0).embed
-        network = engine.build(0)
-        network.embed = lambda x, original=original, seen=seen: seen.append(len(x)) or original(x)
-        engine.gradient(0, network, torch.zeros(()))
-        assert max(seen) <= images
+        algorithm = make_engine(real, settings("dm"), ipc=1, seed=0, chunk_images=100).algorithm
+        drawn, seen = _drawn(algorithm, 0.0)
+        algorithm.gradient(0, drawn)
+        assert 0 < max(seen) <= images
 
 
 def test_real_images_are_embedded_in_pieces_that_change_no_number(real64, monkeypatch):
-    engine = Engine(real64, settings("bacon"), NETWORK, ipc=1, seed=0)
-    whole = engine.gradient(0, engine.build(0), torch.ones(()).double())[0]
-    monkeypatch.setattr(engine_module, "_CACHE_BYTES", 5 * 6 * 8 * 8 * 8)
-    network = engine.build(0)
-    embed, seen = network.embed, []
-    network.embed = lambda x: seen.append(len(x)) or embed(x)
-    pieces = engine.gradient(0, network, torch.ones(()).double())[0]
+    algorithm = make_engine(real64, settings("bacon"), ipc=1, seed=0).algorithm
+    whole = algorithm.gradient(0, _drawn(algorithm, 1.0)[0])[0]
+    monkeypatch.setattr(embedding_matching, "_CACHE_BYTES", 5 * 6 * 8 * 8 * 8)
+    drawn, seen = _drawn(algorithm, 1.0)
+    pieces = algorithm.gradient(0, drawn)[0]
     assert 5 * torch.get_num_threads() in seen
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from bacon.distillation.matching import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.devices import set_up_arithmetic
 from benchmarks.cells import measured, random_dataset
 from tests.distillation.conftest import toy_dataset
-from tests.distillation.test_engine import NETWORK, settings
+from tests.distillation.engines import NETWORK, make_engine, settings
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 GPU = torch.device("cuda")
@@ -16,10 +15,10 @@ GPU = torch.device("cuda")
 
 def after_steps(device, dtype, method, chunk=10_000):
     real = RealImages(toy_dataset(), device=device, dtype=dtype)
-    engine = Engine(real, settings(method), NETWORK, ipc=2, seed=3, chunk_images=chunk)
+    engine = make_engine(real, settings(method), ipc=2, seed=3, chunk_images=chunk)
     for _ in range(4):
         engine.step()
-    return engine.state.images.cpu()
+    return engine.algorithm.images.cpu()
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 5e-3)])
@@ -36,8 +35,8 @@ def test_an_iteration_never_waits_for_the_gpu(method, precision):
     set_up_arithmetic(torch.get_num_threads(), tf32=precision == "tf32")
     real = RealImages(toy_dataset(), device=GPU)
     network = NETWORK.model_copy(update={"precision": precision})
-    engine = Engine(real, settings(method, iterations=2000), network, ipc=2, seed=3)
-    assert method == "dm" or engine.source._is_shared, "long runs record their steps"
+    engine = make_engine(real, settings(method, iterations=2000), network, ipc=2, seed=3)
+    assert method == "dm" or engine.algorithm.pool._is_shared, "long runs record their steps"
     for _ in range(3):  # kernels are compiled, steps are recorded
         engine.step()
     torch.cuda.synchronize()
@@ -56,8 +55,8 @@ def test_lower_precision_is_near_full_precision(precision, tolerance):
     for chosen in ("fp32", precision):
         set_up_arithmetic(torch.get_num_threads(), tf32=chosen == "tf32")
         network = NETWORK.model_copy(update={"precision": chosen})
-        engine = Engine(real, settings("bacon"), network, ipc=2, seed=3)
-        embeddings.append(engine.build(0).embed(engine.state.images))
+        engine = make_engine(real, settings("bacon"), network, ipc=2, seed=3)
+        embeddings.append(engine.algorithm.context.build(0).embed(engine.algorithm.images))
     set_up_arithmetic(torch.get_num_threads())
     exact, rounded = embeddings
     assert 0 < (rounded - exact).norm() < tolerance * exact.norm()
@@ -75,8 +74,8 @@ def test_the_papers_largest_cells_fit_16_gb(name):
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(GPU)
     real = RealImages(random_dataset(cell.cell.dataset), device=GPU)
-    engine = Engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
+    engine = make_engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
     engine.step()
     # A queue holds 100 networks at the most; each takes its weights and as much momentum.
-    network = sum(parameter.numel() * 4 for parameter in engine.build(0).parameters())
+    network = sum(parameter.numel() * 4 for parameter in engine.algorithm.context.build(0).parameters())
     assert torch.cuda.max_memory_allocated(GPU) + 2 * 100 * network <= 16e9

@@ -3,12 +3,11 @@
 import pytest
 import torch
 
-from bacon.distillation.matching import Engine
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
+from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.distillation.host import HostReads, HostTraffic
-from tests.distillation.test_engine import NETWORK, settings
 
 pytestmark = pytest.mark.usefixtures("draws_on_device")
 
@@ -16,14 +15,14 @@ pytestmark = pytest.mark.usefixtures("draws_on_device")
 @pytest.mark.parametrize("method", ["bacon", "idm", "dm"])
 @pytest.mark.parametrize("chunk", [10_000, 13])
 def test_an_iteration_reads_nothing_back_and_sends_no_lists(real32, method, chunk):
-    engine = Engine(real32, settings(method, iterations=20), NETWORK, ipc=2, seed=0, chunk_images=chunk)
+    engine = make_engine(real32, settings(method, iterations=20), ipc=2, seed=0, chunk_images=chunk)
     engine.step()  # indices of classes are made once
     with HostReads() as reads, HostTraffic() as traffic:
         for _ in range(8):
             engine.step()
     assert reads.found == []
     assert traffic.found == []
-    assert any(member.seen for member in getattr(engine.source, "members", [])) or method == "dm"
+    assert any(member.seen for member in getattr(engine.algorithm.pool, "members", [])) or method == "dm"
 
 
 def test_what_counts_as_a_host_read():

@@ -5,14 +5,13 @@ import torch
 import torch.nn.functional as F
 
 from bacon.config.loading import check_config
-from bacon.distillation.matching import Engine
 from bacon.networks.build import build_network
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.plan.plan import Plan
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
-from tests.distillation.test_engine import NETWORK, settings
+from tests.distillation.engines import NETWORK, make_engine, settings
 
 CPU = torch.device("cpu")
 
@@ -70,18 +69,18 @@ def test_the_block_computes_bf16_maps_in_float32():
 @pytest.mark.parametrize("method", ["bacon", "dm"])
 def test_distillation_in_bf16_keeps_its_state_in_float32(real32, method):
     engines = [
-        Engine(real32, settings(method), NETWORK.model_copy(update={"precision": precision}), ipc=1, seed=0)
+        make_engine(real32, settings(method), NETWORK.model_copy(update={"precision": precision}), ipc=1, seed=0)
         for precision in ("fp32", "bf16")
     ]
-    start = engines[0].state.images.clone()
+    start = engines[0].algorithm.images.clone()
     for engine in engines:
         for _ in range(3):
             engine.step()
-    exact, rounded = (engine.state.images for engine in engines)
+    exact, rounded = (engine.algorithm.images for engine in engines)
     assert rounded.dtype == torch.float32
     assert not torch.equal(exact, rounded)
     assert (rounded - exact).norm() < 0.2 * (exact - start).norm()
-    for member in getattr(engines[1].source, "members", []):
+    for member in getattr(engines[1].algorithm.pool, "members", []):
         assert all(kept is None or kept.dtype == torch.float32 for kept in member.optimiser.state_dict()["momentum"])
 
 

@@ -104,7 +104,7 @@ def test_fresh_networks_are_keyed_by_the_iteration(real32):
     fresh = Fresh(builder(real32, built), device=real32.device, dtype=real32.dtype)
     fresh.begin(3)
     network, accuracy = fresh.draw(3)
-    fresh.train(3)
+    fresh.advance(3, None)
     assert built == [3]
     assert float(accuracy) == 0
     assert not any(parameter.requires_grad for parameter in network.parameters())

@@ -14,7 +14,7 @@ import torch
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import DistillationResult, read_distilled, write_distilled
 from bacon.artifacts.synthetic_set import SyntheticSet
-from bacon.runtime.heartbeat import read_beat
+from bacon.runtime.heartbeat import read_progress
 from bacon.settings.cells import Cell
 from tests.faults.disks import FULL, READ_ONLY, disk
 from tests.faults.kills import CONFIG, command, prepare, target
@@ -170,7 +170,7 @@ def test_two_calls_on_one_folder_do_not_disturb_each_other(project, expected):
         command(project.folder, CELL), cwd=project.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     beat = project.path(str(Cell("digits", "bacon", 1, 0).running_path("distill")))
-    pid = wait_for(lambda: read_beat(beat)).pid
+    pid = wait_for(lambda: read_progress(beat)).pid
     os.kill(pid, signal.SIGSTOP)
     second = project.snakemake(CELL, check=False)
     os.kill(pid, signal.SIGCONT)

@@ -19,7 +19,7 @@ from bacon.operations.job_status import duration, read_status
 from bacon.operations.orphans import orphans, remove_path
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
-from bacon.runtime.heartbeat import Beat
+from bacon.runtime.heartbeat import JobProgress
 from bacon.runtime.job_lock import is_held, job_lock
 from bacon.settings.cells import Cell
 from tests.workflow.conftest import TINY, Project
@@ -52,14 +52,14 @@ def job(found, stage, name):
     return next(each for each in found.jobs if (each.stage, each.name) == (stage, name))
 
 
-def write_beat(folder, fingerprint, **changes):
-    beat = Beat(
+def write_progress(folder, fingerprint, **changes):
+    progress = JobProgress(
         fingerprint=fingerprint, done=30, total=120, rate=2.0, seconds=15.0, updated=time.time(), interval=1.0,
         pid=os.getpid(), host=platform.node(), slurm_job="", device="CPU",
     )  # fmt: skip
     path = folder / DM.running_path("distill")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(asdict(beat) | changes))
+    path.write_text(json.dumps(asdict(progress) | changes))
     return path
 
 
@@ -116,7 +116,7 @@ def test_a_package_that_is_not_there_is_an_error(folder):
 
 
 def test_a_running_job_says_how_far_it_is(folder):
-    path = write_beat(folder, plan(folder).distilled_fingerprint(DM))
+    path = write_progress(folder, plan(folder).distilled_fingerprint(DM))
     with job_lock(path.with_suffix(".lock")):
         found = job(read_status(plan(folder)), "distill", str(DM))
     assert found.state == "running"
@@ -127,11 +127,11 @@ def test_a_running_job_says_how_far_it_is(folder):
 def test_a_job_on_another_machine_runs_as_long_as_it_says_so(folder):
     fingerprint = plan(folder).distilled_fingerprint(DM)
     (folder / DM.distilled_path).unlink()
-    write_beat(folder, fingerprint, host="node7", slurm_job="31")
+    write_progress(folder, fingerprint, host="node7", slurm_job="31")
     found = job(read_status(plan(folder)), "distill", str(DM))
     assert found.state == "running"
     assert found.detail.endswith("node7 SLURM job 31")
-    write_beat(folder, fingerprint, host="node7", updated=time.time() - 1000)
+    write_progress(folder, fingerprint, host="node7", updated=time.time() - 1000)
     assert job(read_status(plan(folder)), "distill", str(DM)).state == "stopped"
 
 
@@ -139,7 +139,7 @@ def test_a_killed_job_is_stopped_and_counts_what_it_did(folder):
     (folder / DM.distilled_path).unlink()
     waiting = job(read_status(plan(folder)), "distill", str(DM))
     assert waiting.state == "waiting"
-    write_beat(folder, plan(folder).distilled_fingerprint(DM))
+    write_progress(folder, plan(folder).distilled_fingerprint(DM))
     found = job(read_status(plan(folder)), "distill", str(DM))
     assert (found.state, found.detail) == ("stopped", "at 30/120; the next run continues")
     assert found.seconds_left == pytest.approx(0.75 * waiting.seconds_left)

@@ -9,7 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bacon.config.loading import check_config
 from bacon.networks.convnet import ConvNet
 from bacon.operations.workflow_plan import load_plan
-from bacon.plan import cost
+from bacon.plan import cost, stages
 from bacon.plan.plan import Plan
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
@@ -97,7 +97,9 @@ def test_every_further_attempt_asks_for_as_much_again(paper):
     assert [cost.minutes(seconds, attempt=number) for number in (2, 3)] == [
         number * cost.minutes(seconds) for number in (2, 3)
     ]
-    assert cost.memory_mb(paper, cell, attempt=3) == 3 * cost.memory_mb(paper, cell)
+    artifact = stages.distilled_artifact(paper, cell)
+    assert stages.memory_mb(paper, artifact, attempt=3) == 3 * cost.memory_mb(paper, cell)
+    assert stages.minutes(paper, artifact, attempt=2) == 2 * cost.minutes(seconds)
 
 
 def test_a_cpu_is_taken_to_be_slower_than_a_gpu():

@@ -11,7 +11,7 @@ import h5py
 import pytest
 import yaml
 
-from bacon.runtime.heartbeat import read_beat
+from bacon.runtime.heartbeat import read_progress
 from bacon.settings.cells import Cell
 from tests.waiting import wait_for
 from tests.workflow.conftest import ROOT, TINY, Project
@@ -107,7 +107,7 @@ class SlurmProject(Project):
     def freeze(self, cell: str, text: str) -> int:
         """Put a distillation to sleep as soon as its log holds ``text``, so that no machine is too fast; its process."""
         wait_for(lambda: text in self.job_log(cell))
-        pid = read_beat(self.path(str(Cell.parse(cell).running_path("distill")))).pid
+        pid = read_progress(self.path(str(Cell.parse(cell).running_path("distill")))).pid
         os.kill(pid, signal.SIGSTOP)
         return pid
 

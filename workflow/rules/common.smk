@@ -9,24 +9,16 @@ from pathlib import Path
 from shlex import quote
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
-from bacon.operations import run_times, workflow_plan
-from bacon.plan import cost, inventory
-from bacon.reporting.figures.catalogue import drawn
-from bacon.reporting.targets import (
-    PUBLISHED,
-    REPORT,
-    TABLE_TITLES,
-    TARGETS,
-    image_paths,
-    table_names,
-)
+from bacon.operations import file_times, products, snakemake_internals, workflow_plan
+from bacon.plan import stages
+from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
 from bacon.runtime.errors import BaconError
 from bacon.settings import cells
-from bacon.settings.cells import Cell
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
 # end the job before its checkpoint is written; a distillation, its child, has a handler of its own (bacon/runtime/signals.py).
@@ -46,6 +38,7 @@ try:
     # Own data that is not there stops here, with its message, and not inside an input function.
     for name in PLAN.datasets:
         PLAN.source(name)
+    snakemake_internals.check_snakemake()
 except BaconError as error:
     raise WorkflowError(str(error)) from None
 
@@ -58,9 +51,6 @@ CONFIG = workflow_plan.config_path(config)
 shell.prefix(
     f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
 )
-
-# Artifacts that were made from something else; their files are looked into once per call.
-OUTDATED = lru_cache(maxsize=1)(lambda: inventory.outdated(PLAN))
 
 
 onstart:
@@ -75,182 +65,82 @@ wildcard_constraints:
     network="|".join(PLAN.networks),
 
 
-def cell_of(wildcards):
-    return Cell(
-        wildcards.dataset, wildcards.method, int(wildcards.ipc), int(wildcards.seed)
-    )
+def artifact(stage, wildcards):
+    return stages.STAGES[stage].artifact(PLAN, dict(wildcards.items()))
 
 
-def data_fingerprint(wildcards):
-    return PLAN.data_fingerprint(wildcards.dataset)
+def fingerprint_of(stage):
+    """The params of a stage's rule: the fingerprint that its artifact must carry."""
+    return lambda wildcards: artifact(stage, wildcards).fingerprint
 
 
-def distilled_fingerprint(wildcards):
-    return PLAN.distilled_fingerprint(cell_of(wildcards))
-
-
-def evaluation_fingerprint(wildcards):
-    return PLAN.evaluation_fingerprint(cell_of(wildcards), wildcards.network)
-
-
-def reference_fingerprint(wildcards):
-    return PLAN.evaluation_fingerprint(
-        Cell(wildcards.dataset, "full"), wildcards.network
-    )
-
-
-def distill_minutes(wildcards, attempt):
+def minutes_of(stage):
     """Time to ask for, from the cost model; a further attempt asks for more."""
-    return cost.minutes(cost.distill_seconds(PLAN, cell_of(wildcards)), attempt=attempt)
+    return lambda wildcards, attempt: stages.minutes(
+        PLAN, artifact(stage, wildcards), attempt=attempt
+    )
 
 
-def evaluation_minutes(wildcards, attempt):
-    seconds = cost.evaluation_seconds(PLAN, cell_of(wildcards), wildcards.network)
-    return cost.minutes(seconds, attempt=attempt)
+def memory_of(stage):
+    return lambda wildcards, attempt: stages.memory_mb(
+        PLAN, artifact(stage, wildcards), attempt=attempt
+    )
 
 
-def reference_minutes(wildcards, attempt):
-    reference = Cell(wildcards.dataset, "full")
-    seconds = cost.evaluation_seconds(PLAN, reference, wildcards.network)
-    return cost.minutes(seconds, attempt=attempt)
-
-
-def cell_memory(wildcards, attempt):
-    return cost.memory_mb(PLAN, cell_of(wildcards), attempt=attempt)
-
-
-def reference_memory(wildcards, attempt):
-    return cost.memory_mb(PLAN, Cell(wildcards.dataset, "full"), attempt=attempt)
+def gpus_of(stage):
+    return stages.STAGES[stage].gpus
 
 
 def source_fingerprint(wildcards):
     return workflow_plan.sources_fingerprint(PLAN, wildcards.dataset)
 
 
-def tables_fingerprint(wildcards):
-    return workflow_plan.aggregate_fingerprint(PLAN, "tables", PUBLISHED)
-
-
-def figures_fingerprint(wildcards):
-    return workflow_plan.aggregate_fingerprint(PLAN, "figures", PUBLISHED)
-
-
-def images_fingerprint(wildcards):
-    return workflow_plan.images_fingerprint(PLAN, shown_cell(wildcards))
-
-
-def page_fingerprint(wildcards):
-    return workflow_plan.report_fingerprint(PLAN, PUBLISHED)
-
-
-def force_outdated():
-    """Make Snakemake remake what carries another fingerprint than the plan's, whatever it recorded itself.
-
-    An input function is the first that Snakemake calls with a graph of jobs at hand; forced files add no targets to it.
-    """
-    if workflow.is_main_process:
-        workflow.dag.forcefiles.update(OUTDATED())
-        report_true_times()
-
-
 @lru_cache(maxsize=1)
-def report_true_times():
-    """Let `--report` show the times of all parts of a job, where it would show those of the last one."""
-    records = workflow.persistence
-    records.metadata = run_times.with_true_times(records.metadata, PLAN)
+def settle_files():
+    """Decide by the fingerprints that files carry, once for a call: what is right stays, what is not is made again.
+
+    An input function is the first that Snakemake calls with a graph of jobs at hand and its records open; it looks at the times
+    of files later.
+    """
+    if not workflow.is_main_process:
+        return
+    found = products.look(PLAN, PUBLISHED)
+    snakemake_internals.force(workflow, found.outdated_files)
+    snakemake_internals.trust(workflow, found.right_files)
+    left = file_times.order_times(
+        PLAN.directory,
+        found,
+        is_recorded=lambda product: snakemake_internals.is_recorded(workflow, product),
+    )
+    if left:
+        logger.warning(
+            f"{len(left)} files are older than what they are made from, though right by content, and their times cannot be "
+            f"set: Snakemake takes them for out of date. The first is {left[0]}"
+        )
+    snakemake_internals.report_true_times(workflow, PLAN)
 
 
 def raw_files(wildcards):
-    """What a data set is read from; own data is compared by content (the fingerprint), so its time does not matter."""
-    force_outdated()
+    """What a data set is read from; it is compared by content (the fingerprint), so its time does not matter."""
+    settle_files()
     data = data_settings(PLAN.config, wildcards.dataset)
     if data.path is not None:
         return ancient(data.path)
-    return (
-        [f"{cells.DOWNLOADS}/{wildcards.dataset}/.complete"]
-        if REGISTRY[wildcards.dataset].sources
-        else []
-    )
+    marker = f"{cells.DOWNLOADS}/{wildcards.dataset}/.complete"
+    return ancient(marker) if REGISTRY[wildcards.dataset].sources else []
 
 
-def shown_cell(wildcards):
-    return workflow_plan.shown_cell(
-        PLAN, f"{wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}"
-    )
-
-
-def first_distilled(wildcards):
-    return str(shown_cell(wildcards).distilled_path)
-
-
-def all_evaluations(wildcards=None):
-    grid = (*PLAN.references, *PLAN.cells)
-    return [
-        str(cell.evaluation_path(network)) for cell in grid for network in PLAN.networks
+def every(stage):
+    """An input function: all artifacts of a stage."""
+    return lambda wildcards: [
+        str(each.path) for each in stages.STAGES[stage].artifacts(PLAN)
     ]
-
-
-def all_distilled(wildcards=None):
-    return [str(cell.distilled_path) for cell in PLAN.cells]
-
-
-def all_images(wildcards=None):
-    return [
-        str(path)
-        for group in workflow_plan.shown_groups(PLAN)
-        for path in image_paths(*group)
-    ]
-
-
-def table_files():
-    """The tables that the grid has, as named outputs; each CSV goes into Snakemake's report."""
-    files = dict(TARGETS["tables"].outputs(PLAN))
-    for name in table_names(PLAN):
-        key = name if name in files else f"{name}_csv"
-        caption, labels = f"../report/{name}_table.rst", {"table": TABLE_TITLES[name]}
-        files[key] = report(
-            files[key], caption=caption, category="1. Tables", labels=labels
-        )
-    return files
-
-
-def in_report(figure, kind):
-    """A figure's file; its picture goes into Snakemake's report with the caption of its kind."""
-    if kind != "png":
-        return str(figure.path(kind))
-    caption, labels = f"../report/{figure.topic}_figure.rst", {"figure": figure.title}
-    return report(
-        str(figure.path(kind)), caption=caption, category="2. Figures", labels=labels
-    )
-
-
-def figure_files():
-    """The figures that the grid has, as named outputs."""
-    return {
-        f"{figure.name}_{kind}": in_report(figure, kind)
-        for figure in drawn(PLAN)
-        for kind in figure.kinds
-    }
-
-
-def drawn_figures(wildcards):
-    return list(TARGETS["figures"].outputs(PLAN).values())
-
-
-def all_data(wildcards=None):
-    return [cells.DATA.format(dataset=dataset) for dataset in PLAN.datasets]
 
 
 def every_output():
-    """Every stage's outputs: a lost or failed one is remade though nothing after it asks for it (snakemake issue 1978)."""
-    tables = [
+    """Every stage's outputs: a lost or failed one is made again though nothing after it asks for it (snakemake issue 1978)."""
+    results = [str(each.path) for each in stages.plan_artifacts(PLAN)]
+    grid = [
         path for target in TARGETS.values() for path in target.outputs(PLAN).values()
     ]
-    return [
-        *all_data(),
-        *all_distilled(),
-        *all_evaluations(),
-        *tables,
-        *all_images(),
-        REPORT,
-    ]
+    return [*results, *grid, *all_images(), REPORT]

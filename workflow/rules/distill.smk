@@ -14,11 +14,11 @@ rule distill:
         "../../environment.yml"
     threads: PLAN.config.run.threads
     resources:
-        gpu=1,
-        mem_mb=cell_memory,
-        runtime=distill_minutes,
+        gpu=gpus_of("distill"),
+        mem_mb=memory_of("distill"),
+        runtime=minutes_of("distill"),
     params:
-        fingerprint=distilled_fingerprint,
+        fingerprint=fingerprint_of("distill"),
     message:
         "Distilling {wildcards.dataset} with {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed}"
     shell:

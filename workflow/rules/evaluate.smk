@@ -19,11 +19,11 @@ rule evaluate:
         "../../environment.yml"
     threads: PLAN.config.run.threads
     resources:
-        gpu=1,
-        mem_mb=cell_memory,
-        runtime=evaluation_minutes,
+        gpu=gpus_of("evaluate"),
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
     params:
-        fingerprint=evaluation_fingerprint,
+        fingerprint=fingerprint_of("evaluate"),
     message:
         "Evaluating {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed} with {wildcards.network}"
     shell:
@@ -46,11 +46,11 @@ rule evaluate_full:
         "../../environment.yml"
     threads: PLAN.config.run.threads
     resources:
-        gpu=1,
-        mem_mb=reference_memory,
-        runtime=reference_minutes,
+        gpu=gpus_of("evaluate"),
+        mem_mb=memory_of("evaluate"),
+        runtime=minutes_of("evaluate"),
     params:
-        fingerprint=reference_fingerprint,
+        fingerprint=fingerprint_of("evaluate"),
     message:
         "Evaluating the full training set of {wildcards.dataset} with {wildcards.network}"
     shell:

@@ -5,9 +5,9 @@ results/figures/images/{dataset}_{method}_ipc{ipc}.{png,pdf,json}; the json hold
 
 rule figures:
     input:
-        evaluations=all_evaluations,
-        distilled=all_distilled,
-        data=all_data,
+        evaluations=every("evaluate"),
+        distilled=every("distill"),
+        data=every("data"),
     output:
         **figure_files(),
     log:
@@ -22,7 +22,7 @@ rule figures:
         mem_mb=2000,
         runtime=30,
     params:
-        fingerprint=figures_fingerprint,
+        fingerprint=shown_fingerprint("figures"),
     message:
         "Drawing the figures"
     shell:

@@ -17,11 +17,11 @@ rule preprocess:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=0,
-        mem_mb=6000,
+        gpu=gpus_of("data"),
+        mem_mb=memory_of("data"),
         runtime=60,
     params:
-        fingerprint=data_fingerprint,
+        fingerprint=fingerprint_of("data"),
     message:
         "Preparing {wildcards.dataset}"
     shell:

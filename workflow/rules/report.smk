@@ -3,8 +3,8 @@
 
 rule report:
     input:
-        evaluations=all_evaluations,
-        distilled=all_distilled,
+        evaluations=every("evaluate"),
+        distilled=every("distill"),
         figures=drawn_figures,
         images=all_images,
     output:

@@ -6,8 +6,8 @@ With a validation split also networks.csv and the table checkpoints, under the p
 
 rule tables:
     input:
-        evaluations=all_evaluations,
-        distilled=all_distilled,
+        evaluations=every("evaluate"),
+        distilled=every("distill"),
     output:
         **table_files(),
     log:
@@ -22,7 +22,7 @@ rule tables:
         mem_mb=2000,
         runtime=30,
     params:
-        fingerprint=tables_fingerprint,
+        fingerprint=shown_fingerprint("tables"),
     message:
         "Making the tables"
     shell:

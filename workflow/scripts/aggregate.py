@@ -6,6 +6,7 @@ Example: aggregate.py --config config/config.yaml --target tables
 import importlib
 from pathlib import Path
 
+from bacon.operations.products import note_made
 from bacon.operations.workflow_plan import aggregate_fingerprint, check_asked, load_plan
 from bacon.reporting.targets import PUBLISHED, TARGETS
 from bacon.runtime.scripts import parser, run
@@ -23,6 +24,7 @@ def main() -> None:
     importlib.import_module(target.module).make(
         plan, fingerprint=fingerprint, outputs=outputs, published=arguments.published
     )
+    note_made(plan.directory, arguments.target, fingerprint, list(outputs.values()))
 
 
 if __name__ == "__main__":

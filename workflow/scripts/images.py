@@ -5,6 +5,7 @@ Example: images.py --config config/config.yaml --group digits/bacon/ipc1 --outpu
 
 from pathlib import Path
 
+from bacon.operations.products import images_name, note_made
 from bacon.operations.workflow_plan import check_asked, images_fingerprint, load_plan, shown_cell
 from bacon.runtime.scripts import parser, run
 
@@ -22,6 +23,7 @@ def main() -> None:
     from bacon.reporting.figures.make_images import make
 
     make(plan, cell, fingerprint=fingerprint, outputs=arguments.output)
+    note_made(plan.directory, images_name(cell.dataset, cell.method, cell.ipc), fingerprint, arguments.output)
 
 
 if __name__ == "__main__":

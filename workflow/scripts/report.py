@@ -5,6 +5,7 @@ Example: report.py --config config/config.yaml --output results/report.html
 
 from pathlib import Path
 
+from bacon.operations.products import note_made
 from bacon.operations.workflow_plan import aggregate_fingerprint, check_asked, load_plan, report_fingerprint
 from bacon.reporting.targets import PUBLISHED, REPORT
 from bacon.runtime.scripts import parser, run
@@ -29,6 +30,7 @@ def main() -> None:
         output=arguments.output,
         published=arguments.published,
     )
+    note_made(plan.directory, "report", fingerprint, [arguments.output])
 
 
 if __name__ == "__main__":

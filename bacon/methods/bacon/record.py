@@ -1,0 +1,55 @@
+"""BACON, Bayesian optimal condensation (arXiv 2406.01112): LLH + lambda TV + (1 - lambda) CLIP with IDM's networks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bacon.methods.base import Method
+from bacon.methods.idm.record import PUBLISHED, SCALES, QueueOrFresh, WeightedQueue, matching_work
+from bacon.settings.base import Strict
+from bacon.settings.distillation import MatchingSettings
+
+
+class BaconObjective(Strict):
+    """``LLH + lambda * TV + (1 - lambda) * CLIP`` (docs/algorithms.md gives each term)."""
+
+    kind: Literal["bacon"] = "bacon"
+    lambda_: float = Field(
+        0.8, ge=0, le=1, alias="lambda", description="Weight of TV; CLIP has weight 1 - lambda (paper: 0.8)."
+    )
+    clip: Literal["published_code", "per_dimension"] = Field(
+        "published_code",
+        description="CLIP as the published code computes it (identically zero) or per dimension as the paper describes it.",
+    )
+
+
+class BaconSettings(MatchingSettings):
+    """Settings of BACON."""
+
+    objective: BaconObjective = Field(BaconObjective(), description="The matching loss.")
+    networks: QueueOrFresh = Field(WeightedQueue(), description="Where the embedding networks come from.")
+
+
+BACON = Method(
+    name="bacon",
+    title="BACON",
+    summary="Bayesian matching (likelihood, total variation, clipping) in IDM's engine.",
+    reference="Zhou et al., BACON: Bayesian Optimal Condensation Framework for Dataset Distillation, arXiv 2406.01112",
+    settings_model=BaconSettings,
+    algorithm="bacon.methods.bacon.algorithm:Bacon",
+    settings={
+        "distillation": {
+            "objective": {"kind": "bacon"},
+            "networks": {"source": "queue"},
+            "partition": 2,
+            "update": "per_class",
+            "lr_img": 0.2,
+            "momentum": 0.5,
+        }
+    },
+    scales=SCALES,
+    published=PUBLISHED,
+    cost=matching_work,
+)

@@ -1,0 +1,29 @@
+"""The modules that compute each stage: the roots of its code fingerprint. No torch.
+
+What a stage loads by name, a method's algorithm or an architecture, is no import that a file shows. It is named here, so that a
+new one makes nothing stale and a change of one reaches the cells that use it.
+"""
+
+from __future__ import annotations
+
+from bacon.methods.base import Method
+from bacon.settings.network import NetworkSettings
+
+DATA_MODULES = ("bacon.datasets.prepare",)
+DISTILL_MODULES = ("bacon.distillation.driver",)
+EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
+
+
+def distill_modules(method: Method, network: NetworkSettings) -> tuple[str, ...]:
+    """Modules that compute a distilled set in a network; the method's are those that its record names."""
+    return (*DISTILL_MODULES, *method.modules, architecture_module(network))
+
+
+def evaluate_modules(network: NetworkSettings) -> tuple[str, ...]:
+    """Modules that train and test a network."""
+    return (*EVALUATE_MODULES, architecture_module(network))
+
+
+def architecture_module(network: NetworkSettings) -> str:
+    """The module with an architecture's layers."""
+    return "bacon.networks.convnet" if network.architecture == "convnet" else "bacon.networks.classic"

@@ -1,0 +1,224 @@
+"""The stages of the workflow in one table: what each makes, from what, and what a job of it takes. No torch.
+
+What lies on the disk (``inventory``), ``bacon status`` and ``bacon prune``, the resources that jobs ask a scheduler for, the
+outputs that the workflow asks Snakemake for and the order in time of files follow from this table. A new stage is an entry here
+and a rule file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bacon.plan import cost
+from bacon.plan.headers import Header, read_header
+from bacon.plan.plan import Plan
+from bacon.settings.cells import DATA, DISTILLED, EVALUATION, EVALUATION_FULL, LOGS, Cell
+
+SIGNAL_SECONDS = 120
+"""SLURM's warning before a job's time limit, for stages that write a checkpoint and end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedArtifact:
+    """One file that a plan needs.
+
+    Attributes:
+        stage: name of the stage that makes it.
+        name: what it belongs to: the data set or the cell.
+        path: where it lies.
+        fingerprint: that it must carry.
+        cell: the cell; ``None`` for a data set.
+        network: the evaluation network; empty for other stages.
+    """
+
+    stage: str
+    name: str
+    path: Path
+    fingerprint: str
+    cell: Cell | None = None
+    network: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage. Paths are relative to the working directory; times are in seconds.
+
+    Attributes:
+        name: in ``bacon status``, and of the input in the artifacts made from it.
+        noun: what it makes, for messages.
+        rules: pattern of the file that each of its Snakemake rules makes.
+        gpus: GPUs that a job needs.
+        folder: where its artifacts lie; files there that no plan expects are ``bacon prune``'s.
+        artifacts: all of a plan.
+        artifact: the one that wildcards name, in the grid or not.
+        inputs: what an artifact is made from.
+        settings: settings that an artifact is made by, as its header holds them.
+        seconds: time of a job by the cost model.
+        memory_mb: memory of a job by the cost model.
+        log: a job's log.
+        heartbeat: where a job says how far it is; its lock lies beside it. ``None``: it does not.
+        checkpoints: folder of a job's checkpoints; ``None``: it writes none, and SLURM need not warn it.
+        header: reads what an artifact says of itself.
+    """
+
+    name: str
+    noun: str
+    rules: Mapping[str, str]
+    gpus: int
+    folder: Path
+    artifacts: Callable[[Plan], Iterator[PlannedArtifact]]
+    artifact: Callable[[Plan, Mapping[str, str]], PlannedArtifact]
+    inputs: Callable[[Plan, PlannedArtifact], tuple[PlannedArtifact, ...]]
+    settings: Callable[[Plan, PlannedArtifact], dict[str, Any]]
+    seconds: Callable[[Plan, PlannedArtifact], float]
+    memory_mb: Callable[[Plan, PlannedArtifact], int]
+    log: Callable[[PlannedArtifact], Path]
+    heartbeat: Callable[[PlannedArtifact], Path] | None = None
+    checkpoints: Callable[[PlannedArtifact], Path] | None = None
+    header: Callable[[Path], Header] = read_header
+
+
+def data_artifact(plan: Plan, dataset: str) -> PlannedArtifact:
+    """A preprocessed data set."""
+    path, fingerprint = Path(DATA.format(dataset=dataset)), plan.data_fingerprint(dataset)
+    return PlannedArtifact(stage="data", name=dataset, path=path, fingerprint=fingerprint)
+
+
+def distilled_artifact(plan: Plan, cell: Cell) -> PlannedArtifact:
+    """A cell's distilled set."""
+    path, fingerprint = cell.distilled_path, plan.distilled_fingerprint(cell)
+    return PlannedArtifact(stage="distill", name=str(cell), path=path, fingerprint=fingerprint, cell=cell)
+
+
+def evaluation_artifact(plan: Plan, cell: Cell, network: str) -> PlannedArtifact:
+    """The networks of one kind that are trained on a cell, or on a full data set."""
+    path, fingerprint = cell.evaluation_path(network), plan.evaluation_fingerprint(cell, network)
+    return PlannedArtifact(
+        stage="evaluate", name=str(cell), path=path, fingerprint=fingerprint, cell=cell, network=network
+    )
+
+
+def _all_data(plan: Plan) -> Iterator[PlannedArtifact]:
+    return (data_artifact(plan, dataset) for dataset in plan.datasets)
+
+
+def _all_distilled(plan: Plan) -> Iterator[PlannedArtifact]:
+    return (distilled_artifact(plan, cell) for cell in plan.cells)
+
+
+def _all_evaluations(plan: Plan) -> Iterator[PlannedArtifact]:
+    grid = (*plan.references, *plan.cells)
+    return (evaluation_artifact(plan, cell, network) for cell in grid for network in plan.networks)
+
+
+def _cell(wildcards: Mapping[str, str]) -> Cell:
+    """The cell that wildcards name; without a method, the full data set."""
+    if "method" not in wildcards:
+        return Cell(wildcards["dataset"], "full")
+    return Cell(wildcards["dataset"], wildcards["method"], int(wildcards["ipc"]), int(wildcards["seed"]))
+
+
+def _of(artifact: PlannedArtifact) -> Cell:
+    assert artifact.cell is not None, artifact
+    return artifact.cell
+
+
+def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
+    cell = _of(artifact)
+    distilled = () if cell.ipc is None else (distilled_artifact(plan, cell),)
+    return (data_artifact(plan, cell.dataset), *distilled)
+
+
+def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
+    settings = plan.settings(_of(artifact))
+    return settings.model_dump(mode="json", by_alias=True, include={"network", "distillation"})
+
+
+def _evaluation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
+    return {
+        "network": plan.evaluation_network(_of(artifact), artifact.network).model_dump(mode="json"),
+        "evaluation": plan.settings(_of(artifact)).evaluation.model_dump(mode="json"),
+    }
+
+
+STAGES: Mapping[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage(
+            name="data",
+            noun="data set",
+            rules={"preprocess": DATA},
+            gpus=0,
+            folder=Path(DATA).parent,
+            artifacts=_all_data,
+            artifact=lambda plan, wildcards: data_artifact(plan, wildcards["dataset"]),
+            inputs=lambda _plan, _artifact: (),
+            settings=lambda _plan, _artifact: {},
+            seconds=lambda _plan, _artifact: 0.0,
+            memory_mb=lambda _plan, _artifact: cost.PREPARING_MB,
+            log=lambda artifact: Path(LOGS) / "preprocess" / f"{artifact.name}.log",
+        ),
+        Stage(
+            name="distill",
+            noun="distilled set",
+            rules={"distill": DISTILLED},
+            gpus=1,
+            folder=Path("results/distilled"),
+            artifacts=_all_distilled,
+            artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
+            inputs=lambda plan, artifact: (data_artifact(plan, _of(artifact).dataset),),
+            settings=_distillation_settings,
+            seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),
+            memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),
+            log=lambda artifact: _of(artifact).distill_log,
+            heartbeat=lambda artifact: _of(artifact).running_path("distill"),
+            checkpoints=lambda artifact: _of(artifact).checkpoint_folder,
+        ),
+        Stage(
+            name="evaluate",
+            noun="evaluation",
+            rules={"evaluate": EVALUATION, "evaluate_full": EVALUATION_FULL},
+            gpus=1,
+            folder=Path("results/evaluation"),
+            artifacts=_all_evaluations,
+            artifact=lambda plan, wildcards: evaluation_artifact(plan, _cell(wildcards), wildcards["network"]),
+            inputs=_evaluation_inputs,
+            settings=_evaluation_settings,
+            seconds=lambda plan, artifact: cost.evaluation_seconds(plan, _of(artifact), artifact.network),
+            memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),
+            log=lambda artifact: _of(artifact).evaluate_log(artifact.network),
+            heartbeat=lambda artifact: _of(artifact).running_path(artifact.network),
+        ),
+    )
+}  # fmt: skip
+"""Name -> stage, in the order in which artifacts are made."""
+
+GPU_RULES = tuple(rule for stage in STAGES.values() if stage.gpus for rule in stage.rules)
+"""Snakemake rules whose jobs need a GPU."""
+
+WARNED_RULES = tuple(rule for stage in STAGES.values() if stage.checkpoints for rule in stage.rules)
+"""Snakemake rules whose jobs SLURM must warn before their time limit: they write a checkpoint and end."""
+
+
+def plan_artifacts(plan: Plan) -> Iterator[PlannedArtifact]:
+    """Every artifact of a plan, each after those that it is made from."""
+    for stage in STAGES.values():
+        yield from stage.artifacts(plan)
+
+
+def stage_of(artifact: PlannedArtifact) -> Stage:
+    """The stage that makes an artifact."""
+    return STAGES[artifact.stage]
+
+
+def minutes(plan: Plan, artifact: PlannedArtifact, *, attempt: int = 1) -> int:
+    """Time to ask a scheduler for; each further attempt asks for as much again."""
+    return cost.minutes(stage_of(artifact).seconds(plan, artifact), attempt=attempt)
+
+
+def memory_mb(plan: Plan, artifact: PlannedArtifact, *, attempt: int = 1) -> int:
+    """Memory to ask a scheduler for, in MB; each further attempt asks for as much again."""
+    return attempt * stage_of(artifact).memory_mb(plan, artifact)
