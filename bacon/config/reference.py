@@ -11,11 +11,12 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from bacon.config.model import CellLayer, Config, GridSettings, Layer, VariantLayer
-from bacon.config.presets import PRESETS, PROTOCOLS
+from bacon.config.presets import PRESETS
 from bacon.config.sections import Key, section_models
 from bacon.methods.registry import METHODS
 from bacon.runtime.atomic import write_text
 from bacon.settings.data import DataSettings
+from bacon.settings.protocols import PROTOCOLS
 from bacon.settings.run import RunSettings
 
 SCHEMA_FILE = Path("workflow/schemas/config.schema.json")

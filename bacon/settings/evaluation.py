@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -12,6 +12,22 @@ from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy
 from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of
 from bacon.settings.recipe import MIXING_MODULE, LossTerm, Sharpness, TrainingRecipe, modules_of
+
+
+def superseded(keys: Iterable[str]) -> tuple[str, ...]:
+    """Keys of lower layers that a layer with ``keys`` takes out: who says how many epochs means neither steps nor a rule."""
+    given = set(keys)
+    return tuple(name for name in ("steps", "epochs_by_images") if "epochs" in given and name not in given)
+
+
+def merged_evaluation(*layers: Mapping[str, Any]) -> EvaluationSettings:
+    """The settings of layers of ``evaluation`` keys, the lowest first."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name in superseded(layer):
+            merged.pop(name, None)
+        merged |= layer
+    return EvaluationSettings.model_validate(merged)
 
 
 class EvaluationSettings(Strict):
@@ -81,10 +97,9 @@ class EvaluationSettings(Strict):
         "network labels each batch.",
     )
     loss: tuple[LossTerm, ...] = Field(
-        (LossTerm(kind="ce"),),
-        min_length=1,
+        (),
         description="Terms of the loss, which are added; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
-        "temperature and scaled (times T^2).",
+        "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of the uniform distribution in the labels of ce."
@@ -183,7 +198,7 @@ class EvaluationSettings(Strict):
             optimiser=optimiser_of(self, rate),
             schedule=schedule_of("constant" if rates else self.schedule, self),
             rates=rates,
-            loss=self.loss,
+            loss=self.loss or (LossTerm(kind="ce" if self.labels == "hard" else "soft_ce"),),
             labels=self.labels,
             label_smoothing=self.label_smoothing,
             augmentation=self.augmentation(augmentation),

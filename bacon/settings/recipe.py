@@ -202,8 +202,8 @@ class TrainingRecipe(Strict):
             raise ValueError(
                 f"`labels` are hard, but the loss {soft[0]} wants soft ones: set labels to stored or teacher"
             )
-        if self.labels == "teacher" and not soft:
-            raise ValueError("`labels` come from a teacher, but the loss ce uses classes alone: add soft_ce, kl or mse")
+        if self.labels != "hard" and not soft:
+            raise ValueError(f"`labels` are {self.labels}, but the loss ce uses classes alone: add soft_ce, kl or mse")
         if self.label_smoothing and all(term.kind != "ce" for term in self.loss):
             raise ValueError("`label_smoothing` is for the loss ce, which is not among the terms")
         return self

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -47,7 +48,7 @@ def augmentation(settings: Dc) -> BatchAugmentation:
     return augment
 
 
-def _noisy(images: Tensor, noisy: np.ndarray, sizes: Sequence[int], stream: Stream) -> Tensor:  # type: ignore[type-arg]
+def _noisy(images: Tensor, noisy: npt.NDArray[np.bool_], sizes: Sequence[int], stream: Stream) -> Tensor:
     """Images plus N(0, .001^2) where ``noisy`` (N,) says so."""
     lanes = torch.arange(stream.first_iteration, stream.first_iteration + len(sizes), device=images.device)
     pixels = images[0].numel()
