@@ -45,7 +45,7 @@ class DistillationResult:
     whitening: Whitening | None = None
 
 
-_JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
+_JSON_ATTRIBUTES = ("settings", "class_names", "provenance", "training_fingerprints")
 
 
 def write_distilled(path: Path | str, result: DistillationResult) -> None:

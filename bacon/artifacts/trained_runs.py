@@ -125,6 +125,7 @@ class TrainedRuns:
     """The runs of one training need; each file is verified when it is first read.
 
     Args:
+        key: of the need.
         indexes: index files that name all of the runs between them.
         runs: how many runs are used: 0 to ``runs - 1``.
         fingerprint: of the training, which every run must carry.
@@ -137,13 +138,14 @@ class TrainedRuns:
 
     def __init__(
         self,
+        key: str,
         indexes: Iterable[Path],
         *,
         runs: int,
         fingerprint: str,
         order: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        self.fingerprint = fingerprint
+        self.key, self.fingerprint = key, fingerprint
         self._order = None if order is None else torch.from_numpy(order)
         self._files: dict[int, tuple[Path, RunEntry]] = {}
         for path in indexes:

@@ -35,7 +35,9 @@ class WeightFiles:
         """Weights on the CPU; raises :class:`BaconError` when they were damaged or removed while the job ran."""
         path = self._path(run, epoch)
         try:
-            weights: dict[str, Tensor] = read_checked(path, expected=self._expected(run, epoch, checksum), device=_CPU)[1]
+            weights: dict[str, Tensor] = read_checked(path, expected=self._expected(run, epoch, checksum), device=_CPU)[
+                1
+            ]
         except DamagedFileError as error:
             raise BaconError(
                 f"{path}: these weights were damaged or removed while the job ran: {error}; run snakemake again, which trains "

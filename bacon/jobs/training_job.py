@@ -6,7 +6,6 @@ from pathlib import Path
 
 from bacon.artifacts.checkpoint import CheckpointStore
 from bacon.plan.plan import Plan
-from bacon.plan.stages import STAGES, PlannedArtifact
 from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
 from bacon.runtime.heartbeat import Heartbeat

@@ -1,7 +1,7 @@
 """Networks trained on the real set, one or several at once, and what is kept of each on the way.
 
-Several networks of one need have equally many steps, so they are trained in turns, a step of each. On a GPU each has a stream of
-its own: a small network leaves most of it idle. Nothing that one computes depends on the others.
+Several networks of one need have equally many steps, so they are trained in turns, a step of each. On a GPU each has a stream
+of its own: a small network leaves most of it idle. Nothing that one computes depends on the others.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from bacon.settings.cells import RunBlock
 from bacon.settings.training_need import TrainingNeed
 from bacon.training.batches import IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
+from bacon.training.loop import DivergedError
 from bacon.training.real_set import RealSetRun, RunResult, run_seed, train_together
 
 log = get_logger(__name__)
@@ -77,7 +78,7 @@ def train_block(job: BlockJob) -> None:
     """Train the runs of a block that are not there yet, and write the index of all of them.
 
     Raises:
-        BaconError: the data set is damaged or not the one expected, the network does not fit its images, or a training diverged.
+        BaconError: the data set is damaged or not the one expected, the network does not fit its images, or training diverged.
     """
     entries = finished_runs(job)
     missing = [run for run in job.block.runs if run not in entries]
@@ -134,7 +135,7 @@ class _Trainer:
     def entries(self) -> Iterator[RunEntry]:
         """Train and write each run; yields its entry."""
         job = self.job
-        done = sum(int(state["training"]["epoch"]) for state in self._states.values())
+        done = sum(map(self._epoch, self._states))
         total = len(self._missing) * self._epochs
         with (
             Progress(
@@ -142,15 +143,27 @@ class _Trainer:
             ) as progress,
             deferred_stop() as stop,
         ):
-            # Those that were in training come first: they have come equally far.
+            # Those that were in training come first.
             waiting = [*self._states, *(run for run in self._missing if run not in self._states)]
             while waiting:
-                started = [run for run in waiting if run in self._states]
-                group = (started or waiting)[: self._at_once]
+                # Runs that have come equally far; a job with another `at_once` may have left some behind.
+                epoch = self._epoch(waiting[0])
+                group = [run for run in waiting if self._epoch(run) == epoch][: self._at_once]
                 for run in self._trained(group, progress, stop):
-                    yield self._write(run.number, run.result())
-                    self._finished += 1
+                    yield self._finish(run)
                 waiting = [run for run in waiting if run not in group]
+
+    def _epoch(self, run: int) -> int:
+        return int(self._states[run]["training"]["epoch"]) if run in self._states else 0
+
+    def _finish(self, run: RealSetRun) -> RunEntry:
+        try:
+            result = run.result()
+        except DivergedError as error:
+            raise DivergedError(f"{self.job.block}: {error}") from None
+        entry = self._write(run.number, result)
+        self._finished += 1
+        return entry
 
     def _resumed(self) -> dict[int, Any]:
         """Run -> state of the runs that were in training when the last job ended."""
@@ -160,12 +173,18 @@ class _Trainer:
             try:
                 self._weights.verify(run, state["snapshots"])
             except DamagedFileError as error:
-                log.warning("run %d is trained from its beginning: a snapshot of its weights is damaged: %s", run, error)
+                log.warning(
+                    "run %d is trained from its beginning: a snapshot of its weights is damaged: %s", run, error
+                )
             else:
                 states |= {run: state} if run in self._missing else {}
         if states:
-            epoch = next(iter(states.values()))["training"]["epoch"]
-            log.info("resumed runs %s at epoch %d", ", ".join(map(str, states)), epoch)
+            log.info(
+                "resumed runs %s", ", ".join(f"{run} at epoch {states[run]['training']['epoch']}" for run in states)
+            )
+        else:
+            # What is left is of runs that are finished; it would stand above the checkpoints of those that are trained now.
+            self.job.checkpoints.remove()
         return states
 
     def _trained(self, group: Sequence[int], progress: Progress, stop: Stop) -> list[RealSetRun]:
