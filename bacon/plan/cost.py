@@ -14,9 +14,11 @@ from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import CellSize
 from bacon.methods.registry import METHODS
-from bacon.networks.limits import first_side
+from bacon.networks.convnet_limits import first_side
+from bacon.networks.registry import forward_operations
 from bacon.plan.plan import Plan
 from bacon.plan.trainings import PlannedTraining
+from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.cells import Cell, RunBlock
 from bacon.settings.network import NetworkSettings
 
@@ -51,12 +53,6 @@ class DataSize:
         return (self.train + self.test) * self.channels * self.size**2 / 1e6
 
 
-# Convolutions and large linear layers of one 32x32 colour image, forward.
-_OPERATIONS = {"mlp": 8e5, "lenet": 1.3e6, "alexnet": 5.0e8, "vgg11": 3.1e8, "resnet18": 1.11e9}
-
-# Parameters at 32x32 with 10 classes; an architecture that is not here is counted as the largest.
-_WEIGHTS = {"mlp": 411_146, "lenet": 62_006, "alexnet": 1_872_202, "vgg11": 9_231_114, "resnet18": 11_173_962}
-_MOST_WEIGHTS = 45_000_000
 _TESTED_AT_ONCE = 512
 
 # What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
@@ -90,21 +86,9 @@ class Operations:
 
 
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
-    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does.
-
-    Architectures other than ConvNet: what theirs take at 32x32, by the number of pixels.
-    """
-    if network.architecture != "convnet":
-        forward = _OPERATIONS[network.architecture] * (size / 32) ** 2
-        return Operations(forward, training=3 * forward, image_gradient=2 * forward)
-    blocks, inputs, side = [], channels, first_side(size)
-    for _ in range(network.depth):
-        blocks.append(2.0 * 9 * inputs * network.width * side**2)
-        inputs = network.width
-        if network.pooling != "none":
-            side = max(side // 2, 1)
-    total = sum(blocks)
-    return Operations(forward=total, training=3 * total - blocks[0], image_gradient=2 * total)
+    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
+    forward, first = forward_operations(network, channels, size)
+    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward)
 
 
 def distill_seconds(plan: Plan, cell: Cell) -> float:
@@ -138,9 +122,9 @@ def training_memory_mb(plan: Plan, training: PlannedTraining) -> int:
 
 
 def weights(network: NetworkSettings, channels: int, size: int, classes: int) -> int:
-    """Parameters of a network, exact for ConvNet; of other architectures, those that it has at 32x32 with 10 classes."""
-    if network.architecture != "convnet":
-        return _WEIGHTS.get(network.architecture, _MOST_WEIGHTS)
+    """Parameters of a network, exact for ConvNet; of another architecture, those that its record gives."""
+    if known := ARCHITECTURES[network.architecture].parameters:
+        return int(known)
     total, inputs, side = 0, channels, first_side(size)
     for _ in range(network.depth):
         each = {"none": 0, "layer": side**2}.get(network.norm, 1)  # layer norm has a scale and a shift of every element

@@ -13,9 +13,10 @@ from bacon.plan import code_digest, cost, stages
 from bacon.plan.plan import Plan
 from bacon.plan.trainings import cell_needs
 from bacon.runtime.errors import BaconError
+from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.augmentations import AUGMENTATION_MODULES
 from bacon.settings.cells import Cell, RunBlock
-from bacon.settings.network import NORMS, NetworkSettings
+from bacon.settings.network import NetworkSettings
 from bacon.settings.recipe import TrainingRecipe
 from bacon.settings.training_need import TrainingNeed, blocks
 from bacon.training.run_driver import train_block
@@ -189,9 +190,9 @@ def test_one_evaluation_seed_more_of_the_full_set_changes_its_file_and_no_run():
     assert [str(block)[-7:] for block in three[0].blocks] == ["runs0-2"]
 
 
-@pytest.mark.parametrize("architecture", NORMS)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_parameters_are_counted_without_building_a_network(architecture):
-    for norm in NORMS[architecture]:
+    for norm in ARCHITECTURES[architecture].norms:
         network = NetworkSettings(architecture=architecture, norm=norm)
         built = build_network(network, channels=3, size=32, classes=10, seed=0, device=torch.device("cpu"))
         expected = sum(parameter.numel() for parameter in built.parameters())

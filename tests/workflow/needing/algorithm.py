@@ -10,7 +10,7 @@ from bacon.training.run_networks import run_network
 class _Chosen(Selection):
     """The images of each class with the largest scores."""
 
-    def __init__(self, settings, context):
+    def __init__(self, _, context):
         super().__init__(context)
         self.teachers = context.inputs["teachers"]
 
@@ -20,7 +20,7 @@ class _Chosen(Selection):
         for number in range(real.classes):
             places = (real.labels == number).nonzero().flatten()
             chosen.append(places[scores[places].argsort(descending=True, stable=True)[: self.context.ipc]])
-        return real.normalised(torch.cat(chosen))
+        return real.batch(torch.cat(chosen))
 
 
 class Confident(_Chosen):
@@ -28,7 +28,7 @@ class Confident(_Chosen):
 
     def scores(self):
         real, total = self.context.real, 0.0
-        everything = real.normalised(torch.arange(len(real.labels)))
+        everything = real.batch(torch.arange(len(real.labels)))
         for run in range(len(self.teachers)):
             with torch.no_grad():
                 logits = run_network(self.teachers, run, device=self.context.device)(everything)

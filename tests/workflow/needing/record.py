@@ -20,9 +20,7 @@ def needs(settings):
     own = settings.distillation
     recipe = TrainingRecipe(epochs=own.teacher_epochs, batch_size=64, optimiser=SgdSettings(lr=0.05))
     keep = frozenset({"final", "snapshots", "history", "soft_labels"})
-    return (
-        TrainingNeed(name="teachers", network=settings.network, recipe=recipe, runs=own.teachers, keep=keep),
-    )
+    return (TrainingNeed(name="teachers", network=settings.network, recipe=recipe, runs=own.teachers, keep=keep),)
 
 
 def method(name, algorithm):
