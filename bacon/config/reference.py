@@ -100,7 +100,7 @@ _STAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ),
     (
         "How jobs run",
-        "Nothing here changes a number, so nothing here makes anything stale.",
+        "Threads, devices, memory, and how often a job reports and saves.",
         "run: {threads: 4}",
         ("run",),
     ),
@@ -161,7 +161,8 @@ def _distillation(methods: tuple[Method, ...]) -> Iterable[str]:
     """Every method in a line, what several share, and each method's own."""
     yield "### Methods\n\n" + _methods_table(methods)
     for model in _shared_models(methods):
-        yield f"### Keys of {model.__name__}\n\n{_first_line(model)}{_parent(model)}\n\n{_table(_rows(model, skip=_inherited(model)))}"
+        words = f"{_first_line(model)}{_parent(model)}"
+        yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(_rows(model, skip=_inherited(model)))}"
     for key, models in section_models(methods).items():
         if key[0] == "distillation" and len(key) > 1:
             yield _model_part(f"`{'.'.join(key)}`", models)
