@@ -1,10 +1,6 @@
 """The file of a distillation's result: the synthetic set, its snapshots, the history and where they came from.
 
-Layout of version 2 (HDF5). At the root ``images`` and ``labels`` (the class index), with ``soft_labels`` and ``rates`` where
-the set has them; the attributes ``partition``, ``codec``, ``soft_labels_kind`` and ``learned_rates`` (their number) say
-how they are to be read. Snapshots
-have the same parts: ``snapshots/{iteration}`` images, ``snapshot_labels/{iteration}``, ``snapshot_soft_labels/{iteration}``
-and ``snapshot_rates/{iteration}``. A part that is equal to the final one is a hard link to it and takes no room.
+``bacon.artifacts.distilled_layout`` says where in the file each part lies.
 """
 
 from __future__ import annotations
@@ -21,21 +17,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from bacon.artifacts.distilled_layout import FORMAT, VERSION, data_set, snapshot_iterations
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import read_whitening, write_whitening
 from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
-
-FORMAT = "bacon-distilled"
-VERSION = 2
-# Field of the synthetic set -> data set in the file, and group of the snapshots'.
-_PARTS = {
-    "images": ("images", "snapshots"),
-    "classes": ("labels", "snapshot_labels"),
-    "soft": ("soft_labels", "snapshot_soft_labels"),
-    "rates": ("rates", "snapshot_rates"),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +67,7 @@ def _write(file: h5py.File, result: DistillationResult, written: _Unfailing) -> 
     for name, value in {**result.attributes, **_described(result.synthetic)}.items():
         file.attrs[name] = json.dumps(value) if name in _JSON_ATTRIBUTES else value
     for name, tensor in result.synthetic.tensors().items():
-        _store(file, _PARTS[name][0], tensor.numpy())
+        _store(file, data_set(name), tensor.numpy())
     if result.whitening is not None:
         write_whitening(file, result.whitening)
     for iteration, snapshot in result.snapshots.items():
@@ -108,11 +95,10 @@ def _write_snapshot(file: h5py.File, iteration: int, snapshot: SyntheticSet, fin
             f"the snapshot of iteration {iteration} has the parts {found}, the final synthetic set has {wanted}"
         )
     for name, tensor in parts.items():
-        final_place, group = _PARTS[name]
         if torch.equal(tensor, others[name]):
-            file[f"{group}/{iteration}"] = file[final_place]
+            file[data_set(name, iteration)] = file[data_set(name)]
         else:
-            _store(file, f"{group}/{iteration}", tensor.numpy())
+            _store(file, data_set(name, iteration), tensor.numpy())
 
 
 class _Unfailing(io.RawIOBase):
@@ -229,17 +215,6 @@ def read_synthetic(file: h5py.File, iteration: int | None = None) -> SyntheticSe
         return SyntheticSet(**parts, soft_kind=kind, partition=int(file.attrs["partition"]))
     except BaconError as error:
         raise BaconError(f"{file.filename}: {error}; delete the file and run snakemake again") from None
-
-
-def data_set(part: str, iteration: int | None = None) -> str:
-    """Name in the file of a part (``images``, ``classes``, ``soft``, ``rates``), the final one or a snapshot's."""
-    final, group = _PARTS[part]
-    return final if iteration is None else f"{group}/{iteration}"
-
-
-def snapshot_iterations(file: h5py.File) -> list[int]:
-    """Iterations of the snapshots in an open file, ascending."""
-    return sorted(int(name) for name in file.get(_PARTS["images"][1], ()))
 
 
 def _check_format(path: Path | str, file: h5py.File) -> None:

@@ -45,8 +45,8 @@ class Export:
         synthetic: images (normalised or whitened), classes, soft labels and learned rates.
         metadata: JSON-able: format, version, form ("decoded" or "stored"), partition, soft_labels_kind ("probabilities",
             "logits" or ``None``), learned_rates (their number), image_bytes, label_bytes and decoder_bytes (of the stored form,
-            whatever the export's), mean, std, class_names, dataset, method, ipc, seed, settings, fingerprints, provenance,
-            licence, evaluations, images_sha256.
+            whatever the export's), mean, std, class_names, dataset, method, ipc, seed, iterations, settings, fingerprints,
+            provenance, licence, evaluations, images_sha256 (of images, labels, soft labels and rates).
         whitening: ZCA that took the place of mean and std; ``None``: not used.
     """
 
@@ -93,6 +93,7 @@ def export_of(distilled: DistillationResult, *, form: Form, licence: str, evalua
         **distilled.synthetic.storage().attributes(),
         "mean": [float(value) for value in attributes["mean"]],
         "std": [float(value) for value in attributes["std"]],
+        "iterations": int(attributes["iterations"]),
         **{name: _plain(attributes[name]) for name in _CARRIED},
         "licence": licence,
         "evaluations": evaluations,

@@ -35,7 +35,10 @@ def dataset_card(metadata: Mapping[str, Any], *, title: str, count: int, pixels_
         ipc=metadata["ipc"],
         classes=len(metadata["class_names"]),
         seed=metadata["seed"],
+        origin=_origin(metadata["iterations"]),
         form=_form(metadata),
+        labels=_labels(metadata),
+        storage=_storage(metadata),
         accuracy=_accuracy(metadata["evaluations"]),
         settings=yaml.safe_dump(metadata["settings"], sort_keys=False).strip(),
         licence=metadata["licence"],
@@ -81,6 +84,37 @@ def _form(metadata: Mapping[str, Any]) -> str:
     )
 
 
+def _origin(iterations: int) -> str:
+    if iterations:
+        return f"made by data-set distillation in {iterations:,} iterations"
+    return "selected or initialised, without an iteration of distillation"
+
+
+def _labels(metadata: Mapping[str, Any]) -> str:
+    """What an image's label is, and the learning rates that were learned with it."""
+    kind, rates = metadata["soft_labels_kind"], metadata["learned_rates"]
+    if kind is None:
+        parts = ["An image's label is its class, the folder that it lies in."]
+    else:
+        shape = f"({kind}, one row an image, one column a class)"
+        use = "take the softmax of a row" if kind == "logits" else "a row sums to 1"
+        parts = [
+            f"An image's folder is its class. Besides, it has a soft label, which networks are meant to be trained with: row i "
+            f"of `soft_labels.npy` {shape} belongs to the image whose file has the number i; {use}."
+        ]
+    if rates:
+        which = "the learning rate" if rates == 1 else f"{rates} learning rates, one for each step of training,"
+        parts.append(f"`rates.npy` holds {which} learned with the images.")
+    return " ".join(parts)
+
+
+def _storage(metadata: Mapping[str, Any]) -> str:
+    """Bytes of the set in the form in which the method stores it, which a decoded export is larger than."""
+    sizes = {name: metadata[f"{key}_bytes"] for name, key in (("labels", "label"), ("decoder", "decoder"))}
+    more = "".join(f", {count:,} of {name}" for name, count in sizes.items() if count)
+    return f"As the method stores it, uncompressed, the set takes {metadata['image_bytes']:,} bytes of images{more}."
+
+
 def _accuracy(evaluations: list[dict[str, Any]]) -> str:
     if not evaluations:
         return "It has not been evaluated."
@@ -106,11 +140,13 @@ _CARD = """---
 
 # {title}, distilled with {method}: {ipc} images per class
 
-{count} images of {classes} classes made by data-set distillation, distillation seed {seed}. Method: {reference}.
+{count} images of {classes} classes, {origin}, distillation seed {seed}. Method: {reference}.
 
 {form} PNG files hold pixels clamped to [0, 1] and rounded to 256 levels; `bacon.json` holds everything that explains them.
 Networks are to be trained on images normalised with mean {mean} and standard deviation {std} per channel, and tested on
 real images normalised alike.
+
+{labels} {storage}
 
 ## How to load
 
@@ -132,8 +168,8 @@ Of the data it was distilled from, {title}: {licence}.
 
 ## Checksums
 
-- SHA-256 of pixels and labels: `{pixels_sha256}` (`bacon.load_distilled` checks it)
-- SHA-256 of the images and labels before rounding: `{images_sha256}`
+- SHA-256 of pixels, labels and learned rates: `{pixels_sha256}` (`bacon.load_distilled` checks it)
+- SHA-256 of the same before pixels were rounded: `{images_sha256}`
 - Fingerprint of settings, code and data: `{fingerprint}`; commit `{commit}`; {packages}
 
 ## Settings

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_permutation
+from bacon.runtime.errors import BaconError
 from bacon.transforms.dsa import augment_batches
 from bacon.transforms.policies import augment_policy
 from bacon.transforms.whitener import Whitener
@@ -47,6 +48,17 @@ class ImageSet:
     mean: Tensor | None = None
     std: Tensor | None = None
     soft: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        """Raise :class:`BaconError` for labels that are no classes: every accuracy is measured against them."""
+        count = len(self.images)
+        if self.labels.shape != (count,) or self.labels.dtype != torch.int64:
+            raise BaconError(
+                f"labels {self.labels.dtype} {tuple(self.labels.shape)} of {count} images: labels are the classes, (N,) int64; "
+                "soft labels go beside them, as `soft`"
+            )
+        if self.soft is not None and (self.soft.ndim != 2 or len(self.soft) != count):
+            raise BaconError(f"soft labels {tuple(self.soft.shape)} of {count} images: they are (N, classes)")
 
     @classmethod
     def of_uint8(

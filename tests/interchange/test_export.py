@@ -250,7 +250,7 @@ def whitened() -> tuple[DistillationResult, torch.Tensor]:
     matrix = np.eye(48, dtype=np.float32) * 2 + 0.01
     whitening = Whitening(mean=np.full(48, 0.5, np.float32), matrix=matrix, epsilon=0.1)
     attributes = {
-        **{"dataset": "mine", "method": "dm", "ipc": 2, "seed": 0, "fingerprint": "f"},
+        **{"dataset": "mine", "method": "dm", "ipc": 2, "seed": 0, "iterations": 9, "fingerprint": "f"},
         **{"data_fingerprint": "d", "settings": {}, "provenance": {}, "class_names": ["wolf", "cat/dog", ""]},
         **{"mean": np.array([0.5, 0.4, 0.3]), "std": np.array([0.2, 0.2, 0.2])},
     }

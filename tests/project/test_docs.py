@@ -10,22 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-_NAMES = (
-    "architecture",
-    "algorithms",
-    "add-a-method",
-    "data",
-    "report",
-    "speed",
-    "operation",
-    "reproducibility",
-    "slurm",
-    "statistics",
-    "results",
-    "evaluation",
-    "use-a-distilled-set",
-)
-PAGES = ("README.md", *(f"docs/{name}.md" for name in _NAMES))
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
 
 
 def test_the_registry_line_of_the_example_applies_to_the_registry():

@@ -124,6 +124,7 @@ def distilled(
         file["labels"] = np.repeat(np.arange(classes), ipc)
         for iteration, snapshot in (snapshots or {}).items():
             file[f"snapshots/{iteration}"] = snapshot.astype(np.float32)
+            file[f"snapshot_labels/{iteration}"] = file["labels"]
         for term, values in (history or {}).items():
             file[f"history/{term}"] = values
         file.attrs.update(
@@ -134,6 +135,10 @@ def distilled(
                 "seed": seed,
                 "fingerprint": fingerprint,
                 "partition": 1,
+                "learned_rates": 0,
+                "image_bytes": images.size * 4,
+                "label_bytes": 0,
+                "decoder_bytes": 0,
                 "class_names": json.dumps([str(label) for label in range(classes)]),
                 "mean": np.full(channels, 0.25),
                 "std": np.full(channels, 0.5),

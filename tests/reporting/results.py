@@ -136,6 +136,10 @@ def _write_distilled(expected, side: int, provenance: dict[str, Any]) -> None:
             {
                 "fingerprint": expected.fingerprint,
                 "partition": 1,
+                "learned_rates": 0,
+                "image_bytes": file["images"].nbytes,
+                "label_bytes": 0,
+                "decoder_bytes": 0,
                 "class_names": json.dumps([f"class {label}" for label in range(10)]),
                 "mean": np.zeros(3),
                 "std": np.ones(3),

@@ -174,6 +174,8 @@ def test_many_classes_and_images_are_thinned_and_said():
         final=np.zeros((count * 12, 3, 4, 4), np.float32),
         initial=None,
         labels=np.repeat(np.arange(count), 12),
+        initial_labels=np.repeat(np.arange(count), 12),
+        label_words="",
         class_names=tuple(f"class {index}" for index in range(count)),
         iterations=5,
         partition=2,

@@ -54,6 +54,7 @@ def add_iterations(file: h5py.File) -> None:
     images = file["images"][()]
     for iteration, factor in ((0, 0.5), (100, 0.75), (200, 1.0)):
         file[f"snapshots/{iteration}"] = images * np.float32(factor)
+        file[f"snapshot_labels/{iteration}"] = file["labels"]
     file["history/iteration"] = np.arange(10)
     for name in ("llh", "tv", "clip", "ce", "queue_accuracy", "loss"):
         file[f"history/{name}"] = np.linspace(1.0, 50.0, 10)

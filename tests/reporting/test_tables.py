@@ -154,8 +154,8 @@ def test_cost_by_hand(tmp_path):
     outputs = [tmp_path / f"cost.{kind}" for kind in ("csv", "md", "tex")]
     write_cost(collect_cost([chosen, *made]), fingerprint="f", outputs=outputs)
     assert markdown_cells(outputs[1].read_text())[2:] == [
-        ["Random", "1", "1", "0", "0.50", MISSING, "512"],
-        ["BACON", "1", "2", "200", "22.5 ± 3.5", "9.00 ± 1.41", "512 ± 0"],
+        ["Random", "1", "1", "0", "0.50", MISSING, "512", "0.6"],
+        ["BACON", "1", "2", "200", "22.5 ± 3.5", "9.00 ± 1.41", "512 ± 0", "0.6"],
     ]
     table = pd.read_csv(outputs[0])
     assert table["wall_seconds_sd"][1] == pytest.approx(np.sqrt(12.5))

@@ -13,12 +13,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from bacon.artifacts.distilled_layout import data_set, read_classes, snapshot_iterations, soft_label_words
 from bacon.datasets.store import read_whitening
 from bacon.datasets.whitening import Whitening
 from bacon.reporting.collect.evaluations import RERUN, ExpectedDistilled, check_fingerprint
 from bacon.runtime.errors import BaconError
 
 MEBIBYTE = 2.0**20
+STORAGE = ("image_bytes", "label_bytes", "decoder_bytes")
+"""Attributes of a distilled file: bytes of images, labels and decoder."""
 Choice = Callable[[npt.NDArray[np.int64], int], npt.NDArray[np.int64]]
 
 
@@ -29,7 +32,9 @@ class DisplayImages:
     Attributes:
         final: (M, C, H, W) float32 in [0, 1]: stored form, denormalised and clipped for display.
         initial: the same at iteration 0, or ``None`` where no such snapshot was kept.
-        labels: (M,) int64.
+        labels: (M,) int64, the class of each final image.
+        initial_labels: of each initial image; the same unless the method moves images between classes.
+        label_words: what must be said of soft labels; empty where there are none.
         class_names: one per class.
         iterations: distillation iterations of ``final``.
         partition: a stored image holds partition^2 smaller images.
@@ -38,6 +43,8 @@ class DisplayImages:
     final: npt.NDArray[np.float32]
     initial: npt.NDArray[np.float32] | None
     labels: npt.NDArray[np.int64]
+    initial_labels: npt.NDArray[np.int64]
+    label_words: str
     class_names: tuple[str, ...]
     iterations: int
     partition: int
@@ -66,7 +73,8 @@ def collect_cost(expected: Sequence[ExpectedDistilled]) -> pd.DataFrame:
 
     Returns:
         Columns: dataset, method, ipc, seed, iterations, wall_seconds, iterations_per_second (missing where there was no
-        iteration), peak_memory_mib, device, fingerprint, dataset_title, method_title.
+        iteration), peak_memory_mib, image_bytes, label_bytes, decoder_bytes (what the set takes in its stored form), device,
+        fingerprint, dataset_title, method_title.
 
     Raises:
         BaconError: a file is missing, unreadable or of another fingerprint.
@@ -89,6 +97,7 @@ def _cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
             "wall_seconds": float(attributes["wall_seconds"]),
             "iterations_per_second": float(attributes["iterations_per_second"]) if iterations else float("nan"),
             "peak_memory_mib": float(attributes["peak_memory_bytes"]) / MEBIBYTE,
+            **{name: int(attributes[name]) for name in STORAGE},
             "device": str(attributes["device"]),
             "fingerprint": expected.fingerprint,
             "dataset_title": expected.dataset_title,
@@ -167,14 +176,20 @@ def read_images(expected: ExpectedDistilled, *, choose: Choice | None = None) ->
             read; all by default.
     """
     with open_distilled(expected) as file:
-        labels = file["labels"][()].astype(np.int64)
-        chosen = slice(None) if choose is None else choose(labels, file["images"].shape[2])
         iterations, partition = int(file.attrs["iterations"]), int(file.attrs["partition"])
+        labels, height = read_classes(file), file["images"].shape[2]
+        has_initial = iterations > 0 and 0 in snapshot_iterations(file)
+        initial_labels = read_classes(file, 0) if has_initial else labels
+        chosen, chosen_initially = (
+            np.arange(len(own)) if choose is None else choose(own, height) for own in (labels, initial_labels)
+        )
         shown = display(file)
         return DisplayImages(
             final=shown(file["images"][chosen]),
-            initial=shown(file["snapshots/0"][chosen]) if iterations > 0 and "snapshots/0" in file else None,
+            initial=shown(file[data_set("images", 0)][chosen_initially]) if has_initial else None,
             labels=labels[chosen],
+            initial_labels=initial_labels[chosen_initially],
+            label_words=soft_label_words(file, chosen),
             class_names=tuple(json.loads(file.attrs["class_names"])),
             iterations=iterations,
             partition=partition,

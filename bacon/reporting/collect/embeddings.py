@@ -19,6 +19,7 @@ import torch
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from bacon.artifacts.distilled_layout import read_classes
 from bacon.datasets.store import open_store, read_whitening
 from bacon.networks.build import build_network
 from bacon.reporting.collect.distilled_files import open_distilled
@@ -133,7 +134,7 @@ def _normalised(file: h5py.File, images: npt.NDArray[np.uint8]) -> torch.Tensor:
 def _synthetic(expected: ExpectedDistilled, shown: Sequence[int]) -> torch.Tensor:
     """Decoded training images, class by class, the same number of each."""
     with open_distilled(expected) as file:
-        labels, partition = file["labels"][()], int(file.attrs["partition"])
+        labels, partition = read_classes(file), int(file.attrs["partition"])
         # Whole stored images: as many as hold the number of training images wanted.
         wanted = max(1, SYNTHETIC // partition**2)
         rows = np.concatenate([np.flatnonzero(labels == label)[:wanted] for label in shown])

@@ -25,6 +25,7 @@ _ARCHITECTURES = {
     "vgg11": "VGG11",
     "resnet18": "ResNet18",
 }
+_SOFT = "soft labels"
 FULL = "full"
 CLASSES = "classes"
 """What an evaluation file calls the labels of images that carry no soft ones."""
@@ -83,7 +84,12 @@ def _label_text(evaluation_settings: Mapping[str, Any], labels: str) -> list[str
     """What networks were trained with, where the images leave a choice."""
     if labels == CLASSES:
         return []
-    return ["soft labels" if evaluation_settings.get("labels") == "stored" else "hard labels"]
+    return [_SOFT if evaluation_settings.get("labels") == "stored" else "hard labels"]
+
+
+def is_soft(protocol: str) -> bool:
+    """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
+    return _SOFT in protocol.split(", ")
 
 
 def _rate_text(evaluation_settings: Mapping[str, Any]) -> str:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
+from bacon.artifacts.distilled_layout import data_set, read_classes, snapshot_iterations
 from bacon.reporting.collect.distilled_files import display, open_distilled
 from bacon.reporting.collect.evaluations import ExpectedDistilled
 
@@ -55,12 +57,17 @@ def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int)
         BaconError: the file is missing, damaged, incomplete or of another fingerprint.
     """
     with open_distilled(expected) as file:
-        names, labels = json.loads(file.attrs["class_names"]), file["labels"][()]
+        names = json.loads(file.attrs["class_names"])
         shown = spread(range(len(names)), classes)
-        rows = np.concatenate([np.flatnonzero(labels == label)[:per_class] for label in shown])
+        rows = _rows(read_classes(file), shown, per_class)
         show = display(file)
-        found = {int(name): show(file["snapshots"][name][rows]) for name in file.get("snapshots", ())}
-        found[int(file.attrs["iterations"])] = show(file["images"][rows])
+        # Each snapshot has classes of its own: an image need not keep its class.
+        found = {
+            iteration: show(_chosen(file[data_set("images", iteration)], _rows(own, shown, per_class)))
+            for iteration in snapshot_iterations(file)
+            for own in [read_classes(file, iteration)]
+        }
+        found[int(file.attrs["iterations"])] = show(_chosen(file["images"], rows))
         return Snapshots(
             images=found,
             names=tuple(names[label] for label in shown),
@@ -68,3 +75,15 @@ def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int)
             classes=len(names),
             partition=int(file.attrs["partition"]),
         )
+
+
+def _rows(labels: npt.NDArray[np.int64], shown: Sequence[int], per_class: int) -> npt.NDArray[np.int64]:
+    """Places of the first images of each class, class by class."""
+    return np.concatenate([np.flatnonzero(labels == label)[:per_class] for label in shown])
+
+
+def _chosen(images: h5py.Dataset, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Images at ``rows``, in any order and with repetition, which HDF5 reads ascending and once."""
+    places, back = np.unique(rows, return_inverse=True)
+    chosen: npt.NDArray[np.float32] = images[places][back]
+    return chosen

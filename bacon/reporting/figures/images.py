@@ -128,22 +128,26 @@ def _class_columns(classes: int, images_per_class: int) -> int:
 def _mosaics(
     images: DisplayImages, classes: Sequence[int], side: int, per_class: int, real: RealImages | None
 ) -> list[Mosaic]:
-    chosen = [np.flatnonzero(images.labels == label)[:per_class] for label in classes]
-    order = np.concatenate(chosen)
-    columns = max(len(indices) for indices in chosen)
+    order, columns = _order(images.labels, classes, per_class)
     names = tuple(images.class_names[label] for label in classes)
     final = f"iteration {images.iterations}" if images.iterations > 0 else "real images"
     made = [Mosaic(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
     if images.initial is not None:
+        first, width = _order(images.initial_labels, classes, per_class)
         made.insert(
-            0,
-            Mosaic(heading="iteration 0", pixels=mosaic(images.initial[order], columns=columns, side=side), names=()),
+            0, Mosaic(heading="iteration 0", pixels=mosaic(images.initial[first], columns=width, side=side), names=())
         )
     if real is not None:
         nearest = real.nearest(images.final[order], images.labels[order], partition=images.partition)
         made.append(Mosaic(heading="nearest real", pixels=mosaic(nearest, columns=columns, side=side), names=()))
     made[0] = Mosaic(heading=made[0].heading, pixels=made[0].pixels, names=names)
     return made
+
+
+def _order(labels: npt.NDArray[np.int64], classes: Sequence[int], per_class: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Places of the first images of each class, class by class, and how many a class has at most."""
+    chosen = [np.flatnonzero(labels == label)[:per_class] for label in classes]
+    return np.concatenate(chosen), max(len(indices) for indices in chosen)
 
 
 def compose(mosaics: Sequence[Mosaic], *, title: str, caption: str) -> Sheet:
@@ -203,4 +207,4 @@ def _caption(images: DisplayImages, classes: int, per_class: int) -> str:
         parts.append(f"The first {per_class} of {stored} images per class.")
     if images.final.shape[1] not in (1, 3):
         parts.append(f"Mean of the {images.final.shape[1]} channels, as grey.")
-    return " ".join(parts)
+    return " ".join([*parts, *([images.label_words] if images.label_words else [])])

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bacon.reporting.collect.distilled_files import MEBIBYTE, open_distilled
+import h5py
+
+from bacon.artifacts.distilled_layout import data_set
+from bacon.reporting.collect.distilled_files import MEBIBYTE, STORAGE, open_distilled
 from bacon.reporting.collect.evaluations import RERUN, read_evaluation
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluation
 from bacon.reporting.page.links import Links
@@ -44,6 +47,9 @@ def distilled_artifact(plan: Plan, cell: Cell, links: Links) -> Artifact:
         facts = [
             ("time", duration_text(seconds)),
             ("peak memory", f"{float(attributes['peak_memory_bytes']) / MEBIBYTE:.0f} MiB"),
+            ("labels", _labels_text(attributes)),
+            *_rates_facts(file),
+            ("storage", storage_text(*(int(attributes[name]) for name in STORAGE))),
         ]
         if iterations:
             rate = float(attributes["iterations_per_second"])
@@ -80,6 +86,27 @@ def duration_text(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def storage_text(images: int, labels: int, decoder: int) -> str:
+    """Bytes of a synthetic set in words: ``120,000 bytes of images, 400 of labels``; a part of no bytes goes unsaid."""
+    parts = [f"{count:,} of {name}" for name, count in (("labels", labels), ("decoder", decoder)) if count]
+    return ", ".join([f"{images:,} bytes of images", *parts])
+
+
+def _labels_text(attributes: Mapping[str, Any]) -> str:
+    kind = attributes.get("soft_labels_kind")
+    return "the class of each image" if kind is None else f"the class of each image, and a soft label ({kind})"
+
+
+def _rates_facts(file: h5py.File) -> list[tuple[str, str]]:
+    """The learned learning rate, or how many there are and from where to where they go."""
+    if not int(file.attrs["learned_rates"]):
+        return []
+    rates = file[data_set("rates")][()]
+    if len(rates) == 1:
+        return [("learned learning rate", f"{rates[0]:.4g}")]
+    return [("learned learning rates", f"{len(rates)}, one a step, {rates.min():.4g} to {rates.max():.4g}")]
 
 
 @contextmanager

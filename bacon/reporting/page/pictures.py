@@ -119,6 +119,8 @@ def _caption(images: DisplayImages, ipc: int) -> str:
     parts.append(f"Iteration {images.iterations}." if images.iterations else "Real images.")
     if images.partition > 1:
         parts.append(f"Each stored image holds {images.partition} {TIMES} {images.partition} smaller ones.")
+    if images.label_words:
+        parts.append(images.label_words)
     return " ".join([*parts, "Clipped to [0, 1] and compressed for display."])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.protocol_text import TIMES
+from bacon.reporting.collect.protocol_text import TIMES, is_soft
 from bacon.reporting.collect.ranking import SCORES
 from bacon.reporting.tables.markup import Grid
 
@@ -43,9 +43,18 @@ def ranking_notes(table: pd.DataFrame) -> list[str]:
         "IOR: the method minus random images of the same seed, each with the augmentation that is best on validation, which "
         "the last columns name (more is better). LRS, 0 to 1: both in one. ARS, 0 to 1: gains over random images with "
         "and without augmentation in one. The protocol's augmentations enter apart, not as their mean. Ordered by LRS at each "
-        "IPC. All labels are hard; no test accuracy chose anything.",
+        f"IPC. {_labels_text(table)}; no test accuracy chose anything.",
         f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
     ]
+
+
+def _labels_text(table: pd.DataFrame) -> str:
+    """Which labels the scores are of; HLR, the hard label recovery, is defined for hard ones."""
+    soft = [is_soft(protocol) for protocol in table["protocol"]]
+    if not any(soft):
+        return "All labels are hard"
+    titles = ", ".join(table.loc[soft, "method_title"].drop_duplicates())
+    return f"Trained with soft labels, where HLR is not comparable to that of hard labels: {titles}"
 
 
 def checkpoint_grids(table: pd.DataFrame) -> list[Grid]:
