@@ -14,6 +14,9 @@ from bacon.settings.base import Strict
 from bacon.settings.data import DataSettings
 from bacon.settings.run import RunSettings
 
+BEST, ALL = "best", "all"
+"""References that are no method's name: the best method of each IPC, and every method."""
+
 
 class GridSettings(Strict):
     """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
@@ -66,6 +69,17 @@ class VariantLayer(Layer):
     title: str | None = Field(None, description="Name in tables and figures; null: its key.")
 
 
+class ReportSettings(Strict):
+    """What tables and the report show."""
+
+    references: tuple[str, ...] = Field(
+        ("random", BEST),
+        description="What every method is compared with: names of methods; `best`, the method with the highest mean at each "
+        "IPC; or `all`, every pair of methods. A method that the grid lacks is passed over. Variants are compared with their "
+        "method in any case.",
+    )
+
+
 class Config(Strict):
     """A configuration file."""
 
@@ -83,8 +97,8 @@ class Config(Strict):
     networks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Named evaluation networks: changes to the cell's own network, which is `convnet`, or another "
-        "architecture. Known without an entry here: the names of NETWORKS in bacon/config/presets.py, such as mlp, "
-        "lenet, alexnet, vgg11, resnet18.",
+        "architecture. Known without an entry here: the pool in bacon/settings/architectures.py, such as mlp, lenet, alexnet, "
+        "vgg11, resnet18, vit_tiny (docs/evaluation.md).",
     )
     methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
     variants: dict[str, VariantLayer] = Field(
@@ -103,6 +117,7 @@ class Config(Strict):
         description="Packages, such as torch, whose version is part of every fingerprint: with another version results are "
         "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
     )
+    report: ReportSettings = Field(default_factory=ReportSettings)
     run: RunSettings = Field(default_factory=RunSettings)
 
     def base_method(self, method: str) -> str:

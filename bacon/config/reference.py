@@ -99,6 +99,12 @@ _STAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "Tables and report",
+        "What every method is compared with (docs/statistics.md).",
+        "grid: {methods: [random, dm, idm, bacon]}\nreport: {references: [random, dm]}",
+        ("report",),
+    ),
+    (
         "How jobs run",
         "Threads, devices, memory, and how often a job reports and saves.",
         "run: {threads: 4}",

@@ -33,7 +33,7 @@ def test_every_example_is_a_configuration(text):
 
 def test_every_stage_has_an_example():
     stages = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
     assert stages[:3] == ["Layers", "The whole file", "What is computed"]
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from bacon.settings.architectures import ARCHITECTURES
+
 _DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 # The field's usual values go unsaid; anything else is stated.
 _USUAL = {"momentum": 0.9, "weight_decay": 5e-4}
@@ -16,14 +18,6 @@ _AUGMENTATIONS = {
     "rand": "RandAugment",
     "imagenet": "ImageNet's crop/flip/colour",
     "cifar": "CIFAR's crop/flip/cutout",
-}
-_ARCHITECTURES = {
-    "convnet": "ConvNet",
-    "mlp": "MLP",
-    "lenet": "LeNet",
-    "alexnet": "AlexNet",
-    "vgg11": "VGG11",
-    "resnet18": "ResNet18",
 }
 _SOFT = "soft labels"
 FULL = "full"
@@ -121,8 +115,9 @@ def dsa_text(strategy: str) -> str:
 def network_text(network_settings: Mapping[str, Any]) -> str:
     """A network in words: ``ConvNet, depth 3, width 128, instance norm``."""
     architecture = str(network_settings["architecture"])
-    parts = [_ARCHITECTURES.get(architecture, architecture)]
+    parts = [ARCHITECTURES[architecture].title if architecture in ARCHITECTURES else architecture]
     parts += [f"{key} {network_settings[key]}" for key in ("depth", "width") if key in network_settings]
+    parts += ["7x7 stem"] if network_settings.get("stem") == "7x7" else []
     if "norm" in network_settings:
         parts.append("no norm" if network_settings["norm"] == "none" else f"{network_settings['norm']} norm")
     return ", ".join(parts)
