@@ -7,16 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-_DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-# The field's usual values go unsaid; anything else is stated.
-_USUAL = {"momentum": 0.9, "weight_decay": 5e-4}
-_AUGMENTATIONS = {
-    "none": "no augmentation",
-    "auto": "AutoAugment",
-    "rand": "RandAugment",
-    "imagenet": "ImageNet's crop/flip/colour",
-    "cifar": "CIFAR's crop/flip/cutout",
-}
+from bacon.reporting.collect.training_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
+from bacon.settings.evaluation import EvaluationSettings
+
 _ARCHITECTURES = {
     "convnet": "ConvNet",
     "mlp": "MLP",
@@ -25,7 +18,6 @@ _ARCHITECTURES = {
     "vgg11": "VGG11",
     "resnet18": "ResNet18",
 }
-_SOFT = "soft labels"
 FULL = "full"
 CLASSES = "classes"
 """What an evaluation file calls the labels of images that carry no soft ones."""
@@ -33,89 +25,78 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def protocol_of(content: Mapping[str, Any]) -> str:
-    """The protocol that the networks of an evaluation file were trained with; ``labels`` is missing where all are classes."""
-    return protocol_text(content["settings"]["evaluation"], labels=str(content.get("labels", CLASSES)))
-
-
-def protocol_text(evaluation_settings: Mapping[str, Any], *, labels: str = CLASSES) -> str:
-    """One line for an evaluation protocol (docs/algorithms.md, Evaluation).
+    """The protocol that the networks of an evaluation file were trained with, in words.
 
     Args:
-        evaluation_settings: the ``evaluation`` part of a cell's settings: ``epochs``, ``epochs_plain``, ``batch_size``,
-            ``lr_net``, ``lr_search``, ``momentum``, ``weight_decay``, ``augmentations`` and ``dsa_strategy``; ``labels`` where
-            it is set: ``stored`` trains with the soft labels of the images, anything else leaves them unused.
+        content: of the file; ``labels`` and ``learned_rates`` are missing where the images carry neither. Its records say how
+            many epochs there were where the settings leave that to the number of images.
+    """
+    settings = EvaluationSettings.model_validate(content["settings"]["evaluation"])
+    return protocol_text(
+        settings,
+        labels=str(content.get("labels", CLASSES)),
+        learned_rates=int(content.get("learned_rates", 0)),
+        epochs=_trained_epochs(content.get("records", ()), settings) if settings.epochs_by_images else None,
+    )
+
+
+def _trained_epochs(records: Sequence[Any], settings: EvaluationSettings) -> int | None:
+    """Epochs of the networks whose number the images decide: of an augmentation without a number of its own."""
+    read = [record if isinstance(record, Mapping) else vars(record) for record in records]
+    counts = [int(one["epochs"]) for one in read if one["augmentation"] != "none" or settings.epochs_plain is None]
+    return max(counts, default=None)
+
+
+def protocol_text(
+    settings: EvaluationSettings, *, labels: str = CLASSES, learned_rates: int = 0, epochs: int | None = None
+) -> str:
+    """One line for an evaluation protocol (docs/evaluation.md).
+
+    Args:
+        settings: as they were used.
         labels: what the images carry: ``classes`` alone, or ``probabilities`` or ``logits`` besides.
+        learned_rates: learned learning rates that the images carry.
+        epochs: trained, where the number of images decides; ``None``: what the settings say.
 
     Returns:
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
-        decay are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
+        decay of SGD are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
-    epochs = int(evaluation_settings["epochs"])
-    unusual = [
-        f"{key.replace('_', ' ')} {float(evaluation_settings[key]):g}"
-        for key, usual in _USUAL.items()
-        if float(evaluation_settings[key]) != usual
-    ]
+    steps = learned_rates if settings.lr == "learned" and learned_rates > 1 else settings.steps
+    count = epochs or settings.epochs
+    duration = _counted(steps, "step") if steps else f"{_counted(count, 'epoch')}{_plain_epochs(settings, count)}"
     parts = [
-        f"{epochs} epoch{'s' if epochs > 1 else ''}{_plain_epochs(evaluation_settings)}",
-        f"SGD lr {_rate_text(evaluation_settings)}{_drop_text(epochs)}",
-        *unusual,
-        f"batch {int(evaluation_settings['batch_size'])}",
-        augmentation_text(evaluation_settings["augmentations"], str(evaluation_settings["dsa_strategy"])),
-        *_label_text(evaluation_settings, labels),
-        "last epoch",
+        duration,
+        *optimiser_text(settings, steps or count, learned_rates=learned_rates),
+        _batch_text(settings),
+        augmentations_text(settings),
+        *step_text(settings),
+        *labels_text(settings, has_soft=labels != CLASSES),
+        "last step" if steps else "last epoch",
     ]
     return ", ".join(parts)
 
 
-def _plain_epochs(evaluation_settings: Mapping[str, Any]) -> str:
-    plain, names = evaluation_settings["epochs_plain"], evaluation_settings["augmentations"]
-    if plain is None or "none" not in names or plain == evaluation_settings["epochs"]:
+def is_soft(protocol: str) -> bool:
+    """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
+    return SOFT in protocol.split(", ")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'s' if count > 1 else ''}"
+
+
+def _plain_epochs(settings: EvaluationSettings, epochs: int) -> str:
+    plain = settings.epochs_plain
+    if plain is None or "none" not in settings.augmentations or plain == epochs:
         return ""
     return f" ({plain} without augmentation)"
 
 
-def _drop_text(epochs: int) -> str:
-    """The rate drops after epoch (epochs - 1) // 2 + 1, counted from zero: too late for fewer than four epochs."""
-    return " (÷10 halfway)" if (epochs - 1) // 2 + 1 < epochs - 1 else ""
-
-
-def _label_text(evaluation_settings: Mapping[str, Any], labels: str) -> list[str]:
-    """What networks were trained with, where the images leave a choice."""
-    if labels == CLASSES:
-        return []
-    return [_SOFT if evaluation_settings.get("labels") == "stored" else "hard labels"]
-
-
-def is_soft(protocol: str) -> bool:
-    """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
-    return _SOFT in protocol.split(", ")
-
-
-def _rate_text(evaluation_settings: Mapping[str, Any]) -> str:
-    searched = evaluation_settings["lr_search"]
-    if not searched:
-        return f"{float(evaluation_settings['lr_net']):g}"
-    return f"the best on validation of {'/'.join(f'{float(rate):g}' for rate in searched)}"
-
-
-def augmentation_text(augmentations: Sequence[str], strategy: str) -> str:
-    """``DSA without flip``, ``AutoAugment``, or ``mean over no augmentation + DSA``."""
-    names = [dsa_text(strategy) if name == "dsa" else _AUGMENTATIONS[name] for name in augmentations]
-    return names[0] if len(names) == 1 else f"mean over {' + '.join(names)}"
-
-
-def dsa_text(strategy: str) -> str:
-    """``DSA`` for all six operations, ``DSA without flip``, ``DSA color+crop``, or ``no augmentation``."""
-    if strategy in ("none", ""):
-        return "no augmentation"
-    chosen = strategy.split("_")
-    missing = [operation for operation in _DSA_OPERATIONS if operation not in chosen]
-    if not missing:
-        return "DSA"
-    if len(missing) <= 2:
-        return f"DSA without {' and '.join(missing)}"
-    return f"DSA {'+'.join(chosen)}"
+def _batch_text(settings: EvaluationSettings) -> str:
+    if settings.order == "one_per_class":
+        return "one image of every class a step"
+    return f"batch {settings.batch_size}{' in stored order' if settings.order == 'stored' else ''}"
 
 
 def network_text(network_settings: Mapping[str, Any]) -> str:
