@@ -1,4 +1,4 @@
-# `make` lists the targets. Settings: PYTHON (3.11 or 3.12), CORES, GPU_JOBS (GPU jobs at a time; default: the GPUs, else CORES).
+# `make` lists the targets. Settings: PYTHON (3.11 or newer), CORES, GPU_JOBS (GPU jobs at a time; default: the GPUs, else CORES).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import torch
 
+from bacon.commands.printing import print_table
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from benchmarks import accuracy as accuracy_benchmark
@@ -19,6 +20,7 @@ from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
 from benchmarks import gpu as gpu_benchmark
 from benchmarks import memory as memory_benchmark
+from benchmarks import operations as operations_benchmark
 from benchmarks import precision as precision_benchmark
 from benchmarks import workflow as workflow_benchmark
 from benchmarks.cells import PAPER_CELLS, measured, real_dataset
@@ -205,6 +207,19 @@ def accuracy(
         results["seconds_to_target"] = accuracy_benchmark.seconds_to(rows)
         show("target", [{"target": target, "seconds": results["seconds_to_target"] or "not reached"}])
     save(output, results)
+
+
+@main.command()
+@rounds_option
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+def operations(rounds: int, threads: int, output: Path | None) -> None:
+    """Single operations on the CPU, against the usual way of writing them."""
+    chosen_device("cpu", threads)
+    rows = operations_benchmark.measure(rounds)
+    columns = ("operation", "data", "ms", "usual way", "ms", "ratio")
+    print_table("single operations, median of each", columns, [operations_benchmark.line(row) for row in rows])
+    save(output, {"operations": rows})
 
 
 @main.command()

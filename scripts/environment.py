@@ -60,7 +60,7 @@ def digest(value: object) -> str:
 
 
 def python_version() -> str:
-    """``3.11`` or ``3.12``."""
+    """Such as ``3.11``."""
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 

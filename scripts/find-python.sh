@@ -6,13 +6,13 @@ set -euo pipefail
 # _base_executable: the interpreter beneath an activated environment, which may be the very one to be replaced.
 check='
 import sys
-if not (3, 11) <= sys.version_info[:2] < (3, 13):
+if sys.version_info[:2] < (3, 11):
     sys.exit(f"it is Python {sys.version.split()[0]}")
 import venv
 print(sys._base_executable)
 '
 
-candidates=(python3.11 python3.12 python3)
+candidates=(python3.11 python3.12 python3.13 python3.14 python3)
 if [ -n "${PYTHON:-}" ]; then candidates=("$PYTHON"); fi
 
 tried=()
@@ -28,7 +28,7 @@ for candidate in "${candidates[@]}"; do
 done
 
 {
-    echo "No usable Python found; Python 3.11 or 3.12 with its venv module is needed. Tried:"
+    echo "No usable Python found; Python 3.11 or newer with its venv module is needed. Tried:"
     printf '  %s\n' "${tried[@]}"
     echo "Install one, or name it: make ${1:-env} PYTHON=/path/to/python3.11"
 } >&2

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Regenerates requirements.lock from pyproject.toml and resources/lock-constraints.txt: exact versions with hashes, for
-# Python 3.11 and 3.12 on every platform. Pins that still fit stay as they are; arguments go to uv, e.g. --upgrade or
+# Python 3.11 and newer on every platform. Pins that still fit stay as they are; arguments go to uv, e.g. --upgrade or
 # --upgrade-package NAME. After a change, bring environment.yml in line: tests/project/test_environment.py says what differs.
 set -euo pipefail
 cd "$(dirname "$0")/.."

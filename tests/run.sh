@@ -18,6 +18,7 @@ step() { # step TITLE COMMAND...: a header, the command, and its time
 lint() {
     step "Lint" ruff check
     step "Format" ruff format --check
+    step "Arrows between rooms" lint-imports --no-cache
 }
 
 types() { step "Types" mypy; }

@@ -94,6 +94,7 @@ def _heartbeats(plan: Plan) -> Iterable[Path]:
         for artifact in plan_artifacts(plan)
         if (heartbeat := stage_of(artifact).heartbeat) is not None
     }
-    for path in _files(plan.directory, Path(RUNNING)):
+    files = (path for path in _files(plan.directory, Path(RUNNING)) if not path.name.startswith(TEMPORARY))
+    for path in files:
         if path.parent not in known and not is_held((plan.directory / path).with_suffix(".lock")):
             yield path

@@ -32,9 +32,8 @@ class SnakemakeRecord(Protocol):
 
 def check_snakemake() -> None:
     """Raise :class:`BaconError` when the installed Snakemake is not made as this workflow relies on, naming what differs."""
-    from snakemake.dag import DAG
-    from snakemake.persistence import PersistenceBase
-    from snakemake.workflow import Workflow
+    import snakemake.api  # noqa: F401 - first: Snakemake's modules import each other
+    from snakemake.workflow import DAG, PersistenceBase, Workflow
 
     check_classes(DAG, PersistenceBase, Workflow)
 

@@ -106,22 +106,23 @@ class _Reduced(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
-        """Python versions differ in how they split the constant parts, and in whether an empty format is one."""
+        """Python versions differ in how they split the constant parts, and in whether an empty one is there."""
         self.generic_visit(node)
         values: list[ast.expr] = []
         for value in node.values:
             last = values[-1] if values else None
             if isinstance(value, ast.Constant) and isinstance(last, ast.Constant):
                 values[-1] = ast.Constant(value=str(last.value) + str(value.value))
-            else:
+            elif not isinstance(value, ast.Constant) or value.value:
                 values.append(value)
         node.values = values
         return node
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
+        self.generic_visit(node)
         if isinstance(node.format_spec, ast.JoinedStr) and not node.format_spec.values:
             node.format_spec = None
-        return self.generic_visit(node)
+        return node
 
     def _import(self, node: ast.Import | ast.ImportFrom) -> Any:
         """Leave other packages' imports; note what ours bind, wherever among the imports they stand."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tomllib
 from importlib import import_module
@@ -17,8 +18,15 @@ def record():
     return import_module("standardised.record").STANDARDISED
 
 
-def install(folder: Path) -> list[str]:
-    """What goes on Python's path so that it is installed: ``folder`` gets the metadata that pip makes of its pyproject.toml."""
+def install(folder: Path, *, copy: bool = False) -> list[str]:
+    """What goes on Python's path so that it is installed.
+
+    Args:
+        folder: gets the metadata that pip makes of its pyproject.toml.
+        copy: and its modules too, for a test that edits them.
+    """
+    if copy:
+        shutil.copytree(FOLDER / "standardised", folder / "standardised")
     project = tomllib.loads((FOLDER / "pyproject.toml").read_text())["project"]
     metadata = folder / f"{project['name']}-{project['version']}.dist-info"
     metadata.mkdir()
@@ -31,4 +39,4 @@ def install(folder: Path) -> list[str]:
         for line in (f"[{group}]", *(f"{name} = {value}" for name, value in names.items()))
     ]
     (metadata / "entry_points.txt").write_text("\n".join(lines) + "\n")
-    return [str(folder), str(FOLDER)]
+    return [str(folder)] if copy else [str(folder), str(FOLDER)]

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal"}
 CONDA_ONLY = {"python", "pip"}
-PYTHONS = ("3.11", "3.12")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 def direct_requirements() -> dict[str, Requirement]:
@@ -251,7 +251,7 @@ def test_no_usable_interpreter_is_an_error_that_says_what_was_tried(tmp_path):
     done = find_python(tmp_path, python3_11="echo 'shim: not installed' >&2; exit 127")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "Python 3.11 or 3.12" in done.stderr
+    assert "Python 3.11 or newer" in done.stderr
     assert "python3.11: shim: not installed" in done.stderr
     assert "python3.12: not found" in done.stderr
 

@@ -2,7 +2,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -48,6 +48,8 @@ class Project:
 
     folder: Path
     snakefile: Path = ROOT / "workflow" / "Snakefile"
+    installed: list[str] = field(default_factory=list)
+    """Further folders on Python's path."""
 
     def configure(self, config: dict) -> None:
         (self.folder / "config").mkdir(exist_ok=True)
@@ -59,7 +61,8 @@ class Project:
             "--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2", "--resources", "gpu=2",
             "--nocolor", *arguments,
         ]  # fmt: skip
-        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.snakefile.parents[1])}
+        path = os.pathsep.join([str(self.snakefile.parents[1]), *self.installed])
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=self.folder)
         run = Run(done.returncode, done.stdout + done.stderr)
         assert not check or run.returncode == 0, run.output

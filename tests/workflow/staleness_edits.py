@@ -3,6 +3,9 @@
 ``python -m tests.workflow.staleness_edits`` writes the table into the page.
 """
 
+import os
+import random
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -90,6 +93,14 @@ CODE_EDITS = [
     ("code of the report", "bacon/reporting/page/cell_entries.py", "import json", "import json\n\nEDITED = True", REPORT_ALONE),
     ("a template of the report", "bacon/reporting/page/templates/report.css", "max-width: 76rem", "max-width: 80rem",
      REPORT_ALONE),
+    ("a log line of the distillation engine", "bacon/distillation/matching.py", "        iteration = self.state.iteration\n",
+     "        iteration = self.state.iteration\n        log.debug('iteration %d', iteration)\n", NOTHING),
+    ("the text of an error", "bacon/transforms/partition.py", "raise BaconError(\n",
+     "raise BaconError(\n            'Edited. '\n", NOTHING),
+    ("a kernel of the ConvNet", "bacon/networks/kernels/block_source.py", "(REAL)0.25", "(REAL)0.250",
+     AGGREGATES | ALL_DISTILLED | {"evaluate_full": 1}),
+    ("a transform that evaluations alone use", "bacon/transforms/policies.py", "import torch\n", "import torch\n\nEDITED = 1\n",
+     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
     ("a script of the workflow", "workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
     ("a default in the record of one method", "bacon/methods/dm/record.py", '"lr_img": 1.0', '"lr_img": 0.5', ONE_CELL),
@@ -99,6 +110,49 @@ CODE_EDITS = [
     # A package's metadata before the installed one's on Python's path.
     ("another version of PyTorch, without `stale_on_upgrade`", "torch-99.0.dist-info/METADATA", "",
      "Name: torch\nVersion: 99.0\n", NOTHING),
+]  # fmt: skip
+
+
+def a_file_moves(root):
+    """The file with the packing of images moves to another room, and every import of it with it."""
+    shutil.move(root / "bacon/transforms/partition.py", root / "bacon/networks/partition.py")
+    for path in root.glob("bacon/**/*.py"):
+        text = path.read_text()
+        if "bacon.transforms.partition" in text:
+            path.write_text(text.replace("bacon.transforms.partition", "bacon.networks.partition"))
+
+
+# What is done -> (what is done to the sources, jobs of every rule).
+SOURCE_EDITS = [
+    ("a file moves to another room", a_file_moves, NOTHING),
+]
+
+
+def travelled(folder):
+    """Results as they are after a copy to another machine: no records of Snakemake's, files' times in any order."""
+    shutil.rmtree(folder / ".snakemake")
+    draw = random.Random(0)
+    for path in sorted((folder / "results").rglob("*")):
+        moment = 1.7e9 + draw.randrange(10**7)
+        os.utime(path, (moment, moment))
+
+
+def newest_data(folder):
+    """The data set's file is the newest, and no longer the one that Snakemake recorded: it was prepared again elsewhere."""
+    data = folder / "results/data/digits.h5"
+    data.write_bytes(data.read_bytes() + b"\0")
+    moment = data.stat().st_mtime + 10**6
+    os.utime(data, (moment, moment))
+
+
+# What is done to the files -> (how, changes of the configuration, jobs of every rule).
+FILE_EDITS = [
+    ("results copied without `.snakemake/`, files' times in any order", travelled, {}, NOTHING),
+    ("the same, and `lambda` of one method", travelled,
+     {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.5}}}}}, ONE_CELL),
+    ("the same, and evaluation epochs of one method", travelled, {"overrides": {"digits/dm": {"evaluation": {"epochs": 2}}}},
+     AGGREGATES | {"evaluate": 1}),
+    ("a data set prepared again elsewhere, newer than all that is made from it", newest_data, {}, NOTHING),
 ]  # fmt: skip
 
 # The larger grid, whose axes have two values each: as many cells as show what an edit of an axis does.
@@ -155,7 +209,7 @@ GRID_EDITS = [
 
 def table() -> str:
     """The edits as Markdown tables."""
-    small = _rows([(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS)])
+    small = _rows([(edit[0], edit[-1]) for edit in (*SETTINGS_EDITS, *CODE_EDITS, *SOURCE_EDITS, *FILE_EDITS)])
     large = _rows([(edit[0], edit[-1]) for edit in GRID_EDITS])
     between = (
         "And of a grid of five cells with two data sets, methods, IPC, distillation seeds and evaluation networks:"

@@ -11,7 +11,15 @@ import h5py
 import pytest
 
 from tests.workflow.conftest import ROOT, TINY, Project
-from tests.workflow.staleness_edits import AGGREGATES, CODE_EDITS, NOTHING, SETTINGS_EDITS, page_with_table
+from tests.workflow.staleness_edits import (
+    AGGREGATES,
+    CODE_EDITS,
+    FILE_EDITS,
+    NOTHING,
+    SETTINGS_EDITS,
+    SOURCE_EDITS,
+    page_with_table,
+)
 
 pytestmark = pytest.mark.workflow
 
@@ -65,6 +73,23 @@ def test_a_change_of_the_code_reruns_what_it_must(checkout, file, old, new, jobs
     if file is not None:
         edit(checkout, file, old, new)
     assert checkout.snakemake("-n").jobs == jobs
+
+
+@pytest.mark.parametrize(("change", "jobs"), [e[1:] for e in SOURCE_EDITS], ids=[e[0] for e in SOURCE_EDITS])
+def test_a_change_of_several_files_reruns_what_it_must(checkout, change, jobs):
+    change(checkout.snakefile.parents[1])
+    assert checkout.snakemake("-n").jobs == jobs
+
+
+@pytest.mark.parametrize(("how", "changes", "jobs"), [e[1:] for e in FILE_EDITS], ids=[e[0] for e in FILE_EDITS])
+def test_what_is_right_by_content_is_not_made_again(copy, how, changes, jobs):
+    how(copy.folder)
+    copy.configure(changed(**changes))
+    assert copy.snakemake("-n").jobs == jobs
+    if jobs == NOTHING:
+        run = copy.snakemake()
+        assert run.jobs == NOTHING
+        assert "Nothing to be done" in run.output
 
 
 def test_one_cell_is_recomputed_and_one_more_evaluation_seed_computes_that_seed_alone(copy):

@@ -1,0 +1,128 @@
+"""What the pages say of the code is held against it: the figure of the rooms, the measured results, the names."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "bacon"
+PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
+
+
+def rooms() -> set[str]:
+    return {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+
+
+def nodes(text: str) -> list[str]:
+    """Rooms of ``a & b["methods/NAME/record"]``; the figure calls the two parts of a method by their last names."""
+    return [re.sub(r"\[.*\]", "", part).strip() for part in text.split("&")]
+
+
+def arrows() -> set[tuple[str, str]]:
+    """(room, room that it imports) of the figure, chains taken apart."""
+    figure = re.search(r"```mermaid\nflowchart TD\n(.*?)```", ARCHITECTURE, re.DOTALL).group(1)
+    found = set()
+    for line in figure.splitlines():
+        groups = [nodes(part) for part in line.split("-->")]
+        for above, below in pairwise(groups):
+            found |= {(one, other) for one in above for other in below}
+    return found
+
+
+def reached(start: str, edges: set[tuple[str, str]]) -> set[str]:
+    found, waiting = set(), [start]
+    while waiting:
+        room = waiting.pop()
+        waiting += [below for above, below in edges if above == room and below not in found]
+        found |= {below for above, below in edges if above == room}
+    return found
+
+
+def room_of(module: str) -> str | None:
+    """The room of a dotted module; a method's algorithm is apart from records and registry."""
+    parts = module.split(".")[1:]
+    if not parts or parts[0] not in rooms():
+        return None
+    if parts[0] == "methods":
+        return "algorithm" if parts[2:3] == ["algorithm"] else "record"
+    return parts[0]
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of this package that a file imports at run time."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = []
+    named = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+    return {
+        f"{node.module}.{alias.name}"
+        for node in named
+        if node.module.partition(".")[0] == "bacon"
+        for alias in node.names
+    }
+
+
+def test_the_figure_has_every_room_and_no_circle():
+    edges = arrows()
+    shown = {room for edge in edges for room in edge}
+    assert shown == (rooms() - {"methods", "runtime"}) | {"record", "algorithm"}
+    assert [room for room in shown if room in reached(room, edges)] == []
+
+
+def test_the_table_has_every_room():
+    table = ARCHITECTURE.partition("| room |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)", table, re.MULTILINE)) == rooms()
+
+
+@pytest.mark.parametrize("room", sorted((rooms() - {"methods", "runtime"}) | {"record", "algorithm"}))
+def test_a_room_imports_what_the_figure_says(room):
+    allowed = reached(room, arrows()) | {room, "runtime", None}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if room_of(module) == room:
+            wrong = {name for name in imports(path) if room_of(name) not in allowed}
+            assert not wrong, f"{module} imports {', '.join(sorted(wrong))}; the figure has no such arrow"
+
+
+def rows(page: str, heading: str) -> dict[str, list[str]]:
+    """First cell -> other cells of the table whose first line begins with ``heading``."""
+    table = (ROOT / page).read_text().partition(f"| {heading} |")[2].partition("\n\n")[0]
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]]
+    return {line[0]: line[1:] for line in lines}
+
+
+def test_the_readme_shows_the_measured_results():
+    """Its first table holds numbers of docs/results.md, whose columns are FashionMNIST, sd, CIFAR-10, sd."""
+    shown, measured = rows("README.md", "one image per class"), rows("docs/results.md", "evaluated with ConvNet")
+    assert list(shown) == ["Random", "DM", "IDM", "BACON"]
+    for method, (cifar10, fashionmnist) in shown.items():
+        assert [fashionmnist, cifar10] == measured[method][::2]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_dotted_names_exist(page):
+    """Dotted names in backquotes are modules or what they hold, but for a file's name and the example's module."""
+    for name in set(re.findall(r"`(bacon(?:\.\w+)+)`", (ROOT / page).read_text())) - {
+        "bacon.json",
+        "bacon.methods.standardised",
+    }:
+        assert exists(name), f"{page} names {name}, which is not there"
+
+
+def exists(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    try:
+        importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        return exists(module) and hasattr(importlib.import_module(module), attribute)
+    return True
