@@ -176,7 +176,7 @@ CHANGES = {
     "resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2, "epochs_by_images": [[1, 7]], "steps": 7, "order": "stored",
     "optimiser": "adam", "lr": "learned", "schedule": "cosine", "lr_factor": 0.5, "lr_milestones": [0.5], "nesterov": True,
     "labels": "stored", "loss": [{"kind": "mse"}], "label_smoothing": 0.1, "mixing": "mixup", "mixing_alpha": 0.5,
-    "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sharpness": {"rho": 0.1},
+    "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sam_rho": 0.1, "sam_adaptive": True, "sam_gap": 0.1,
 }  # fmt: skip
 
 
