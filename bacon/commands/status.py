@@ -24,7 +24,7 @@ _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "re
 @click.option("--seconds", default=5.0, show_default=True, help="Time between two tables of --watch.")
 @click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
 def status_command(config_file: str, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
-    """Show what is done, stale (and why), running, failed, and what is left to compute."""
+    """Show what is done, stale (and why), running or failed, and how much is left to compute."""
     from bacon.operations.job_status import read_status
     from bacon.operations.workflow_plan import load_plan
 
@@ -56,6 +56,7 @@ def _print(status: Status, *, everything: bool) -> None:
 
     console = Console(width=None if sys.stdout.isatty() else 200)
     console.print(_grid(status))
+    console.print("One letter per job: D done, S stale, R running, F failed, P stopped, . waiting", style="dim")
     shown = [job for job in status.jobs if everything or job.state not in ("done", "waiting")]
     if shown:
         console.print(_details(shown))
@@ -67,7 +68,7 @@ def _grid(status: Status) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Cells: a letter is a job (D done, S stale, R running, F failed, P stopped, . waiting)")
+    table = Table(title="Cells", title_justify="left")
     for column in ("cell", "distil", "evaluate"):
         table.add_column(column, overflow="fold")
     rows: dict[str, dict[str, Text]] = {}

@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from bacon.config.layering import NamedLayer, evaluation_network, kind, resolve
-from bacon.config.model import Config, Layer
+from bacon.config.model import ALL, BEST, Config, Layer
 from bacon.config.presets import NETWORKS, PRESETS
 from bacon.config.setting_errors import check_layer, check_name, describe
 from bacon.datasets.registry import REGISTRY
@@ -96,6 +96,7 @@ def _check_names(config: Config) -> None:
     _check_variants(config)
     _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
     _check_each("methods: key", config.methods, METHODS)
+    _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
     _check_each("datasets: key", config.datasets, datasets, extra=own)
     for number, layer in enumerate(config.cells):
         check_name(f"cells[{number}].dataset", layer.dataset, datasets, extra=own)

@@ -15,6 +15,9 @@ from bacon.settings.data import DataSettings
 from bacon.settings.protocols import ProtocolName
 from bacon.settings.run import RunSettings
 
+BEST, ALL = "best", "all"
+"""References that are no method's name: the best method of each IPC, and every method."""
+
 
 class GridSettings(Strict):
     """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
@@ -67,6 +70,17 @@ class VariantLayer(Layer):
     title: str | None = Field(None, description="Name in tables and figures; null: its key.")
 
 
+class ReportSettings(Strict):
+    """What tables and the report show."""
+
+    references: tuple[str, ...] = Field(
+        ("random", BEST),
+        description="What every method is compared with: names of methods; `best`, the method with the highest mean at each "
+        "IPC; or `all`, every pair of methods. A method that the grid lacks is passed over. Variants are compared with their "
+        "method in any case.",
+    )
+
+
 class Config(Strict):
     """A configuration file."""
 
@@ -104,6 +118,7 @@ class Config(Strict):
         description="Packages, such as torch, whose version is part of every fingerprint: with another version results are "
         "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
     )
+    report: ReportSettings = Field(default_factory=ReportSettings)
     run: RunSettings = Field(default_factory=RunSettings)
 
     def base_method(self, method: str) -> str:

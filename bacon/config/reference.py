@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from bacon.config.model import CellLayer, Config, GridSettings, Layer, VariantLayer
+from bacon.config.model import CellLayer, Config, GridSettings, Layer, ReportSettings, VariantLayer
 from bacon.config.presets import PRESETS
 from bacon.config.sections import Key, section_models
 from bacon.methods.registry import METHODS
@@ -111,7 +111,12 @@ def reference_text() -> str:
         )
     ]
     parts.append("## Top level\n\n" + _table(list(Config.model_fields.items())))
-    for title, model in (("`grid`", GridSettings), ("`data.NAME`", DataSettings), ("`run`", RunSettings)):
+    for title, model in (
+        ("`grid`", GridSettings),
+        ("`data.NAME`", DataSettings),
+        ("`report`", ReportSettings),
+        ("`run`", RunSettings),
+    ):
         parts.append(_model_part(title, (model,)))
     parts.append(
         _model_part("`variants.NAME`, besides the sections below", (VariantLayer,), skip=set(Layer.model_fields))

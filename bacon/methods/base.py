@@ -100,6 +100,13 @@ class Method:
     """Networks trained on the real set that a cell with these settings distils with."""
     cost: Callable[[Any, CellSize], Work] = one_look
     """What a distillation with these settings (of its own model) computes, for time limits and the order of jobs."""
+    figure_place: int | None = None
+    """Place in the figures' sequence of colours and markers (``bacon.reporting.figures.style``), given once and kept, so that
+    the method looks the same whatever else is added; ``None``: behind all that are given."""
+    published_name: str | None = None
+    """Name in ``resources/published_results.csv``; ``None``: the title. Letter case and punctuation do not count."""
+    term_titles: Mapping[str, str] = field(default_factory=dict)
+    """Name of a loss term in the history -> its name in figures; a term without one goes by its own."""
 
     @property
     def is_distilled(self) -> bool:

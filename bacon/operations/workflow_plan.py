@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from bacon.config.loading import check_config, load_config
 from bacon.plan.fingerprint import digest, fingerprint
 from bacon.plan.plan import Plan
-from bacon.reporting.targets import IMAGES_MODULE, REPORT_MODULE, TARGETS, TEMPLATES
+from bacon.reporting.targets import IMAGES_MODULE, REPORT_MODULE, TARGETS, TEMPLATES, published_digest
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import CACHE, Cell
@@ -45,8 +44,10 @@ def sources_fingerprint(plan: Plan, dataset: str) -> str:
 
 def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
     """Fingerprint of a table or figure of the whole grid: everything it is made from and the code that makes it."""
-    content = hashlib.sha256(published.read_bytes()).hexdigest()
-    return plan.aggregate_fingerprint((TARGETS[target].module,), extra={"target": target, "published": content})
+    made = TARGETS[target]
+    settings = plan.config.report.model_dump(mode="json", include=set(made.settings))
+    extra = {"target": target, "published": published_digest(published), "settings": settings}
+    return plan.aggregate_fingerprint((made.module,), extra=extra)
 
 
 def report_fingerprint(plan: Plan, published: Path) -> str:
@@ -55,7 +56,8 @@ def report_fingerprint(plan: Plan, published: Path) -> str:
     groups = [f"{dataset}/{method}/ipc{ipc}" for dataset, method, ipc in shown_groups(plan)]
     extra = {
         "target": "report",
-        "published": hashlib.sha256(published.read_bytes()).hexdigest(),
+        "published": published_digest(published),
+        "report": plan.config.report.model_dump(mode="json"),
         "figures": aggregate_fingerprint(plan, "figures", published),
         "images": [images_fingerprint(plan, shown_cell(plan, group)) for group in sorted(groups)],
         "templates": templates,

@@ -16,6 +16,7 @@ from bacon.config.loading import data_settings, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
+from bacon.methods.figure_places import given_places
 from bacon.methods.registry import METHODS
 from bacon.plan.code_digest import code_digest
 from bacon.plan.fingerprint import digest, fingerprint
@@ -190,10 +191,35 @@ class Plan:
             return self.config.variants[method].title or method
         return METHODS[method].title
 
-    def names(self, cell: Cell) -> tuple[str | None, ...]:
-        """What tables and figures call a cell's data set and method."""
-        dataset = cell.dataset
-        return self.dataset_title(dataset), self.published_dataset(dataset), self.method_title(cell.method)
+    def published_method(self, method: str) -> str | None:
+        """Name of a method among the published results; ``None`` for a variant, on which nothing is published."""
+        if method in self.config.variants:
+            return None
+        return METHODS[method].published_name or METHODS[method].title
+
+    @cached_property
+    def figure_places(self) -> dict[str, int]:
+        """Method -> its place in the figures' sequence of colours and markers; the grid has no say in it."""
+        return given_places(METHODS.values())
+
+    @cached_property
+    def term_titles(self) -> dict[str, str]:
+        """Loss term -> its name in figures, in the order in which the methods of the grid name them."""
+        bases = dict.fromkeys(self.config.base_method(cell.method) for cell in self.cells)
+        return {term: title for method in bases for term, title in METHODS[method].term_titles.items()}
+
+    def names(self, cell: Cell) -> tuple[Any, ...]:
+        """What tables and figures call a cell's data set and method, and how they draw the method: in their fingerprints."""
+        dataset, base = cell.dataset, self.config.base_method(cell.method)
+        return (
+            self.dataset_title(dataset),
+            self.published_dataset(dataset),
+            self.method_title(cell.method),
+            self.published_method(cell.method),
+            self.figure_places[base],
+            list(self.config.variants).index(cell.method) if cell.method in self.config.variants else None,
+            tuple(sorted(METHODS[base].term_titles.items())),
+        )
 
 
 def _irrelevant(data: DataSettings) -> Iterator[str]:

@@ -1,16 +1,26 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from bacon.methods.figure_places import given_places
+from bacon.methods.registry import METHODS
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.published import PublishedResults
+from bacon.reporting.figures.style import figure_style, method_styles
 from tests.reporting.fakes import evaluation, record
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def styles() -> Iterator[None]:
+    """Methods look as their records say, as in the figures of a plan."""
+    with figure_style(method_styles(given_places(METHODS.values()), {})):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from bacon.artifacts.evaluation_records import FORMAT, VERSION
 from bacon.reporting.collect.evaluations import ExpectedDistilled, ExpectedEvaluation
 
 TITLES = {"full": "Full data set", "random": "Random", "dm": "DM", "idm": "IDM", "bacon": "BACON"}
+PUBLISHED_METHODS = {"full": "Whole dataset"}
 DATASETS = {"digits": ("Digits", None), "cifar10": ("CIFAR-10", "CIFAR10"), "svhn": ("SVHN", "SVHN")}
 EVALUATION = {
     "seeds": 5,
@@ -99,6 +100,7 @@ def evaluation(
         dataset_title=title,
         method_title=TITLES.get(method, method),
         published_dataset=published,
+        published_method=PUBLISHED_METHODS.get(method, TITLES.get(method, method)),
     )
 
 

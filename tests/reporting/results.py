@@ -15,6 +15,7 @@ from bacon.artifacts.evaluation_records import FORMAT, VERSION
 from bacon.config.loading import check_config
 from bacon.operations.workflow_plan import aggregate_fingerprint, report_fingerprint, shown_groups
 from bacon.plan.plan import Plan
+from bacon.reporting.collect.classes import ClassResults
 from bacon.reporting.collect.evaluations import ExpectedEvaluation
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.page.make_report import make
@@ -151,3 +152,21 @@ def _write_distilled(expected, side: int, provenance: dict[str, Any]) -> None:
                 "provenance": json.dumps(provenance),
             }
         )
+
+
+def class_results(shares: dict[str, tuple[float, float]]) -> list[ClassResults]:
+    """Results on two classes: method -> percent right of each; ``full`` has no IPC."""
+    return [
+        ClassResults(
+            dataset="d",
+            dataset_title="D",
+            method=method,
+            method_title=method,
+            ipc=None if method == "full" else 1,
+            class_names=("one", "two"),
+            confusion=np.array([[first, 100 - first], [100 - second, second]]),
+            networks=1,
+            network="convnet",
+        )
+        for method, (first, second) in shares.items()
+    ]

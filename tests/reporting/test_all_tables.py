@@ -13,13 +13,8 @@ from bacon.reporting.collect.comparisons import compare_methods
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
-from bacon.reporting.tables.comparison_tables import (
-    comparison_grids,
-    comparison_notes,
-    cross_architecture,
-    cross_grids,
-    cross_notes,
-)
+from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
+from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.published_tables import (
     against_grid,
@@ -109,7 +104,7 @@ def test_a_grid_without_anything_of_table_1_says_so_in_one_line(accuracy_of, pub
     shown = in_grid(table1(summary, published), summary)
     assert table1_grids(shown) == []
     (line,) = table1_notes(shown)
-    assert line.startswith("Nothing of it is in this grid")
+    assert line.startswith("The grid has none of its cells")
 
 
 @pytest.fixture

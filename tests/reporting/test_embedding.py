@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bacon.networks.build import build_network
-from bacon.reporting.collect.embeddings import embed
+from bacon.reporting.collect.embedded_images import embed
 from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.style import figure_style
 from bacon.settings.network import NetworkSettings

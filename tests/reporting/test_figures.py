@@ -10,7 +10,6 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from bacon.methods.registry import METHODS
 from bacon.reporting.collect.distilled_files import DisplayImages, collect_history, read_images
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.figures.accuracy import accuracy_figure, plot_accuracy
@@ -44,16 +43,6 @@ def cells(tmp_path):
         history = {"iteration": iterations, **terms}
         made.append(distilled(tmp_path, images, ipc=2, seed=seed, history=history, snapshots={0: images[::-1]}))
     return made
-
-
-def test_every_method_has_its_own_colour_and_marker():
-    styles = [method_style(name) for name in METHODS]
-    assert len({style.colour for style in styles}) == len(styles)
-    assert len({style.marker for style in styles}) == len(styles)
-    assert method_style("k-center") == method_style("kcenter")
-    assert method_style("unheard-of") == method_style("unheard-of")
-    assert method_style("unheard-of").colour not in {style.colour for style in styles}
-    assert method_style("unheard-of").marker not in {style.marker for style in styles}
 
 
 def test_accuracy_figure_shows_means_and_sds(accuracy_of):
@@ -107,7 +96,8 @@ def test_curve_figure_draws_the_full_set_where_it_fits(accuracy_of):
 
 
 def test_loss_figure_has_a_panel_per_term_and_scales_the_total(cells):
-    figure = loss_figure(collect_history(cells))
+    named = {"mean": "Mean matching", "llh": "LLH (nats)", "clip": "CLIP"}
+    figure = loss_figure(collect_history(cells), term_titles=named)
     axes = {ax.get_ylabel(): ax for ax in visible(figure)}
     assert list(axes) == ["Total loss, scaled", "Mean matching", "LLH (nats)", "CLIP"]
     assert visible(figure)[0].get_title() == "Digits, IPC 2"

@@ -16,14 +16,13 @@ from PIL import Image
 from bacon.reporting.collect.classes import ClassResults, collect_classes
 from bacon.reporting.collect.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.collect.evaluations import collect_accuracy
-from bacon.reporting.collect.nearest import RealImages, join, reduce_by, split
+from bacon.reporting.collect.nearest import ExpectedDataset, join, reduce_by, split
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.sensitivity_study import Point
 from bacon.reporting.collect.shown_snapshots import read_snapshots, spread
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures import heatmap
 from bacon.reporting.figures.canvas import interval_arms, wrap_caption
-from bacon.reporting.figures.cost import cost_figure, pareto_front
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import _name_classes
 from bacon.reporting.figures.evolution import _caption as _strip_caption
@@ -31,10 +30,11 @@ from bacon.reporting.figures.evolution import evolution_sheets, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.images import images_figure
 from bacon.reporting.figures.loss import _logarithmic
+from bacon.reporting.figures.pareto import cost_figure, pareto_front
 from bacon.reporting.figures.queue import queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_style
-from bacon.reporting.tables.comparison_tables import cross_architecture
+from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.run_tables import summarise_cost
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record
@@ -285,7 +285,7 @@ def real_images(folder, images, labels, fingerprint="data"):
         class_names=("a", "b"), mean=(0.0,), std=(1.0,), fingerprint=fingerprint,
     )  # fmt: skip
     write_dataset(path, made)
-    return RealImages(path=path, fingerprint="data")
+    return ExpectedDataset(path=path, fingerprint="data")
 
 
 def test_nearest_image_of_the_class_by_brute_force(tmp_path, monkeypatch):

@@ -102,7 +102,7 @@ def test_every_figure_is_drawn_and_read_by_a_report(plan):
 def test_every_table_is_written_and_is_the_one_of_a_report(plan):
     files = outputs(plan, "tables")
     make_tables(plan, fingerprint="fp", outputs=files, published=PUBLISHED)
-    tables = report_tables(plan)
+    tables = report_tables(plan, published=PUBLISHED)
     assert set(tables) == {path.stem for path in files.values()}
     for name, table in tables.items():
         assert table.title

@@ -96,7 +96,9 @@ CHOICES = {
     "mixing_probability": ({"mixing": "cutmix"}, 1.0, 0.5),
     "clip_norm": ({}, None, 1.0),
     "ema": ({}, None, 0.9),
-    "sharpness": ({}, None, {"rho": 0.1}),
+    "sam_rho": ({}, None, 0.1),
+    "sam_adaptive": ({"sam_rho": 0.1}, False, True),
+    "sam_gap": ({"sam_rho": 0.1}, 0.0, 0.2),
     "lr": ({"learned": 1}, "fixed", "learned"),
     "labels": ({"carried": "logits"}, "hard", "stored"),
 }

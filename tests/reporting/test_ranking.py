@@ -16,8 +16,9 @@ from bacon.evaluation.scores import (
     label_robust_score,
 )
 from bacon.plan.plan import Plan
+from bacon.reporting.collect.best_checkpoints import best_checkpoints
+from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.evaluations import average_augmentations, collect_accuracy, collect_networks
-from bacon.reporting.collect.ranking import best_checkpoints, rank
 from bacon.reporting.tables.all_tables import report_tables
 from bacon.reporting.tables.make_tables import make as make_tables
 from bacon.reporting.tables.run_tables import write_accuracy
@@ -249,14 +250,13 @@ class TestInTheReport:
             return [one for one in validated(expected) if one["final"]]
 
         plan = write_results(tmp_path, DD_RANKING, records=finals, evaluation=SETTINGS)
-        table = report_tables(plan)["checkpoints"]
+        table = report_tables(plan, published=PUBLISHED)["checkpoints"]
         assert table.grids == []
         assert "there is no checkpoint to choose" in table.caption
         page = parse(write_report(plan).read_text())
         assert not [one for one in page.iter("table") if one.get("id", "").startswith("checkpoints")]
-        assert (
-            "Tables that this grid has nothing for Checkpoints chosen on the validation split No iteration"
-            in content(page)
+        assert "Tables with nothing to show for this grid Checkpoints chosen on the validation split Only" in content(
+            page
         )
 
 

@@ -26,7 +26,8 @@ from bacon.reporting.page.artifact_facts import duration_text
 from bacon.reporting.page.contents import ReportTable, report_tables
 from bacon.reporting.page.grids import grid_tables, number
 from bacon.reporting.page.pictures import MAX_HEIGHT, cell_picture
-from bacon.reporting.tables.markup import MISSING, Grid
+from bacon.reporting.tables.markup import Grid
+from bacon.reporting.targets import PUBLISHED
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
 from tests.reporting.page_tree import content, parse, rows
@@ -133,7 +134,7 @@ def test_notes_that_all_tables_share_stand_once_beneath_the_last(accuracy_of, pu
     (alone,) = answer_tables(accuracy, summarise(accuracy, published))
     both = pd.concat([accuracy, accuracy.assign(dataset="other", dataset_title="Other")], ignore_index=True)
     first, last = answer_tables(both, summarise(both, published))
-    shared = [note.removeprefix("All 2 tables: ") for note in last.notes if note.startswith("All 2 tables: ")]
+    shared = [note.removeprefix("Both tables: ") for note in last.notes if note.startswith("Both tables: ")]
     assert len(shared) >= 3
     assert not set(shared) & set(first.notes)
     assert set(first.notes) | set(shared) == set(alone.notes)
@@ -240,9 +241,8 @@ def test_every_image_has_words_and_a_size(plan, page):
 
 
 def test_every_further_table_is_there_and_sorts_by_its_numbers(plan, page):
-    parts = [
-        (table, grid) for name, table in report_tables(plan).items() if name != "summary" for grid, _ in table.grids
-    ]
+    further = [table for name, table in report_tables(plan, published=PUBLISHED).items() if name != "summary"]
+    parts = [(table, grid) for table in further for grid, _ in table.grids]
     shown = list(by_id(page, "tables").iter("table"))
     assert len(shown) == len(parts) >= 4
     for element, (_, grid) in zip(shown, parts, strict=True):
@@ -258,10 +258,11 @@ def test_tables_with_nothing_to_show_are_named_with_the_reason(tmp_path):
     grid = CONFIG["grid"] | {"datasets": ["digits"], "methods": ["bacon"], "ipc": [2]}
     page = parse(write_report(write_results(tmp_path, {"preset": "smoke", "grid": grid})).read_text())
     text = content(by_id(page, "tables"))
-    said = text.split("Tables that this grid has nothing for ")[1]
+    said = text.split("Tables with nothing to show for this grid ")[1]
     for reason in (
-        "Methods compared One method: there is nothing to compare.", "Ours against published Nothing is published on",
-        "The paper's Table 1 and ours Nothing of it is in this grid: it is of SVHN, CIFAR-10, CIFAR-100, TinyImageNet",
+        "Methods compared There is only one method: nothing to compare it with.",
+        "Ours against published Nothing is published for",
+        "The paper's Table 1 and ours The grid has none of its cells: it covers SVHN, CIFAR-10, CIFAR-100, TinyImageNet",
     ):  # fmt: skip
         assert reason in said
     assert "Every trained network" not in text
@@ -289,9 +290,11 @@ def test_a_pair_without_a_test_leaves_its_column_one_of_numbers():
 
 def test_a_pair_without_a_test_is_on_the_page(page):
     """BACON is 30 points above random for every seed: the same difference, and no test."""
-    lines = [[content(cell) for cell in row] for row in by_id(page, "comparisons-0").iter("tr")][1:]
-    assert [row[2:7] for row in lines] == [["+30.0", "2", MISSING, "undefined", "undefined"]] * 2
-    assert "p is undefined, for no test is possible" in content(by_id(page, "tables"))
+    assert rows(by_id(page, "comparisons-0"))[2:] == [["BACON", "+30.0", "undefined", "+30.0", "undefined"]]
+    best = rows(by_id(page, "comparisons-1"))
+    assert best[0] == ["", "IPC 1: BACON", "IPC 10: BACON"]
+    assert best[2:] == [["Random", "-30.0", "undefined", "-30.0", "undefined"], ["BACON", "best", "", "best", ""]]
+    assert "p is undefined where no test is possible" in content(by_id(page, "tables"))
 
 
 def test_the_same_results_give_the_same_bytes(plan):
@@ -323,7 +326,7 @@ class TestPictures:
     def test_an_animation_is_in_the_page_frame_by_frame(self, plan):
         page = parse(write_report(plan).read_text())
         details = list(page.iter("details"))
-        assert [content(one.find("summary")) for one in details] == ["Watch it move"] * 2
+        assert [content(one.find("summary")) for one in details] == ["Show the animation"] * 2
         assert all(one.get("open") is None for one in details), "nothing moves unasked"
         encoded = details[0].find("img").get("src").partition(",")[2]
         with Image.open(io.BytesIO(base64.b64decode(encoded))) as image:

@@ -282,7 +282,7 @@ def test_a_pair_without_a_test_says_so_in_the_table():
     minus, dash = "\N{MINUS SIGN}", "\N{EN DASH}"
     assert texts[f"B {minus} A"] == ("1", "+10.0", "3", dash, "undefined", "undefined", dash, dash)
     assert "undefined" not in texts[f"C {minus} A"]
-    assert "p is undefined, for no test is possible, with the same difference on every" in comparison_notes(found)[-1]
+    assert "p is undefined where no test is possible: with the same difference on every" in comparison_notes(found)[-1]
     # Two tests in the family, not three.
     tested = found["p"].dropna().sort_values()
     assert found["p_holm"].dropna().min() == pytest.approx(2 * tested.iloc[0])

@@ -1,4 +1,4 @@
-"""OUTPUTS: results/tables/accuracy.csv and results/tables/{name}.{csv,md,tex}, the names in bacon/reporting/targets.py.
+"""OUTPUTS: results/tables/accuracy.csv and results/tables/{name}.{csv,md,tex}, the names in bacon/reporting/tables/names.py.
 
 With a validation split also networks.csv and the table checkpoints, under the protocol dd-ranking the table ranking (docs/evaluation.md).
 """

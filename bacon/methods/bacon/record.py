@@ -52,4 +52,6 @@ BACON = Method(
     scales=SCALES,
     published=PUBLISHED,
     cost=matching_work,
+    figure_place=3,
+    term_titles={"llh": "LLH (nats)", "tv": "TV", "clip": "CLIP", "ce": "Cross-entropy (nats)"},
 )

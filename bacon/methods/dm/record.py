@@ -39,4 +39,6 @@ DM = Method(
         "smoke": {"distillation": {"iterations": 4, "snapshot_interval": 2, "batch_real": 16}},
     },
     cost=matching_work,
+    figure_place=1,
+    term_titles={"mean": "Mean matching"},
 )

@@ -16,4 +16,5 @@ FULL = Method(
         "demo": {"evaluation": {"epochs": 40, "epochs_plain": None}},
         "fast": _SETTLED,
     },
+    published_name="Whole dataset",
 )

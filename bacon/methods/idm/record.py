@@ -139,4 +139,6 @@ IDM = Method(
     scales=SCALES,
     published=PUBLISHED,
     cost=matching_work,
+    figure_place=2,
+    term_titles={"mean": "Mean matching", "ce": "Cross-entropy (nats)"},
 )

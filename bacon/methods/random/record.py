@@ -10,4 +10,5 @@ RANDOM = Method(
     reference="DC-BENCH, Cui et al., NeurIPS 2022",
     settings_model=SelectionSettings,
     algorithm="bacon.methods.random.algorithm:Random",
+    figure_place=0,
 )

@@ -1,54 +1,104 @@
-"""Methods held against each other on common seeds, and every result against the published number."""
+"""Methods compared on common distillation seeds: with chosen references, with the best, or every pair."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bacon.config.model import ALL, BEST
 from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.collect.statistics import holm, paired
 
-METHODS = "methods"
-"""The family of the pairs of methods; that of a method's variants is called by the method's name."""
+METHODS, REFERENCES, BEST_FAMILY = "methods", "references", "best"
+"""The families of methods: every pair; all with the references that were named; all with the best of each IPC. That of a
+method's variants is called by the method's name."""
 FAMILY = ["dataset", "network", "family"]
-"""One family of tests: on a data set with an evaluation network, at all IPCs, all pairs of methods; or a method's variants."""
+"""One family of tests: on a data set with an evaluation network, at all IPCs."""
 ALPHA = 0.05
 _COLUMNS = (
     "dataset", "dataset_title", "network", "family", "ipc", "method", "method_title", "other", "other_title", "seeds",
     "difference_points", "ci_low", "ci_high", "t", "p", "p_holm", "significant", "d", "hedges_g", "untested",
 )  # fmt: skip
+_PLACE = ["dataset", "network", "ipc"]
 
 
-def compare_methods(accuracy: pd.DataFrame, variants: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Every pair of methods at every IPC, and each variant with its method, paired over their common distillation seeds.
+def compare_methods(
+    accuracy: pd.DataFrame, variants: Mapping[str, str] | None = None, *, references: Sequence[str] = (ALL,)
+) -> pd.DataFrame:
+    """Methods at every IPC with the references, and each variant with its method, paired over common distillation seeds.
 
     Pairs are what they are because a distillation seed gives every method the same first images and its networks the same
     initial weights. Full data sets have no distillation seed and are not compared. Variants of a method that the grid lacks
     are compared with each other.
 
+    The best method is chosen by the numbers that are tested, so any pair could have come up: p values against it are adjusted
+    for all pairs. Methods named beforehand make a family of the pairs with them alone.
+
     Args:
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
         variants: name of a variant -> its method.
+        references: names of methods, ``best``, or ``all`` for every pair, as in ``report.references``.
 
     Returns:
-        Columns: dataset, dataset_title, network, family (``METHODS`` or a method), ipc, method, method_title, other,
-        other_title, seeds (common distillation seeds), difference_points (method minus other, of the means over seeds),
-        ci_low, ci_high (95 %), t, p (paired t test, two-sided), p_holm (adjusted within ``FAMILY``), significant (p_holm below
-        0.05; missing without a test), d, hedges_g, untested (why there is no test). The later method of the configuration is
-        ``method``.
+        Columns: dataset, dataset_title, network, family (``METHODS``, ``REFERENCES``, ``BEST_FAMILY`` or a method), ipc,
+        method, method_title, other, other_title, seeds (common distillation seeds), difference_points (method minus other, of
+        the means over seeds), ci_low, ci_high (95 %), t, p (paired t test, two-sided), p_holm (adjusted), significant (p_holm
+        below 0.05; missing without a test), d, hedges_g, untested (why there is no test). ``other`` is the reference; where
+        both are, or neither is, it is the earlier method of the configuration.
     """
     final = accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
-    keys = ["dataset", "network", "ipc"]
-    rows = [row for _, group in final.groupby(keys, sort=False) for row in _pairs(group, variants or {})]
-    table = pd.DataFrame(rows, columns=[name for name in _COLUMNS if name not in ("p_holm", "significant")])
-    adjusted = table.groupby(FAMILY, sort=False)["p"].transform(lambda p: holm(p.to_numpy(np.float64)))
-    table["p_holm"] = adjusted.astype("float64")
-    table["significant"] = (table["p_holm"] < ALPHA).astype("boolean").mask(table["p_holm"].isna())
-    return table[list(_COLUMNS)].astype({"ipc": "Int64"})
+    rows = [row for _, group in final.groupby(_PLACE, sort=False) for row in _pairs(group, variants or {})]
+    pairs = _adjusted(pd.DataFrame(rows, columns=[name for name in _COLUMNS if name not in ("p_holm", "significant")]))
+    if ALL not in references:
+        methods = pairs["family"] == METHODS
+        named = _with_named(pairs[methods], [name for name in references if name != BEST])
+        best = _with_best(pairs[methods], final, variants or {}) if BEST in references else pairs.iloc[:0]
+        pairs = pd.concat([named, best, pairs[~methods]], ignore_index=True)
+    pairs["significant"] = (pairs["p_holm"] < ALPHA).astype("boolean").mask(pairs["p_holm"].isna())
+    return pairs[list(_COLUMNS)].astype({"ipc": "Int64"})
+
+
+def _adjusted(pairs: pd.DataFrame) -> pd.DataFrame:
+    """The pairs with ``p_holm``, adjusted within their family."""
+    adjusted = pairs.groupby(FAMILY, sort=False)["p"].transform(lambda p: holm(p.to_numpy(np.float64)))
+    return pairs.assign(p_holm=adjusted.astype("float64"))
+
+
+def _with_named(pairs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The pairs with a method of ``names``, a family of their own."""
+    first, second = pairs["method"].isin(names), pairs["other"].isin(names)
+    return _adjusted(_turned(pairs, first & ~second)[first | second].assign(family=REFERENCES))
+
+
+def _with_best(pairs: pd.DataFrame, final: pd.DataFrame, variants: Mapping[str, str]) -> pd.DataFrame:
+    """The pairs with the method that has the highest mean at their IPC, adjusted for every pair."""
+    methods = final[~final["method"].isin(variants)]
+    seeds = methods.groupby([*_PLACE, "method", "seed"], sort=False)["test_accuracy_percent"].mean()
+    means = seeds.groupby([*_PLACE, "method"], sort=False).mean().reset_index()
+    best = means.loc[means.groupby(_PLACE, sort=False)["test_accuracy_percent"].idxmax()].set_index(_PLACE)["method"]
+    own = pd.Series(
+        [best[tuple(place)] for place in pairs[_PLACE].itertuples(index=False)], index=pairs.index, dtype="object"
+    )
+    first, second = pairs["method"] == own, pairs["other"] == own
+    return _turned(pairs, first)[first | second].assign(family=BEST_FAMILY)
+
+
+def _turned(pairs: pd.DataFrame, chosen: pd.Series[bool]) -> pd.DataFrame:
+    """The pairs, in those chosen the two methods the other way round."""
+    turned = pairs.copy()
+    for one, other in (("method", "other"), ("method_title", "other_title")):
+        turned.loc[chosen, one], turned.loc[chosen, other] = pairs.loc[chosen, other], pairs.loc[chosen, one]
+    for name in ("difference_points", "t", "d", "hedges_g"):
+        turned.loc[chosen, name] = -pairs.loc[chosen, name]
+    turned.loc[chosen, "ci_low"], turned.loc[chosen, "ci_high"] = (
+        -pairs.loc[chosen, "ci_high"],
+        -pairs.loc[chosen, "ci_low"],
+    )
+    return turned
 
 
 def _family(method: str, other: str, present: Iterable[str], variants: Mapping[str, str]) -> str | None:

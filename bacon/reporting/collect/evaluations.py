@@ -21,6 +21,7 @@ from bacon.runtime.errors import BaconError
 
 RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
 GROUP = ["dataset", "method", "ipc", "network", "iteration"]
+_PUBLISHED = ("published_dataset", "published_method")
 _RECORD_KEYS = ("iteration", "final", "evaluation_seed", "test_accuracy", "train_accuracy", "train_loss", "epochs")
 
 
@@ -44,6 +45,8 @@ class ExpectedEvaluation:
     method_title: str
     published_dataset: str | None
     """The data set's name in ``published_results.csv``; ``None``: nothing is published on it."""
+    published_method: str | None
+    """Likewise the method's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +84,8 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
         test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
         train_loss (nats), epochs, protocol, network_text, n (rows of the same data set, method, IPC, network, iteration and
-        augmentation), wall_seconds, device, fingerprint, commit, dataset_title, method_title, published_dataset. ``ipc``
-        and ``seed`` are missing for the full data set.
+        augmentation), wall_seconds, device, fingerprint, commit, dataset_title, method_title, published_dataset,
+        published_method. ``ipc`` and ``seed`` are missing for the full data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
@@ -91,7 +94,7 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         raise BaconError("no evaluation is expected: the grid of the configuration has no cells")
     table = pd.DataFrame([row for one in expected for row in _rows(one)])
     table = table.astype(
-        {"ipc": "Int64", "seed": "Int64", "published_dataset": "str", "validation_accuracy_percent": "float64"}
+        {"ipc": "Int64", "seed": "Int64", "validation_accuracy_percent": "float64", **dict.fromkeys(_PUBLISHED, "str")}
     )
     table["n"] = table.groupby([*GROUP, "augmentation"], dropna=False)["test_accuracy_percent"].transform("size")
     return table
@@ -125,9 +128,12 @@ def read_accuracy(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise BaconError(f"{path}: there is no such table. {RERUN}")
     # `final` is written as True and False; names such as "nan" or "None" are data, so only empty fields are missing.
-    return pd.read_csv(
-        path, dtype={"ipc": "Int64", "seed": "Int64", "published_dataset": "str"}, keep_default_na=False, na_values=[""]
-    )
+    kinds = {"ipc": "Int64", "seed": "Int64", **dict.fromkeys(_PUBLISHED, "str")}
+    table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
+    missing = [name for name in ("test_accuracy_percent", *_PUBLISHED) if name not in table.columns]
+    if missing:
+        raise BaconError(f"{path}: no column {', '.join(missing)}; another version wrote this table. {RERUN}")
+    return table
 
 
 def read_evaluation(expected: ExpectedEvaluation) -> dict[str, Any]:
@@ -233,4 +239,5 @@ def _row(
         "dataset_title": expected.dataset_title,
         "method_title": expected.method_title,
         "published_dataset": expected.published_dataset,
+        "published_method": expected.published_method,
     }

@@ -30,6 +30,7 @@ def expected_evaluation(plan: Plan, cell: Cell, network: str) -> ExpectedEvaluat
         dataset_title=plan.dataset_title(cell.dataset),
         method_title=plan.method_title(cell.method),
         published_dataset=plan.published_dataset(cell.dataset),
+        published_method=plan.published_method(cell.method),
     )
 
 

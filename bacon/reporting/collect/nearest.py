@@ -17,7 +17,7 @@ _BLOCK = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
-class RealImages:
+class ExpectedDataset:
     """The training images of a prepared data set.
 
     Attributes:

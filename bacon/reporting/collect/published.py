@@ -4,58 +4,28 @@ The rule that chooses, in this order:
 
 1. rows whose note does not say ``SUPERSEDED`` (withdrawn or changed by the source) before rows whose note does; likewise
    rows that are the method's own number before rows noted as another quantity (``NOT the``);
-2. the method's own paper or repository (``OWN_SOURCES``);
-3. the BACON README, then Table 1 of the BACON project page: one protocol for all the methods compared there;
-4. papers that quote the number, in the order of ``QUOTING_SOURCES``;
-5. DC-BENCH, the average over augmentations before the best: another protocol;
-6. anything else; and in a tie the row that stands first in the file.
+2. the method's own paper or repository (``own`` in ``resources/published_sources.yaml``);
+3. sources that quote the number, in the order of ``quoting`` there;
+4. DC-BENCH, the average over augmentations before the best: another protocol;
+5. anything else; and in a tie the row that stands first in the file.
 
-A preferred row with a note or a remark (``REMARKS``: problems of a whole source) is shown with a mark, never silently.
+A preferred row with a note or a remark (``remarks`` there: what is known of a whole source) is shown with a mark.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from bacon.reporting.collect.source_rules import source_rules
 from bacon.runtime.errors import BaconError
 
 COLUMNS = ("method", "dataset", "ipc", "accuracy_percent", "std_percent", "architecture", "source", "note")
-OWN_SOURCES: Mapping[str, tuple[str, ...]] = {
-    "BACON": ("BACON README @9c3f7af",),
-    "DC": ("VICO-UoE/DatasetCondensation",),
-    "DSA": ("VICO-UoE/DatasetCondensation",),
-    "DM": ("VICO-UoE/DatasetCondensation",),
-    "IDC": ("snu-mllab/Efficient-Dataset-Condensation",),
-    "IDC-I": ("snu-mllab/Efficient-Dataset-Condensation",),
-    "NCFM": ("NCFM",),
-    # Table 2 trains a ConvNet on the images; Table 1 is kernel regression with an infinitely wide network.
-    "KIP": ("Nguyen et al. NeurIPS2021 KIP paper Table 2", "Nguyen et al. NeurIPS2021 KIP paper Table 1"),
-}
-QUOTING_SOURCES = (
-    "BACON README @9c3f7af",
-    "BACON README",
-    "BACON project page",
-    "FTD",
-    "NCFM",
-    "PAD",
-    "AutoPalette",
-    "Nguyen et al.",
-)
-REMARKS: tuple[tuple[frozenset[str], str, str], ...] = (
-    (
-        frozenset({"BACON", "IDM"}),
-        "BACON ",
-        "the code behind the number keeps the checkpoint that scored best on the test set",
-    ),
-)
-"""Methods, start of the source, and what is known of all its numbers for these methods."""
 _DC_BENCH = re.compile(r"DC-bench.*\((Avg|Best)\)")
-_FULL_TITLE = "Whole dataset"
 # Sources round differently; a difference below this (percentage points) is no disagreement.
 _ROUNDING = 0.05
 
@@ -114,10 +84,12 @@ def preferred(rows: pd.DataFrame) -> pd.DataFrame:
 def rank(method: str, source: str, note: str) -> int:
     """Place of a row in the order of preference; the smallest is preferred."""
     doubt = 1000 * ("SUPERSEDED" in note) + 500 * ("NOT the" in note)
-    for place, prefix in enumerate((*OWN_SOURCES.get(method, ()), *QUOTING_SOURCES)):
+    rules = source_rules()
+    own = rules.own.get(method, ())
+    for place, prefix in enumerate((*own, *rules.quoting)):
         if source.startswith(prefix):
             # Own sources come before every quoting one, however many there are.
-            return doubt + (place if place < len(OWN_SOURCES.get(method, ())) else 100 + place)
+            return doubt + (place if place < len(own) else 100 + place)
     if found := _DC_BENCH.search(source):
         return doubt + (200 if found[1] == "Avg" else 201)
     return doubt + 300
@@ -125,7 +97,7 @@ def rank(method: str, source: str, note: str) -> int:
 
 def remark(method: str, source: str, note: str) -> str:
     """The row's note and what is known of its source for this method; empty where there is neither."""
-    known = [text for methods, start, text in REMARKS if method in methods and source.startswith(start)]
+    known = [one.text for one in source_rules().remarks if method in one.methods and source.startswith(one.source)]
     return "; ".join([note] * bool(note) + known)
 
 
@@ -157,7 +129,7 @@ class PublishedResults:
 
     @classmethod
     def read(cls, path: Path) -> PublishedResults:
-        """The results in ``resources/published_results.csv``; :class:`BaconError` as :func:`read_published`."""
+        """The results in a CSV such as ``resources/published_results.csv``; :class:`BaconError` as :func:`read_published`."""
         return cls(read_published(path))
 
     def __init__(self, rows: pd.DataFrame) -> None:
@@ -176,23 +148,21 @@ class PublishedResults:
             )
         }
 
-    def find(
-        self, *, method: str, method_title: str, published_dataset: str | None, ipc: int | None
-    ) -> Published | None:
+    def find(self, *, published_method: str | None, published_dataset: str | None, ipc: int | None) -> Published | None:
         """The preferred published accuracy, or ``None``.
 
         Args:
-            method: our name; ``full`` is the source's "Whole dataset".
-            method_title: our title; compared by its letters and digits alone, so ``k-center`` is ``K-Center``.
-            published_dataset: the data set's name in the CSV, ``None`` where nothing is published on it.
+            published_method: the method's name in the CSV, ``None`` where nothing is published on it; compared by its letters
+                and digits alone, so ``k-center`` is ``K-Center``.
+            published_dataset: likewise the data set's.
             ipc: images per class, ``None`` for the full data set.
         """
-        key = _key(method, method_title, published_dataset, ipc)
+        key = _key(published_method, published_dataset, ipc)
         return None if key is None else self._by_key.get(key)
 
-    def all_of(self, *, method: str, method_title: str, published_dataset: str | None, ipc: int | None) -> pd.DataFrame:
+    def all_of(self, *, published_method: str | None, published_dataset: str | None, ipc: int | None) -> pd.DataFrame:
         """Every row of one (method, data set, IPC), the preferred one too; arguments as for :meth:`find`."""
-        key = _key(method, method_title, published_dataset, ipc)
+        key = _key(published_method, published_dataset, ipc)
         rows = self.rows
         if key is None:
             return rows.iloc[:0]
@@ -200,15 +170,15 @@ class PublishedResults:
         return rows[chosen]
 
 
-def _key(method: str, method_title: str, published_dataset: str | None, ipc: int | None) -> tuple[str, str, str] | None:
-    if published_dataset is None:
+def _key(method: str | None, dataset: str | None, ipc: int | None) -> tuple[str, str, str] | None:
+    if method is None or dataset is None:
         return None
-    return find_title(method, method_title), published_dataset, "full" if ipc is None else str(ipc)
+    return _plain(method), dataset, "full" if ipc is None else str(ipc)
 
 
-def find_title(method: str, title: str) -> str:
-    """A method's title as titles are compared: by letters and digits; ``full`` is the sources' "Whole dataset"."""
-    return _plain(_FULL_TITLE if method == "full" else title)
+def same_method(one: str, other: str) -> bool:
+    """Whether two names are one method's: letters and digits count, case and punctuation do not."""
+    return _plain(one) == _plain(other)
 
 
 def _plain(title: str) -> str:

@@ -16,7 +16,7 @@ from bacon.reporting.collect.evaluations import ExpectedDistilled
 
 
 @dataclass(frozen=True, kw_only=True)
-class Snapshots:
+class ShownSnapshots:
     """Some images of one distilled set at every snapshot, ready for a grid.
 
     Attributes:
@@ -45,7 +45,7 @@ def spread(values: Sequence[int], most: int) -> list[int]:
     return [values[place] for place in dict.fromkeys(places.tolist())]
 
 
-def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int) -> Snapshots:
+def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int) -> ShownSnapshots:
     """The first images of some classes at every snapshot, the final images last.
 
     Args:
@@ -68,7 +68,7 @@ def read_snapshots(expected: ExpectedDistilled, *, classes: int, per_class: int)
             for own in [read_classes(file, iteration)]
         }
         found[int(file.attrs["iterations"])] = show(_chosen(file["images"], rows))
-        return Snapshots(
+        return ShownSnapshots(
             images=found,
             names=tuple(names[label] for label in shown),
             per_class=len(rows) // len(shown),

@@ -53,8 +53,8 @@ def summarise(accuracy: pd.DataFrame, published: PublishedResults) -> pd.DataFra
         mean_percent (each distillation seed weighs the same), sd_percent (sample standard deviation over the n networks),
         sd_distillation, sd_evaluation, ci_low, ci_high, df, n (see :class:`bacon.reporting.collect.statistics.TwoLevel`),
         distillation_seeds, evaluation_seeds (most per seed), published_percent, published_sd_percent, published_architecture,
-        published_source, published_dataset, published_note, gap_points (ours minus published), published_in_interval
-        (missing without both), protocol, network_text.
+        published_source, published_dataset, published_method, published_note, gap_points (ours minus published),
+        published_in_interval (missing without both), protocol, network_text.
     """
     final = accuracy[accuracy["final"]]
     keys = ["dataset", "method", "ipc", "network"]
@@ -75,10 +75,8 @@ def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, 
     ipc = None if pd.isna(first["ipc"]) else int(first["ipc"])
     found = None
     if first["network"] == PUBLISHED_NETWORK:
-        dataset = None if pd.isna(first["published_dataset"]) else str(first["published_dataset"])
-        found = published.find(
-            method=first["method"], method_title=first["method_title"], published_dataset=dataset, ipc=ipc
-        )
+        names = {key: text_or_none(first[key]) for key in ("published_method", "published_dataset")}
+        found = published.find(**names, ipc=ipc)
     return {
         **{key: first[key] for key in ("dataset", "dataset_title", "method", "method_title")},
         "ipc": ipc,
@@ -89,6 +87,7 @@ def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, 
         "distillation_seeds": ours.seeds,
         "evaluation_seeds": int(group["evaluation_seed"].nunique()),
         "published_dataset": first["published_dataset"],
+        "published_method": first["published_method"],
         "published_percent": found.accuracy_percent if found else np.nan,
         "published_sd_percent": found.std_percent if found and found.std_percent is not None else np.nan,
         "published_architecture": found.architecture if found else "",
@@ -98,6 +97,11 @@ def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, 
         "published_in_interval": _inside(ours, found),
         **{key: " | ".join(group[key].drop_duplicates()) for key in ("protocol", "network_text")},
     }
+
+
+def text_or_none(value: Any) -> str | None:
+    """Text of an entry of a table; ``None`` where it is missing."""
+    return None if pd.isna(value) else str(value)
 
 
 def _two_level(group: pd.DataFrame) -> TwoLevel:

@@ -146,10 +146,10 @@ def step_text(settings: EvaluationSettings) -> list[str]:
         parts.append(f"{kind}{'' if settings.mixing_alpha == 1 else f' alpha {settings.mixing_alpha:g}'}{share}")
     if settings.clip_norm is not None:
         parts.append(f"gradient norm at most {settings.clip_norm:g}")
-    if settings.sharpness is not None:
-        adaptive = "adaptive " if settings.sharpness.adaptive else ""
-        gap = f" with gap {settings.sharpness.gap:g}" if settings.sharpness.gap else ""
-        parts.append(f"{adaptive}sharpness-aware steps of {settings.sharpness.rho:g}{gap}")
+    if settings.sam_rho is not None:
+        adaptive = "adaptive " if settings.sam_adaptive else ""
+        gap = f" with gap {settings.sam_gap:g}" if settings.sam_gap else ""
+        parts.append(f"{adaptive}sharpness-aware steps of {settings.sam_rho:g}{gap}")
     if settings.ema is not None:
         parts.append(f"weights averaged with decay {settings.ema:g}")
     return parts

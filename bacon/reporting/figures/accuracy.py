@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.lines import Line2D
 
-from bacon.reporting.collect.protocol_text import FULL, protocol_note
-from bacon.reporting.collect.summary import network_counts
+from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels, save
-from bacon.reporting.figures.style import figure_style, method_style
+from bacon.reporting.figures.full_data import draw_full, full_handle
+from bacon.reporting.figures.many_methods import caption_of, many_methods_figure
+from bacon.reporting.figures.style import MANY, figure_style, method_style
 
 TITLE = "Accuracy by method and images per class"
 
@@ -31,8 +31,13 @@ def plot_accuracy(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Pa
 
 
 def accuracy_figure(table: pd.DataFrame) -> Sheet:
-    """One panel per data set and evaluation network; methods side by side at each IPC, the full data set as a line."""
+    """One panel per data set and evaluation network; methods side by side at each IPC, the full data set as a line.
+
+    More than ``MANY`` methods stand below each other instead (:mod:`bacon.reporting.figures.many_methods`).
+    """
     final = table[table["final"]]
+    if final.loc[final["method"] != FULL, "method"].nunique() > MANY:
+        return many_methods_figure(table, title=TITLE)
     groups = list(final.groupby(["dataset", "network"], sort=False))
     several_networks = final["network"].nunique() > 1
     rows, columns = grid_shape(len(groups))
@@ -52,11 +57,7 @@ def accuracy_figure(table: pd.DataFrame) -> Sheet:
     handles = method_handles(final, line=False)
     if FULL in set(final["method"]):
         handles.append(full_handle(final))
-    caption = (
-        f"Marker and bar: mean ± sd over n networks; {network_counts(table)}, sd: sample standard deviation. Dots: single "
-        f"networks. {protocol_note(final)}."
-    )
-    finish(figure, title=TITLE, caption=caption, legend=handles)
+    finish(figure, title=TITLE, caption=caption_of(table), legend=handles)
     return figure
 
 
@@ -83,6 +84,7 @@ def _panel(ax: Axes, group: pd.DataFrame, methods: Sequence[str]) -> None:
             yerr=sds.to_numpy(np.float64),
             fmt=style.marker,
             color=style.colour,
+            mfc=style.face,
             # Small markers and wide caps: the bars are often shorter than a marker.
             markersize=3.6,
             capsize=3.6,
@@ -106,32 +108,3 @@ def _full_line(ax: Axes, group: pd.DataFrame) -> None:
     if values.empty:
         return
     draw_full(ax, values)
-
-
-def draw_full(ax: Axes, values: pd.Series[float]) -> None:
-    """The full data set's mean as a dashed line, its value below the line at the left, where accuracies are lowest."""
-    mean = float(values.mean())
-    ax.axhline(mean, color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, zorder=1)
-    ax.annotate(
-        full_text(values),
-        (0.0, mean),
-        xycoords=("axes fraction", "data"),
-        xytext=(4, -3),
-        textcoords="offset points",
-        fontsize=7.5,
-        va="top",
-        # A curve may pass here.
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
-    )
-
-
-def full_text(values: pd.Series[float]) -> str:
-    """Mean, sample standard deviation and number of networks: ``97.3 ± 0.2 (n = 5)``."""
-    spread = f" ± {values.std():.1f}" if len(values) > 1 else ""
-    return f"{values.mean():.1f}{spread} (n = {len(values)})"
-
-
-def full_handle(table: pd.DataFrame) -> Line2D:
-    """Legend entry of the full data set."""
-    title = str(table.loc[table["method"] == FULL, "method_title"].iloc[0])
-    return Line2D([], [], color=method_style(FULL).colour, linestyle=(0, (5, 3)), linewidth=1.1, label=title)

@@ -124,7 +124,8 @@ def method_handles(table: pd.DataFrame, *, line: bool, marker: bool = True, leve
         if method != FULL:
             style = method_style(method)
             shown = style.marker if marker and method not in level else ""
-            handles.append(Line2D([], [], color=style.colour, marker=shown, ls="-" if line else "", label=title))
+            dash = style.dash if line else ""
+            handles.append(Line2D([], [], color=style.colour, marker=shown, mfc=style.face, ls=dash, label=title))
     return handles
 
 

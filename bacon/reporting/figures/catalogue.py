@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
+from bacon.reporting.collect.source_rules import source_rules
 from bacon.settings.cells import FIGURES
+from bacon.settings.pools import NetworkQueue
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 KINDS = ("png", "pdf", "json")
 EVOLUTION = "evolution"
 EMBEDDING = "embedding"
-_FIGURE_3 = ("CIFAR10", "CIFAR100")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,16 @@ Found = Sequence[Drawn] | LeftOut
 def drawn(plan: Plan) -> tuple[Drawn, ...]:
     """The figures of the whole grid, in the order of a report."""
     return tuple(figure for found in _found(plan) if not isinstance(found, LeftOut) for figure in found)
+
+
+def figure_outputs(plan: Plan) -> dict[str, str]:
+    """The files of the figures of the whole grid, ``{name}_{kind}`` each."""
+    return {f"{figure.name}_{kind}": str(figure.path(kind)) for figure in drawn(plan) for kind in figure.kinds}
+
+
+def image_paths(dataset: str, method: str, ipc: int) -> tuple[Path, ...]:
+    """The files that show a distilled set's images: png, pdf, and json with title and caption."""
+    return tuple(Path(f"{FIGURES}/images/{dataset}_{method}_ipc{ipc}.{kind}") for kind in KINDS)
 
 
 def left_out(plan: Plan) -> tuple[LeftOut, ...]:
@@ -120,7 +131,7 @@ def embedded_ipc(plan: Plan, dataset: str) -> int:
     return max(cell.ipc for cell in plan.cells if cell.dataset == dataset and cell.ipc is not None)
 
 
-_NO_SNAPSHOTS = "no method of the grid keeps several snapshots of its images (distillation.snapshot_interval)"
+_NO_SNAPSHOTS = "no method of the grid keeps more than one snapshot of its images (distillation.snapshot_interval)"
 
 
 def _always(_: Plan) -> str | None:
@@ -143,27 +154,27 @@ def _curve(plan: Plan) -> str | None:
 
 
 def _figure3(plan: Plan) -> str | None:
-    if not any(plan.published_dataset(dataset) in _FIGURE_3 for dataset in plan.datasets):
-        return "it shows CIFAR-10 and CIFAR-100, of which the grid has neither"
+    if not any(plan.published_dataset(dataset) in source_rules().figure3.datasets for dataset in plan.datasets):
+        return "it shows CIFAR-10 and CIFAR-100, and the grid has neither"
     return _curve(plan)
 
 
 def _loss(plan: Plan) -> str | None:
     if any(_iterations(plan, cell) for cell in plan.cells):
         return None
-    return "no method of the grid has a loss: all select real images"
+    return "no method of the grid has a loss: they only select real images"
 
 
 def _queue(plan: Plan) -> str | None:
     for cell in plan.cells:
         networks = getattr(plan.settings(cell).distillation, "networks", None)
-        if networks is not None and networks.source == "queue" and _iterations(plan, cell):
+        if isinstance(networks, NetworkQueue) and _iterations(plan, cell):
             return None
     return "no method of the grid trains a queue of networks"
 
 
 def _cost(plan: Plan) -> str | None:
-    return None if len({cell.method for cell in plan.cells}) > 1 else "one method has no front of time and accuracy"
+    return None if len({cell.method for cell in plan.cells}) > 1 else "it compares methods, and the grid has one"
 
 
 def _sensitivity(plan: Plan) -> str | None:

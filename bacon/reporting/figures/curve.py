@@ -13,18 +13,15 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
+from bacon.reporting.collect.source_rules import source_rules
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK
-from bacon.reporting.figures.accuracy import draw_full, full_handle, full_text
 from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
-from bacon.reporting.figures.style import figure_style, method_style
+from bacon.reporting.figures.full_data import draw_full, full_handle, full_text
+from bacon.reporting.figures.style import MANY, MethodStyle, figure_style, method_style
 
 TITLE = "Accuracy against distillation iterations"
 # The full data set's line is drawn where it needs at most this share more height than the curves; else it is stated.
 _STRETCH = 0.35
-PUBLISHED_REMARK = (
-    " Stars: published end points after 20,000 iterations, whatever our number of iterations; their code keeps the checkpoint "
-    "that scored best on the test set, ours is the last."
-)
 
 
 def plot_curve(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
@@ -82,7 +79,9 @@ def curve_figure(
     rows = list(table.groupby(["dataset", "network"], sort=False))
     ipcs = sorted(int(ipc) for ipc in table["ipc"].dropna().unique())
     several_networks = table["network"].nunique() > 1
-    figure, axes = panels(len(rows), len(ipcs), width=3.3 if len(ipcs) > 1 else 5.0, height=2.4)
+    figure, axes = panels(
+        len(rows), len(ipcs), width=3.3 if len(ipcs) > 1 else 5.0, height=3.6 if _crowded(table) else 2.4
+    )
     for line, ((_, network), group) in zip(axes, rows, strict=True):
         title = str(group["dataset_title"].iloc[0]) + (f", {network}" if several_networks else "")
         for ax, ipc in zip(line, ipcs, strict=True):
@@ -102,7 +101,7 @@ def curve_figure(
     caption = _caption(table) + abscissa.remark
     if published:
         handles.append(Line2D([], [], color="#444444", marker="*", ls="", markersize=9, mfc="none", label="Published"))
-        caption += PUBLISHED_REMARK
+        caption += f" {source_rules().figure3.remark}"
     finish(figure, title=abscissa.title, caption=caption, legend=handles)
     return figure
 
@@ -131,26 +130,37 @@ def _stars(ax: Axes, cell: pd.DataFrame, published: Mapping[tuple[str, str, int]
     ax.set_ylim(low, high)
 
 
+def _crowded(table: pd.DataFrame) -> bool:
+    """Whether bands would hide the curves."""
+    return bool(table.loc[table["method"] != FULL, "method"].nunique() > MANY)
+
+
 def _panel(ax: Axes, cell: pd.DataFrame, abscissa: Abscissa) -> None:
+    crowded = _crowded(cell)
     for method, of_method in cell.groupby("method", sort=False):
         style = method_style(str(method))
         if method in _level_methods(cell):
-            _level(ax, of_method["test_accuracy_percent"], style.colour)
+            _level(ax, of_method["test_accuracy_percent"], style, band=not crowded)
             continue
         sns.lineplot(
             data=of_method,
             x=abscissa.column,
             y="test_accuracy_percent",
-            errorbar="sd",
+            errorbar=None if crowded else "sd",
             color=style.colour,
+            linewidth=1.0 if crowded else 1.5,
+            markersize=4 if crowded else 5,
+            linestyle=style.dash,
             marker=style.marker,
-            markeredgewidth=0.5,
+            markerfacecolor=style.face,
+            markeredgecolor="white" if style.filled else style.colour,
+            markeredgewidth=0.5 if style.filled else 1.0,
             err_kws={"alpha": 0.18, "linewidth": 0},
             legend=False,
             ax=ax,
         )
     ax.set(xlabel=abscissa.label, ylabel="")
-    ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(5, integer=abscissa.column == "iteration"))
     ax.grid(axis="y")
 
 
@@ -160,11 +170,12 @@ def _level_methods(table: pd.DataFrame) -> list[str]:
     return [str(method) for method in last.index[last == 0]]
 
 
-def _level(ax: Axes, values: pd.Series[float], colour: str) -> None:
+def _level(ax: Axes, values: pd.Series[float], style: MethodStyle, *, band: bool) -> None:
     """A method without iterations: its mean as a line, mean ± sd as a band."""
     mean, sd = values.mean(), values.std() if len(values) > 1 else 0.0
-    ax.axhline(mean, color=colour, zorder=1.5)
-    ax.axhspan(mean - sd, mean + sd, color=colour, alpha=0.12, linewidth=0, zorder=1)
+    ax.axhline(mean, color=style.colour, linestyle=style.dash, linewidth=1.5 if band else 1.0, zorder=1.5)
+    if band:
+        ax.axhspan(mean - sd, mean + sd, color=style.colour, alpha=0.12, linewidth=0, zorder=1)
 
 
 def _full(ax: Axes, values: pd.Series[float]) -> None:
@@ -193,9 +204,14 @@ def _caption(table: pd.DataFrame) -> str:
     distilled = table[~table["method"].isin([FULL, *_level_methods(table)])]
     counts = [_range(distilled.loc[distilled["final"] == final, "n"]) for final in (False, True)]
     snapshots = f"n = {counts[0]} networks per snapshot, " if counts[0] else ""
+    shown = (
+        "Line: mean over n networks; spreads are in the tables"
+        if _crowded(table)
+        else "Line and band: mean ± sd (sample standard deviation) over n networks"
+    )
     return (
-        f"Line and band: mean ± sd (sample standard deviation) over n networks; {snapshots}n = {counts[1] or 'none'} at the "
-        f"end. Methods that select real images do not iterate: level lines. {protocol_note(table)}."
+        f"{shown}; {snapshots}n = {counts[1] or 'none'} at the "
+        f"end. Methods that only select real images are horizontal lines. {protocol_note(table)}."
     )
 
 
@@ -204,9 +220,6 @@ def _range(counts: pd.Series[int]) -> str:
         return ""
     low, high = counts.min(), counts.max()
     return str(low) if low == high else f"{low} to {high}"
-
-
-FIGURE_3_DATASETS = ("CIFAR10", "CIFAR100")
 
 
 def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
@@ -218,7 +231,9 @@ def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
         table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, with one of these data sets.
         summary: rows of :func:`bacon.reporting.collect.summary.summarise`, with the published numbers.
     """
-    own = table[table["published_dataset"].isin(FIGURE_3_DATASETS) & (table["network"] == PUBLISHED_NETWORK)]
+    own = table[
+        table["published_dataset"].isin(source_rules().figure3.datasets) & (table["network"] == PUBLISHED_NETWORK)
+    ]
     found = summary[summary["published_percent"].notna() & summary["ipc"].notna()]
     published = {
         (str(dataset), str(method), int(ipc)): float(value)

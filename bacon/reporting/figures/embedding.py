@@ -10,17 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from bacon.reporting.collect.embeddings import Cloud, Embedding, Points
-from bacon.reporting.figures.canvas import Sheet, finish, panels
+from bacon.reporting.collect.embedded_images import Cloud, Embedding, Points
+from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
 from bacon.reporting.figures.style import method_style
 
+ABREAST = 6
 _REAL = "#BBBBBB"
 _LINE_POINTS = 8.0
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
 
 
 def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str) -> Sheet:
-    """Rows: PCA and t-SNE; columns: methods. Real images grey, their classes named at the middle of each.
+    """Rows: PCA and t-SNE; columns: methods, up to ``ABREAST``, further ones below. Real images grey, their classes named.
 
     Args:
         embedding: the points.
@@ -29,10 +30,15 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
         network: the embedding network in words.
     """
     real, *methods = embedding.clouds
-    figure, axes = panels(2, len(methods), width=2.3 if len(methods) > 1 else 4.2, height=2.2)
-    for column, cloud in enumerate(methods):
+    lines, columns = grid_shape(len(methods), widest=ABREAST)
+    figure, axes = panels(2 * lines, columns, width=2.3 if len(methods) > 1 else 4.2, height=2.2)
+    for place in range(len(methods), lines * columns):
+        for row in (0, 1):
+            axes[2 * (place // columns) + row][place % columns].set_visible(False)
+    for place, cloud in enumerate(methods):
+        line, column = divmod(place, columns)
         for row, (kind, of_real, points) in enumerate((("PCA", real.pca, cloud.pca), ("t-SNE", real.tsne, cloud.tsne))):
-            ax = axes[row][column]
+            ax = axes[2 * line + row][column]
             _panel(ax, of_real, points, cloud, real, embedding.class_names)
             if row == 0:
                 ax.set_title(cloud.title)
@@ -40,22 +46,23 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
                 ax.set_ylabel(kind)
     handles = [
         Line2D([], [], color=_REAL, marker=".", ls="", label="Real images"),
-        *(
-            Line2D([], [], color=method_style(str(one.method)).colour, marker=method_style(str(one.method)).marker, ls="",
-                   label=one.title)
-            for one in methods
-        ),
-    ]  # fmt: skip
+        *(_handle(cloud) for cloud in methods),
+    ]
     finish(figure, title=title, caption=_caption(embedding, ipc, network), legend=handles)
     return figure
+
+
+def _handle(cloud: Cloud) -> Line2D:
+    style = method_style(str(cloud.method))
+    return Line2D([], [], color=style.colour, marker=style.marker, mfc=style.face, ls="", label=cloud.title)
 
 
 def _panel(ax: Axes, of_real: Points, points: Points, cloud: Cloud, real: Cloud, names: tuple[str, ...]) -> None:
     style = method_style(str(cloud.method))
     ax.scatter(of_real[:, 0], of_real[:, 1], s=5, color=_REAL, linewidths=0, zorder=1)
     ax.scatter(
-        points[:, 0], points[:, 1], s=14, color=style.colour, marker=style.marker, edgecolors="white", linewidths=0.3,
-        zorder=2,
+        points[:, 0], points[:, 1], s=14, color=style.face, marker=style.marker, zorder=2,
+        edgecolors="white" if style.filled else style.colour, linewidths=0.3 if style.filled else 0.8,
     )  # fmt: skip
     # Real images set the scale; synthetic ones far out stand at the edge of it.
     near, far = np.quantile(points, (0.02, 0.98), axis=0)
@@ -90,9 +97,9 @@ def _caption(embedding: Embedding, ipc: int, network: str) -> str:
     if len(embedding.class_names) < embedding.classes:
         thinned = f" {len(embedding.class_names)} of {embedding.classes} classes, evenly spaced."
     return (
-        f"Embeddings by one untrained network ({network}, seed 0), the kind of space that distribution matching works in. PCA: "
-        f"axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the first 30 "
-        f"components, all images together; only neighbourhoods mean something in it. {len(real.labels)} real training images; "
-        f"synthetic, IPC {ipc}, first seed, decoded: {counts}. Names at the medians of the real classes, above or below where "
-        f"they would overlap.{thinned}"
+        f"Embeddings by one untrained network ({network}, seed 0), the kind of features that distribution matching compares. "
+        f"PCA: axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the "
+        "first 30 components, all images together; only neighbourhoods in it mean anything. "
+        f"{len(real.labels)} real training images; synthetic, IPC {ipc}, first seed, decoded: {counts}. Class names stand at "
+        f"the medians of the real images, moved up or down where they would overlap.{thinned}"
     )

@@ -14,15 +14,18 @@ from PIL import Image
 
 from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.protocol_text import TIMES
-from bacon.reporting.collect.shown_snapshots import Snapshots, read_snapshots, spread
+from bacon.reporting.collect.shown_snapshots import ShownSnapshots, read_snapshots, spread
 from bacon.reporting.figures.canvas import Sheet
 from bacon.reporting.figures.images import Mosaic, compose, mosaic
+from bacon.reporting.figures.style import MANY
 from bacon.runtime.atomic import atomic_path
 
 # Classes and snapshots in the strip, classes and images of each in the animation: what a page and a screen hold.
 STRIP_CLASSES, STRIP_SNAPSHOTS = 6, 6
 GIF_CLASSES, GIF_IMAGES = 10, 3
-_SIDE = 96
+# More methods than stand side by side: shares of the iterations in percent, for methods may differ in their number.
+STRIP_SHARES = (0, 33, 67, 100)
+_SIDE, _MANY_SIDE = 96, 40
 _WIDEST, _FRAME_WIDTH = 1800, 480  # pixels
 _GIF_SECONDS, _LAST_SECONDS = 0.6, 2.0
 _GIF_DPI = 200  # that of the sheets: each pixel of an image is a whole number of pixels
@@ -33,7 +36,7 @@ class _Shown:
     """Snapshots of one method, of some images."""
 
     title: str
-    snapshots: Snapshots
+    snapshots: ShownSnapshots
 
 
 def evolution_sheets(expected: Sequence[ExpectedDistilled], *, title: str) -> tuple[Sheet, list[Sheet]]:
@@ -44,13 +47,18 @@ def evolution_sheets(expected: Sequence[ExpectedDistilled], *, title: str) -> tu
         title: of both.
 
     Returns:
-        (strip, frames): in the strip the first image of some classes (down) at some snapshots (across), method beside
-        method; each frame shows up to three images of up to ten classes of every method at one snapshot.
+        (strip, frames): with up to ``MANY`` methods, in the strip the first image of some classes (down) at some snapshots
+        (across), method beside method; each frame shows up to three images of up to ten classes of every method at one
+        snapshot. More methods stand below each other, with one image of each class, by share of their iterations.
     """
     return _strip(expected, title), _frames(expected, title)
 
 
 def _strip(expected: Sequence[ExpectedDistilled], title: str) -> Sheet:
+    if len(expected) > MANY:
+        return _many_strip(
+            [_Shown(title=one.method_title, snapshots=_read(one, STRIP_CLASSES, 1)) for one in expected], title
+        )
     shown = [_Shown(title=one.method_title, snapshots=_read(one, STRIP_CLASSES, 1)) for one in expected]
     iterations = [spread(one.snapshots.iterations, STRIP_SNAPSHOTS) for one in shown]
     side = max(32, min(_SIDE, _WIDEST // sum(len(numbers) for numbers in iterations)))
@@ -66,7 +74,38 @@ def _strip(expected: Sequence[ExpectedDistilled], title: str) -> Sheet:
     return compose(blocks, title=title, caption=caption)
 
 
+def _many_strip(shown: Sequence[_Shown], title: str) -> Sheet:
+    """Methods down; across the first image of some classes, at some shares of each method's iterations."""
+    blocks = [
+        Mosaic(
+            heading=f"{share} %",
+            pixels=_rows_of_methods(shown, share),
+            names=tuple(one.title for one in shown) if share == STRIP_SHARES[0] else (),
+        )
+        for share in STRIP_SHARES
+    ]
+    caption = (
+        "Rows: methods. Columns: the last snapshot within a share of a method's iterations, and in each the first image of the "
+        f"classes {', '.join(shown[0].snapshots.names)}. {_caption(shown)}"
+    )
+    return compose(blocks, title=title, caption=caption)
+
+
+def _rows_of_methods(shown: Sequence[_Shown], share: int) -> npt.NDArray[np.float32]:
+    """(height, width, 3): a row of images per method, of the last snapshot within ``share`` percent of its iterations."""
+    images = [one.snapshots.images[_within(one.snapshots.iterations, share)] for one in shown]
+    return mosaic(np.concatenate(images), columns=len(shown[0].snapshots.names), side=_MANY_SIDE)
+
+
+def _within(iterations: Sequence[int], share: int) -> int:
+    """The last of ascending iterations within ``share`` percent of all; the first where none is."""
+    return max([number for number in iterations if 100 * number <= share * iterations[-1]], default=iterations[0])
+
+
 def _frames(expected: Sequence[ExpectedDistilled], title: str) -> list[Sheet]:
+    if len(expected) > MANY:
+        many = [_Shown(title=one.method_title, snapshots=_read(one, GIF_CLASSES, 1)) for one in expected]
+        return [_many_frame(many, share, title) for share in range(0, 101, 10)]
     shown = [_Shown(title=one.method_title, snapshots=_read(one, GIF_CLASSES, GIF_IMAGES)) for one in expected]
     iterations = sorted({number for one in shown for number in one.snapshots.iterations})
     return [_frame(shown, iteration, title) for iteration in iterations]
@@ -83,7 +122,13 @@ def _frame(shown: Sequence[_Shown], iteration: int, title: str) -> Sheet:
     return compose(blocks, title=f"{title}, iteration {iteration}", caption=_caption(shown))
 
 
-def _read(expected: ExpectedDistilled, classes: int, per_class: int) -> Snapshots:
+def _many_frame(shown: Sequence[_Shown], share: int, title: str) -> Sheet:
+    names = tuple(one.title for one in shown)
+    block = Mosaic(heading="", pixels=_rows_of_methods(shown, share), names=names)
+    return compose([block], title=f"{title}, {share} % of the iterations", caption=_caption(shown))
+
+
+def _read(expected: ExpectedDistilled, classes: int, per_class: int) -> ShownSnapshots:
     return read_snapshots(expected, classes=classes, per_class=per_class)
 
 
@@ -91,8 +136,9 @@ def _caption(shown: Sequence[_Shown]) -> str:
     snapshots = shown[0].snapshots
     parts = ["First distillation seed; denormalised and clipped to [0, 1] for display."]
     for factor in sorted({one.snapshots.partition for one in shown if one.snapshots.partition > 1}):
-        titles = " and ".join(one.title for one in shown if one.snapshots.partition == factor)
-        parts.append(f"{titles} in stored form: {factor} {TIMES} {factor} smaller images in each.")
+        titles = [one.title for one in shown if one.snapshots.partition == factor]
+        listed = " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
+        parts.append(f"{listed} in stored form: {factor} {TIMES} {factor} smaller images in each.")
     if len(snapshots.names) < snapshots.classes:
         parts.append(f"{len(snapshots.names)} of {snapshots.classes} classes, evenly spaced.")
     return " ".join(parts)

@@ -21,6 +21,7 @@ CLASSES_TITLE = "Accuracy by class"
 CONFUSION_TITLE = "Confusion of classes"
 # Light to dark, even in lightness, the same to every kind of colour vision.
 _MAP = "cividis"
+RANGE = "Colours: from the lowest to the highest value of a panel, the full data set apart."
 _ABREAST = 5  # confusions beside each other: as many as a screen shows readably
 _MIDDLE = 0.179  # the luminance with which black and white have the same contrast
 
@@ -29,7 +30,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
     """One panel per data set and IPC: distilled with (down) and evaluated with (across), mean test accuracy in percent.
 
     Args:
-        table: rows of :func:`bacon.reporting.tables.comparison_tables.cross_architecture`.
+        table: rows of :func:`bacon.reporting.tables.cross_tables.cross_architecture`.
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`, for the protocol.
     """
     groups = list(table[table["ipc"].notna()].groupby(["dataset", "ipc"], sort=False))
@@ -43,7 +44,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
         values = together.pivot_table(
             index="method_title", columns="network", values="mean_percent", sort=False, observed=True
         )
-        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index), level=9)
+        _map(ax, values.to_numpy(np.float64), list(values.columns), list(values.index), level=9, first=len(full) > 0)
         ax.set(title=f"{group['dataset_title'].iloc[0]}, IPC {ipc}", xlabel="Evaluated with", ylabel="Distilled by")
     for unused in flat[len(groups) :]:
         unused.set_visible(False)
@@ -51,7 +52,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
     count = str(n.min()) if n.min() == n.max() else f"{n.min()} to {n.max()}"
     caption = (
         f"Mean test accuracy in percent over n = {count} networks. Images are distilled with the network of each cell "
-        f"(convnet). Colours: from the lowest to the highest value of a panel. {protocol_note(accuracy[accuracy['final']])}."
+        f"(convnet). {RANGE} {protocol_note(accuracy[accuracy['final']])}."
     )
     finish(figure, title=CROSS_TITLE, caption=caption)
     return figure
@@ -67,7 +68,7 @@ def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> S
         shown = shown_classes(len(group[0].class_names))
         values = np.array([one.class_accuracy[shown] for one in group])
         names = [group[0].class_names[index] for index in shown]
-        _map(line[0], values, names, [one.method_title for one in group], level=6)
+        _map(line[0], values, names, [one.method_title for one in group], level=6, first=group[0].ipc is None)
         line[0].set(title=title, xlabel="Class", ylabel="")
     finish(
         figure, title=CLASSES_TITLE, caption=_class_caption(results, accuracy, "Test accuracy of each class in percent")
@@ -122,7 +123,10 @@ def _class_caption(
     many = max(len(one.class_names) for one in results)
     thinned = f" {MAX_CLASSES} of {many} classes, evenly spaced." if many > MAX_CLASSES and not all_classes else ""
     own = accuracy[accuracy["final"] & (accuracy["network"] == results[0].network)]
-    return f"{what}, mean over n = {n} networks on the final images, last epoch.{thinned} {protocol_note(own)}."
+    colours = "" if all_classes else f" {RANGE}"
+    return (
+        f"{what}, mean over n = {n} networks on the final images, last epoch.{thinned}{colours} {protocol_note(own)}."
+    )
 
 
 def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str], *, named_rows: bool) -> None:
@@ -151,11 +155,16 @@ def _map(
     rows: Sequence[str],
     *,
     level: int,
+    first: bool = False,
 ) -> None:
+    """Numbers on colours; with ``first`` the first row is the full data set, and the colours are of the other rows' range."""
+    own = values[1:] if first and len(values) > 1 else values
     sns.heatmap(
         values,
         ax=ax,
         cmap=_MAP,
+        vmin=float(np.nanmin(own)),
+        vmax=float(np.nanmax(own)),
         annot=True,
         fmt=".1f" if values.shape[1] <= 10 else ".0f",
         annot_kws={"fontsize": 7},

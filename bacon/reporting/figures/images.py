@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from bacon.reporting.collect.distilled_files import DisplayImages, read_images
 from bacon.reporting.collect.evaluations import ExpectedDistilled
-from bacon.reporting.collect.nearest import RealImages
+from bacon.reporting.collect.nearest import ExpectedDataset
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.shown_snapshots import spread
 from bacon.reporting.figures.canvas import CAPTION_SIZE, Sheet, add_caption, add_title, save, wrap_caption
@@ -45,7 +45,7 @@ class Mosaic:
 
 
 def plot_images(
-    expected: ExpectedDistilled, *, fingerprint: str, outputs: Sequence[Path], real: RealImages | None = None
+    expected: ExpectedDistilled, *, fingerprint: str, outputs: Sequence[Path], real: ExpectedDataset | None = None
 ) -> None:
     """Write the grid of one distilled set's images.
 
@@ -64,7 +64,7 @@ def plot_images(
         save(images_figure(images, title=title, real=real), fingerprint=fingerprint, outputs=outputs)
 
 
-def images_figure(images: DisplayImages, *, title: str, real: RealImages | None = None) -> Sheet:
+def images_figure(images: DisplayImages, *, title: str, real: ExpectedDataset | None = None) -> Sheet:
     """Rows: classes, with their names; columns: up to ten images of each (six with a block of real ones).
 
     Many classes are thinned evenly to twenty. Selected images are real: nothing stands beside them. Few images per class
@@ -85,7 +85,7 @@ def images_figure(images: DisplayImages, *, title: str, real: RealImages | None 
     caption = _caption(images, len(classes), per_class)
     if beside is not None:
         caption += " Nearest real: the training image of the class with the smallest Euclidean distance of pixels"
-        caption += ", for each part by itself." if images.partition > 1 else "."
+        caption += ", found for each part separately." if images.partition > 1 else "."
     return compose(mosaics, title=title, caption=caption)
 
 
@@ -126,7 +126,7 @@ def _class_columns(classes: int, images_per_class: int) -> int:
 
 
 def _mosaics(
-    images: DisplayImages, classes: Sequence[int], side: int, per_class: int, real: RealImages | None
+    images: DisplayImages, classes: Sequence[int], side: int, per_class: int, real: ExpectedDataset | None
 ) -> list[Mosaic]:
     order, columns = _order(images.labels, classes, per_class)
     names = tuple(images.class_names[label] for label in classes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
-from bacon.reporting.figures.style import figure_style, method_style
+from bacon.reporting.figures.style import MANY, figure_style, method_style
 
 TITLE = "Loss terms during distillation"
 TOTAL = "loss"
 QUEUE = "queue_accuracy"
-# Panels are in this order; a term that is not listed comes last under its own name.
-_TERMS = {
-    TOTAL: "Total loss, scaled",
-    "mean": "Mean matching",
-    "llh": "LLH (nats)",
-    "tv": "TV",
-    "clip": "CLIP",
-    "ce": "Cross-entropy (nats)",
-}
 # A logarithmic axis from this ratio of largest to smallest value on.
 _LOG_RATIO = 20.0
 # Up to so many (data set, IPC) pairs stand side by side with the terms below each other; more go down the page instead.
@@ -45,8 +36,13 @@ def plot_loss(history: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path
         save(loss_figure(history), fingerprint=fingerprint, outputs=outputs)
 
 
-def loss_figure(history: pd.DataFrame) -> Sheet:
-    """One panel per term and (data set, IPC). An empty history gives a figure that says so."""
+def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None = None) -> Sheet:
+    """One panel per term and (data set, IPC). An empty history gives a figure that says so.
+
+    Args:
+        history: as for :func:`plot_loss`.
+        term_titles: term -> its name, in the order of the panels; other terms come last under their own names.
+    """
     if history.empty:
         figure, axes = panels(1, 1, width=5.0, height=1.0)
         axes[0][0].set_axis_off()
@@ -55,10 +51,11 @@ def loss_figure(history: pd.DataFrame) -> Sheet:
     history = history[history["term"] != QUEUE]
     history = _scale_totals(history.astype({"value": float, "iteration": float}))
     found = list(history["term"].drop_duplicates())
-    terms = [term for term in _TERMS if term in found] + sorted(set(found) - set(_TERMS))
+    named = {TOTAL: "Total loss, scaled", **(term_titles or {})}
+    terms = [term for term in named if term in found] + sorted(set(found) - set(named))
     cells = [cell for _, cell in history.groupby(["dataset", "ipc"], sort=False)]
     names = [f"{cell['dataset_title'].iloc[0]}, IPC {cell['ipc'].iloc[0]}" for cell in cells]
-    labels = [_TERMS.get(str(term), str(term)) for term in terms]
+    labels = [named.get(str(term), str(term)) for term in terms]
     side_by_side = len(cells) <= _MOST_COLUMNS
     rows, columns = (labels, names) if side_by_side else (names, labels)
     figure, axes = panels(len(rows), len(columns), width=3.1 if side_by_side else 2.2, height=1.45)
@@ -78,7 +75,7 @@ def loss_figure(history: pd.DataFrame) -> Sheet:
 
 
 def _scale_totals(history: pd.DataFrame) -> pd.DataFrame:
-    """Total losses brought to 0..1: BACON's holds a constant of thousands, beside which no other curve would show."""
+    """Total losses brought to 0..1: a likelihood holds a constant of thousands, beside which no other curve would show."""
     is_total = history["term"] == TOTAL
     keys = ["dataset", "ipc", "method"]
     means = history[is_total].groupby([*keys, "iteration"], as_index=False)["value"].mean()
@@ -97,13 +94,15 @@ def _is_wide(values: npt.NDArray[np.float64]) -> bool:
 
 
 def _panel(ax: Axes, values: pd.DataFrame, *, logarithmic: bool) -> None:
+    crowded = values["method"].nunique() > MANY
     for method, of_method in values.groupby("method", sort=False):
         sns.lineplot(
             data=of_method,
             x="iteration",
             y="value",
-            errorbar="sd",
+            errorbar=None if crowded else "sd",
             color=method_style(str(method)).colour,
+            linestyle=method_style(str(method)).dash,
             linewidth=1.2,
             err_kws={"alpha": 0.18, "linewidth": 0},
             legend=False,
@@ -150,7 +149,9 @@ def _caption(history: pd.DataFrame) -> str:
     total = (
         " Total loss: each method's mean curve scaled to run from 0 to 1." if (history["term"] == TOTAL).any() else ""
     )
+    crowded = history["method"].nunique() > MANY
+    spread = "line: mean" if crowded else "line and band: mean ± sd (sample standard deviation)"
     return (
-        f"Unweighted terms, mean over classes{averaged}; line and band: mean ± sd over n = {n} distillation seeds "
-        f"(sd: sample standard deviation).{total} Methods match different quantities: compare shapes, not levels."
+        f"Unweighted terms, mean over classes{averaged}; {spread} over n = {n} distillation seeds.{total} Methods match "
+        "different quantities: compare shapes, not levels."
     )

@@ -12,10 +12,10 @@ import pandas as pd
 
 from bacon.reporting.collect.classes import ClassResults, collect_classes
 from bacon.reporting.collect.distilled_files import collect_cost, collect_history, open_distilled
-from bacon.reporting.collect.embeddings import embed
+from bacon.reporting.collect.embedded_images import embed
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
-from bacon.reporting.collect.nearest import RealImages
+from bacon.reporting.collect.nearest import ExpectedDataset
 from bacon.reporting.collect.protocol_text import network_text
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
@@ -23,16 +23,16 @@ from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.canvas import Sheet, save
 from bacon.reporting.figures.catalogue import EMBEDDING, EVOLUTION, Drawn, drawn, snapshot_methods
-from bacon.reporting.figures.cost import cost_figure
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.loss import loss_figure
+from bacon.reporting.figures.pareto import cost_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
-from bacon.reporting.figures.style import figure_style
-from bacon.reporting.tables.comparison_tables import cross_architecture
+from bacon.reporting.figures.style import figure_style, method_styles
+from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.run_tables import summarise_cost
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ DRAW: Mapping[str, Callable[[Material], Sheet]] = {
     "sensitivity": lambda material: sensitivity_figure(
         sensitivity_points(material.plan), material.summary, material.accuracy
     ),
-    "loss": lambda material: loss_figure(material.history),
+    "loss": lambda material: loss_figure(material.history, term_titles=material.plan.term_titles),
     "queue": lambda material: queue_figure(collect_history(material.distilled, windows=WINDOWS)),
 }
 """Topic -> what draws it; the evolution of images is drawn by :func:`draw_evolution`."""
@@ -106,7 +106,8 @@ DRAW: Mapping[str, Callable[[Material], Sheet]] = {
 def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: Path) -> None:
     """Write the figures; arguments as for :func:`bacon.reporting.tables.make_tables.make`."""
     material = Material(plan, published)
-    with figure_style():
+    variants = {name: variant.method for name, variant in plan.config.variants.items()}
+    with figure_style(method_styles(plan.figure_places, variants)):
         for figure in drawn(plan):
             files = {kind: outputs[f"{figure.name}_{kind}"] for kind in figure.kinds}
             if figure.topic == EVOLUTION:
@@ -134,7 +135,7 @@ def draw_embedding(plan: Plan, figure: Drawn) -> Sheet:
     assert figure.ipc is not None
     cells = _first_seeds(plan, figure.dataset, figure.ipc)
     network = plan.settings(cells[0]).network
-    real = RealImages(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
+    real = ExpectedDataset(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
     found = embed(real, [expected_distilled(plan, cell) for cell in cells], network=network)
     words = network_text(network.model_dump(mode="json"))
     return embedding_figure(found, title=figure.title, ipc=figure.ipc, network=words)

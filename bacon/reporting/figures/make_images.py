@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.expected import expected_distilled
-from bacon.reporting.collect.nearest import RealImages
+from bacon.reporting.collect.nearest import ExpectedDataset
 from bacon.reporting.figures.images import plot_images
 
 if TYPE_CHECKING:
@@ -17,5 +17,5 @@ if TYPE_CHECKING:
 
 def make(plan: Plan, cell: Cell, *, fingerprint: str, outputs: Sequence[Path]) -> None:
     """Write the figure of ``cell``; refuses a distilled set or data set whose fingerprint is not the plan's."""
-    real = RealImages(path=plan.directory / cell.data_path, fingerprint=plan.data_fingerprint(cell.dataset))
+    real = ExpectedDataset(path=plan.directory / cell.data_path, fingerprint=plan.data_fingerprint(cell.dataset))
     plot_images(expected_distilled(plan, cell), fingerprint=fingerprint, outputs=outputs, real=real)

@@ -54,9 +54,9 @@ def queue_figure(history: pd.DataFrame) -> Sheet:
     seeds = queue.groupby(["dataset", "method", "ipc"])["seed"].nunique()
     n = str(seeds.min()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     caption = (
-        "Running accuracy, on the real batches it is trained with, of the network that each iteration draws from the queue; it "
-        "weighs the cross-entropy. Old networks leave and fresh ones join, and meters start from 0 after a reset: it need not "
-        "rise. Queues of the same settings and seed train the same networks, whatever is matched: their curves coincide. "
+        "Running accuracy, on the real batches it is trained on, of the network drawn from the queue at each iteration. It "
+        "need not rise: old networks leave, new ones join, and a reset starts the meter from 0. Queues with the same settings "
+        "and seed train the same networks, whatever is matched, so their curves coincide. "
         f"Means over windows of up to {int(queue['window'].max())} iterations; line and band: mean ± sd over n = {n} "
         "distillation seeds."
     )

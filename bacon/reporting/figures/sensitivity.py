@@ -54,8 +54,8 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     used = accuracy[accuracy["final"] & (accuracy["network"] == network) & accuracy["method"].isin(table["method"])]
     caption = (
         f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation seeds). "
-        f"Filled: the method itself; open: variants that differ from it in this setting alone. "
-        f"Methods at the same value stand side by side. {protocol_note(used)}."
+        f"Filled: the method itself; open: variants that differ only in this setting. "
+        f"Methods at the same value are shifted apart a little. {protocol_note(used)}."
     )
     named = table[["base", "base_title"]].drop_duplicates().itertuples(index=False, name=None)
     handles = [
@@ -70,7 +70,9 @@ def _curve(ax: Axes, base: str, table: pd.DataFrame, *, shift: float) -> None:
     style = method_style(base)
     values, means = table["value"].to_numpy(np.float64) + shift, table["mean_percent"].to_numpy(np.float64)
     arms = interval_arms(table)
-    ax.errorbar(values, means, yerr=arms, color=style.colour, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2)
+    ax.errorbar(
+        values, means, yerr=arms, color=style.colour, ls=style.dash, capsize=3, elinewidth=1.0, linewidth=1.2, zorder=2
+    )
     itself = (table["method"] == base).to_numpy()
     for chosen, face in ((itself, style.colour), (~itself, "white")):
         ax.plot(

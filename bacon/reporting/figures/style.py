@@ -1,11 +1,17 @@
-"""How every figure looks: one colour and marker per method everywhere, fonts that are the same on every machine."""
+"""How every figure looks: one colour, marker and line style per method everywhere, fonts that are the same on every machine.
+
+A method's record gives it a place in a fixed sequence (``Method.figure_place``). Colours and markers both go round in that
+sequence, and their numbers have no common divisor: eight methods in a row differ in colour, eleven in marker, 88 in the pair.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import matplotlib as mpl
@@ -13,66 +19,87 @@ import seaborn as sns
 
 from bacon.reporting.collect.protocol_text import FULL
 
-# Okabe and Ito (2008), colour-blind safe, without yellow (too light for lines on white); then Paul Tol's muted scheme.
-_COLOURS = {
-    "orange": "#E69F00",
-    "sky": "#56B4E9",
-    "green": "#009E73",
-    "blue": "#0072B2",
-    "vermilion": "#D55E00",
-    "purple": "#CC79A7",
-    "grey": "#767676",
-    "wine": "#882255",
-    "teal": "#44AA99",
-    "indigo": "#332288",
-    "olive": "#999933",
-}
+COLOURS = ("#767676", "#009E73", "#0072B2", "#D55E00", "#E69F00", "#56B4E9", "#882255", "#CC79A7")
+"""Grey; then Okabe and Ito (2008), safe for colour-blind readers, with Paul Tol's wine for their yellow, too light on white."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "<", "X", ">", "p", "d")
+"""Filled markers. Places of one colour are 8 apart: shapes that resemble each other (o and p, D and d) never share one."""
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.6)), (0, (1, 1.1)), (0, (5, 1.4, 1, 1.4)))
+"""Line styles: a colour that comes round again has the next one."""
+PLACES = len(COLOURS) * len(MARKERS)
+MANY = len(COLOURS)
+"""More methods than this in one panel share colours and would hide each other's bands: figures are laid out for it."""
 
 
 @dataclass(frozen=True)
 class MethodStyle:
-    """Colour (hex) and marker of a method; no two of the named methods share either."""
+    """How a method is drawn."""
 
     colour: str
+    """Hexadecimal."""
     marker: str
+    dash: Any = "-"
+    """Line style, as matplotlib takes it."""
+    filled: bool = True
+    """Variants have open markers."""
+
+    @property
+    def face(self) -> str:
+        """Colour inside the marker."""
+        return self.colour if self.filled else "white"
 
 
-_STYLES = {
-    FULL: MethodStyle("#000000", "_"),
-    "random": MethodStyle(_COLOURS["grey"], "o"),
-    "dm": MethodStyle(_COLOURS["green"], "s"),
-    "idm": MethodStyle(_COLOURS["blue"], "^"),
-    "bacon": MethodStyle(_COLOURS["vermilion"], "D"),
-    "herding": MethodStyle(_COLOURS["olive"], "v"),
-    "kcenter": MethodStyle(_COLOURS["sky"], "P"),
-    "forgetting": MethodStyle(_COLOURS["wine"], "X"),
-    "dc": MethodStyle(_COLOURS["purple"], "<"),
-    "dsa": MethodStyle(_COLOURS["orange"], ">"),
-    "datadam": MethodStyle(_COLOURS["teal"], "p"),
-    "mtt": MethodStyle(_COLOURS["indigo"], "h"),
-}
-# Methods that are not listed (one's own, variants) share no colour with those that are.
-_OTHER_COLOURS = ("#AA4499", "#661100", "#6699CC", "#BB5566", "#117733")
-_OTHER_MARKERS = ("*", "d", "8", "H", "1", "2", "3", "4")
+_FULL_STYLE = MethodStyle("#000000", "_", (0, (5, 3)))
+_styles: ContextVar[Mapping[str, MethodStyle]] = ContextVar("styles", default=MappingProxyType({}))
+
+
+def style_at(place: int) -> MethodStyle:
+    """The style at a place of the sequence, from 0."""
+    return MethodStyle(
+        COLOURS[place % len(COLOURS)],
+        MARKERS[place % len(MARKERS)],
+        DASHES[place // len(COLOURS) % len(DASHES)],
+    )
+
+
+def method_styles(places: Mapping[str, int], variants: Mapping[str, str]) -> dict[str, MethodStyle]:
+    """The styles of methods and their variants; no two alike up to 88 methods and eleven variants of a colour.
+
+    A variant has the colour of its method, an open marker, and among those of its colour a marker and a line style of its own.
+
+    Args:
+        places: method -> its place in the sequence.
+        variants: variant -> its method, which has a place.
+    """
+    found = {name: style_at(place) for name, place in places.items()}
+    taken: dict[str, int] = {}
+    for name, base in variants.items():
+        own = found[base]
+        turn = taken.get(own.colour, 0)
+        taken[own.colour] = turn + 1
+        found[name] = MethodStyle(
+            own.colour, MARKERS[turn % len(MARKERS)], DASHES[(turn + 1) % len(DASHES)], filled=False
+        )
+    return found
 
 
 def method_style(method: str) -> MethodStyle:
-    """The style of a method by its name in configurations (``k-center`` and ``k_center`` are ``kcenter``).
+    """The style of a method by its name in configurations.
 
-    A method that is not listed gets a colour and a marker that no listed method has, both from a hash of its
-    name: the same in every figure and run, whatever else is drawn.
+    Inside :func:`figure_style` it is the one given there. A name that was not given, as in a table from elsewhere, takes the
+    place that a hash of it says: the same in every figure, but another name may have it too.
     """
-    name = method.replace("-", "").replace("_", "").lower()
-    if name in _STYLES:
-        return _STYLES[name]
-    digest = hashlib.blake2b(name.encode(), digest_size=2).digest()
-    colour = _OTHER_COLOURS[digest[0] % len(_OTHER_COLOURS)]
-    return MethodStyle(colour, _OTHER_MARKERS[digest[1] % len(_OTHER_MARKERS)])
+    if method == FULL:
+        return _FULL_STYLE
+    given = _styles.get().get(method)
+    if given is not None:
+        return given
+    digest = hashlib.blake2b(method.encode(), digest_size=4).digest()
+    return style_at(int.from_bytes(digest, "big") % PLACES)
 
 
 @contextmanager
-def figure_style() -> Iterator[None]:
-    """Matplotlib settings for the time of one figure; whatever was set before is restored."""
+def figure_style(styles: Mapping[str, MethodStyle] | None = None) -> Iterator[None]:
+    """Matplotlib settings and the styles of methods for the time of one figure; whatever was set before is restored."""
     fixed: dict[str, Any] = {
         "font.family": "sans-serif",
         # The font that comes with matplotlib, so that figures are the same on every machine.
@@ -99,5 +126,9 @@ def figure_style() -> Iterator[None]:
         "savefig.dpi": 200,
     }
     settings: Any = {**sns.axes_style("ticks"), **fixed}
-    with mpl.rc_context(settings):
-        yield
+    token = _styles.set(_styles.get() if styles is None else styles)
+    try:
+        with mpl.rc_context(settings):
+            yield
+    finally:
+        _styles.reset(token)

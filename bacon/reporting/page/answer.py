@@ -15,7 +15,7 @@ from bacon.reporting.page.views import Column, Table, Value
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.run_tables import beside_ours_text, ours_text, spreads_text
 
-BEST = "Bold: the highest mean among the methods of a column, whether or not the difference is more than chance."
+BEST = "Bold: the highest mean of a column among the methods, whether or not the difference is significant."
 
 
 def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
@@ -30,7 +30,8 @@ def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
         return tables
     shared = tuple(note for note in tables[0].notes if all(note in table.notes for table in tables))
     own = [replace(table, notes=tuple(note for note in table.notes if note not in shared)) for table in tables]
-    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"All {len(own)} tables: {note}" for note in shared)))
+    whose = "Both tables" if len(own) == 2 else f"All {len(own)} tables"
+    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"{whose}: {note}" for note in shared)))
     return own
 
 

@@ -16,7 +16,7 @@ from bacon.reporting.collect.distilled_files import MEBIBYTE, STORAGE, open_dist
 from bacon.reporting.collect.evaluations import RERUN, read_evaluation
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluation
 from bacon.reporting.page.links import Links
-from bacon.reporting.page.views import Link, Made
+from bacon.reporting.page.views import ArtifactView, Link
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Artifact:
     """One artifact's own account."""
 
-    made: Made
+    view: ArtifactView
     seconds: float
     """Wall time of making it, over all parts and networks."""
     networks: int
@@ -138,7 +138,7 @@ def _artifact(
         ("fingerprint", fingerprint),
     ]
     return Artifact(
-        made=Made(what=what, facts=(*facts, *origin), links=links),
+        view=ArtifactView(what=what, facts=(*facts, *origin), links=links),
         seconds=seconds,
         networks=networks,
         device=str(provenance["device"]),

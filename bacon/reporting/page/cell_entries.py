@@ -102,7 +102,7 @@ def report_cell(
         ),
         accuracies=accuracies,
         settings=tuple(setting(*row) for row in plan.resolved(cell).rows()),
-        made=tuple(one.made for one in artifacts),
+        artifacts=tuple(one.view for one in artifacts),
         picture=picture,
         picture_caption=caption,
         picture_links=images,

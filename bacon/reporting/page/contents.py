@@ -1,6 +1,6 @@
 """Everything that a report shows: the tables as data frames, the figures with their captions. The entry for reports.
 
-    tables = report_tables(plan)          # name -> ReportTable(title, caption, frame, grids, notes)
+    tables = report_tables(plan, published=PUBLISHED)    # name -> ReportTable(title, caption, frame, grids, notes)
     figures = report_figures(plan)        # ReportFigure(topic, title, caption, files, dataset, method, ipc), in order
     missing = left_out(plan)              # bacon.reporting.figures.catalogue: figures this grid is too small for, and why
 
@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.evaluations import RERUN
-from bacon.reporting.figures.catalogue import drawn, left_out
+from bacon.reporting.figures.catalogue import drawn, image_paths, left_out
 from bacon.reporting.tables.all_tables import ReportTable, report_tables
-from bacon.reporting.targets import image_paths
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:

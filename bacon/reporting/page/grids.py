@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bacon.reporting.page.views import Column, Table, Value
-from bacon.reporting.tables.markup import MISSING, UNDEFINED, Grid
+from bacon.reporting.tables.markup import ITSELF, MISSING, UNDEFINED, Grid
 
 if TYPE_CHECKING:
     from bacon.reporting.page.contents import ReportTable
@@ -51,7 +51,7 @@ def _table(name: str, grid: Grid, notes: tuple[str, ...]) -> Table:
 
 def _is_numeric(texts: list[str]) -> bool:
     """Whether every entry is missing or begins with a number, and one of them does."""
-    found = [number(text) for text in texts if text.strip() not in ("", MISSING, UNDEFINED)]
+    found = [number(text) for text in texts if text.strip() not in ("", MISSING, UNDEFINED, ITSELF)]
     return bool(found) and None not in found
 
 

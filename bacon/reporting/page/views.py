@@ -98,7 +98,7 @@ class Setting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
+class ArtifactView:
     """Where one artifact came from; ``facts`` are name and value, in the order to show."""
 
     what: str
@@ -116,7 +116,7 @@ class CellView:
     """The columns after the name."""
     accuracies: tuple[NetworkAccuracy, ...]
     settings: tuple[Setting, ...]
-    made: tuple[Made, ...]
+    artifacts: tuple[ArtifactView, ...]
     picture: Picture | None
     picture_caption: str
     picture_links: tuple[Link, ...]

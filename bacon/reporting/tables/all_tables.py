@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from bacon.reporting.collect.best_checkpoints import best_checkpoints
 from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.published import PublishedResults
-from bacon.reporting.collect.ranking import best_checkpoints, rank
 from bacon.reporting.collect.summary import notes, summarise
-from bacon.reporting.tables.comparison_tables import (
-    comparison_grids,
-    comparison_notes,
-    cross_architecture,
-    cross_grids,
-    cross_notes,
-)
+from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
+from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import Grid
+from bacon.reporting.tables.names import table_names
 from bacon.reporting.tables.published_tables import (
     against_grid,
     against_notes,
@@ -35,7 +32,6 @@ from bacon.reporting.tables.published_tables import (
 )
 from bacon.reporting.tables.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
 from bacon.reporting.tables.run_tables import cost_grids, cost_notes, summarise_cost, summary_grids
-from bacon.reporting.targets import PUBLISHED, table_names
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -58,7 +54,7 @@ class ReportTable:
         return " ".join(self.notes)
 
 
-def report_tables(plan: Plan, *, published: Path = PUBLISHED) -> dict[str, ReportTable]:
+def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     """Every table of a plan by name, in the order of a report.
 
     Args:
@@ -109,8 +105,9 @@ def _with(grids: Sequence[Grid], lines: Sequence[str]) -> list[tuple[Grid, Seque
 
 def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
     variants = {name: variant.method for name, variant in plan.config.variants.items()}
-    frame = compare_methods(accuracy, variants)
-    lines = comparison_notes(frame)
+    references = plan.config.report.references
+    frame = compare_methods(accuracy, variants, references=references)
+    lines = comparison_notes(frame, references)
     return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bacon.reporting.collect.evaluations import collect_networks
 from bacon.reporting.collect.expected import expected_evaluations
 from bacon.reporting.tables.all_tables import report_tables
+from bacon.reporting.tables.names import NETWORKS
 from bacon.reporting.tables.run_tables import write_accuracy
 from bacon.reporting.tables.writing import write_grids
-from bacon.reporting.targets import NETWORKS
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 MISSING = "\N{EN DASH}"
 UNDEFINED = "undefined"
 """What stands for a p value where there can be no test."""
+ITSELF = "best"
+"""What stands for the difference of the best method from the best."""
 _MOST_NARROW = 5
 _TEX = {
     "\\": r"\textbackslash{}",

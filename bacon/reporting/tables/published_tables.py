@@ -6,17 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.published import PublishedResults, find_title, remark, remarks
-from bacon.reporting.collect.summary import PUBLISHED_NETWORK
+from bacon.reporting.collect.published import PublishedResults, remark, remarks, same_method
+from bacon.reporting.collect.source_rules import source_rules
+from bacon.reporting.collect.summary import PUBLISHED_NETWORK, text_or_none
 from bacon.reporting.tables.markup import MISSING, Grid
 from bacon.reporting.tables.run_tables import digits
 
-TABLE_1 = "BACON project page Table 1"
-"""Start of the source of the paper's Table 1."""
-_DATASETS = {"SVHN": "SVHN", "CIFAR10": "CIFAR-10", "CIFAR100": "CIFAR-100", "TinyImageNet": "TinyImageNet"}
-# Coresets first, then by name, with the methods that this project is about last.
-_FIRST = ("Random", "Herding", "K-Center", "Forgetting")
-_LAST = ("DM", "IDM", "BACON", "Whole dataset")
 _ROUNDING = 0.05
 
 
@@ -54,9 +49,8 @@ def against_published(summary: pd.DataFrame, published: PublishedResults) -> pd.
 
 def _sources(row: pd.Series[Any], published: PublishedResults) -> tuple[int, float, float, bool]:
     ipc = None if pd.isna(row["ipc"]) else int(row["ipc"])
-    found = published.all_of(
-        method=row["method"], method_title=row["method_title"], published_dataset=row["published_dataset"], ipc=ipc
-    )
+    names = {key: text_or_none(row[key]) for key in ("published_method", "published_dataset")}
+    found = published.all_of(**names, ipc=ipc)
     standing = found.loc[~found["note"].str.contains("SUPERSEDED"), "accuracy_percent"]
     values = standing if len(standing) else found["accuracy_percent"]
     low, high = float(values.min()), float(values.max())
@@ -98,12 +92,12 @@ def _against_row(row: pd.Series[Any]) -> tuple[str, ...]:
 def against_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the comparison."""
     if table.empty:
-        return ["Nothing is published on the data sets, methods and IPCs of this grid."]
+        return ["Nothing is published for the data sets, methods and IPCs of this grid."]
     lines = [
         "Ours: mean [95 % confidence interval] (n networks). Gap: ours minus published, with our interval; the published "
-        "number is taken as exact, for its number of networks is not printed. Inside: whether it lies in our interval. Other "
-        "sources: the range where sources disagree by more than rounding; which one is preferred follows a fixed rule "
-        "(resources/README.md).",
+        "number is taken as exact, because the sources do not say how many networks it is the mean of. Inside: whether the "
+        "published number lies in our interval. Other sources: the range where sources disagree by more than rounding; a fixed "
+        "rule says which one is preferred (resources/README.md).",
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
     marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
@@ -117,24 +111,21 @@ def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
         Columns: dataset, dataset_title, ipc (text: a number or ``full``), method, paper_percent, note, mean_percent, ci_low,
         ci_high, n (ours; missing where the grid has no such cell), gap_points, protocol.
     """
-    printed = published.rows[published.rows["source"].str.startswith(TABLE_1)]
-    ours = {
-        (find_title(row["method"], row["method_title"]), row["published_dataset"], _ipc_text(row["ipc"])): row
-        for _, row in summary.iterrows()
-        if row["network"] == PUBLISHED_NETWORK
-    }
+    paper = source_rules().table1
+    printed = published.rows[published.rows["source"].str.startswith(paper.source)]
+    ours = [row for _, row in summary.iterrows() if row["network"] == PUBLISHED_NETWORK]
     rows = []
     for _, row in printed.iterrows():
-        own: Any = ours.get((find_title("", row["method"]), row["dataset"], row["ipc"]), {})
+        own: Any = next((one for one in ours if _is_of(one, row)), {})
         found = {name: own.get(name) for name in ("mean_percent", "ci_low", "ci_high", "n", "protocol")}
         note = remark(row["method"], row["source"], row["note"])
-        paper = {"method": row["method"], "paper_percent": row["accuracy_percent"], "note": note}
-        place = {"dataset": row["dataset"], "dataset_title": _DATASETS[row["dataset"]], "ipc": row["ipc"]}
-        rows.append({**place, **paper, **found})
+        number = {"method": row["method"], "paper_percent": row["accuracy_percent"], "note": note}
+        place = {"dataset": row["dataset"], "dataset_title": paper.datasets[row["dataset"]], "ipc": row["ipc"]}
+        rows.append({**place, **number, **found})
     table = pd.DataFrame(rows).astype({"n": "Int64", **dict.fromkeys(("mean_percent", "ci_low", "ci_high"), "float64")})
     table.insert(len(table.columns) - 1, "gap_points", table["mean_percent"] - table["paper_percent"])
-    datasets = {name: place for place, name in enumerate(_DATASETS)}
-    order = table.assign(_dataset=table["dataset"].map(datasets), _method=table["method"].map(_method_place))
+    datasets = {name: place for place, name in enumerate(paper.datasets)}
+    order = table.assign(_dataset=table["dataset"].map(datasets), _method=table["method"].map(paper.place))
     return table.loc[order.sort_values(["_dataset", "_method"], kind="stable").index].reset_index(drop=True)
 
 
@@ -142,10 +133,12 @@ def _ipc_text(ipc: Any) -> str:
     return "full" if pd.isna(ipc) else str(ipc)
 
 
-def _method_place(method: str) -> tuple[int, int, str]:
-    if method in _FIRST:
-        return 0, _FIRST.index(method), ""
-    return (2, _LAST.index(method), "") if method in _LAST else (1, 0, method)
+def _is_of(ours: pd.Series[Any], printed: pd.Series[Any]) -> bool:
+    """Whether a row of ours is of the method, data set and IPC of a printed number."""
+    if (ours["published_dataset"], _ipc_text(ours["ipc"])) != (printed["dataset"], printed["ipc"]):
+        return False
+    name = text_or_none(ours["published_method"])
+    return name is not None and same_method(name, printed["method"])
 
 
 def in_grid(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
@@ -199,12 +192,13 @@ def _paper_and_ours(row: pd.Series[Any] | None) -> tuple[str, str]:
 def table1_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the table; ``table`` as for :func:`table1_grids`."""
     if table.empty:
-        return [f"Nothing of it is in this grid: it is of {', '.join(_DATASETS.values())}, IPC 1, 10 and 50."]
+        datasets = ", ".join(source_rules().table1.datasets.values())
+        return [f"The grid has none of its cells: it covers {datasets}, IPC 1, 10 and 50."]
     found = table[table["mean_percent"].notna()]
     protocols = f" Our protocol: {'; '.join(found['protocol'].drop_duplicates())}." if len(found) else ""
     lines = [
-        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations, on the "
-        "data sets and at the IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
+        "Test accuracy in percent. Paper: Table 1 as the BACON project page prints it, without standard deviations, for the "
+        "data sets and IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
         f"empty where this grid has no such cell.{protocols}"
     ]
     marked = table.loc[table["note"] != "", "note"].drop_duplicates()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from bacon.reporting.collect.dd_ranking import SCORES
 from bacon.reporting.collect.protocol_text import TIMES, is_soft
-from bacon.reporting.collect.ranking import SCORES
 from bacon.reporting.tables.markup import Grid
 
 _BETTER = {"hlr": "\N{DOWNWARDS ARROW}"} | dict.fromkeys(("ior", "lrs", "ars"), "\N{UPWARDS ARROW}")
@@ -17,7 +17,7 @@ _BETTER = {"hlr": "\N{DOWNWARDS ARROW}"} | dict.fromkeys(("ior", "lrs", "ars"), 
 
 
 def ranking_grids(table: pd.DataFrame) -> list[Grid]:
-    """Rows of :func:`bacon.reporting.collect.ranking.rank`, a grid per data set and network, best LRS first at each IPC."""
+    """Rows of :func:`bacon.reporting.collect.dd_ranking.rank`, a grid per data set and network, best LRS first at each IPC."""
     columns = (
         "Method", "IPC", *(f"{name.upper()} {_BETTER[name]}" for name in SCORES), "n", "Augmentation", "of random images",
     )  # fmt: skip
@@ -39,11 +39,11 @@ def ranking_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the scores."""
     return [
         "DD-Ranking's scores from test accuracies as fractions: mean ± sample standard deviation over n distillation seeds "
-        f"{TIMES} evaluation seeds of each. HLR: real data minus the method, both without augmentation (less is better). "
-        "IOR: the method minus random images of the same seed, each with the augmentation that is best on validation, which "
-        "the last columns name (more is better). LRS, 0 to 1: both in one. ARS, 0 to 1: gains over random images with "
-        "and without augmentation in one. The protocol's augmentations enter apart, not as their mean. Ordered by LRS at each "
-        f"IPC. {_labels_text(table)}; no test accuracy chose anything.",
+        f"{TIMES} evaluation seeds of each. HLR: accuracy with real data minus that with the method, both without augmentation "
+        "(lower is better). IOR: the method minus random images of the same seed, each with the augmentation that is best on "
+        "validation, named in the last columns (higher is better). LRS, 0 to 1: HLR and IOR in one number. ARS, 0 to 1: gains "
+        "over random images with and without augmentation in one number. Each augmentation of the protocol counts separately; "
+        f"they are not averaged. Ordered by LRS at each IPC. {_labels_text(table)}; no test accuracy chose anything.",
         f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
     ]
 
@@ -58,7 +58,7 @@ def _labels_text(table: pd.DataFrame) -> str:
 
 
 def checkpoint_grids(table: pd.DataFrame) -> list[Grid]:
-    """Rows of :func:`bacon.reporting.collect.ranking.best_checkpoints`, one grid per data set and evaluation network."""
+    """Rows of :func:`bacon.reporting.collect.best_checkpoints.best_checkpoints`, a grid per data set and network."""
     columns = ("Method", "IPC", "Best on validation", "Last", "n", "Checkpoints", "Iterations chosen")
     return _grids(table, "checkpoints chosen on the validation split", columns, _checkpoint_row)
 
@@ -78,7 +78,7 @@ def checkpoint_notes(table: pd.DataFrame) -> list[str]:
     """What stands beneath the checkpoints."""
     if table.empty:
         return [
-            "No iteration before the last was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose."
+            "Only the last iteration was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose from."
         ]
     return [
         "Best on validation: test accuracy in percent of the evaluated iteration whose accuracy on the validation split is the "

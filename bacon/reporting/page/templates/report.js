@@ -14,6 +14,8 @@ class SortableTable {
     this.table = table;
     this.headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     this.rows = [...table.tBodies].map((body) => ({ body, cells: [...body.rows[0].cells], text: body.rows[0].textContent.toLowerCase() }));
+    // A table of methods is read as a whole; the cells are looked up.
+    this.paged = this.rows.length > (table.id === "cells-table" ? 25 : 60);
     this.page = 0;
     this.choices = [];
     this.headings.forEach((heading, column) => this.makeSortable(heading, column));
@@ -60,7 +62,7 @@ class SortableTable {
       const values = new Set(this.rows.map((row) => row.cells[column].textContent));
       if (heading.hasAttribute("data-choice") && values.size > 1) bar.append(this.choice(heading, column, values, changed));
     });
-    if (this.rows.length > 25) bar.append(element("label", { textContent: "Rows a page" }, this.size), this.before, this.after);
+    if (this.paged) bar.append(element("label", { textContent: "Rows a page" }, this.size), this.before, this.after);
     bar.append(this.status);
     this.table.parentElement.before(bar);
   }
@@ -80,7 +82,7 @@ class SortableTable {
 
   show() {
     if (!this.search) return;
-    const size = this.rows.length > 25 ? Number(this.size.value) : this.rows.length;
+    const size = this.paged ? Number(this.size.value) : this.rows.length;
     const found = this.rows.filter((row) => this.matches(row));
     const [start, end] = [this.page * size, Math.min((this.page + 1) * size, found.length)];
     const shown = new Set(found.slice(start, end));
@@ -109,7 +111,7 @@ class SortableTable {
 
   reveal(body) {
     this.filter("");
-    const size = this.search ? Number(this.size.value) : this.rows.length;
+    const size = this.paged ? Number(this.size.value) : this.rows.length;
     this.page = Math.floor(this.rows.findIndex((row) => row.body === body) / size);
     this.show();
   }

@@ -24,7 +24,7 @@ from bacon.datasets.store import open_store, read_whitening
 from bacon.networks.build import build_network
 from bacon.reporting.collect.distilled_files import open_distilled
 from bacon.reporting.collect.evaluations import ExpectedDistilled, check_fingerprint
-from bacon.reporting.collect.nearest import RealImages
+from bacon.reporting.collect.nearest import ExpectedDataset
 from bacon.reporting.collect.shown_snapshots import spread
 from bacon.transforms.partition import decode
 
@@ -75,7 +75,7 @@ class Embedding:
     explained: tuple[float, float]
 
 
-def embed(real: RealImages, distilled: Sequence[ExpectedDistilled], *, network: NetworkSettings) -> Embedding:
+def embed(real: ExpectedDataset, distilled: Sequence[ExpectedDistilled], *, network: NetworkSettings) -> Embedding:
     """Embed some real training images and some synthetic images of each method.
 
     Args:
@@ -109,7 +109,7 @@ def embed(real: RealImages, distilled: Sequence[ExpectedDistilled], *, network: 
     return Embedding(clouds=clouds, class_names=class_names, classes=len(names), explained=explained)
 
 
-def _real(real: RealImages) -> tuple[torch.Tensor, npt.NDArray[np.int64], list[str], list[int]]:
+def _real(real: ExpectedDataset) -> tuple[torch.Tensor, npt.NDArray[np.int64], list[str], list[int]]:
     """(images normalised, places of their classes, all class names, labels of the classes shown)."""
     with open_store(real.path) as file:
         check_fingerprint(real.path, expected=real.fingerprint, found=file.attrs.get("fingerprint"))

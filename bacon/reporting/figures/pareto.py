@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, method_handles, panels
-from bacon.reporting.figures.style import method_style
+from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy and cost of distillation"
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
@@ -46,9 +46,9 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     counts, used = points["n"], accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     caption = (
-        f"Bars: 95 % confidence interval of the mean over n = {n} networks (upright), ± sd over distillation seeds of the time "
-        f"(level). Pareto front: methods that none beats in both. Time to make one distilled set, without evaluation, on "
-        f"{'; '.join(points['device'].drop_duplicates())}; logarithmic. {protocol_note(used)}."
+        f"Vertical bars: 95 % confidence interval of the mean accuracy over n = {n} networks; horizontal bars: ± sd of the "
+        "time over distillation seeds. Pareto front: methods that no other beats in both time and accuracy. Time to make one "
+        f"distilled set, evaluation not counted, on {'; '.join(points['device'].drop_duplicates())}. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     return figure
@@ -80,15 +80,37 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
             xerr=[[low], [spread]],
             fmt=style.marker,
             color=style.colour,
+            mfc=style.face,
             markersize=5,
             capsize=3,
             elinewidth=1.0,
             zorder=3,
         )
+    if len(group) > MANY:
+        _name_front(ax, group.iloc[front])
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if seconds.max() / seconds.min() < 300 else (1.0,)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("Time of one distilled set (s)")
     ax.margins(x=0.12, y=0.12)
+    if len(group) > MANY:
+        low, high = ax.get_xlim()
+        ax.set_xlim(low * (low / high) ** 0.14, high)  # room for the names
     ax.grid(axis="y")
+
+
+def _name_front(ax: Axes, front: pd.DataFrame) -> None:
+    """The methods that none beats, named beside their markers: among many, a legend is far from the eye."""
+    for _, row in front.iterrows():
+        ax.annotate(
+            str(row["method_title"]),
+            (row["wall_seconds_mean"], row["mean_percent"]),
+            xytext=(-4, 4),
+            textcoords="offset points",
+            fontsize=7,
+            ha="right",
+            va="bottom",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4},
+            zorder=4,
+        )

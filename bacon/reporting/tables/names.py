@@ -1,0 +1,52 @@
+"""Which tables a plan has, and their files. No torch, no pandas: Snakemake asks while it parses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from bacon.config.loading import data_settings
+from bacon.settings.cells import TABLES
+
+if TYPE_CHECKING:
+    from bacon.plan.plan import Plan
+
+TABLE_TITLES: Mapping[str, str] = {
+    "accuracy": "every trained network",
+    "summary": "accuracy, ours beside published",
+    "comparisons": "methods compared",
+    "published": "ours against published",
+    "table1": "the paper's Table 1 and ours",
+    "cross_architecture": "accuracy by evaluation network",
+    "ranking": "DD-Ranking's scores",
+    "checkpoints": "checkpoints chosen on the validation split",
+    "cost": "cost",
+}
+NETWORKS = "networks"
+"""Every network of every augmentation with its validation accuracy, where there is a validation split."""
+
+
+def table_names(plan: Plan) -> tuple[str, ...]:
+    """The tables of a plan.
+
+    One evaluation network leaves nothing to compare; only a validation split chooses checkpoints; and DD-Ranking's scores
+    belong to its protocol.
+    """
+    needed = {
+        "cross_architecture": len(plan.networks) > 1,
+        "ranking": _validated(plan) and plan.config.protocol == "dd-ranking",
+        "checkpoints": _validated(plan),
+    }
+    return tuple(name for name in TABLE_TITLES if needed.get(name, True))
+
+
+def table_outputs(plan: Plan) -> dict[str, str]:
+    """The tables that a plan has, ``{name}_{kind}`` each; the long ones, of every network, as CSV alone."""
+    names = [name for name in table_names(plan) if name != "accuracy"]
+    files = {f"{name}_{kind}": f"{TABLES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
+    validated = {NETWORKS: f"{TABLES}/{NETWORKS}.csv"} if _validated(plan) else {}
+    return {"accuracy": f"{TABLES}/accuracy.csv", **files, **validated}
+
+
+def _validated(plan: Plan) -> bool:
+    return any(data_settings(plan.config, dataset).validation for dataset in plan.datasets)
