@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bacon.networks.limits import first_side
+from bacon.networks.padding import first_side
 from bacon.settings.distillation import MatchingSettings
 from bacon.settings.network import NetworkSettings
 

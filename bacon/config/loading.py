@@ -17,7 +17,7 @@ from bacon.config.setting_errors import check_layer, check_name, describe
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
 from bacon.methods.registry import METHODS
-from bacon.networks.limits import check_fits
+from bacon.networks.registry import check_fits
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.data import DataSettings

@@ -98,8 +98,8 @@ class Config(Strict):
     networks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Named evaluation networks: changes to the cell's own network, which is `convnet`, or another "
-        "architecture. Known without an entry here: the names of NETWORKS in bacon/config/presets.py, such as mlp, "
-        "lenet, alexnet, vgg11, resnet18.",
+        "architecture. Known without an entry here: the pool in bacon/settings/architectures.py, such as mlp, lenet, alexnet, "
+        "vgg11, resnet18, vit_tiny (docs/evaluation.md).",
     )
     methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
     variants: dict[str, VariantLayer] = Field(

@@ -9,24 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bacon.config.model import Layer
+from bacon.settings.architectures import named_networks
 
-NETWORKS: Mapping[str, Mapping[str, Any]] = {
-    "mlp": {"architecture": "mlp"},
-    "lenet": {"architecture": "lenet"},
-    "alexnet": {"architecture": "alexnet"},
-    "alexnet_bn": {"architecture": "alexnet", "norm": "batch"},
-    "vgg11": {"architecture": "vgg11"},
-    "vgg11_bn": {"architecture": "vgg11", "norm": "batch"},
-    "resnet18": {"architecture": "resnet18"},
-    "resnet18_bn": {"architecture": "resnet18", "norm": "batch"},
-    **{f"convnet_w{width}": {"width": width} for width in (32, 64, 128, 256)},
-    **{f"convnet_d{depth}": {"depth": depth} for depth in (1, 2, 3, 4)},
-    **{f"convnet_{norm}": {"norm": norm} for norm in ("batch", "layer", "group")},
-    "convnet_no_norm": {"norm": "none"},
-    **{f"convnet_{name}": {"activation": name} for name in ("sigmoid", "leaky_relu", "swish")},
-    "convnet_max_pool": {"pooling": "max"},
-    "convnet_no_pool": {"pooling": "none"},
-}
+NETWORKS: Mapping[str, Mapping[str, Any]] = named_networks()
 """Evaluation networks known by name: the field's cross-architecture pool; an entry under `networks` replaces its namesake."""
 
 PRESETS: Mapping[str, Layer] = {

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bacon.networks.initial_weights import Initialisation, pytorch_default
+
 
 class Network(nn.Module):
     """Images -> ``features`` -> embedding psi -> linear ``classifier`` -> logits.
@@ -14,11 +16,13 @@ class Network(nn.Module):
         features: images (N, C, H, W) to maps or vectors whose entries per image number ``embedding_size``.
         embedding_size: entries of an embedding.
         classes: number of classes.
+        initialisation: of the parameters of ``features``.
         device: where the classifier is made; "meta" makes nothing (see ``bacon.networks.build``).
         dtype: of the classifier, float32 or float64.
 
     Attributes:
         bf16: round maps and weights of the layers below the classifier to bfloat16 (``network.precision``).
+        initialisation: how the parameters of ``features`` start.
     """
 
     def __init__(
@@ -27,11 +31,13 @@ class Network(nn.Module):
         *,
         embedding_size: int,
         classes: int,
+        initialisation: Initialisation = pytorch_default,
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.bf16 = False
+        self.initialisation = initialisation
         self.features = features
         self.embedding_size = embedding_size
         self.classifier = nn.Linear(embedding_size, classes, device=device, dtype=dtype)

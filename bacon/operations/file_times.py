@@ -32,14 +32,15 @@ def order_times(directory: Path, found: Found, *, is_recorded: Callable[[Product
 def _after_inputs(
     directory: Path, found: Found, product: Product, is_recorded: Callable[[Product], bool]
 ) -> Iterable[Path]:
-    oldest = min(_time(directory / path) for path in product.outputs)
+    outputs = [directory / path for path in (*product.outputs, product.benchmark) if (directory / path).exists()]
+    oldest = min(map(_time, outputs))
     newer = [path for path in product.inputs if path in found.right_files and _time(directory / path) > oldest]
     if any(path not in product.prepared for path in newer) and is_recorded(product):
         newer = [path for path in newer if path in product.prepared]
     if not newer:
         return
     latest = max(_time(directory / path) for path in newer)
-    for path in (directory / output for output in product.outputs):
+    for path in outputs:
         if _time(path) < latest:
             try:
                 os.utime(path, ns=(latest, latest))

@@ -26,8 +26,9 @@ from bacon.plan.plan import Plan
 from bacon.plan.stages import plan_artifacts, stage_of
 from bacon.reporting.targets import REPORT, TARGETS, image_paths
 from bacon.runtime.atomic import write_json
-from bacon.settings.cells import CACHE
+from bacon.settings.cells import CACHE, LOGS
 
+BENCHMARKS = Path("results/benchmarks")
 _CHECKSUMS = f"{CACHE}/shown"
 
 
@@ -41,12 +42,14 @@ class Product:
         inputs: files it is made from, as far as they are products.
         prepared: those of the inputs that are prepared data sets, whose content their fingerprint alone decides.
         outputs: its files.
+        benchmark: Snakemake's measurement of the job, where there is one: its time counts like an output's.
     """
 
     name: str
     fingerprint: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+    benchmark: str
     prepared: frozenset[str] = frozenset()
 
 
@@ -103,6 +106,7 @@ def _results(plan: Plan) -> Iterator[Product]:
             fingerprint=artifact.fingerprint,
             inputs=tuple(str(made_from.path) for made_from in inputs),
             outputs=(str(artifact.path),),
+            benchmark=benchmark(stage_of(artifact).log(artifact)),
             prepared=frozenset(str(made_from.path) for made_from in inputs if made_from.stage == "data"),
         )
 
@@ -120,14 +124,15 @@ def shown_products(plan: Plan, published: Path) -> Iterator[Product]:
         drawn += outputs if name == "figures" else ()
         yield Product(
             name=name, fingerprint=aggregate_fingerprint(plan, name, published), inputs=(*grid, *data), outputs=outputs,
-            prepared=frozenset(data),
+            benchmark=benchmark(Path(LOGS) / name), prepared=frozenset(data),
         )  # fmt: skip
     for group in shown_groups(plan):
         product = _image_product(plan, *group)
         drawn += product.outputs
         yield product
     page = report_fingerprint(plan, published)
-    yield Product(name="report", fingerprint=page, inputs=(*grid, *drawn), outputs=(REPORT,))
+    where = benchmark(Path(LOGS) / "report")
+    yield Product(name="report", fingerprint=page, inputs=(*grid, *drawn), outputs=(REPORT,), benchmark=where)
 
 
 def _image_product(plan: Plan, dataset: str, method: str, ipc: int) -> Product:
@@ -137,8 +142,14 @@ def _image_product(plan: Plan, dataset: str, method: str, ipc: int) -> Product:
         fingerprint=images_fingerprint(plan, cell),
         inputs=(str(cell.distilled_path), str(cell.data_path)),
         outputs=tuple(map(str, image_paths(dataset, method, ipc))),
+        benchmark=benchmark(Path(LOGS) / "images" / f"{dataset}_{method}_ipc{ipc}"),
         prepared=frozenset({str(cell.data_path)}),
     )
+
+
+def benchmark(log: Path) -> str:
+    """Where Snakemake's measurement of a job lies: as its log, in a folder of their own."""
+    return f"{BENCHMARKS / log.relative_to(LOGS)}".removesuffix(".log") + ".jsonl"
 
 
 def images_name(dataset: str, method: str, ipc: int) -> str:

@@ -113,7 +113,10 @@ def _unless_right(changed: Callable[..., Any], right: frozenset[str]) -> Callabl
 
 def is_recorded(workflow: Any, product: Product) -> bool:
     """Whether Snakemake recorded that it made a product's files with their fingerprint."""
-    records: list[SnakemakeRecord | None] = [workflow.persistence.metadata(path) for path in product.outputs]
+    from snakemake.io import IOFile
+
+    metadata = workflow.persistence.metadata
+    records: list[SnakemakeRecord | None] = [metadata(IOFile(path)) for path in product.outputs]
     return all(
         record is not None and any(product.fingerprint in str(param) for param in record.params or ())
         for record in records
@@ -134,16 +137,16 @@ def with_true_times(metadata: Callable[[Any], Any], plan: Plan) -> Callable[[Any
 
     Args:
         metadata: file -> record, or ``None``.
-        plan: distilled sets and evaluations of this plan have a time of their own; other files keep what was recorded.
+        plan: artifacts of this plan that say how long they took; other files keep what was recorded.
     """
     inventory = Inventory(plan.directory)
-    artifacts = {str(artifact.path): artifact for artifact in plan_artifacts(plan) if artifact.cell is not None}
+    artifacts = {str(artifact.path): artifact for artifact in plan_artifacts(plan)}
 
     def corrected(target: Any) -> Any:
         record: SnakemakeRecord | None = metadata(target)
         artifact = artifacts.get(str(target))
         header = inventory.of(artifact) if artifact is not None else None
-        if record is None or record.endtime is None or header is None or header.fingerprint is None:
+        if record is None or record.endtime is None or header is None or not header.seconds:
             return record
         return record.model_copy(update={"starttime": record.endtime - header.seconds})
 

@@ -14,7 +14,7 @@ from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import CellSize
 from bacon.methods.registry import METHODS
-from bacon.networks.limits import first_side
+from bacon.networks.registry import forward_operations
 from bacon.plan.plan import Plan
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
@@ -50,9 +50,6 @@ class DataSize:
         return (self.train + self.test) * self.channels * self.size**2 / 1e6
 
 
-# Convolutions and large linear layers of one 32x32 colour image, forward.
-_OPERATIONS = {"mlp": 8e5, "lenet": 1.3e6, "alexnet": 5.0e8, "vgg11": 3.1e8, "resnet18": 1.11e9}
-
 # What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
 _UNKNOWN = DataSize(channels=3, size=64, classes=100, train=100_000, test=10_000)
 
@@ -84,21 +81,9 @@ class Operations:
 
 
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
-    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does.
-
-    Architectures other than ConvNet: what theirs take at 32x32, by the number of pixels.
-    """
-    if network.architecture != "convnet":
-        forward = _OPERATIONS[network.architecture] * (size / 32) ** 2
-        return Operations(forward, training=3 * forward, image_gradient=2 * forward)
-    blocks, inputs, side = [], channels, first_side(size)
-    for _ in range(network.depth):
-        blocks.append(2.0 * 9 * inputs * network.width * side**2)
-        inputs = network.width
-        if network.pooling != "none":
-            side = max(side // 2, 1)
-    total = sum(blocks)
-    return Operations(forward=total, training=3 * total - blocks[0], image_gradient=2 * total)
+    """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
+    forward, first = forward_operations(network, channels, size)
+    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward)
 
 
 def distill_seconds(plan: Plan, cell: Cell) -> float:

@@ -7,6 +7,7 @@ new one makes nothing stale and a change of one reaches the cells that use it.
 from __future__ import annotations
 
 from bacon.methods.base import Method
+from bacon.networks.registry import architecture_module
 from bacon.settings.network import NetworkSettings
 
 DATA_MODULES = ("bacon.datasets.prepare",)
@@ -22,8 +23,3 @@ def distill_modules(method: Method, network: NetworkSettings) -> tuple[str, ...]
 def evaluate_modules(network: NetworkSettings) -> tuple[str, ...]:
     """Modules that train and test a network."""
     return (*EVALUATE_MODULES, architecture_module(network))
-
-
-def architecture_module(network: NetworkSettings) -> str:
-    """The module with an architecture's layers."""
-    return "bacon.networks.convnet" if network.architecture == "convnet" else "bacon.networks.classic"

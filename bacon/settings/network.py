@@ -2,40 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
+from bacon.settings.architectures import ARCHITECTURES, COMMON_KEYS, known_architecture
 from bacon.settings.base import Strict
 
-NORMS = {
-    "convnet": ("instance", "batch", "layer", "group", "none"),
-    "mlp": ("none",),
-    "lenet": ("none",),
-    "alexnet": ("none", "batch"),
-    "vgg11": ("instance", "batch"),
-    "resnet18": ("instance", "batch"),
-}
-"""Architecture -> its norms, the default first."""
+
+def _norms_in_words() -> str:
+    """Which architecture has which norms, the default first."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for architecture in ARCHITECTURES.values():
+        alike.setdefault(architecture.norms, []).append(architecture.name)
+    return "; ".join(f"{', '.join(names)}: {' or '.join(norms)}" for norms, names in alike.items())
 
 
 class NetworkSettings(Strict):
     """One network architecture (docs/algorithms.md, Network); width, depth, activation and pooling are ConvNet's alone."""
 
-    architecture: Literal["convnet", "mlp", "lenet", "alexnet", "vgg11", "resnet18"] = Field(
-        "convnet", description="Family of the network."
+    architecture: Annotated[str, AfterValidator(known_architecture)] = Field(
+        "convnet",
+        description=f"Family of the network: one of {', '.join(ARCHITECTURES)}.",
+        json_schema_extra={"enum": list(ARCHITECTURES)},
     )
     width: int = Field(128, ge=1, le=4096, description="ConvNet: channels of every convolution.")
     depth: int = Field(3, ge=1, le=6, description="ConvNet: number of convolution blocks; each halves the image.")
     norm: Literal["instance", "batch", "layer", "group", "none"] = Field(
-        "instance",
-        description="Normalisation after each convolution. vgg11 and resnet18: instance or batch; alexnet: none (its default) "
-        "or batch; mlp and lenet: none.",
+        "instance", description=f"Normalisation, the first is the default: {_norms_in_words()}."
     )
     activation: Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish"] = Field(
         "relu", description="ConvNet: activation of each block."
     )
     pooling: Literal["avg", "max", "none"] = Field("avg", description="ConvNet: pooling of each block.")
+    stem: Literal["3x3", "7x7"] = Field(
+        "3x3",
+        description="ResNet: first convolution. 3x3: for small images, at full size and without pooling; 7x7: ImageNet's, with "
+        "stride 2 and max pooling, which quarters the side.",
+    )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32",
         description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, "
@@ -45,28 +49,27 @@ class NetworkSettings(Strict):
 
     @classmethod
     def keys_of(cls, architecture: str) -> tuple[str, ...]:
-        """The keys that an architecture has."""
-        return tuple(cls.model_fields) if architecture == "convnet" else ("architecture", "norm", "precision")
+        """The keys that an architecture has; of an unknown one, those that all have."""
+        return ARCHITECTURES[architecture].all_keys if architecture in ARCHITECTURES else COMMON_KEYS
 
     @model_validator(mode="before")
     @classmethod
     def _norm_of_the_architecture(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("architecture") in NORMS:
-            return {"norm": NORMS[values["architecture"]][0], **values}
+        if isinstance(values, dict) and values.get("architecture") in ARCHITECTURES:
+            return {"norm": ARCHITECTURES[values["architecture"]].norms[0], **values}
         return values
 
     @model_validator(mode="after")
     def _keys_fit_the_architecture(self) -> NetworkSettings:
         own = self.keys_of(self.architecture)
-        if foreign := sorted(self.model_fields_set - set(own)):
-            raise ValueError(f"{self.architecture} has no `{foreign[0]}`; its keys are {', '.join(own)}")
-        if self.norm not in NORMS[self.architecture]:
-            raise ValueError(
-                f"`norm` of {self.architecture} is {' or '.join(NORMS[self.architecture])}, not {self.norm}"
-            )
+        if others := sorted(self.model_fields_set - set(own)):
+            raise ValueError(f"{self.architecture} has no `{others[0]}`; its keys are {', '.join(own)}")
+        norms = ARCHITECTURES[self.architecture].norms
+        if self.norm not in norms:
+            raise ValueError(f"`norm` of {self.architecture} is {' or '.join(norms)}, not {self.norm}")
         return self
 
     @model_serializer(mode="wrap")
-    def _without_foreign_keys(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _own_keys(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
         plain: dict[str, Any] = serialise(self)
         return {name: plain[name] for name in self.keys_of(self.architecture) if name in plain}

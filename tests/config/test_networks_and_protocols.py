@@ -55,7 +55,7 @@ def test_a_cell_can_be_distilled_with_another_architecture():
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"grid": {"networks": ["resnet"]}}, "grid.networks = 'resnet' is unknown; did you mean 'resnet18'"),
+        ({"grid": {"networks": ["resnet"]}}, "grid.networks = 'resnet' is unknown; did you mean 'resnet[0-9]+'"),
         ({"networks": {"n": {"architecture": "vgg"}}}, r"networks.n.network.architecture = 'vgg'.*'vgg11'"),
         (
             {"networks": {"n": {"architecture": "vgg11", "width": 3}}, "grid": {"networks": ["n"]}},

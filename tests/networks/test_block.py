@@ -1,6 +1,9 @@
 """The fused block against PyTorch's layers, and what happens where it cannot be compiled."""
 
 import logging
+import tomllib
+from importlib import resources
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +13,8 @@ from bacon.networks.convnet import ConvNet
 from bacon.networks.kernels import block, native
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.settings.network import NetworkSettings
+
+ROOT = Path(__file__).parents[2]
 
 
 def draw(*shape, seed=0, dtype=torch.float64):
@@ -154,25 +159,45 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_compiled_once_and_kept(cache, monkeypatch):
-    source = "int answer(void) { return 42; }\n"
-    assert native.load("test", source).answer() == 42
+    source = {"test.c": '#include "other.c"\n', "other.c": "int answer(void) { return 42; }\n"}
+    assert native.load("test", source, {}).answer() == 42
     assert len(list(cache.rglob("*.so"))) == 1
     monkeypatch.setattr(native, "_compile", None)
-    assert native.load("test", source).answer() == 42
+    assert native.load("test", source, {}).answer() == 42
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_is_compiled_is_the_text_of_every_file_and_the_constants():
+    files = {"test.c": '#include "other.c"\n', "other.c": "int answer(void) { return A; }\n"}
+    other = files | {"other.c": "int answer(void) { return 1 + A; }\n"}
+    answers = [
+        native.load("test", *given).answer() for given in ((files, {"A": 1}), (files, {"A": 5}), (other, {"A": 1}))
+    ]
+    assert answers == [1, 5, 2]
+
+
+def test_the_sources_ship_with_the_package():
+    """All C files that the kernel is made of, and no other, are package data."""
+    folder = resources.files("bacon.networks.kernels")
+    assert sorted(block.SOURCES) == sorted(file.name for file in folder.iterdir() if file.name.endswith(".c"))
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["bacon"]
+    package = ROOT / "bacon"
+    shipped = {path for pattern in patterns for path in package.glob(pattern)}
+    assert {package / "networks" / "kernels" / name for name in block.SOURCES} <= shipped
 
 
 @pytest.mark.usefixtures("cache")
 def test_without_a_compiler_one_line_says_so(monkeypatch, caplog):
     monkeypatch.setenv("CC", "no-such-compiler")
     with caplog.at_level(logging.INFO):
-        assert native.load("test", "") is None
+        assert native.load("test", {"test.c": ""}, {}) is None
     (record,) = caplog.records
     assert "no C compiler" in record.message
 
 
 def test_a_source_that_does_not_compile_is_reported_and_leaves_nothing(cache, caplog):
     with caplog.at_level(logging.INFO):
-        assert native.load("test", "this is not C") is None
+        assert native.load("test", {"test.c": "this is not C"}, {}) is None
     assert "cannot compile" in caplog.text
     assert not [path for path in cache.rglob("*") if path.is_file()]
 

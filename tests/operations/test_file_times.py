@@ -7,11 +7,19 @@ import pytest
 from bacon.operations.file_times import order_times
 from bacon.operations.products import Found, Product, made_with, note_made
 
+DATA = frozenset({"data"})
 CHAIN = (
-    Product(name="data", fingerprint="1", inputs=(), outputs=("data",)),
-    Product(name="set", fingerprint="2", inputs=("data",), outputs=("set",), prepared=frozenset({"data"})),
-    Product(name="scores", fingerprint="3", inputs=("data", "set"), outputs=("scores",), prepared=frozenset({"data"})),
-    Product(name="tables", fingerprint="4", inputs=("scores", "set"), outputs=("csv", "md")),
+    Product(name="data", fingerprint="1", inputs=(), outputs=("data",), benchmark="a"),
+    Product(name="set", fingerprint="2", inputs=("data",), outputs=("set",), benchmark="b", prepared=DATA),
+    Product(
+        name="scores",
+        fingerprint="3",
+        inputs=("data", "set"),
+        outputs=("scores",),
+        benchmark="c",
+        prepared=DATA,
+    ),
+    Product(name="tables", fingerprint="4", inputs=("scores", "set"), outputs=("csv", "md"), benchmark="d"),
 )
 
 
@@ -49,6 +57,13 @@ def test_what_is_older_than_its_inputs_gets_the_time_of_the_newest_of_them(folde
     found = folder(data=9, set=2, scores=1, csv=10, md=3)
     assert order_times(found, Found(CHAIN, ()), is_recorded=never) == []
     assert seconds(found) == {"data": 9, "set": 9, "scores": 9, "csv": 10, "md": 9}
+
+
+def test_the_measurement_of_a_job_counts_like_its_files(folder):
+    """Snakemake takes the oldest of both."""
+    found = folder(data=2, set=3, b=1, scores=4, csv=5, md=5, d=5)
+    assert order_times(found, Found(CHAIN, ()), is_recorded=never) == []
+    assert seconds(found) == {"data": 2, "set": 3, "b": 2, "scores": 4, "csv": 5, "md": 5, "d": 5}
 
 
 def test_a_file_that_is_not_right_orders_nothing(folder):

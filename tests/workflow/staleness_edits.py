@@ -95,12 +95,16 @@ CODE_EDITS = [
     ("code of the report", "bacon/reporting/page/cell_entries.py", "import json", "import json\n\nEDITED = True", REPORT_ALONE),
     ("a template of the report", "bacon/reporting/page/templates/report.css", "max-width: 76rem", "max-width: 80rem",
      REPORT_ALONE),
-    ("a log line of the distillation engine", "bacon/distillation/matching.py", "        iteration = self.state.iteration\n",
-     "        iteration = self.state.iteration\n        log.debug('iteration %d', iteration)\n", NOTHING),
+    ("a log line of the distillation", "bacon/distillation/driver.py", '    log.info("wrote',
+     '    log.info("a line more")\n    log.info("wrote', NOTHING),
     ("the text of an error", "bacon/transforms/partition.py", "raise BaconError(\n",
      "raise BaconError(\n            'Edited. '\n", NOTHING),
-    ("a kernel of the ConvNet", "bacon/networks/kernels/block_source.py", "(REAL)0.25", "(REAL)0.250",
+    ("a kernel of the ConvNet", "bacon/networks/kernels/block.c", "(REAL)0.25", "(REAL)0.250",
      AGGREGATES | ALL_DISTILLED | {"evaluate_full": 1}),
+    ("a comment in a kernel", "bacon/networks/kernels/block.c", "(REAL)0.25;", "(REAL)0.25; // a quarter", NOTHING),
+    ("an architecture that no cell uses", "bacon/networks/lenet.py", "nn.ReLU()", "nn.Tanh()", NOTHING),
+    ("the record of an architecture that no cell uses", "bacon/settings/architectures.py", 'title="LeNet"', 'title="LeNet-5"',
+     NOTHING),
     ("a transform that evaluations alone use", "bacon/transforms/policies.py", "import torch\n", "import torch\n\nEDITED = 1\n",
      AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
@@ -124,8 +128,34 @@ def a_file_moves(root):
             path.write_text(text.replace("bacon.transforms.partition", "bacon.networks.partition"))
 
 
+def a_new_method(root):
+    """A folder, and a line in the registry."""
+    folder = root / "bacon/methods/novel"
+    shutil.copytree(root / "bacon/methods/dm", folder)
+    record = folder / "record.py"
+    text = record.read_text().replace('name="dm"', 'name="novel"').replace('title="DM"', 'title="Novel"')
+    record.write_text(text.replace("methods.dm", "methods.novel").replace("DM = Method(", "NOVEL = Method("))
+    registry = root / "bacon/methods/registry.py"
+    text = registry.read_text().replace("    BACON,\n)", "    BACON,\n    NOVEL,\n)")
+    line = "from bacon.methods.novel.record import NOVEL\n"
+    registry.write_text(text.replace("from bacon.methods.random", f"{line}from bacon.methods.random"))
+
+
+def a_new_architecture(root):
+    """A file, and a record."""
+    shutil.copy(root / "bacon/networks/lenet.py", root / "bacon/networks/novel.py")
+    records = root / "bacon/settings/architectures.py"
+    text = records.read_text()
+    start = text.index('    Architecture(\n        name="lenet"')
+    end = text.index("    ),\n", start) + len("    ),\n")
+    added = text[start:end].replace('"lenet"', '"novel"').replace("networks.lenet:", "networks.novel:")
+    records.write_text(text[:end] + added + text[end:])
+
+
 # What is done -> (what is done to the sources, jobs of every rule).
 SOURCE_EDITS = [
+    ("a new method", a_new_method, NOTHING),
+    ("a new architecture", a_new_architecture, NOTHING),
     ("a file moves to another room", a_file_moves, NOTHING),
 ]
 

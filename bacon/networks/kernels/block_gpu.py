@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bacon.networks.kernels.block_plain import gradients_again, layers
+from bacon.networks.kernels.block_plain import Cotangents, Saved, second_gradients
 from bacon.networks.kernels.native import cache_folder
 from bacon.runtime.logs import get_logger
 
@@ -71,12 +71,37 @@ class FusedOnGpu(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of maps, weight and bias; differentiable again through PyTorch's layers."""
-        from bacon.networks.kernels import block_triton
-
+        """Gradients of maps, weight and bias, which can be differentiated again."""
         x, weight, bias, mean, rstd = ctx.saved_tensors
-        if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
-            function = partial(layers, eps=ctx.eps)
-            return *gradients_again(function, (x, weight, bias), gradient, ctx.needs_input_grad[:3]), None
-        dx, dweight, dbias = block_triton.backward(x, gradient, weight, bias, mean, rstd)
-        return dx, dweight.sum(dim=0), dbias.sum(dim=0), None
+        arrays = (x, gradient, weight, bias, mean, rstd)
+        if torch.is_grad_enabled():  # somebody differentiates twice
+            return *_GpuBackward.apply(*arrays, ctx.eps), None
+        return *_backward(*arrays), None
+
+
+def _backward(
+    x: Tensor, gradient: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, rstd: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    from bacon.networks.kernels import block_triton
+
+    dx, dweight, dbias = block_triton.backward(x, gradient, weight, bias, mean, rstd)
+    return dx, dweight.sum(dim=0), dbias.sum(dim=0)
+
+
+class _GpuBackward(torch.autograd.Function):
+    """The block's first derivatives by the kernel, which are differentiated by formula."""
+
+    @staticmethod
+    def forward(ctx: Any, *arrays: Any) -> tuple[Tensor, Tensor, Tensor]:
+        *tensors, eps = arrays
+        ctx.save_for_backward(*tensors)
+        ctx.eps = eps
+        ctx.set_materialize_grads(False)
+        return _backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
+        x, gradient, weight, bias, mean, rstd = ctx.saved_tensors
+        saved = Saved(x, gradient, weight, bias, mean, rstd, ctx.eps)
+        by_x, by_weight, by_gradient = second_gradients(saved, Cotangents(*given))
+        return by_x, by_gradient, by_weight, None, None, None, None

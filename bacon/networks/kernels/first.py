@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.networks.kernels.block import REALS, InstanceNormReluPool, address, kernel
-from bacon.networks.kernels.block_plain import gradients_again, layers
-from bacon.networks.kernels.first_source import IMAGES_PER_SUM, LARGEST_CHANNELS, VECTOR_BYTES
+from bacon.networks.kernels.block import (
+    IMAGES_PER_SUM,
+    LARGEST_CHANNELS,
+    REALS,
+    InstanceNormReluPool,
+    address,
+    fits,
+    fused,
+    kernel,
+)
+from bacon.networks.kernels.block_plain import layers
+from bacon.networks.kernels.pooling import plain_form_needed
 
+_VECTOR_BYTES = 64  # a row of a map is a whole number of vectors
 _LARGEST_MAP_BYTES = 128 * 128 * 4  # twelve maps lie on the stack of each thread
 
 
 def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -> Tensor:
-    """``norm(convolution(x))``, equal to rounding; differentiable twice.
-
-    On one core, 64 images of 3x32x32 and 128 channels: 2.3 ms without gradients, against 5.9 ms for convolution and norm one
-    after the other; forward and backward with the gradient of the weights 7.1 against 15 ms, with that of the images 8.0
-    against 23 ms (docs/speed.md).
+    """``norm(convolution(x))``, equal to rounding; differentiable any number of times, also by ``torch.func``.
 
     Args:
         x: (N, C, H, W) float.
@@ -32,7 +37,7 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
         (N, width, H' // 2, W' // 2), with H', W' the sides of the convolution's maps.
     """
     padding = int(convolution.padding[0])
-    if not _fits(x, padding, norm.num_channels) or kernel() is None:
+    if plain_form_needed(x) or not _fits(x, padding, norm.num_channels) or kernel() is None:
         pooled: Tensor = norm(convolution(x))
         return pooled
     assert convolution.bias is not None
@@ -47,7 +52,7 @@ def _fits(x: Tensor, padding: int, width: int) -> bool:
     if x.device.type != "cpu" or x.dtype not in REALS:
         return False
     rows, columns = (side + 2 * padding - 2 for side in x.shape[-2:])
-    vectors = columns * x.dtype.itemsize % VECTOR_BYTES == 0
+    vectors = columns * x.dtype.itemsize % _VECTOR_BYTES == 0
     small = rows * columns * x.dtype.itemsize <= _LARGEST_MAP_BYTES and x.shape[1] <= LARGEST_CHANNELS
     return padding >= 1 and rows % 2 == 0 and vectors and small and width % 4 == 0
 
@@ -86,9 +91,11 @@ class _First(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, filters, offsets, weight, bias, mean, rstd = ctx.saved_tensors
         needed = ctx.needs_input_grad[:5]
-        if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
-            function = partial(_block, eps=ctx.eps, padding=ctx.padding)
-            found = gradients_again(function, (x, filters, offsets, weight, bias), gradient, needed)
+        if (
+            torch.is_grad_enabled()
+        ):  # somebody differentiates twice: convolution and block, one after the other, know how
+            inputs = (x, filters, offsets, weight, bias)
+            found = _gradients_again(inputs, gradient, needed, eps=ctx.eps, padding=ctx.padding)
         else:
             arrays = (x, gradient.contiguous(), filters.contiguous(), offsets, weight, bias, mean, rstd)
             found = _backward(arrays, needed, padding=ctx.padding)
@@ -117,7 +124,13 @@ def _backward(arrays: tuple[Tensor, ...], needed: tuple[bool, ...], *, padding: 
     ]
 
 
-def _block(
-    x: Tensor, filters: Tensor, offsets: Tensor, weight: Tensor, bias: Tensor, *, eps: float, padding: int
-) -> Tensor:
-    return layers(F.conv2d(x, filters, offsets, padding=padding), weight, bias, eps)
+def _gradients_again(
+    inputs: tuple[Tensor, ...], gradient: Tensor, needed: tuple[bool, ...], *, eps: float, padding: int
+) -> list[Tensor | None]:
+    """As :func:`_backward`, as functions of the inputs and the gradient that can be differentiated."""
+    x, filters, offsets, weight, bias = inputs
+    maps = F.conv2d(x, filters, offsets, padding=padding)
+    pooled = fused(maps.contiguous(), weight, bias, eps) if fits(maps) else layers(maps, weight, bias, eps)
+    wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
+    found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))
+    return [next(found) if need else None for need in needed]

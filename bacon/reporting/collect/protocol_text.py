@@ -8,16 +8,9 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.collect.training_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
+from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.evaluation import EvaluationSettings
 
-_ARCHITECTURES = {
-    "convnet": "ConvNet",
-    "mlp": "MLP",
-    "lenet": "LeNet",
-    "alexnet": "AlexNet",
-    "vgg11": "VGG11",
-    "resnet18": "ResNet18",
-}
 FULL = "full"
 CLASSES = "classes"
 """What an evaluation file calls the labels of images that carry no soft ones."""
@@ -102,8 +95,9 @@ def _batch_text(settings: EvaluationSettings) -> str:
 def network_text(network_settings: Mapping[str, Any]) -> str:
     """A network in words: ``ConvNet, depth 3, width 128, instance norm``."""
     architecture = str(network_settings["architecture"])
-    parts = [_ARCHITECTURES.get(architecture, architecture)]
+    parts = [ARCHITECTURES[architecture].title if architecture in ARCHITECTURES else architecture]
     parts += [f"{key} {network_settings[key]}" for key in ("depth", "width") if key in network_settings]
+    parts += ["7x7 stem"] if network_settings.get("stem") == "7x7" else []
     if "norm" in network_settings:
         parts.append("no norm" if network_settings["norm"] == "none" else f"{network_settings['norm']} norm")
     return ", ".join(parts)

@@ -26,7 +26,7 @@ EMBEDDING = "embedding"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Drawn:
+class DrawnFigure:
     """A figure of the grid and its files."""
 
     name: str
@@ -54,10 +54,10 @@ class LeftOut:
     reason: str
 
 
-Found = Sequence[Drawn] | LeftOut
+Found = Sequence[DrawnFigure] | LeftOut
 
 
-def drawn(plan: Plan) -> tuple[Drawn, ...]:
+def drawn(plan: Plan) -> tuple[DrawnFigure, ...]:
     """The figures of the whole grid, in the order of a report."""
     return tuple(figure for found in _found(plan) if not isinstance(found, LeftOut) for figure in found)
 
@@ -91,7 +91,7 @@ def _found(plan: Plan) -> list[Found]:
 def _one(topic: str, title: str, reason: str | None) -> Found:
     if reason is not None:
         return LeftOut(topic=topic, title=title, reason=reason)
-    return (Drawn(name=topic, topic=topic, title=title),)
+    return (DrawnFigure(name=topic, topic=topic, title=title),)
 
 
 def _evolution(plan: Plan) -> Found:
@@ -101,7 +101,7 @@ def _evolution(plan: Plan) -> Found:
     if not shown:
         return LeftOut(topic=EVOLUTION, title=title, reason=_NO_SNAPSHOTS)
     return tuple(
-        Drawn(
+        DrawnFigure(
             name=f"{EVOLUTION}_{dataset}_ipc{ipc}",
             topic=EVOLUTION,
             title=f"{title}: {plan.dataset_title(dataset)}, IPC {ipc}",
@@ -115,7 +115,7 @@ def _evolution(plan: Plan) -> Found:
 
 def _embedding(plan: Plan) -> Found:
     return tuple(
-        Drawn(
+        DrawnFigure(
             name=f"{EMBEDDING}_{dataset}",
             topic=EMBEDDING,
             title=f"Embeddings of real and synthetic images: {plan.dataset_title(dataset)}",

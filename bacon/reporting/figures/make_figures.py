@@ -22,7 +22,7 @@ from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.canvas import Sheet, save
-from bacon.reporting.figures.catalogue import EMBEDDING, EVOLUTION, Drawn, drawn, snapshot_methods
+from bacon.reporting.figures.catalogue import EMBEDDING, EVOLUTION, DrawnFigure, drawn, snapshot_methods
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.evolution import evolution_sheets, write_gif
@@ -118,7 +118,7 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
                 save(DRAW[figure.topic](material), fingerprint=fingerprint, outputs=list(files.values()))
 
 
-def draw_evolution(plan: Plan, figure: Drawn, *, fingerprint: str, files: Mapping[str, Path]) -> None:
+def draw_evolution(plan: Plan, figure: DrawnFigure, *, fingerprint: str, files: Mapping[str, Path]) -> None:
     """Write the strip and the animation of one data set and IPC, from each method's first seed."""
     assert figure.dataset is not None
     assert figure.ipc is not None
@@ -129,7 +129,7 @@ def draw_evolution(plan: Plan, figure: Drawn, *, fingerprint: str, files: Mappin
     write_gif(frames, files["gif"], fingerprint=fingerprint)
 
 
-def draw_embedding(plan: Plan, figure: Drawn) -> Sheet:
+def draw_embedding(plan: Plan, figure: DrawnFigure) -> Sheet:
     """The embeddings of one data set, from each method's first seed at the largest IPC."""
     assert figure.dataset is not None
     assert figure.ipc is not None

@@ -1,24 +1,15 @@
-"""C source of a ConvNet's whole first block on the CPU: 3x3 convolution, instance norm, ReLU and 2x2 average pooling.
+/* A ConvNet's whole first block on the CPU: 3x3 convolution, instance norm, ReLU and 2x2 average pooling. Included for each REAL.
 
-The first convolution has one or three input channels: little arithmetic for large maps, so a general convolution spends
-its time on moving them. Here the maps of four channels of one image are made in the first-level cache, used, and
-forgotten; the backward pass makes them again. Vectors of 64 bytes are written as such, because compilers do not find them
-(GCC 12 takes 32 bytes); where a CPU has narrower ones, the compiler splits them. Appended to ``block_source``, whose
-functions for one map are used. Sums over images are taken in one order, so threads change no bit.
-"""
+   The first convolution has one or three input channels: little arithmetic for large maps, so a general convolution spends its
+   time on moving them. Here the maps of four channels of one image are made in the first-level cache, used, and forgotten; the
+   backward pass makes them again. Vectors of 64 bytes are written as such, because compilers do not find them (GCC 12 takes 32
+   bytes); where a CPU has narrower ones, the compiler splits them. Uses the functions of one map in block.c. Sums over images
+   are taken in one order, so threads change no bit. */
 
-from __future__ import annotations
-
-VECTOR_BYTES = 64  # a row of a map is a whole number of vectors
-LARGEST_CHANNELS = 4  # of the images
-IMAGES_PER_SUM = 4  # gradients of the weights are summed over so many images by the kernel, the rest outside
-
-_TEMPLATE = r"""
-typedef REAL vector_REAL __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
-#define LANES_REAL ((long)(64 / sizeof(REAL)))
+typedef REAL NAMED(vector) __attribute__((vector_size(64), aligned(sizeof(REAL)), may_alias));
 
 /* An image (inputs, rows, columns) with a border of zeros: (inputs, rows + 2 border, columns + 2 border). */
-static inline __attribute__((always_inline)) void pad_REAL(
+static inline __attribute__((always_inline)) void NAMED(pad)(
     const REAL *restrict image, REAL *restrict padded, const long inputs, const long rows, const long columns,
     const long border)
 {
@@ -37,20 +28,20 @@ static inline __attribute__((always_inline)) void pad_REAL(
 }
 
 /* Maps of 4 channels, (4, height, width), of one padded image (inputs, height + 2, width + 2); weight (4, inputs, 9). */
-static inline __attribute__((always_inline)) void convolve_REAL(
+static inline __attribute__((always_inline)) void NAMED(convolve)(
     const REAL *restrict image, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict maps,
     const long inputs, const long height, const long width)
 {
-  const long line = width + 2, plane = (height + 2) * line, size = height * width, per_row = width / LANES_REAL;
-  for (long v = 0; v < size / LANES_REAL; v += 2) {
-    const REAL *one = image + v / per_row * line + v % per_row * LANES_REAL;
-    const REAL *two = image + (v + 1) / per_row * line + (v + 1) % per_row * LANES_REAL;
-    vector_REAL sum[4][2];
-    for (long c = 0; c < 4; c++) sum[c][0] = sum[c][1] = (vector_REAL){} + bias[c];
+  const long line = width + 2, plane = (height + 2) * line, size = height * width, per_row = width / VECTOR_LANES;
+  for (long v = 0; v < size / VECTOR_LANES; v += 2) {
+    const REAL *one = image + v / per_row * line + v % per_row * VECTOR_LANES;
+    const REAL *two = image + (v + 1) / per_row * line + (v + 1) % per_row * VECTOR_LANES;
+    NAMED(vector) sum[4][2];
+    for (long c = 0; c < 4; c++) sum[c][0] = sum[c][1] = (NAMED(vector)){} + bias[c];
     for (long i = 0; i < inputs; i++)
       for (long tap = 0; tap < 9; tap++) {
         const long offset = i * plane + tap / 3 * line + tap % 3;
-        const vector_REAL a = *(const vector_REAL *)(one + offset), b = *(const vector_REAL *)(two + offset);
+        const NAMED(vector) a = *(const NAMED(vector) *)(one + offset), b = *(const NAMED(vector) *)(two + offset);
         for (long c = 0; c < 4; c++) {
           const REAL w = weight[(c * inputs + i) * 9 + tap];
           sum[c][0] += a * w;
@@ -58,31 +49,31 @@ static inline __attribute__((always_inline)) void convolve_REAL(
         }
       }
     for (long c = 0; c < 4; c++) {
-      *(vector_REAL *)(maps + c * size + v * LANES_REAL) = sum[c][0];
-      *(vector_REAL *)(maps + c * size + (v + 1) * LANES_REAL) = sum[c][1];
+      *(NAMED(vector) *)(maps + c * size + v * VECTOR_LANES) = sum[c][0];
+      *(NAMED(vector) *)(maps + c * size + (v + 1) * VECTOR_LANES) = sum[c][1];
     }
   }
 }
 
 /* sums (4, inputs, 3, 3) of vectors += given maps (4, height, width) times the shifted image, pixel by pixel. */
-static inline __attribute__((always_inline)) void correlate_REAL(
-    const REAL *restrict image, const REAL *restrict given, vector_REAL *restrict sums, const long inputs,
+static inline __attribute__((always_inline)) void NAMED(correlate)(
+    const REAL *restrict image, const REAL *restrict given, NAMED(vector) *restrict sums, const long inputs,
     const long height, const long width)
 {
   const long line = width + 2, plane = (height + 2) * line, size = height * width;
   for (long i = 0; i < inputs; i++)
     for (long c = 0; c < 4; c += 2) { /* two channels: their 18 sums stay in registers */
-      vector_REAL sum[2][3][3];
+      NAMED(vector) sum[2][3][3];
       for (long k = 0; k < 18; k++) sum[k / 9][k % 9 / 3][k % 3] = sums[((c + k / 9) * inputs + i) * 9 + k % 9];
-      for (long j = 0; j < width; j += LANES_REAL) {
-        vector_REAL above[2] = {}, highest[2] = {}; /* given rows that meet this image row by the lower two taps */
+      for (long j = 0; j < width; j += VECTOR_LANES) {
+        NAMED(vector) above[2] = {}, highest[2] = {}; /* given rows that meet this image row by the lower two taps */
         for (long row = 0; row < height + 2; row++) {
           const REAL *from = image + i * plane + row * line + j;
-          const vector_REAL shifted[3] = {*(const vector_REAL *)from, *(const vector_REAL *)(from + 1),
-                                          *(const vector_REAL *)(from + 2)};
+          const NAMED(vector) shifted[3] = {*(const NAMED(vector) *)from, *(const NAMED(vector) *)(from + 1),
+                                          *(const NAMED(vector) *)(from + 2)};
           for (long k = 0; k < 2; k++) {
-            vector_REAL here = {};
-            if (row < height) here = *(const vector_REAL *)(given + (c + k) * size + row * width + j);
+            NAMED(vector) here = {};
+            if (row < height) here = *(const NAMED(vector) *)(given + (c + k) * size + row * width + j);
             for (long x = 0; x < 3; x++) {
               sum[k][0][x] += here * shifted[x];
               sum[k][1][x] += above[k] * shifted[x];
@@ -98,23 +89,23 @@ static inline __attribute__((always_inline)) void correlate_REAL(
 }
 
 /* dimage (inputs, height, width) += the transposed convolution of padded maps (4, height + 2, width + 2). */
-static inline __attribute__((always_inline)) void transpose_REAL(
+static inline __attribute__((always_inline)) void NAMED(transpose)(
     const REAL *restrict padded, const REAL *restrict weight, REAL *restrict dimage, const long inputs,
     const long height, const long width)
 {
   const long line = width + 2, plane = (height + 2) * line, size = height * width;
   for (long row = 0; row < height; row += 2)
-    for (long j = 0; j < width; j += LANES_REAL) {
+    for (long j = 0; j < width; j += VECTOR_LANES) {
       REAL *to = dimage + row * width + j;
-      vector_REAL sum[MOST_INPUTS][2];
+      NAMED(vector) sum[MOST_INPUTS][2];
       for (long i = 0; i < inputs; i++) {
-        sum[i][0] = *(const vector_REAL *)(to + i * size);
-        sum[i][1] = *(const vector_REAL *)(to + i * size + width);
+        sum[i][0] = *(const NAMED(vector) *)(to + i * size);
+        sum[i][1] = *(const NAMED(vector) *)(to + i * size + width);
       }
       for (long c = 0; c < 4; c++)
         for (long tap = 0; tap < 9; tap++) {
           const REAL *from = padded + c * plane + (row + 2 - tap / 3) * line + j + 2 - tap % 3;
-          const vector_REAL a = *(const vector_REAL *)from, b = *(const vector_REAL *)(from + line);
+          const NAMED(vector) a = *(const NAMED(vector) *)from, b = *(const NAMED(vector) *)(from + line);
           for (long i = 0; i < inputs; i++) {
             const REAL w = weight[(c * inputs + i) * 9 + tap];
             sum[i][0] += a * w;
@@ -122,93 +113,78 @@ static inline __attribute__((always_inline)) void transpose_REAL(
           }
         }
       for (long i = 0; i < inputs; i++) {
-        *(vector_REAL *)(to + i * size) = sum[i][0];
-        *(vector_REAL *)(to + i * size + width) = sum[i][1];
+        *(NAMED(vector) *)(to + i * size) = sum[i][0];
+        *(NAMED(vector) *)(to + i * size + width) = sum[i][1];
       }
     }
 }
 
-#define FIRST_FORWARD_REAL(I, H, W)                                                                                  \
+#define FIRST_FORWARD(I, H, W)                                                                                  \
   for (long n = 0; n < images; n++) {                                                                                \
     REAL maps[4 * (H) * (W)], image[(I) * ((H) + 2) * ((W) + 2)];                                                    \
-    pad_REAL(x + n * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image, I, (H) + 2 - 2 * border,          \
+    NAMED(pad)(x + n * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image, I, (H) + 2 - 2 * border,          \
              (W) + 2 - 2 * border, border);                                                                          \
     for (long c = 0; c < channels; c += 4) {                                                                         \
       const long m = n * channels + c;                                                                               \
-      convolve_REAL(image, filters + c * (I) * 9, offsets + c, maps, I, H, W);                                       \
-      forward_maps_REAL(maps, weight + c, bias + c, out + m * ((H) * (W) / 4), mean + m, rstd + m, 4, H, W,          \
+      NAMED(convolve)(image, filters + c * (I) * 9, offsets + c, maps, I, H, W);                                       \
+      NAMED(forward_maps)(maps, weight + c, bias + c, out + m * ((H) * (W) / 4), mean + m, rstd + m, 4, H, W,          \
                         epsilon);                                                                                    \
     }                                                                                                                \
   }
 
-#define FIRST_BACKWARD_REAL(I, H, W)                                                                                 \
+#define FIRST_BACKWARD(I, H, W)                                                                                 \
   for (long group = 0; group < (images + IMAGES_TOGETHER - 1) / IMAGES_TOGETHER; group++) {                          \
     const long first = group * IMAGES_TOGETHER;                                                                      \
     const long count = images - first < IMAGES_TOGETHER ? images - first : IMAGES_TOGETHER;                          \
     REAL image[IMAGES_TOGETHER][(I) * ((H) + 2) * ((W) + 2)], maps[4 * (H) * (W)], given[4 * (H) * (W)];             \
     REAL padded[4 * ((H) + 2) * ((W) + 2)];                                                                          \
     for (long n = 0; n < count; n++)                                                                                 \
-      pad_REAL(x + (first + n) * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image[n], I,                 \
+      NAMED(pad)(x + (first + n) * (I) * ((H) + 2 - 2 * border) * ((W) + 2 - 2 * border), image[n], I,                 \
                (H) + 2 - 2 * border, (W) + 2 - 2 * border, border);                                                  \
     if (dx) {                                                                                                        \
       for (long i = 0; i < 4 * ((H) + 2) * ((W) + 2); i++) padded[i] = 0;                                            \
       for (long i = 0; i < count * (I) * (H) * (W); i++) dx[first * (I) * (H) * (W) + i] = 0;                        \
     }                                                                                                                \
     for (long c = 0; c < channels; c += 4) {                                                                         \
-      vector_REAL sums[4 * (I) * 9];                                                                                 \
-      for (long i = 0; i < 4 * (I) * 9; i++) sums[i] = (vector_REAL){};                                              \
+      NAMED(vector) sums[4 * (I) * 9];                                                                                 \
+      for (long i = 0; i < 4 * (I) * 9; i++) sums[i] = (NAMED(vector)){};                                              \
       for (long n = 0; n < count; n++) {                                                                             \
         const long m = (first + n) * channels + c;                                                                   \
-        convolve_REAL(image[n], filters + c * (I) * 9, offsets + c, maps, I, H, W);                                  \
-        backward_maps_REAL(maps, dout + m * ((H) * (W) / 4), weight + c, bias + c, mean + m, rstd + m, given,        \
+        NAMED(convolve)(image[n], filters + c * (I) * 9, offsets + c, maps, I, H, W);                                  \
+        NAMED(backward_maps)(maps, dout + m * ((H) * (W) / 4), weight + c, bias + c, mean + m, rstd + m, given,        \
                            dweight + m, dbias + m, 4, H, W);                                                         \
-        if (dfilters) correlate_REAL(image[n], given, sums, I, H, W);                                                \
+        if (dfilters) NAMED(correlate)(image[n], given, sums, I, H, W);                                                \
         if (!dx) continue;                                                                                           \
         for (long k = 0; k < 4; k++)                                                                                 \
           for (long row = 0; row < (H); row++)                                                                       \
-            for (long j = 0; j < (W); j += LANES_REAL)                                                               \
-              *(vector_REAL *)(padded + (k * ((H) + 2) + row + 1) * ((W) + 2) + j + 1) =                             \
-                  *(const vector_REAL *)(given + (k * (H) + row) * (W) + j);                                         \
-        transpose_REAL(padded, filters + c * (I) * 9, dx + (first + n) * (I) * (H) * (W), I, H, W);                  \
+            for (long j = 0; j < (W); j += VECTOR_LANES)                                                               \
+              *(NAMED(vector) *)(padded + (k * ((H) + 2) + row + 1) * ((W) + 2) + j + 1) =                             \
+                  *(const NAMED(vector) *)(given + (k * (H) + row) * (W) + j);                                         \
+        NAMED(transpose)(padded, filters + c * (I) * 9, dx + (first + n) * (I) * (H) * (W), I, H, W);                  \
       }                                                                                                              \
       if (dfilters)                                                                                                  \
         for (long i = 0; i < 4 * (I) * 9; i++)                                                                       \
-          dfilters[(group * channels + c) * (I) * 9 + i] = lanes_REAL_64(sums[i]);                                   \
+          dfilters[(group * channels + c) * (I) * 9 + i] = ROWS_OF(lanes, 64)(sums[i]);                                   \
     }                                                                                                                \
   }
 
 /* x (images, inputs, height + 2 - 2 border, width + 2 - 2 border), filters (channels, inputs, 9) ->
    out (images, channels, height/2, width/2). */
-void first_forward_REAL(const REAL *restrict x, const REAL *restrict filters, const REAL *restrict offsets,
+void NAMED(first_forward)(const REAL *restrict x, const REAL *restrict filters, const REAL *restrict offsets,
                         const REAL *restrict weight, const REAL *restrict bias, REAL *restrict out,
                         REAL *restrict mean, REAL *restrict rstd, long images, long inputs, long channels,
                         long height, long width, long border, double epsilon, int threads)
 {
-  FIRST_SIZES_REAL(FIRST_FORWARD_REAL)
+  FIRST_SIZES(FIRST_FORWARD)
 }
 
 /* dx (images, inputs, height, width) and dfilters (groups of IMAGES_TOGETHER images, channels, inputs, 9), or null
    where not wanted; dweight and dbias (images, channels), to be summed over images, as dfilters is over groups. */
-void first_backward_REAL(const REAL *restrict x, const REAL *restrict dout, const REAL *restrict filters,
+void NAMED(first_backward)(const REAL *restrict x, const REAL *restrict dout, const REAL *restrict filters,
                          const REAL *restrict offsets, const REAL *restrict weight, const REAL *restrict bias,
                          const REAL *restrict mean, const REAL *restrict rstd, REAL *restrict dx,
                          REAL *restrict dfilters, REAL *restrict dweight, REAL *restrict dbias, long images,
                          long inputs, long channels, long height, long width, long border, int threads)
 {
-  FIRST_SIZES_REAL(FIRST_BACKWARD_REAL)
+  FIRST_SIZES(FIRST_BACKWARD)
 }
-"""
-
-_HEAD = r"""
-#define MOST_INPUTS LARGEST
-#define IMAGES_TOGETHER GROUP
-#define FIRST_ONE(F, I, S) if (inputs == I && height == S && width == S) { LOOP F(I, S, S) }
-#define FIRST_SIZES_float(F) \
-  FIRST_ONE(F, 1, 16) else FIRST_ONE(F, 1, 32) else FIRST_ONE(F, 3, 32) else FIRST_ONE(F, 3, 64) \
-  else { LOOP F(inputs, height, width) }
-#define FIRST_SIZES_double(F) LOOP F(inputs, height, width) /* for tests: less to compile */
-"""
-
-FIRST_SOURCE = _HEAD.replace("LARGEST", str(LARGEST_CHANNELS)).replace("GROUP", str(IMAGES_PER_SUM)) + "".join(
-    _TEMPLATE.replace("REAL", real) for real in ("float", "double")
-)

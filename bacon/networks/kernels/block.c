@@ -1,19 +1,11 @@
-"""C source of the fused CPU kernel of a ConvNet block: instance norm, ReLU and 2x2 average pooling in one pass each way.
+/* A ConvNet block on the CPU: instance norm, ReLU and 2x2 average pooling in one pass each way. Included for each REAL.
 
-A map (one channel of one image) fits the first-level cache, so memory is read once and only the pooled quarter is written;
-one after the other, the three layers move about six times as many bytes. REAL is replaced by float and by double; the
-usual sizes of maps are constants to the compiler. Maps are independent and sums over a map are taken in one order, so
-results do not depend on the number of threads.
-"""
+   A map (one channel of one image) fits the first-level cache, so memory is read once and only the pooled quarter is written;
+   one after the other, the three layers move about six times as many bytes. The usual sizes of maps are constants to the
+   compiler. Maps are independent and sums over a map are taken in one order, so results do not depend on the number of
+   threads. */
 
-from __future__ import annotations
-
-from bacon.networks.kernels.rows_source import ROWS_SOURCE
-
-LARGEST_SIDE = 128  # the kernel keeps half a map on its stack
-
-_TEMPLATE = r"""
-static inline __attribute__((always_inline)) void plain_forward_REAL(
+static inline __attribute__((always_inline)) void NAMED(plain_forward)(
     const REAL *restrict map, REAL weight, REAL bias, REAL *restrict pooled, REAL *restrict mean, REAL *restrict rstd,
     const long height, const long width, double epsilon)
 {
@@ -41,22 +33,22 @@ static inline __attribute__((always_inline)) void plain_forward_REAL(
 }
 
 /* ``maps`` maps of channels that follow each other, MAPS_TOGETHER or fewer. */
-static inline __attribute__((always_inline)) void forward_maps_REAL(
+static inline __attribute__((always_inline)) void NAMED(forward_maps)(
     const REAL *restrict map, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict pooled,
     REAL *restrict mean, REAL *restrict rstd, const long maps, const long height, const long width, double epsilon)
 {
   const long row_bytes = width * (long)sizeof(REAL);
-#define FORWARD_ROWS_REAL(BYTES) \
-  forward_rows_REAL_##BYTES(map, weight, bias, pooled, mean, rstd, maps, height, width, epsilon)
-  if (row_bytes % 64 == 0) return FORWARD_ROWS_REAL(64);
-  if (row_bytes % 32 == 0) return FORWARD_ROWS_REAL(32);
-  if (row_bytes % 16 == 0) return FORWARD_ROWS_REAL(16);
+#define FORWARD_ROWS(BYTES) \
+  ROWS_OF(forward_rows, BYTES)(map, weight, bias, pooled, mean, rstd, maps, height, width, epsilon)
+  if (row_bytes % 64 == 0) return FORWARD_ROWS(64);
+  if (row_bytes % 32 == 0) return FORWARD_ROWS(32);
+  if (row_bytes % 16 == 0) return FORWARD_ROWS(16);
   for (long m = 0; m < maps; m++)
-    plain_forward_REAL(map + m * height * width, weight[m], bias[m], pooled + m * (height * width / 4), mean + m,
+    NAMED(plain_forward)(map + m * height * width, weight[m], bias[m], pooled + m * (height * width / 4), mean + m,
                        rstd + m, height, width, epsilon);
 }
 
-static inline __attribute__((always_inline)) void plain_backward_REAL(
+static inline __attribute__((always_inline)) void NAMED(plain_backward)(
     const REAL *restrict map, const REAL *restrict given, REAL weight, REAL bias, REAL centre, REAL r,
     REAL *restrict result, REAL *restrict dweight, REAL *restrict dbias, const long height, const long width)
 {
@@ -83,60 +75,49 @@ static inline __attribute__((always_inline)) void plain_backward_REAL(
   for (long i = 0; i < size; i++) result[i] = scale * (result[i] - offset - (map[i] - centre) * slope);
 }
 
-/* As ``forward_maps_REAL``. */
-static inline __attribute__((always_inline)) void backward_maps_REAL(
+/* As ``NAMED(forward_maps)``. */
+static inline __attribute__((always_inline)) void NAMED(backward_maps)(
     const REAL *restrict map, const REAL *restrict given, const REAL *restrict weight, const REAL *restrict bias,
     const REAL *restrict mean, const REAL *restrict rstd, REAL *restrict result, REAL *restrict dweight,
     REAL *restrict dbias, const long maps, const long height, const long width)
 {
   const long row_bytes = width * (long)sizeof(REAL);
-#define BACKWARD_ROWS_REAL(BYTES) \
-  backward_rows_REAL_##BYTES(map, given, weight, bias, mean, rstd, result, dweight, dbias, maps, height, width)
-  if (row_bytes % 64 == 0) return BACKWARD_ROWS_REAL(64);
-  if (row_bytes % 32 == 0) return BACKWARD_ROWS_REAL(32);
-  if (row_bytes % 16 == 0) return BACKWARD_ROWS_REAL(16);
+#define BACKWARD_ROWS(BYTES) \
+  ROWS_OF(backward_rows, BYTES)(map, given, weight, bias, mean, rstd, result, dweight, dbias, maps, height, width)
+  if (row_bytes % 64 == 0) return BACKWARD_ROWS(64);
+  if (row_bytes % 32 == 0) return BACKWARD_ROWS(32);
+  if (row_bytes % 16 == 0) return BACKWARD_ROWS(16);
   for (long m = 0; m < maps; m++)
-    plain_backward_REAL(map + m * height * width, given + m * (height * width / 4), weight[m], bias[m], mean[m], rstd[m],
+    NAMED(plain_backward)(map + m * height * width, given + m * (height * width / 4), weight[m], bias[m], mean[m], rstd[m],
                         result + m * height * width, dweight + m, dbias + m, height, width);
 }
 
-#define FORWARD_TOGETHER_REAL(H, W, MAPS)                                                                            \
+#define FORWARD_TOGETHER(H, W, MAPS)                                                                            \
   for (long m = 0; m < maps; m += MAPS)                                                                              \
-    forward_maps_REAL(x + m * H * W, weight + m % channels, bias + m % channels, out + m * (H * W / 4), mean + m,    \
+    NAMED(forward_maps)(x + m * H * W, weight + m % channels, bias + m % channels, out + m * (H * W / 4), mean + m,    \
                       rstd + m, MAPS, H, W, epsilon);
-#define BACKWARD_TOGETHER_REAL(H, W, MAPS)                                                                           \
+#define BACKWARD_TOGETHER(H, W, MAPS)                                                                           \
   for (long m = 0; m < maps; m += MAPS)                                                                              \
-    backward_maps_REAL(x + m * H * W, dout + m * (H * W / 4), weight + m % channels, bias + m % channels, mean + m,  \
+    NAMED(backward_maps)(x + m * H * W, dout + m * (H * W / 4), weight + m % channels, bias + m % channels, mean + m,  \
                        rstd + m, dx + m * H * W, dweight + m, dbias + m, MAPS, H, W);
-#define FORWARD_REAL(H, W) FORWARD_TOGETHER_REAL(H, W, MAPS_TOGETHER)
-#define BACKWARD_REAL(H, W) BACKWARD_TOGETHER_REAL(H, W, MAPS_TOGETHER)
+#define FORWARD(H, W) FORWARD_TOGETHER(H, W, MAPS_TOGETHER)
+#define BACKWARD(H, W) BACKWARD_TOGETHER(H, W, MAPS_TOGETHER)
 
 /* x (maps, height, width) -> out (maps, height/2, width/2), mean and rstd (maps,); map m has weight[m % channels]. */
-void forward_REAL(const REAL *restrict x, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict out,
+void NAMED(forward)(const REAL *restrict x, const REAL *restrict weight, const REAL *restrict bias, REAL *restrict out,
                   REAL *restrict mean, REAL *restrict rstd, long maps, long channels, long height, long width,
                   double epsilon, int threads)
 {
-  if (channels % MAPS_TOGETHER) { LOOP FORWARD_TOGETHER_REAL(height, width, 1) }
-  else SIZES(FORWARD_REAL)
+  if (channels % MAPS_TOGETHER) { LOOP FORWARD_TOGETHER(height, width, 1) }
+  else SIZES(FORWARD)
 }
 
 /* dx (maps, height, width) from dout (maps, height/2, width/2); dweight and dbias (maps,), to be summed over images. */
-void backward_REAL(const REAL *restrict x, const REAL *restrict dout, const REAL *restrict weight,
+void NAMED(backward)(const REAL *restrict x, const REAL *restrict dout, const REAL *restrict weight,
                    const REAL *restrict bias, const REAL *restrict mean, const REAL *restrict rstd, REAL *restrict dx,
                    REAL *restrict dweight, REAL *restrict dbias, long maps, long channels, long height, long width,
                    int threads)
 {
-  if (channels % MAPS_TOGETHER) { LOOP BACKWARD_TOGETHER_REAL(height, width, 1) }
-  else SIZES(BACKWARD_REAL)
+  if (channels % MAPS_TOGETHER) { LOOP BACKWARD_TOGETHER(height, width, 1) }
+  else SIZES(BACKWARD)
 }
-"""
-
-_HEAD = r"""
-#include <math.h>
-#define LOOP _Pragma("omp parallel for schedule(static) num_threads(threads) if (threads > 1)")
-#define ONE(F, S) if (height == S && width == S) { LOOP F(S, S) }
-#define SIZES(F) \
-  ONE(F, 2) else ONE(F, 4) else ONE(F, 8) else ONE(F, 16) else ONE(F, 32) else ONE(F, 64) else { LOOP F(height, width) }
-"""
-
-SOURCE = _HEAD + ROWS_SOURCE + "".join(_TEMPLATE.replace("REAL", real) for real in ("float", "double"))
