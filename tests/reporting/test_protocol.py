@@ -5,7 +5,7 @@ import pytest
 
 from bacon.artifacts.evaluation_records import parse_record
 from bacon.reporting.collect.protocol_text import network_text, protocol_note, protocol_of, protocol_text
-from bacon.reporting.collect.training_text import dsa_text
+from bacon.reporting.collect.recipe_text import dsa_text
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.protocols import PROTOCOLS, DataFacts, protocol_settings
 from bacon.training.schedules import rate
@@ -128,6 +128,17 @@ def test_protocols_of_the_literature_are_said_without_commas_inside_a_part(name)
         "this strategy leaves flip out, of every augmentation"
     )
     assert len(said.split(", ")) == len(said.split(","))
+
+
+@pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.missing])
+def test_no_protocol_that_differs_has_the_words_of_the_default(name):
+    facts = DataFacts(name="cifar10", size=32, classes=10, ipc=10)
+    counts = {"seeds": 5, "snapshot_seeds": 1}
+    found, plain = (
+        EvaluationSettings.model_validate({**keys, **counts}) for keys in (protocol_settings(name, facts), {})
+    )
+    carried = {"labels": "logits", "learned_rates": 1}
+    assert (protocol_text(found, **carried) == protocol_text(plain, **carried)) == (found == plain)
 
 
 def test_other_optimisers_schedules_and_losses_are_not_called_sgd():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.training_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
+from bacon.reporting.collect.recipe_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
 from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.evaluation import EvaluationSettings
 
