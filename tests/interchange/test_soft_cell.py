@@ -113,7 +113,7 @@ def test_tables_figures_and_the_reports_cell_say_what_the_set_has(plan):
     assert words in images_figure(read_images(distilled), title="t").caption
     links = Links(plan.directory / "report.html")
     cell = report_cell(plan, CELL, accuracy=accuracy_by_cell(accuracy), images=(), links=links).view
-    facts = dict(cell.made[0].facts)
+    facts = dict(cell.artifacts[0].facts)
     assert facts["labels"] == "the class of each image, and a soft label (logits)"
     assert facts["learned learning rate"] == "0.03125"
     assert facts["storage"] == f"{100 * 16 * 16 * 4:,} bytes of images, 4,004 of labels"
