@@ -9,8 +9,8 @@ Schema 1::
     attributes: format, schema_version, name, fingerprint, content_sha256, class_names (JSON), mean, std,
                 and what the writer adds (source, title, ...)
 
-Images are chunked for sequential reads, about half a MiB a chunk, and compressed with lzf: reading CIFAR-10's training
-images takes gzip 2.6 times as long (level 1, turns in one process), and gzip's file is 7 % smaller. Each chunk has a checksum.
+Images are chunked for sequential reads, about half a MiB per chunk, and compressed with lzf, which reads much faster than
+gzip for a slightly larger file (docs/speed.md). Each chunk has a checksum.
 """
 
 from __future__ import annotations

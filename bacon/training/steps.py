@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _WARM_UP = 3
-# Recording costs about four steps and a tenth of a second; each replay saves about a millisecond of launches.
+# Recording costs about as much as four steps plus setting up the graph; a replay saves the launches of every later step.
 _WORTH_RECORDING = 1000
 
 

@@ -84,7 +84,7 @@ def test_every_format_gives_back_labels_and_rates_bit_for_bit(tmp_path, kind, so
     assert loaded[5][1] == int(training.classes[5])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**16),
     ipc=st.integers(1, 3),
