@@ -199,7 +199,7 @@ class StaticStep(PlainStep):
             self._record = False
             reason = str(error).partition("\n")[0]
             log.info(
-                "a training step cannot be recorded as a CUDA graph (%s): its kernels are launched one by one", reason
+                "a training step cannot be recorded as a CUDA graph (%s); its kernels are launched one by one", reason
             )
         with torch.no_grad():
             for tensor, before in zip(self._state(), kept, strict=True):
