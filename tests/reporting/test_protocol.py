@@ -6,7 +6,8 @@ import pytest
 from bacon.reporting.collect.protocol_text import network_text, protocol_note, protocol_of, protocol_text
 from bacon.reporting.collect.recipe_text import dsa_text
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.protocols import PROTOCOLS, DataFacts, protocol_settings
+from bacon.settings.protocol_data import DataFacts
+from bacon.settings.protocols import PROTOCOLS, protocol_settings
 from tests.reporting.fakes import EVALUATION, NETWORK
 
 
