@@ -11,7 +11,9 @@ import torch
 from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset
+from bacon.evaluation.full_set import FullSetNetworks
 from bacon.evaluation.rate_search import choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
@@ -45,8 +47,29 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, labels=labels)
 
 
-def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
-    """Evaluate the full training set, the upper reference; as :func:`evaluate_distilled`, at iteration 0."""
+def evaluate_full(
+    job: EvaluationJob, *, data_path: Path, output: Path, trained: Mapping[str, TrainedRuns] | None = None
+) -> None:
+    """Evaluate the full training set, the upper reference; as :func:`evaluate_distilled`, at iteration 0.
+
+    Args:
+        job: what is evaluated and how.
+        data_path: the preprocessed data set.
+        output: the evaluation file to write (JSON).
+        trained: augmentation -> the networks trained with it, run i for evaluation seed i; ``None``: they are trained here.
+
+    Raises:
+        BaconError: as :func:`evaluate_distilled`.
+    """
+    if trained:
+        networks = FullSetNetworks(job, data_path, trained)
+        records, selection = train_all(networks)
+        content = evaluation_content(job, selection) | {
+            "training_fingerprints": {runs.key: runs.fingerprint for runs in trained.values()},
+            "testing_seconds": networks.testing_seconds,
+        }
+        write_evaluation(output, content, records)
+        return
 
     def training_set(dataset: ImageDataset, _: int) -> ImageSet:
         return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)

@@ -91,17 +91,44 @@ def train_and_test(
         on_epoch=lambda _: on_epoch(),
         images_at_once=images_at_once,
     )
-    model = training.model
-    confusion = confusion_matrix(model, test, classes, images_at_once)
-    held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
+    tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
     loss, correct = (total / training.seen for total in training.totals.tolist())
     _check_converged(loss, recipe, seed)
     return Outcome(
-        test_accuracy=int(confusion.trace()) / len(test),
+        test_accuracy=tested.accuracy,
         train_accuracy=correct,
         train_loss=loss,
         epochs=training.epochs,
         wall_seconds=time.perf_counter() - start,
+        confusion=tested.confusion,
+        class_accuracy=tested.class_accuracy,
+        validation_accuracy=tested.validation_accuracy,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What a trained network makes of the test set; fields as in :class:`Outcome`."""
+
+    accuracy: float
+    confusion: list[list[int]]
+    class_accuracy: list[float]
+    validation_accuracy: float | None
+
+
+def measure_network(
+    model: Network,
+    test: ImageSet,
+    validation: ImageSet | None = None,
+    *,
+    classes: int,
+    images_at_once: int = IMAGES_AT_ONCE,
+) -> Tested:
+    """Test a trained network on the whole test set, and on the validation split where there is one."""
+    confusion = confusion_matrix(model, test, classes, images_at_once)
+    held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
+    return Tested(
+        accuracy=int(confusion.trace()) / len(test),
         confusion=confusion.tolist(),
         class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
         validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),

@@ -7,7 +7,7 @@ network's bits would depend on how many share the job; with one network a core n
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,7 @@ class Training:
         self.seen = 0
         self._per_epoch = recipe.steps_per_epoch(len(train))
         self._every_epoch = every_epoch
+        self._remaining: Iterator[Batch] | None = None
         self._batches = Batches(train, recipe, seed, classes, purpose=purpose, images_at_once=images_at_once)
         few_rates = recipe.schedule.kind in _FEW_RATES and len(set(recipe.rates)) <= 1
         self._step = training_step(
@@ -108,11 +109,26 @@ class Training:
 
         In the end the model holds the averaged weights where the recipe averages them.
         """
-        batches = self._batches.from_epoch(self.epoch)
-        while self.epoch < self.epochs:
-            self._one_epoch(islice(batches, min(self._per_epoch, self.steps - self.step)))
-            self.epoch += 1
+        while not self.is_finished:
+            for _ in self.next_epoch():
+                pass
             on_epoch(self)
+        self.finish()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every epoch is done."""
+        return self.epoch >= self.epochs
+
+    def next_epoch(self) -> Iterator[None]:
+        """Train one more epoch, a step from one item to the next, for callers who train several networks at once."""
+        if self._remaining is None:
+            self._remaining = self._batches.from_epoch(self.epoch)
+        yield from self._one_epoch(islice(self._remaining, min(self._per_epoch, self.steps - self.step)))
+        self.epoch += 1
+
+    def finish(self) -> None:
+        """Put the averaged weights into the model, where the recipe averages them; nothing is trained after it."""
         if self._average is not None:
             with torch.no_grad():
                 torch._foreach_copy_(list(self.model.parameters()), self._average)
@@ -143,6 +159,7 @@ class Training:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from :meth:`state_dict` of a training of the same arguments, bit for bit; ``state`` is not used up."""
         self.epoch, self.step, self.seen = state["epoch"], state["step"], state["seen"]
+        self._remaining = None
         self.model.load_state_dict(state["model"])
         optimiser = self._step.optimiser
         optimiser.load_state_dict(state["optimiser"])
@@ -151,7 +168,7 @@ class Training:
         self.totals.copy_(state["totals"])
         self.correct = state["correct"].clone()
 
-    def _one_epoch(self, batches: Iterable[Batch]) -> None:
+    def _one_epoch(self, batches: Iterable[Batch]) -> Iterator[None]:
         measured = self._every_epoch or self.epoch == self.epochs - 1
         if measured:
             self._step.count()
@@ -166,6 +183,7 @@ class Training:
                 self.seen += len(batch.labels)
                 self.correct.index_copy_(0, batch.places, self._step.correct)
             self.step += 1
+            yield
 
     def _one_step(self, batch: Batch) -> None:
         soft = batch.soft

@@ -52,6 +52,14 @@ def test_a_cell_can_be_distilled_with_another_architecture():
     }
 
 
+def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
+    chosen = config(
+        datasets={"digits": {"network": {"architecture": "resnet18", "norm": "batch"}}},
+        overrides={"digits/bacon/*": {"network": {"stem": "7x7"}}},
+    )
+    assert resolve(chosen, CELL).settings.network.stem == "7x7"
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -88,6 +96,10 @@ def test_a_cell_can_be_distilled_with_another_architecture():
                 "datasets": {"digits": {"network": {"architecture": "mlp"}}},
             },
             "methods.bacon.network.pooling = .max.: the network of cell digits/bacon.* is no convnet",
+        ),
+        (
+            {"datasets": {"digits": {"network": {"stem": "7x7"}}}},
+            "datasets.digits.network.stem = '7x7': convnet has no such setting; its keys are architecture, width, depth",
         ),
         ({"protocol": "dcbench"}, "protocol = 'dcbench'.*'dc-bench'"),
         (

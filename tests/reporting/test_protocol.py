@@ -105,6 +105,8 @@ def test_dsa_text(strategy, text):
 def test_network_text():
     assert network_text(NETWORK) == "ConvNet, depth 3, width 32, instance norm"
     assert network_text({"architecture": "convnet", "depth": 2, "width": 8, "norm": "none"}).endswith("no norm")
+    imagenet = {"architecture": "resnet50", "norm": "batch", "stem": "7x7"}
+    assert network_text(imagenet) == "ResNet-50, 7x7 stem, batch norm"
 
 
 def test_protocol_note_states_differences_with_their_scope(accuracy_of):
