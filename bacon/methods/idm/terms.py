@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.losses import Embedded, LossTerm
-from bacon.distillation.pools import Drawn, Fresh, NetworkPool, Queue
+from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool, Queue
 from bacon.training.steps import worth_recording
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class AccuracyWeightedCrossEntropy(LossTerm):
     def __init__(self, weight: float) -> None:
         self._weight = weight
 
-    def weight(self, drawn: Drawn) -> Tensor:
+    def weight(self, drawn: DrawnNetwork) -> Tensor:
         """``ce_weight`` times the accuracy in percent, 0-d."""
         return self._weight * drawn.accuracy
 
@@ -41,7 +41,7 @@ class AccuracyWeightedCrossEntropy(LossTerm):
         losses: Tensor = F.cross_entropy(embedded.logits(), embedded.labels(), reduction="none")
         return losses.view(embedded.shape).mean(dim=1)
 
-    def recorded(self, drawn: Drawn) -> Mapping[str, Tensor]:
+    def recorded(self, drawn: DrawnNetwork) -> Mapping[str, Tensor]:
         """``queue_accuracy``: the accuracy in percent."""
         return {"queue_accuracy": drawn.accuracy}
 
