@@ -60,6 +60,7 @@ _config_option = click.option(
 def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
     """Print the resolved settings of a cell with the layer each value came from."""
     from bacon.config.setting_errors import check_name
+    from bacon.operations.job_status import training_rows
     from bacon.operations.workflow_plan import load_plan
     from bacon.settings.cells import Cell
 
@@ -70,6 +71,8 @@ def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
         click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))
     else:
         print_table(f"Settings of {cell}", ("key", "value", "layer"), rows)
+        if needs := training_rows(plan, cell):
+            print_table("Networks trained on the real set first", ("need", "runs", "kept", "on the disk"), needs)
 
 
 @main.command("methods")

@@ -21,10 +21,10 @@ from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.atomic import write_json
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
 from bacon.transforms.partition import decode
 from benchmarks.cells import Measured, engine_of
 from benchmarks.machine import synchronise

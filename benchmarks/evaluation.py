@@ -13,10 +13,11 @@ import torch
 
 from bacon.distillation.initialisation import real_images
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.build import build_network
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import confusion_matrix, train_and_test
+from bacon.training.predictions import confusion_matrix
 from bacon.transforms.partition import decode
 from benchmarks.cells import Measured, random_dataset
 from benchmarks.machine import seconds_of, synchronise

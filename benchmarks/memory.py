@@ -27,13 +27,13 @@ from bacon.distillation.engine import Engine
 from bacon.distillation.pools import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.settings.cells import Cell
 from bacon.training.batches import IMAGES_AT_ONCE
-from bacon.training.loop import train_and_test
 from benchmarks.cells import Measured, engine_of, measured, random_dataset
 
 _ARTIFACT = "distilled.h5"

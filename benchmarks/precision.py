@@ -10,10 +10,10 @@ import torch
 
 from bacon.datasets.store import ImageDataset
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.progress import Progress
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
 from benchmarks.cells import Measured, engine_of
 
 

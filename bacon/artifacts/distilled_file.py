@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 
 from bacon.artifacts.distilled_layout import FORMAT, VERSION, data_set, snapshot_iterations
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.artifacts.unfailing_file import UnfailingFile
 from bacon.datasets.store import read_whitening, write_whitening
 from bacon.datasets.whitening import Whitening
 from bacon.runtime.atomic import atomic_path
@@ -45,7 +45,7 @@ class DistillationResult:
     whitening: Whitening | None = None
 
 
-_JSON_ATTRIBUTES = ("settings", "class_names", "provenance")
+_JSON_ATTRIBUTES = ("settings", "class_names", "provenance", "training_fingerprints")
 
 
 def write_distilled(path: Path | str, result: DistillationResult) -> None:
@@ -55,13 +55,13 @@ def write_distilled(path: Path | str, result: DistillationResult) -> None:
         OSError: the disk is full or cannot be written; a file that was there stays as it was.
         BaconError: a snapshot has other parts than the final set.
     """
-    with atomic_path(path) as temporary, _Unfailing(temporary) as written:
+    with atomic_path(path) as temporary, UnfailingFile(temporary) as written:
         with h5py.File(written, "w") as file:
             _write(file, result, written)
         written.check()
 
 
-def _write(file: h5py.File, result: DistillationResult, written: _Unfailing) -> None:
+def _write(file: h5py.File, result: DistillationResult, written: UnfailingFile) -> None:
     """The content of a file, one array after the other; ends with the first one that the disk refuses."""
     file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
     for name, value in {**result.attributes, **_described(result.synthetic)}.items():
@@ -99,74 +99,6 @@ def _write_snapshot(file: h5py.File, iteration: int, snapshot: SyntheticSet, fin
             file[data_set(name, iteration)] = file[data_set(name)]
         else:
             _store(file, data_set(name, iteration), tensor.numpy())
-
-
-class _Unfailing(io.RawIOBase):
-    """A new file for HDF5, which crashes the process some time after a write that failed: no write of this one fails.
-
-    What the disk has refused is kept in memory from then on, so that the library reads back what it wrote and can close;
-    :meth:`check` then raises the disk's error.
-
-    Args:
-        path: the file; what is in it is lost.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file: IO[bytes] = path.open("w+b", buffering=0)
-        self._error: OSError | None = None
-
-    def check(self) -> None:
-        """Raise the error of the first write that failed."""
-        if self._error is not None:
-            raise self._error
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        return self._file.seek(offset, whence)
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def readinto(self, buffer: Any) -> int:
-        return self._file.readinto(buffer)  # type: ignore[attr-defined, no-any-return]
-
-    def write(self, data: Any) -> int:
-        content, done = memoryview(data).cast("B"), 0
-        while done < len(content):  # a nearly full disk takes a part
-            try:
-                done += self._file.write(content[done:])
-            except OSError as error:
-                self._go_on_in_memory(error)
-        return done
-
-    def truncate(self, size: int | None = None) -> int:
-        try:
-            return self._file.truncate(size)
-        except OSError as error:
-            self._go_on_in_memory(error)
-            return self._file.truncate(size)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-    def _go_on_in_memory(self, error: OSError) -> None:
-        if self._error is not None:
-            raise error  # memory refuses nothing
-        self._error, place = error, self._file.tell()
-        self._file.seek(0)
-        memory = io.BytesIO(self._file.read())
-        memory.seek(place)
-        self._file.close()
-        self._file = memory
 
 
 def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:

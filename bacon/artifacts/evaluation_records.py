@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +81,26 @@ class RecordKey:
 
 @dataclass(frozen=True, kw_only=True)
 class RecordCache:
-    """The finished records of one record fingerprint, in ``folder/{fingerprint}/{key}.json``."""
+    """The finished records of one record fingerprint, in ``folder/{fingerprint}/{key}.json``.
+
+    Attributes:
+        folder: the cache.
+        fingerprint: of what all its records share.
+        augmentations: augmentation -> digest of its code, which a record's own fingerprint covers too.
+    """
 
     folder: Path
     fingerprint: str
+    augmentations: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, key: RecordKey) -> Path:
         """Where a record is kept."""
         return self.folder / self.fingerprint / f"{key}.json"
+
+    def fingerprint_of(self, key: RecordKey) -> str:
+        """The fingerprint that a record carries: what all share, and the code of its augmentation."""
+        code = self.augmentations.get(key.augmentation)
+        return self.fingerprint if code is None else f"{self.fingerprint}-{code}"
 
     def load(self, key: RecordKey) -> Record | None:
         """The record if it is there and whole; a damaged one is as good as none, and is named in the log."""
@@ -100,7 +112,7 @@ class RecordCache:
         except (OSError, ValueError) as error:
             log.warning("%s is damaged (%s): this network is trained again", path, error)
             return None
-        if (record.fingerprint, record.key) != (self.fingerprint, key):
+        if (record.fingerprint, record.key) != (self.fingerprint_of(key), key):
             log.warning("%s holds the record of another network: this one is trained again", path)
             return None
         return record
@@ -112,7 +124,7 @@ class RecordCache:
 
 def parse_record(value: Any) -> Record:
     """The record in decoded JSON; raises ``ValueError`` unless every field is there with its type, and nothing else."""
-    expected = {field.name: str(field.type) for field in fields(Record)}
+    expected = {each.name: str(each.type) for each in fields(Record)}
     if not isinstance(value, dict) or value.keys() != expected.keys():
         raise ValueError("not the fields of a record")
     for name, kind in expected.items():

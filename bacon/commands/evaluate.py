@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bacon.settings.protocols import PROTOCOLS
+
 if TYPE_CHECKING:
     from bacon.interchange.evaluate_file import Result
 
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--experiment", type=click.IntRange(min=0), help="Which set of a published file that holds several, from 0."
 )
-@click.option("--protocol", type=click.Choice(("paper", "dc-bench", "dd-ranking")), default="paper", show_default=True)
+@click.option("--protocol", type=click.Choice(tuple(PROTOCOLS)), default="paper", show_default=True)
 @click.option("--network", default="convnet", show_default=True, help="Evaluation network by name.")
 @click.option("--seeds", type=click.IntRange(1, 1000), help="Networks to train (with each augmentation).")
 @click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of the protocol's.")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bacon.operations.job_status import Job, Status
 
+_COLUMNS = ("train", "distil", "evaluate")
 _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta"}
 
 
@@ -46,6 +47,7 @@ def as_dict(status: Status) -> dict[str, object]:
         "counts": status.counts,
         "seconds_left": status.seconds_left,
         "running": status.running,
+        "training_bytes": status.training_bytes,
     }
 
 
@@ -64,22 +66,26 @@ def _print(status: Status, *, everything: bool) -> None:
 
 
 def _grid(status: Status) -> Table:
-    """One row per data set, method and IPC; one letter per seed and network says the state."""
+    """One row per data set, method and IPC, and per training on a real set; one letter per job says its state."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(title="Cells", title_justify="left")
-    for column in ("cell", "distil", "evaluate"):
+    for column in ("cell", *_COLUMNS):
         table.add_column(column, overflow="fold")
     rows: dict[str, dict[str, Text]] = {}
     for job in status.jobs:
-        group = job.name.rpartition("/seed")[0] or job.name
-        stage = "distill" if job.stage == "data" else job.stage
-        text = rows.setdefault(group, {"distill": Text(), "evaluate": Text()})[stage]
+        group = job.name.rpartition("/seed")[0] or job.name.rpartition("/runs")[0] or job.name
+        text = rows.setdefault(group, {column: Text() for column in _COLUMNS})[_column(job.stage)]
         text.append(_letter(job.state), _COLOURS.get(job.state, ""))
     for group, texts in rows.items():
-        table.add_row(group, texts["distill"], texts["evaluate"])
+        table.add_row(group, *texts.values())
     return table
+
+
+def _column(stage: str) -> str:
+    """Column of a stage; data sets stand in the first."""
+    return {"data": _COLUMNS[0], "distill": "distil"}.get(stage, stage)
 
 
 def _letter(state: str) -> str:
@@ -99,7 +105,7 @@ def _details(jobs: list[Job]) -> Table:
 
 
 def _summary(status: Status) -> str:
-    from bacon.operations.job_status import duration
+    from bacon.operations.job_status import duration, size
 
     counts = ", ".join(f"{number} {state}" for state, number in sorted(status.counts.items()))
     text = f"{len(status.jobs)} jobs: {counts}."
@@ -108,4 +114,6 @@ def _summary(status: Status) -> str:
         if status.running:
             text += f", {duration(status.seconds_left / status.running)} with {status.running} at a time"
         text += "."
+    if status.training_bytes:
+        text += f" Networks trained on real sets take {size(status.training_bytes)} on the disk."
     return text

@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bacon.config.model import Config, Layer
-from bacon.config.presets import NETWORKS, PRESETS, PROTOCOLS
+from bacon.config.presets import NETWORKS, PRESETS
 from bacon.config.sections import Key, has_key, key_names
 from bacon.config.setting_errors import describe, flatten, nearest
 from bacon.datasets.registry import REGISTRY
@@ -25,8 +25,9 @@ from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
-from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
+from bacon.settings.protocols import DataFacts, protocol_settings
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ SECTIONS = ("network", "distillation", "evaluation")
 
 def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
     """The layers above the defaults that apply to a cell, lowest first."""
-    yield NamedLayer.of(f"protocol {config.protocol}", PROTOCOLS[config.protocol], strict=False)
+    protocol = {"evaluation": protocol_settings(config.protocol, _facts(cell))}
+    yield NamedLayer.of(f"protocol {config.protocol}", protocol, strict=False)
     method = config.base_method(cell.method)
     yield from _of_the_record(config, cell, METHODS[method])
     if method in config.methods:
@@ -95,6 +97,13 @@ def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[Named
         yield NamedLayer.of(f"published {method.name}, {cell.dataset}, IPC {cell.ipc}", published, strict=False)
 
 
+def _facts(cell: Cell) -> DataFacts:
+    """What a protocol may depend on; of own data sets size and classes are known when they are prepared."""
+    known = REGISTRY.get(cell.dataset)
+    size, classes = (known.shape[-1], known.classes) if known is not None else (None, None)
+    return DataFacts(name=cell.dataset, size=size, classes=classes, ipc=cell.ipc)
+
+
 def kind(config: Config, cell: Cell) -> tuple[str, str, int | None, tuple[str, ...]]:
     """What a cell's settings depend on: cells of one kind share them. Only overrides know of seeds, so large grids have few."""
     overrides = tuple(pattern for pattern in config.overrides if cell.matches(pattern))
@@ -111,7 +120,9 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     origin: dict[Key, str] = {}
     strict: set[Key] = set()
     for layer in layers(config, cell):
-        _check_own_network(layer)
+        _check_own_network(layer, below=merged.get(("network", "architecture"), "convnet"))
+        for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
+            merged.pop(("evaluation", name), None)
         for key, value in layer.values.items():
             merged[key], origin[key] = value, layer.label
             (strict.add if layer.strict else strict.discard)(key)
@@ -145,12 +156,17 @@ def evaluation_network(config: Config, own: NetworkSettings, name: str) -> Netwo
         raise BaconError(describe(error, f"networks.{name}")) from None
 
 
-def _check_own_network(layer: NamedLayer) -> None:
-    """A layer that names an architecture names no key that it lacks; such keys of lower layers do not concern it."""
-    architecture = layer.values.get(("network", "architecture"), "convnet")
+def _check_own_network(layer: NamedLayer, *, below: str) -> None:
+    """A layer that names an architecture names no key that it lacks; such keys of lower layers do not concern it.
+
+    One that names none may have the keys of the architecture ``below`` it, and those of the default one.
+    """
+    named = layer.values.get(("network", "architecture"))
+    architecture = named or below
     own = NetworkSettings.keys_of(architecture)
+    allowed = own if named else (*own, *NetworkSettings.keys_of("convnet"))
     for key, value in layer.values.items():
-        if key[0] == "network" and key[-1] not in own:
+        if key[0] == "network" and key[-1] not in allowed:
             raise BaconError(
                 f"{layer.label}.{'.'.join(key)} = {value!r}: {architecture} has no such setting; its keys are {', '.join(own)}"
             )

@@ -6,12 +6,13 @@ The JSON schema in ``workflow/schemas`` is generated from ``Config``, and ``baco
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from bacon.settings.base import Strict
 from bacon.settings.data import DataSettings
+from bacon.settings.protocols import ProtocolName
 from bacon.settings.run import RunSettings
 
 BEST, ALL = "best", "all"
@@ -86,9 +87,9 @@ class Config(Strict):
     preset: str = Field(
         "paper", description="Named bundle of settings below the method layer; see bacon/config/presets.py."
     )
-    protocol: Literal["paper", "dc-bench", "dd-ranking"] = Field(
+    protocol: ProtocolName = Field(
         "paper",
-        description="Named evaluation protocol, a layer below the preset; see bacon/config/presets.py and docs/evaluation.md.",
+        description="Named evaluation protocol, a layer below the preset; see docs/evaluation.md.",
     )
     grid: GridSettings = Field(default_factory=GridSettings)
     data: dict[str, DataSettings] = Field(

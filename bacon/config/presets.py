@@ -1,4 +1,4 @@
-"""Named bundles of settings: protocols and presets, the layers between the defaults and the method, and networks.
+"""Named bundles of settings: presets, a layer between the protocol and the method, and networks.
 
 Each preset says where it comes from and what to expect of it.
 """
@@ -10,30 +10,6 @@ from typing import Any
 
 from bacon.config.model import Layer
 from bacon.settings.architectures import named_networks
-
-PROTOCOLS: Mapping[str, Layer] = {
-    # DC, DM, IDM, BACON: DSA, 1001 epochs, the accuracy of the last one. The defaults are the paper's.
-    "paper": Layer(),
-    # DC-BENCH (Cui et al., NeurIPS 2022): the average over six augmentations, 1000 epochs, 300 for none.
-    "dc-bench": Layer(
-        evaluation={
-            "augmentations": ["none", "auto", "rand", "imagenet", "cifar", "dsa"],
-            "epochs": 1000,
-            "epochs_plain": 300,
-            "snapshot_seeds": 0,
-        }
-    ),
-    # DD-Ranking (Li et al., 2025): without and with augmentation, each with the learning rate that is best on validation.
-    "dd-ranking": Layer(
-        evaluation={
-            "augmentations": ["none", "dsa"],
-            "epochs": 300,
-            "lr_search": [0.001, 0.005, 0.01, 0.05, 0.1],
-            "snapshot_seeds": 0,
-        }
-    ),
-}
-"""Evaluation protocols: the lowest layer, so that presets, which shorten training, and explicit keys win over them."""
 
 NETWORKS: Mapping[str, Mapping[str, Any]] = named_networks()
 """Evaluation networks known by name: the field's cross-architecture pool; an entry under `networks` replaces its namesake."""

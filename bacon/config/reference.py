@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
 from bacon.config.model import CellLayer, Config, Layer, VariantLayer
-from bacon.config.presets import PRESETS, PROTOCOLS
+from bacon.config.presets import PRESETS
 from bacon.config.schema import SCHEMA_FILE, schema_text
 from bacon.config.sections import Key, nested_models, section_models
 from bacon.config.setting_errors import flatten
@@ -19,6 +19,7 @@ from bacon.methods.base import Method
 from bacon.methods.registry import METHODS, OWN
 from bacon.runtime.atomic import write_text
 from bacon.settings import distillation as shared_settings
+from bacon.settings.protocols import PROTOCOLS
 
 REFERENCE_FILE = Path("config/README.md")
 

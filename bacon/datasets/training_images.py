@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from bacon.datasets.store import ImageDataset, Split, assembled, check_fingerprint, open_store, read_array
 
@@ -33,6 +34,16 @@ def read_training(path: Path | str, *, expected_fingerprint: str | None = None) 
         images, labels = _by_class(file)
         arrays = {"train_images": images, "train_labels": labels, "test_images": images[:0], "test_labels": labels[:0]}
         return assembled(file, path, arrays)
+
+
+def class_order(path: Path | str) -> NDArray[np.int64]:
+    """(N,) place in the file of each training image as :func:`read_training` gives them: sorted by class, else as they lie.
+
+    Raises:
+        BaconError: as :func:`bacon.datasets.store.read_dataset`, as far as what is read goes.
+    """
+    with open_store(path) as file:
+        return np.argsort(read_array(file, "train/labels", np.int64), kind="stable")
 
 
 def _by_class(file: h5py.File) -> Split:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.distillation.chunks import MemoryLimit
 from bacon.distillation.real_images import RealImages
 from bacon.networks.build import build_network
@@ -62,14 +63,15 @@ class Context:
         real: the real training set on its device; its dtype is the computation's.
         network: architecture of the networks that it distils with.
         memory: how many images are computed at a time.
-        inputs: name of each training need of the record -> the networks trained for it.
+        inputs: name of each training need of the record -> the networks trained for it; history and soft labels are in the
+            order of ``real``. ``bacon.training.run_networks.run_network`` makes a network of one.
     """
 
     cell: Cell
     real: RealImages
     network: NetworkSettings
     memory: MemoryLimit = field(default_factory=MemoryLimit)
-    inputs: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Mapping[str, TrainedRuns] = field(default_factory=dict)
 
     @property
     def ipc(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import torch
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import DistillationResult, write_distilled
+from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.training_images import read_training
 from bacon.distillation.algorithm import Algorithm, Context, load_algorithm
 from bacon.distillation.chunks import MemoryLimit
@@ -72,6 +73,7 @@ def distil_cell(
     device: torch.device,
     chunk_images: int = 2048,
     running: Running,
+    inputs: Mapping[str, TrainedRuns] | None = None,
 ) -> None:
     """Compute a cell and write its artifact atomically.
 
@@ -84,13 +86,15 @@ def distil_cell(
         device: where it is computed.
         chunk_images: images embedded at a time.
         running: progress, checkpoints and the time of earlier parts.
+        inputs: name of each of the cell's training needs -> the networks trained for it.
     """
+    trained = dict(inputs or {})
     dataset = read_training(data, expected_fingerprint=identity.data_fingerprint)
     real, whitening = RealImages(dataset, device=device), dataset.whitening
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset  # on a GPU, its images are there now
     cell = Cell(identity.dataset, identity.method, identity.ipc, identity.seed)
-    context = Context(cell=cell, real=real, network=settings.network, memory=MemoryLimit(chunk_images))
+    context = Context(cell=cell, real=real, network=settings.network, memory=MemoryLimit(chunk_images), inputs=trained)
     engine = _engine(load_algorithm(algorithm, settings.distillation, context), settings, device, running)
     _run(engine, str(cell), running)
     seconds = running.heartbeat.seconds()
@@ -98,7 +102,7 @@ def distil_cell(
         synthetic=engine.synthetic(),
         snapshots=engine.snapshots,
         history=engine.history.arrays() if engine.algorithm.terms else {},
-        attributes=about | _attributes(identity, settings, device, seconds),
+        attributes=about | _attributes(identity, settings, device, seconds) | _training_attributes(trained),
         whitening=whitening,
     )
     write_distilled(output, result)
@@ -161,6 +165,11 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
             sys.exit(stop.exit_status())
 
     return after_iteration
+
+
+def _training_attributes(inputs: Mapping[str, TrainedRuns]) -> dict[str, Any]:
+    """Fingerprints of the networks that a cell was distilled with, where there are any."""
+    return {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}} if inputs else {}
 
 
 def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:

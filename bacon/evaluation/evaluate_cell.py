@@ -11,8 +11,10 @@ import torch
 from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset
-from bacon.evaluation.rate_search import augmentation_name, choose_rates
+from bacon.evaluation.full_set import FullSetNetworks
+from bacon.evaluation.rate_search import choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
 from bacon.runtime.provenance import provenance
@@ -45,8 +47,29 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, labels=labels)
 
 
-def evaluate_full(job: EvaluationJob, *, data_path: Path, output: Path) -> None:
-    """Evaluate the full training set, the upper reference; as :func:`evaluate_distilled`, at iteration 0."""
+def evaluate_full(
+    job: EvaluationJob, *, data_path: Path, output: Path, trained: Mapping[str, TrainedRuns] | None = None
+) -> None:
+    """Evaluate the full training set, the upper reference; as :func:`evaluate_distilled`, at iteration 0.
+
+    Args:
+        job: what is evaluated and how.
+        data_path: the preprocessed data set.
+        output: the evaluation file to write (JSON).
+        trained: augmentation -> the networks trained with it, run i for evaluation seed i; ``None``: they are trained here.
+
+    Raises:
+        BaconError: as :func:`evaluate_distilled`.
+    """
+    if trained:
+        networks = FullSetNetworks(job, data_path, trained)
+        records, selection = train_all(networks)
+        content = evaluation_content(job, selection) | {
+            "training_fingerprints": {runs.key: runs.fingerprint for runs in trained.values()},
+            "testing_seconds": networks.testing_seconds,
+        }
+        write_evaluation(output, content, records)
+        return
 
     def training_set(dataset: ImageDataset, _: int) -> ImageSet:
         return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)
@@ -73,11 +96,16 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
         The records, by iteration, then evaluation seed, then augmentation; and what the validation split chose.
     """
     evaluation = networks.job.evaluation
-    names = [augmentation_name(evaluation, name) for name in evaluation.augmentations]
+    names = [evaluation.recorded_augmentation(name) for name in evaluation.augmentations]
     rates, selection = choose_rates(networks, evaluation, names)
     seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
     wanted = [
-        RecordKey(iteration=iteration, evaluation_seed=seed, augmentation=name, lr_net=rates[name])
+        RecordKey(
+            iteration=iteration,
+            evaluation_seed=seed,
+            augmentation=name,
+            lr_net=networks.learned_rate(iteration) if evaluation.lr == "learned" else rates[name],
+        )
         for iteration, count in seeds
         for seed in range(count)
         for name in names
@@ -102,7 +130,9 @@ def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.d
         mean=dataset.mean,
         std=dataset.std,
         whitened=dataset.whitening is not None,
-        soft=training.probabilities(),
+        soft=training.soft,
+        soft_kind=training.soft_kind,
+        rates=() if training.rates is None else training.rates.tolist(),
     )
 
 

@@ -20,11 +20,6 @@ SEED = 0
 """Evaluation seed of the networks that are compared; the chosen one is among those that are reported."""
 
 
-def augmentation_name(evaluation: EvaluationSettings, name: str) -> str:
-    """What a record calls an augmentation: DSA without operations is none."""
-    return "none" if name == "dsa" and evaluation.dsa_strategy == "none" else name
-
-
 def choose_rates(
     networks: Networks, evaluation: EvaluationSettings, augmentations: Sequence[str]
 ) -> tuple[dict[str, float], dict[str, Any] | None]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ import torch
 
 from bacon.artifacts.evaluation_records import Record, RecordCache, RecordKey
 from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.evaluation.train_and_test import Outcome, train_and_test
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
-from bacon.training.batches import IMAGES_AT_ONCE, ImageSet
-from bacon.training.loop import Outcome, train_and_test
+from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.image_set import ImageSet
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -37,12 +38,14 @@ class EvaluationFingerprints:
         record: of its networks, whatever the numbers of seeds; the key of the cache.
         data: that the data set must carry.
         distilled: that the distilled set must carry; ``None`` for the full training set.
+        augmentations: augmentation -> digest of its code, which only records of that augmentation depend on.
     """
 
     rule: str
     record: str
     data: str
     distilled: str | None = None
+    augmentations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +106,10 @@ class Networks:
         self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int, full: bool = False
     ) -> None:
         self.job, self.final, self._path, self._full = job, final, data_path, full
-        self._images_at_once = IMAGES_AT_ONCE
-        self._cache = RecordCache(folder=job.cache, fingerprint=job.fingerprints.record)
+        self.images_at_once = IMAGES_AT_ONCE
+        self._cache = RecordCache(
+            folder=job.cache, fingerprint=job.fingerprints.record, augmentations=job.fingerprints.augmentations
+        )
         # Iterations come one after the other, so one training set is in memory at a time.
         self._train = lru_cache(maxsize=1)(lambda iteration: training_set(self.dataset, iteration))
 
@@ -114,14 +119,20 @@ class Networks:
         return read_dataset(self._path, expected_fingerprint=self.job.fingerprints.data, train=self._full)
 
     @cached_property
-    def _test(self) -> ImageSet:
+    def test(self) -> ImageSet:
+        """The test set."""
         return image_set(self.dataset.test_images, self.dataset.test_labels, self.dataset, self.job.device)
 
     @cached_property
-    def _validation(self) -> ImageSet | None:
+    def validation(self) -> ImageSet | None:
+        """The validation split; ``None``: there is none."""
         if self.dataset.validation_images is None:
             return None
         return image_set(self.dataset.validation_images, self.dataset.validation_labels, self.dataset, self.job.device)
+
+    def learned_rate(self, iteration: int) -> float:
+        """The learning rate that training begins with where ``evaluation.lr`` is learned."""
+        return self.job.evaluation.rate_of(self._train(iteration).rates)
 
     def records(self, wanted: Sequence[RecordKey]) -> list[Record]:
         """The records ``wanted``, in their order: cached, or computed and cached.
@@ -134,7 +145,7 @@ class Networks:
         missing = [key for key in wanted if key not in found]
         log.info("%s: %d networks, %d of them trained before", job, len(wanted), len(found))
         if missing:
-            total = sum(self._settings(key).epochs for key in missing)
+            total = self.total_steps(missing)
             with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
                 for key in missing:
                     found[key] = self._record(key, progress)
@@ -144,45 +155,52 @@ class Networks:
     def _settings(self, key: RecordKey) -> EvaluationSettings:
         return self.job.evaluation.with_augmentation(key.augmentation, key.lr_net)
 
+    def total_steps(self, keys: Sequence[RecordKey]) -> int:
+        """Epochs of all networks of ``keys``; the sets of all iterations are of one size, so the first one says it."""
+        train, classes = self._train(keys[0].iteration), len(self.dataset.class_names)
+        recipes = (self._settings(key).recipe(images=len(train), classes=classes, rates=train.rates) for key in keys)
+        return sum(recipe.total_epochs(len(train)) for recipe in recipes)
+
     def _record(self, key: RecordKey, progress: Progress) -> Record:
         job = self.job
         outcome = self._outcome_in_memory(key, progress)
         _report(job, key, outcome)
         final = key.iteration == self.final
-        return Record(final=final, fingerprint=job.fingerprints.record, **asdict(key), **asdict(outcome))
+        return Record(final=final, fingerprint=self._cache.fingerprint_of(key), **asdict(key), **asdict(outcome))
 
     def _outcome_in_memory(self, key: RecordKey, progress: Progress) -> Outcome:
-        """:meth:`_outcome`; where the device's memory does not suffice, once more with half as many images at once."""
+        """:meth:`outcome`; where the device's memory does not suffice, once more with half as many images at once."""
         try:
-            return self._outcome(key, progress.advance)
+            return self.outcome(key, progress.advance)
         except torch.OutOfMemoryError:
-            if self._images_at_once == 1:
+            if self.images_at_once == 1:
                 raise
-            self._images_at_once //= 2
+            self.images_at_once //= 2
             log.warning(
                 "%s: the device's memory does not suffice; %d images at once for the rest of this job, and the network of "
                 "evaluation seed %d is trained again",
                 self.job,
-                self._images_at_once,
+                self.images_at_once,
                 key.evaluation_seed,
             )
         # Out of the handler: the exception's frames hold the tensors that did not fit. Its epochs have been counted.
         if self.job.device.type == "cuda":
             torch.cuda.empty_cache()
-        return self._outcome(key, lambda: None)
+        return self.outcome(key, lambda: None)
 
-    def _outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
+    def outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
+        """Train and test a network; ``on_epoch`` is called after every epoch."""
         job = self.job
         return train_and_test(
             self._train(key.iteration),
-            self._test,
+            self.test,
             network=job.network,
             evaluation=self._settings(key),
             classes=len(self.dataset.class_names),
             seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
-            validation=self._validation,
+            validation=self.validation,
             on_epoch=on_epoch,
-            images_at_once=self._images_at_once,
+            images_at_once=self.images_at_once,
         )
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bacon.artifacts.evaluation_records import Record, write_evaluation
-from bacon.config.presets import NETWORKS, PROTOCOLS
+from bacon.config.presets import NETWORKS
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.evaluate_cell import evaluation_content, train_all
@@ -23,12 +23,13 @@ from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, P
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import has_soft_labels, read_published, read_tensors
 from bacon.plan.fingerprint import fingerprint
-from bacon.plan.plan import EVALUATION_COUNTS
+from bacon.plan.plan import EVALUATION_COUNTS, augmentation_code
 from bacon.plan.stage_code import evaluate_modules
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import DATA
-from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.network import NetworkSettings
+from bacon.settings.protocols import DataFacts, protocol_settings
 
 METHOD = "file"
 LEARNED = "learned"
@@ -263,8 +264,15 @@ def _job(
     registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
     network = _network(request.network, registered.get("network", {}))
     own = {**request.evaluation, **_learning_rate(request, content)}
-    layers = (PROTOCOLS[request.protocol].evaluation, registered.get("evaluation", {}), own)
-    evaluation = EvaluationSettings.model_validate({key: value for layer in layers for key, value in layer.items()})
+    per_class = len(content.classes) // len(dataset.class_names)
+    facts = DataFacts(
+        name=dataset.name,
+        size=dataset.test_images.shape[-1],
+        classes=len(dataset.class_names),
+        ipc=per_class,
+    )
+    protocol_keys = protocol_settings(request.protocol, facts)
+    evaluation = merged_evaluation(protocol_keys, registered.get("evaluation", {}), own)
     protocol = evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
     tensors = (content.images, content.classes, content.soft, content.rates)
     record = fingerprint(
@@ -275,7 +283,7 @@ def _job(
             "network": network.model_dump(mode="json"),
             "seed": seed,
         },
-        modules=(*evaluate_modules(network), "bacon.interchange.file_content"),
+        modules=(*evaluate_modules(network), *evaluation.shared_modules(), "bacon.interchange.file_content"),
         inputs={
             "data": dataset.fingerprint,
             "content": tensors_sha256(*(part for part in tensors if part is not None)),
@@ -290,7 +298,9 @@ def _job(
         network=network,
         evaluation=evaluation,
         protocol=request.protocol,
-        fingerprints=EvaluationFingerprints(rule=record, record=record, data=dataset.fingerprint),
+        fingerprints=EvaluationFingerprints(
+            rule=record, record=record, data=dataset.fingerprint, augmentations=augmentation_code(evaluation)
+        ),
         cache=cache,
         device=device,
     )
@@ -304,14 +314,14 @@ def _learning_rate(request: Request, content: FileContent) -> dict[str, Any]:
         if content.rates is None or len(content.rates) != 1:
             found = "no learned learning rate" if content.rates is None else f"{len(content.rates)} of them, one a step"
             raise BaconError(f"{request.file}: --lr learned needs one learned learning rate; it holds {found}")
-        return {"lr_net": float(content.rates[0]), "lr_search": ()}
+        return {"lr": "fixed", "lr_net": float(content.rates[0]), "lr_search": ()}
     try:
         rate = float(request.lr)
     except ValueError:
         rate = 0.0
     if not 0 < rate < float("inf"):
         raise BaconError(f"--lr {request.lr!r}: a number above 0, or `learned` for the one that a file of ours holds")
-    return {"lr_net": rate, "lr_search": ()}
+    return {"lr": "fixed", "lr_net": rate, "lr_search": ()}
 
 
 def _network(name: str, own: Mapping[str, Any]) -> NetworkSettings:

@@ -6,7 +6,10 @@ from pathlib import Path
 
 from bacon.artifacts.checkpoint import CheckpointStore
 from bacon.artifacts.distilled_file import read_distilled
+from bacon.artifacts.trained_runs import TrainedRuns
+from bacon.datasets.training_images import class_order
 from bacon.distillation.driver import CellIdentity, Running, distil_cell
+from bacon.jobs.training_inputs import trained_runs
 from bacon.methods.registry import METHODS
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
@@ -52,7 +55,15 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 device=device,
                 chunk_images=plan.config.run.chunk_images,
                 running=_running(plan, store, beat_path, device_name(device)),
+                inputs=_inputs(plan, cell, data),
             )
+
+
+def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
+    """Name of each training need of the cell -> the networks trained for it; images are in class order, as the method's are."""
+    needs = plan.needs(cell)
+    order = class_order(data) if needs else None
+    return {need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs}
 
 
 def _running(plan: Plan, store: CheckpointStore, beat_path: Path, device: str) -> Running:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
+from bacon.jobs.training_inputs import trained_runs
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
@@ -42,6 +43,7 @@ def run_evaluation(
     fingerprints = EvaluationFingerprints(
         rule=plan.evaluation_fingerprint(cell, network),
         record=plan.record_fingerprint(cell, network),
+        augmentations=plan.augmentation_code(cell, network),
         data=plan.data_fingerprint(cell.dataset),
         distilled=None if reference else plan.distilled_fingerprint(cell),
     )
@@ -53,7 +55,11 @@ def run_evaluation(
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             job = _job(plan, cell, network, fingerprints=fingerprints, beat_path=beat_path, device=device)
             if images is None:
-                evaluate_full(job, data_path=data, output=output)
+                trained = {
+                    name: trained_runs(plan, cell.dataset, need)
+                    for name, need in plan.full_set_needs(cell, network).items()
+                }
+                evaluate_full(job, data_path=data, output=output, trained=trained)
             else:
                 evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
         beat_path.unlink(missing_ok=True)

@@ -6,17 +6,19 @@ import platform
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from bacon.config.setting_errors import flatten
-from bacon.plan.headers import Header
+from bacon.plan import cost
+from bacon.plan.headers import Header, training_input
 from bacon.plan.inventory import read_artifacts
 from bacon.plan.plan import Plan
 from bacon.plan.stages import STAGES, PlannedArtifact, stage_of
 from bacon.runtime.heartbeat import JobProgress, read_progress
 from bacon.runtime.job_lock import is_held
+from bacon.settings.cells import Cell
 
 State = Literal["done", "stale", "running", "failed", "stopped", "waiting"]
 
@@ -57,6 +59,8 @@ class Status:
     """The jobs of a plan, and what is left."""
 
     jobs: list[Job] = field(default_factory=list)
+    training_bytes: int = 0
+    """Bytes that the networks trained on real sets take on the disk when all are there."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -78,7 +82,8 @@ def read_status(plan: Plan) -> Status:
     """The state of every artifact of a plan."""
     artifacts = read_artifacts(plan)
     factors = _measured_factors(plan, artifacts)
-    return Status([_job(plan, artifact, header, factors) for artifact, header in artifacts])
+    jobs = [_job(plan, artifact, header, factors) for artifact, header in artifacts]
+    return Status(jobs, sum(cost.stored_bytes(plan, training) for training in plan.trainings.values()))
 
 
 def _job(plan: Plan, artifact: PlannedArtifact, header: Header | None, factors: dict[str, float]) -> Job:
@@ -164,9 +169,18 @@ def why_stale(plan: Plan, artifact: PlannedArtifact, header: Header) -> str:
     ]:
         return f"another version of {'; '.join(upgraded)}"
     for made_from in inputs:
-        if header.inputs.get(made_from.stage) != made_from.fingerprint:
+        name, fingerprint = _as_input(plan, made_from)
+        if header.inputs.get(name) != fingerprint:
             return f"the {stage_of(made_from).noun} changed"
     return "the code changed" if inputs else "settings, source or code changed"
+
+
+def _as_input(plan: Plan, made_from: PlannedArtifact) -> tuple[str, str]:
+    """Name and fingerprint of an input in the header of what is made from it; of training runs, whichever job trained them."""
+    if made_from.block is None:
+        return made_from.stage, made_from.fingerprint
+    training = plan.training(made_from.block.dataset, made_from.block.training)
+    return training_input(made_from.block.training), training.fingerprint
 
 
 def _changed_settings(now: dict[str, Any], made_by: dict[str, Any]) -> list[str]:
@@ -198,3 +212,22 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(count: int) -> str:
+    """A number of bytes for people: ``2.6 MB``, ``6.4 GB``."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def training_rows(plan: Plan, cell: Cell) -> list[tuple[str, str, str, str]]:
+    """What a cell needs trained on the real set: name and key, number of runs, what is kept, bytes that these take."""
+    full = [need for network in plan.networks for need in plan.full_set_needs(cell, network).values()]
+    found = []
+    for need in full or plan.needs(cell):
+        alone = replace(plan.training_of(cell.dataset, need), need=need)
+        kept, bytes_text = ", ".join(sorted(need.keep)), size(cost.stored_bytes(plan, alone))
+        found.append((f"{need.name} {need.key}", str(need.runs), kept, bytes_text))
+    return found

@@ -28,7 +28,9 @@ def orphans(plan: Plan, *, records: bool = False) -> list[Path]:
         plan: the plan.
         records: also the trained networks of other settings in the cache.
     """
-    expected = {artifact.path for artifact in plan_artifacts(plan)}
+    expected = {
+        path for artifact in plan_artifacts(plan) for path in (artifact.path, *stage_of(artifact).beside(artifact))
+    }
     expected |= {path for group in shown_groups(plan) for path in image_paths(*group)}
     folders = (*(stage.folder for stage in STAGES.values()), Path(FIGURES) / "images")
     found = [path for folder in folders for path in _files(plan.directory, folder) if path not in expected]

@@ -14,9 +14,12 @@ from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import CellSize
 from bacon.methods.registry import METHODS
+from bacon.networks.padding import first_side
 from bacon.networks.registry import forward_operations
 from bacon.plan.plan import Plan
-from bacon.settings.cells import Cell
+from bacon.plan.trainings import PlannedTraining
+from bacon.settings.architectures import ARCHITECTURES
+from bacon.settings.cells import Cell, RunBlock
 from bacon.settings.network import NetworkSettings
 
 # Sustained operations per second: of one GPU in full precision, half the data sheet's 15.7e12 of a V100, and of one CPU thread.
@@ -49,6 +52,8 @@ class DataSize:
         """Of its uint8 images."""
         return (self.train + self.test) * self.channels * self.size**2 / 1e6
 
+
+_TESTED_AT_ONCE = 512
 
 # What an own data set is taken for before it is prepared; `run:` and --set-resources say better.
 _UNKNOWN = DataSize(channels=3, size=64, classes=100, train=100_000, test=10_000)
@@ -99,11 +104,58 @@ def distill_seconds(plan: Plan, cell: Cell) -> float:
     return work.iterations * sum(once)
 
 
+def training_seconds(plan: Plan, training: PlannedTraining, block: RunBlock) -> float:
+    """Time of a block of networks trained on the real set, as if one after another."""
+    data, recipe = data_size(plan, training.dataset), training.need.recipe
+    image = operations(training.need.network, data.channels, data.size)
+    steps = recipe.total_steps(data.train)
+    once = _seconds(plan, image.training * steps * min(recipe.batch_size, data.train), passes=steps)
+    return len(block.runs) * once
+
+
+def training_memory_mb(plan: Plan, training: PlannedTraining) -> int:
+    """Memory to ask a scheduler for, in MB: the data set, and a batch's feature maps where there is no GPU to hold them."""
+    data, network = data_size(plan, training.dataset), training.need.network
+    batch = min(training.need.recipe.batch_size, data.train)
+    maps = _MAPS * network.width * data.size**2 * 4 * batch / 1e6
+    return math.ceil(BASE_MB + 3 * data.megabytes + maps)
+
+
+def weights(network: NetworkSettings, channels: int, size: int, classes: int) -> int:
+    """Parameters of a network, exact for ConvNet; of another architecture, those that its record gives."""
+    if known := ARCHITECTURES[network.architecture].parameters:
+        return int(known)
+    total, inputs, side = 0, channels, first_side(size)
+    for _ in range(network.depth):
+        each = {"none": 0, "layer": side**2}.get(network.norm, 1)  # layer norm has a scale and a shift of every element
+        total += network.width * (9 * inputs + 1 + 2 * each)
+        inputs = network.width
+        if network.pooling != "none":
+            side //= 2
+    return total + classes * (inputs * side**2 + 1)
+
+
+def stored_bytes(plan: Plan, training: PlannedTraining) -> int:
+    """Bytes that the runs of a training take on the disk, before any is there: weights and soft labels are float32."""
+    data, need = data_size(plan, training.dataset), training.need
+    epochs = need.recipe.total_epochs(data.train)
+    sets = len(need.snapshot_epochs(epochs)) + ("final" in need.keep)
+    total = 4 * sets * weights(need.network, data.channels, data.size, data.classes)
+    if "history" in need.keep:
+        total += epochs * math.ceil(data.train / 8)
+    if "soft_labels" in need.keep:
+        total += 4 * data.train * data.classes
+    return need.runs * total
+
+
 def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
     """Time of all the networks trained on a cell, those of a search for the learning rate included."""
     settings, data = plan.settings(cell), data_size(plan, cell.dataset)
     evaluation = settings.evaluation
     image = operations(plan.evaluation_network(cell, network), data.channels, data.size)
+    if cell.ipc is None and plan.full_set_needs(cell, network):
+        tests = evaluation.seeds * len(evaluation.augmentations)
+        return _seconds(plan, image.forward * data.test * tests, passes=tests * math.ceil(data.test / _TESTED_AT_ONCE))
     # Of the networks that a search trains, the chosen one is among the final ones.
     networks = evaluation.seeds + max(len(evaluation.lr_search) - 1, 0)
     if cell.ipc is None:
@@ -112,7 +164,10 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
         assert settings.distillation is not None, "a cell with an IPC is distilled"
         train = cell.ipc * settings.distillation.parts() * data.classes
         networks += evaluation.snapshot_seeds * max(len(settings.distillation.snapshot_iterations()) - 1, 0)
-    epochs = sum(evaluation.with_augmentation(name, 1.0).epochs for name in evaluation.augmentations)
+    epochs = sum(
+        evaluation.with_augmentation(name, 1.0).passes(images=train, classes=data.classes)
+        for name in evaluation.augmentations
+    )
     training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
     tests = len(evaluation.augmentations)
     return networks * (training + _seconds(plan, image.forward * data.test * tests, passes=tests))

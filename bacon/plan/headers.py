@@ -18,6 +18,7 @@ class Header:
         inputs: fingerprints of its inputs by the names of their stages.
         settings: its settings.
         packages: versions of the packages that made it, where it says so.
+        parts: file in the artifact's folder -> its size in bytes, of those that belong to it.
     """
 
     fingerprint: str | None
@@ -25,6 +26,7 @@ class Header:
     inputs: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
@@ -41,6 +43,7 @@ def _hdf5_header(path: Path) -> Header:
     with h5py.File(path) as file:
         attributes = dict(file.attrs)
     inputs = {"data": str(attributes["data_fingerprint"])} if "data_fingerprint" in attributes else {}
+    inputs |= _trained(json.loads(attributes.get("training_fingerprints", "{}")))
     return Header(
         fingerprint=str(attributes["fingerprint"]),
         seconds=float(attributes.get("wall_seconds", 0.0)),
@@ -53,10 +56,37 @@ def _hdf5_header(path: Path) -> Header:
 def _json_header(path: Path) -> Header:
     content = json.loads(path.read_text(encoding="utf-8"))
     inputs = {"data": content["data_fingerprint"], "distill": content["distilled_fingerprint"]}
+    trained = content.get("training_fingerprints", {})
     return Header(
         fingerprint=content["fingerprint"],
-        seconds=sum(record["wall_seconds"] for record in content["records"]),
-        inputs={name: value for name, value in inputs.items() if value is not None},
+        seconds=content.get("testing_seconds", sum(record["wall_seconds"] for record in content["records"])),
+        inputs={name: value for name, value in inputs.items() if value is not None} | _trained(trained),
         settings=content["settings"],
         packages=content["provenance"]["packages"],
     )
+
+
+def _trained(fingerprints: dict[str, str]) -> dict[str, str]:
+    """Inputs of the stage train: key of each training -> its fingerprint."""
+    return {training_input(key): fingerprint for key, fingerprint in fingerprints.items()}
+
+
+def training_input(key: str) -> str:
+    """Name among ``inputs`` of networks trained on the real set."""
+    return f"train {key}"
+
+
+def read_training_header(path: Path) -> Header:
+    """What the index of a block of training runs says of itself."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Header(
+            fingerprint=content["fingerprint"],
+            seconds=sum(run["wall_seconds"] for run in content["runs"]),
+            inputs={"data": content["data_fingerprint"]},
+            settings=content["settings"],
+            packages=content["provenance"]["packages"],
+            parts={run["file"]: run["bytes"] for run in content["runs"]},
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return Header(fingerprint=None)

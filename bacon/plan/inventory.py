@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,10 @@ class Inventory:
             header = read(self.directory / path)
             known = {"version": version, "header": vars(header)}
             self._known[key], self._changed = known, True
-        return Header(**known["header"])
+        header = Header(**known["header"])
+        # The artifact did not change, but what belongs to it may have gone.
+        whole = all(_size(self.directory / path.with_name(name)) == size for name, size in header.parts.items())
+        return header if whole else replace(header, fingerprint=None)
 
     def of(self, artifact: PlannedArtifact) -> Header | None:
         """What an artifact of a plan says of itself; ``None`` when it is not there."""
@@ -64,6 +68,14 @@ class Inventory:
             except OSError:
                 return
             self._changed = False
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; ``None``: there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _read_known(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ artifacts that carry another one. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,18 +18,34 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.figure_places import given_places
 from bacon.methods.registry import METHODS
+from bacon.plan.code_digest import code_digest
 from bacon.plan.fingerprint import digest, fingerprint
 from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
+from bacon.plan.trainings import (
+    PlannedTraining,
+    cell_needs,
+    full_set_needs,
+    most_runs,
+    training_fingerprint,
+)
+from bacon.runtime.errors import BaconError
 from bacon.runtime.provenance import installed_versions
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
+from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
+from bacon.settings.training_need import TrainingNeed
 
 # Where data lies and what it is called; what it is, is in its source's digest.
 DATA_PLACES = frozenset({"path", "title", "archives", "mirrors"})
 # Evaluation settings that say which networks are trained, not what any of them is: a record's own key says that.
 EVALUATION_COUNTS = frozenset({"seeds", "snapshot_seeds", "augmentations", "lr_search"})
+
+
+def augmentation_code(evaluation: EvaluationSettings) -> dict[str, str]:
+    """Augmentation -> digest of its code: networks trained with another one do not depend on it."""
+    return {name: code_digest(own) for name, own in evaluation.augmentation_modules().items() if own}
 
 
 class Plan:
@@ -49,6 +65,8 @@ class Plan:
         self._alike: dict[tuple[object, ...], Resolved] = {}
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
         self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
+        self._needs = lru_cache(maxsize=None)(self._cell_needs)
+        self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
 
     @cached_property
@@ -91,6 +109,62 @@ class Plan:
         """Settings of a named evaluation network: the cell's own, with the changes under ``networks``."""
         return evaluation_network(self.config, self.settings(cell).network, network)
 
+    def needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
+        """Networks trained on the real set that a cell distils with."""
+        return self._needs(cell)
+
+    def _cell_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
+        return cell_needs(METHODS[self.config.base_method(cell.method)], self.settings(cell), cell)
+
+    def full_set_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
+        """Augmentation -> networks that stand for the full data set ``cell``; empty where its evaluation trains them itself."""
+        return self._full_set_needs(cell, network) if cell.ipc is None else {}
+
+    def _reference_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
+        return full_set_needs(self.settings(cell).evaluation, self.evaluation_network(cell, network))
+
+    @cached_property
+    def trainings(self) -> Mapping[tuple[str, str], PlannedTraining]:
+        """(Data set, key) -> everything that is trained on real sets, in the order of data sets; cells share what is alike."""
+        needed: dict[str, list[TrainingNeed]] = {dataset: [] for dataset in self.datasets}
+        for cell in self.references:
+            for network in self.networks:
+                needed[cell.dataset] += self.full_set_needs(cell, network).values()
+        for cell in self.cells:
+            needed[cell.dataset] += self.needs(cell)
+        return {
+            (dataset, key): self._training(dataset, need)
+            for dataset, needs in needed.items()
+            for key, need in most_runs(needs).items()
+        }
+
+    def _training(self, dataset: str, need: TrainingNeed) -> PlannedTraining:
+        return PlannedTraining(
+            dataset=dataset,
+            need=need,
+            fingerprint=self.training_fingerprint(dataset, need),
+            runs_per_job=self.config.run.runs_per_job,
+        )
+
+    def training(self, dataset: str, key: str) -> PlannedTraining:
+        """The training of a key on a data set; raises :class:`BaconError` when no cell of the plan needs it."""
+        found = self.trainings.get((dataset, key))
+        if found is None:
+            known = ", ".join(f"{name}/{each}" for name, each in self.trainings) or "none"
+            raise BaconError(f"no cell of this configuration needs the training runs {dataset}/{key}; it has {known}")
+        return found
+
+    def training_of(self, dataset: str, need: TrainingNeed) -> PlannedTraining:
+        """The training that meets a need, of a cell of the grid or of another one."""
+        planned = self.trainings.get((dataset, need.key))
+        if planned is None or planned.need.runs < need.runs:
+            return self._training(dataset, need)
+        return planned
+
+    def training_fingerprint(self, dataset: str, need: TrainingNeed) -> str:
+        """Fingerprint of each run of a need on a data set."""
+        return training_fingerprint(need, {"data": self.data_fingerprint(dataset)} | self._package_inputs())
+
     def data_fingerprint(self, dataset: str) -> str:
         """Fingerprint of a preprocessed data set."""
         return str(self._data(dataset))
@@ -120,8 +194,15 @@ class Plan:
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
             modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
-            inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs(),
+            inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs() | self._training_inputs(cell),
         )
+
+    def _training_inputs(self, cell: Cell) -> dict[str, str]:
+        """What each need is called, with the number of its runs -> fingerprint of the runs."""
+        return {
+            f"training {need.name}: {need.runs}": self.training_fingerprint(cell.dataset, need)
+            for need in self.needs(cell)
+        }
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
@@ -134,12 +215,15 @@ class Plan:
         inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)
-        evaluation = self.settings(cell).evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
+        evaluation = self.settings(cell).evaluation
         network_settings = self.evaluation_network(cell, network)
         return fingerprint(
             "evaluate",
-            settings={"evaluation": evaluation, "network": network_settings.model_dump(mode="json")},
-            modules=evaluate_modules(network_settings),
+            settings={
+                "evaluation": evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS)),
+                "network": network_settings.model_dump(mode="json"),
+            },
+            modules=(*evaluate_modules(network_settings), *evaluation.shared_modules()),
             inputs=inputs,
         )
 
@@ -147,7 +231,19 @@ class Plan:
         """Fingerprint of a cell's evaluation file: its records and how many there are."""
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
         record = self.record_fingerprint(cell, network)
-        return digest({"record": record, "counts": counts, "protocol": self.config.protocol})
+        code = self.augmentation_code(cell, network)
+        return digest({"record": record, "counts": counts, "protocol": self.config.protocol, "augmentations": code})
+
+    def augmentation_code(self, cell: Cell, network: str) -> dict[str, str]:
+        """Augmentation -> digest of its code, or of the networks that were trained with it for the full data set.
+
+        Networks trained with another augmentation do not depend on it.
+        """
+        trained = {
+            name: self.training_fingerprint(cell.dataset, need)
+            for name, need in self.full_set_needs(cell, network).items()
+        }
+        return trained or augmentation_code(self.settings(cell).evaluation)
 
     def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
         """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""

@@ -9,15 +9,23 @@ from __future__ import annotations
 from bacon.methods.base import Method
 from bacon.networks.registry import architecture_module
 from bacon.settings.network import NetworkSettings
+from bacon.settings.recipe import modules_of
+from bacon.settings.training_need import TrainingNeed
 
 DATA_MODULES = ("bacon.datasets.prepare",)
 DISTILL_MODULES = ("bacon.distillation.driver",)
+TRAIN_MODULES = ("bacon.training.real_set",)
 EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
 
 
 def distill_modules(method: Method, network: NetworkSettings) -> tuple[str, ...]:
     """Modules that compute a distilled set in a network; the method's are those that its record names."""
     return (*DISTILL_MODULES, *method.modules, architecture_module(network))
+
+
+def train_modules(need: TrainingNeed) -> tuple[str, ...]:
+    """Modules that train the networks of a need on the real set."""
+    return (*TRAIN_MODULES, *modules_of(need.recipe), architecture_module(need.network))
 
 
 def evaluate_modules(network: NetworkSettings) -> tuple[str, ...]:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from bacon.plan import cost
-from bacon.plan.headers import Header, read_header
+from bacon.plan.headers import Header, read_header, read_training_header
 from bacon.plan.plan import Plan
-from bacon.settings.cells import DATA, DISTILLED, EVALUATION, EVALUATION_FULL, LOGS, Cell
+from bacon.plan.trainings import PlannedTraining
+from bacon.settings.cells import DATA, DISTILLED, EVALUATION, EVALUATION_FULL, LOGS, TRAINED, Cell, RunBlock
 
 SIGNAL_SECONDS = 120
 """SLURM's warning before a job's time limit, for stages that write a checkpoint and end."""
@@ -32,6 +33,7 @@ class PlannedArtifact:
         fingerprint: that it must carry.
         cell: the cell; ``None`` for a data set.
         network: the evaluation network; empty for other stages.
+        block: runs of a training on the real set; ``None`` for other stages.
     """
 
     stage: str
@@ -40,6 +42,7 @@ class PlannedArtifact:
     fingerprint: str
     cell: Cell | None = None
     network: str = ""
+    block: RunBlock | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +65,7 @@ class Stage:
         heartbeat: where a job says how far it is; its lock lies beside it. ``None``: it does not.
         checkpoints: folder of a job's checkpoints; ``None``: it writes none, and SLURM need not warn it.
         header: reads what an artifact says of itself.
+        beside: files that a job leaves beside its artifact, which names them.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Stage:
     heartbeat: Callable[[PlannedArtifact], Path] | None = None
     checkpoints: Callable[[PlannedArtifact], Path] | None = None
     header: Callable[[Path], Header] = read_header
+    beside: Callable[[PlannedArtifact], tuple[Path, ...]] = lambda _artifact: ()
 
 
 def data_artifact(plan: Plan, dataset: str) -> PlannedArtifact:
@@ -91,6 +96,26 @@ def distilled_artifact(plan: Plan, cell: Cell) -> PlannedArtifact:
     """A cell's distilled set."""
     path, fingerprint = cell.distilled_path, plan.distilled_fingerprint(cell)
     return PlannedArtifact(stage="distill", name=str(cell), path=path, fingerprint=fingerprint, cell=cell)
+
+
+def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArtifact:
+    """The index of a block of runs of a training."""
+    return PlannedArtifact(
+        stage="train",
+        name=str(block),
+        path=block.path,
+        fingerprint=training.block_fingerprint(block),
+        block=block,
+    )
+
+
+def training_inputs(plan: Plan, cell: Cell, network: str = "") -> tuple[PlannedArtifact, ...]:
+    """Networks trained on the real set that a cell distils with or, of a full data set, that its evaluation tests."""
+    needs = plan.needs(cell) if cell.ipc is not None else plan.full_set_needs(cell, network).values()
+    trainings = [(plan.training_of(cell.dataset, need), need.runs) for need in needs]
+    return tuple(
+        training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)
+    )
 
 
 def evaluation_artifact(plan: Plan, cell: Cell, network: str) -> PlannedArtifact:
@@ -114,6 +139,25 @@ def _all_evaluations(plan: Plan) -> Iterator[PlannedArtifact]:
     return (evaluation_artifact(plan, cell, network) for cell in grid for network in plan.networks)
 
 
+def _all_trainings(plan: Plan) -> Iterator[PlannedArtifact]:
+    return (training_artifact(training, block) for training in plan.trainings.values() for block in training.blocks)
+
+
+def _training(plan: Plan, wildcards: Mapping[str, str]) -> PlannedArtifact:
+    block = RunBlock(wildcards["dataset"], wildcards["training"], int(wildcards["first"]), int(wildcards["last"]))
+    return training_artifact(plan.training(block.dataset, block.training), block)
+
+
+def _planned(plan: Plan, artifact: PlannedArtifact) -> PlannedTraining:
+    block = _block(artifact)
+    return plan.training(block.dataset, block.training)
+
+
+def _block(artifact: PlannedArtifact) -> RunBlock:
+    assert artifact.block is not None, artifact
+    return artifact.block
+
+
 def _cell(wildcards: Mapping[str, str]) -> Cell:
     """The cell that wildcards name; without a method, the full data set."""
     if "method" not in wildcards:
@@ -128,8 +172,8 @@ def _of(artifact: PlannedArtifact) -> Cell:
 
 def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
     cell = _of(artifact)
-    distilled = () if cell.ipc is None else (distilled_artifact(plan, cell),)
-    return (data_artifact(plan, cell.dataset), *distilled)
+    images = training_inputs(plan, cell, artifact.network) if cell.ipc is None else (distilled_artifact(plan, cell),)
+    return (data_artifact(plan, cell.dataset), *images)
 
 
 def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
@@ -162,6 +206,24 @@ STAGES: Mapping[str, Stage] = {
             log=lambda artifact: Path(LOGS) / "preprocess" / f"{artifact.name}.log",
         ),
         Stage(
+            name="train",
+            noun="training on the real set",
+            rules={"train": TRAINED},
+            gpus=1,
+            folder=Path("results/training"),
+            artifacts=_all_trainings,
+            artifact=_training,
+            inputs=lambda plan, artifact: (data_artifact(plan, _block(artifact).dataset),),
+            settings=lambda plan, artifact: _planned(plan, artifact).need.identity(),
+            seconds=lambda plan, artifact: cost.training_seconds(plan, _planned(plan, artifact), _block(artifact)),
+            memory_mb=lambda plan, artifact: cost.training_memory_mb(plan, _planned(plan, artifact)),
+            log=lambda artifact: _block(artifact).log,
+            heartbeat=lambda artifact: _block(artifact).running_path,
+            checkpoints=lambda artifact: _block(artifact).checkpoint_folder,
+            header=read_training_header,
+            beside=lambda artifact: tuple(_block(artifact).run_path(run) for run in _block(artifact).runs),
+        ),
+        Stage(
             name="distill",
             noun="distilled set",
             rules={"distill": DISTILLED},
@@ -169,7 +231,9 @@ STAGES: Mapping[str, Stage] = {
             folder=Path("results/distilled"),
             artifacts=_all_distilled,
             artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
-            inputs=lambda plan, artifact: (data_artifact(plan, _of(artifact).dataset),),
+            inputs=lambda plan, artifact: (
+                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact))
+            ),
             settings=_distillation_settings,
             seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),
             memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),

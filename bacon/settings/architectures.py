@@ -40,6 +40,8 @@ class Architecture:
 
     Between the sides given here, operations grow with the number of pixels.
     """
+    parameters: float = 0.0
+    """Parameters at 32x32 colour images and 10 classes; 0: they follow from its settings."""
     pool: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Evaluation networks known by name, and their settings."""
 
@@ -93,7 +95,7 @@ def _convnet() -> Architecture:
     )
 
 
-def _vgg(name: str, title: str, operations: float) -> Architecture:
+def _vgg(name: str, title: str, operations: float, parameters: float) -> Architecture:
     norms = ("instance", "batch")
     return Architecture(
         name=name,
@@ -101,11 +103,12 @@ def _vgg(name: str, title: str, operations: float) -> Architecture:
         builder="bacon.networks.vgg:build",
         norms=norms,
         operations={32: operations},
+        parameters=parameters,
         pool=_named(name, norms=norms, suffixes=_BATCH),
     )
 
 
-def _resnet(name: str, title: str, norms: tuple[str, ...], operations: float) -> Architecture:
+def _resnet(name: str, title: str, norms: tuple[str, ...], operations: float, parameters: float) -> Architecture:
     return Architecture(
         name=name,
         title=title,
@@ -114,6 +117,7 @@ def _resnet(name: str, title: str, norms: tuple[str, ...], operations: float) ->
         keys=("stem",),
         limits="bacon.networks.resnet_limits",
         operations={32: operations},
+        parameters=parameters,
         pool={
             **_named(name, norms=norms, suffixes=_BATCH),
             f"{name}_7x7": {"architecture": name, "norm": "batch", "stem": "7x7"},
@@ -150,6 +154,7 @@ _TABLE = (
         builder="bacon.networks.mlp:build",
         norms=("none",),
         operations={16: 2.3e5, 32: 8.2e5},
+        parameters=4.1e5,
         pool={"mlp": {"architecture": "mlp"}},
     ),
     Architecture(
@@ -160,6 +165,7 @@ _TABLE = (
         smallest=16,
         why_smallest="takes its two 5x5 convolutions without padding, which leave nothing of smaller images",
         operations={16: 1.7e5, 28: 1.3e6, 32: 1.3e6, 64: 7.2e6, 128: 3.3e7},
+        parameters=6.2e4,
         pool={"lenet": {"architecture": "lenet"}},
     ),
     Architecture(
@@ -170,31 +176,36 @@ _TABLE = (
         smallest=8,
         why_smallest="halves images three times",
         operations={32: 5.0e8},
+        parameters=1.87e6,
         pool=_named("alexnet", norms=("none", "batch"), suffixes=_BATCH),
     ),
-    _vgg("vgg11", "VGG-11", 3.1e8),
-    _vgg("vgg13", "VGG-13", 4.6e8),
-    _vgg("vgg16", "VGG-16", 6.3e8),
-    _resnet("resnet18", "ResNet-18", ("instance", "batch"), 1.11e9),
-    _resnet("resnet50", "ResNet-50", ("batch", "instance"), 2.6e9),
-    _resnet("resnet101", "ResNet-101", ("batch", "instance"), 5.0e9),
-    _small_images("mobilenet_v2", "MobileNetV2", "mobilenet", {32: 1.76e8, 64: 1.96e8, 128: 1.96e8}),
-    _small_images("efficientnet_b0", "EfficientNet-B0", "efficientnet", {32: 2.32e8, 64: 2.52e8, 128: 2.52e8}),
-    _small_images("shufflenet_v2", "ShuffleNetV2", "shufflenet", {32: 9.0e7, 64: 9.4e7, 128: 9.4e7}),
+    _vgg("vgg11", "VGG-11", 3.1e8, 9.23e6),
+    _vgg("vgg13", "VGG-13", 4.6e8, 9.42e6),
+    _vgg("vgg16", "VGG-16", 6.3e8, 1.473e7),
+    _resnet("resnet18", "ResNet-18", ("instance", "batch"), 1.11e9, 1.117e7),
+    _resnet("resnet50", "ResNet-50", ("batch", "instance"), 2.6e9, 2.35e7),
+    _resnet("resnet101", "ResNet-101", ("batch", "instance"), 5.0e9, 4.25e7),
+    _small_images("mobilenet_v2", "MobileNetV2", "mobilenet", {32: 1.76e8, 64: 1.96e8, 128: 1.96e8}, parameters=2.24e6),
+    _small_images(
+        "efficientnet_b0", "EfficientNet-B0", "efficientnet", {32: 2.32e8, 64: 2.52e8, 128: 2.52e8}, parameters=4.02e6
+    ),
+    _small_images("shufflenet_v2", "ShuffleNetV2", "shufflenet", {32: 9.0e7, 64: 9.4e7, 128: 9.4e7}, parameters=1.26e6),
     _small_images(
         "densenet121",
         "DenseNet-121",
         "densenet",
         {32: 1.78e9, 64: 1.79e9, 128: 1.85e9},
+        parameters=6.96e6,
         smallest=8,
         why_smallest="halves images three times",
     ),
-    _small_images("wrn16_2", "WRN-16-2", "wide_resnet", {32: 2.0e8}, norms=("batch", "instance")),
+    _small_images("wrn16_2", "WRN-16-2", "wide_resnet", {32: 2.0e8}, parameters=6.9e5, norms=("batch", "instance")),
     _small_images(
         "vit_tiny",
         "ViT-Tiny",
         "vit",
         {16: 7.3e8, 28: 5.6e8, 32: 7.3e8, 64: 7.3e8, 128: 7.5e8, 224: 2.5e9},
+        parameters=5.36e6,
         norms=("layer",),
         limits="bacon.networks.vit_limits",
     ),
@@ -203,6 +214,7 @@ _TABLE = (
         "Swin-Tiny",
         "swin",
         {32: 2.86e9, 64: 2.86e9, 128: 2.87e9, 224: 9.0e9},
+        parameters=2.75e7,
         norms=("layer",),
         smallest=25,
         why_smallest="halves images three times, and its attention looks at windows of 4x4 pixels of the last maps",

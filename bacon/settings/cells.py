@@ -10,6 +10,8 @@ from pathlib import Path
 from bacon.runtime.errors import BaconError
 
 DATA = "results/data/{dataset}.h5"
+TRAINED = "results/training/{dataset}/{training}/runs{first}-{last}.json"
+TRAINED_RUN = "results/training/{dataset}/{training}/run{run}.h5"
 DISTILLED = "results/distilled/{dataset}/{method}/ipc{ipc}/seed{seed}.h5"
 EVALUATION = "results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}/{network}.json"
 EVALUATION_FULL = "results/evaluation/{dataset}/full/{network}.json"
@@ -22,6 +24,7 @@ CHECKPOINTS = f"{CACHE}/checkpoints"
 RUNNING = f"{CACHE}/running"
 
 _CELL = re.compile(r"(?P<dataset>[^/]+)/(?P<method>[^/]+)/ipc(?P<ipc>\d+)/seed(?P<seed>\d+)")
+_BLOCK = re.compile(r"(?P<dataset>[^/]+)/(?P<training>[^/]+)/runs(?P<first>\d+)-(?P<last>\d+)")
 _FULL = re.compile(r"(?P<dataset>[^/]+)/full")
 
 
@@ -93,3 +96,62 @@ class Cell:
         return Path(
             pattern.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed, network=network)
         )
+
+
+@dataclass(frozen=True, order=True)
+class RunBlock:
+    """Training runs ``first`` to ``last`` of one need on one data set: what one job trains.
+
+    Attributes:
+        dataset: the data set.
+        training: key of the need (``bacon.settings.training_need``).
+        first: number of the first run.
+        last: number of the last.
+    """
+
+    dataset: str
+    training: str
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.dataset}/{self.training}/runs{self.first}-{self.last}"
+
+    @classmethod
+    def parse(cls, text: str) -> RunBlock:
+        """The block named ``digits/convnet3-3f9c2a1b/runs0-4``; raises :class:`BaconError` otherwise."""
+        found = _BLOCK.fullmatch(text)
+        if found is None or int(found["first"]) > int(found["last"]):
+            raise BaconError(
+                f"training runs {text!r} are not of the form DATASET/KEY/runsN-M, for example digits/convnet3-3f9c2a1b/runs0-4"
+            )
+        return cls(found["dataset"], found["training"], int(found["first"]), int(found["last"]))
+
+    @property
+    def runs(self) -> range:
+        """Numbers of its runs."""
+        return range(self.first, self.last + 1)
+
+    @property
+    def path(self) -> Path:
+        """Where its index lies; the runs' files lie beside it."""
+        return Path(TRAINED.format(dataset=self.dataset, training=self.training, first=self.first, last=self.last))
+
+    def run_path(self, run: int) -> Path:
+        """Where the file of a run lies."""
+        return Path(TRAINED_RUN.format(dataset=self.dataset, training=self.training, run=run))
+
+    @property
+    def log(self) -> Path:
+        """Log of the job that trains it."""
+        return Path(LOGS) / "train" / f"{self}.log"
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where checkpoints of the training lie while it runs."""
+        return Path(CHECKPOINTS) / "training" / str(self)
+
+    @property
+    def running_path(self) -> Path:
+        """Heartbeat of the job that trains it; with another suffix, its lock."""
+        return Path(RUNNING) / "training" / str(self) / "train.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
@@ -10,17 +11,22 @@ DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 PAPER_DSA_STRATEGY = "_".join(DSA_OPERATIONS)
 
 
-Augmentation = Literal["dsa", "none", "auto", "rand", "imagenet", "cifar"]
+Augmentation = Literal[
+    "dsa", "none", "auto", "rand", "imagenet", "cifar", "idc", "dc", "frepo", "crop_flip", "random_resized_crop"
+]
 
 
 def check_dsa_strategy(value: str) -> str:
     """The strategy in canonical order, or ``none``; raises ``ValueError`` naming an unknown operation."""
-    if value in ("none", ""):
-        return "none"
+    return "none" if value in ("none", "") else check_strategy(value, DSA_OPERATIONS, "DSA")
+
+
+def check_strategy(value: str, operations: Sequence[str], family: str) -> str:
+    """``value``, names of ``operations`` joined by _, in their order; raises ``ValueError`` naming an unknown one."""
     chosen = value.split("_")
     for operation in chosen:
-        if operation not in DSA_OPERATIONS:
+        if operation not in operations:
             raise ValueError(
-                f"unknown DSA operation {operation!r}; allowed are {', '.join(DSA_OPERATIONS)} joined by _"
+                f"unknown {family} operation {operation!r}; allowed are {', '.join(operations)} joined by _"
             )
-    return "_".join(operation for operation in DSA_OPERATIONS if operation in chosen)
+    return "_".join(operation for operation in operations if operation in chosen)

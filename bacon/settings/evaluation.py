@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from bacon.settings.augmentations import AugmentationSettings
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy
+from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
+from bacon.settings.recipe import MIXING_MODULE, LossTerm, TrainingRecipe, modules_of
+
+
+def superseded(keys: Iterable[str]) -> tuple[str, ...]:
+    """Keys of lower layers that a layer with ``keys`` takes out: who says how many epochs means neither steps nor a rule."""
+    given = set(keys)
+    return tuple(name for name in ("steps", "epochs_by_images") if "epochs" in given and name not in given)
+
+
+def merged_evaluation(*layers: Mapping[str, Any]) -> EvaluationSettings:
+    """The settings of layers of ``evaluation`` keys, the lowest first."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        for name in superseded(layer):
+            merged.pop(name, None)
+        merged |= layer
+    return EvaluationSettings.model_validate(merged)
 
 
 class EvaluationSettings(Strict):
-    """How a network is trained on a distilled set and tested (docs/algorithms.md, Evaluation)."""
+    """How a network is trained on a distilled set and tested (docs/evaluation.md)."""
 
     seeds: int = Field(
         5,
@@ -26,36 +46,111 @@ class EvaluationSettings(Strict):
         ("dsa",),
         min_length=1,
         description="Every evaluation seed trains one network with each; accuracies are averaged over them. dsa: dsa_strategy; "
-        "auto: AutoAugment; rand: RandAugment; imagenet: crop, flip, colour; cifar: crop, flip, cutout; none.",
+        "idc: idc_strategy; dc: dc_strategy; frepo: FRePo's list; crop_flip; random_resized_crop; auto: AutoAugment; "
+        "rand: RandAugment; imagenet: crop, flip, colour; cifar: crop, flip, cutout; none. Data sets whose dsa_strategy leaves "
+        "flip out are not mirrored by any.",
     )
     epochs: int = Field(
-        1001, ge=1, description="Epochs; the learning rate drops tenfold after epoch (epochs - 1) // 2 + 1."
+        1001, ge=1, description="Epochs; with schedule drop the rate drops after epoch (epochs - 1) // 2 + 1."
     )
     epochs_plain: int | None = Field(
         None, ge=1, description="Epochs with the augmentation none; null: as many as with the others."
     )
-    batch_size: int = Field(256, ge=1, description="Images per SGD step.")
+    epochs_by_images: tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...] = Field(
+        (),
+        description="Pairs (n, epochs), ascending: the epochs of sets of at most n training images per class (after "
+        "decoding); larger sets have `epochs`.",
+    )
+    steps: int | None = Field(None, ge=1, description="Updates in place of epochs; null: epochs.")
+    batch_size: int = Field(256, ge=1, description="Images per step.")
+    order: Literal["shuffled", "stored", "one_per_class"] = Field(
+        "shuffled",
+        description="Order of the training images: shuffled anew each epoch, as stored, or one image of every class a step.",
+    )
+    optimiser: Literal["sgd", "adam", "adamw"] = Field("sgd", description="Optimiser.")
     lr_net: float = Field(0.01, gt=0, description="Initial learning rate; not used where lr_search chooses it.")
+    lr: Literal["fixed", "learned"] = Field(
+        "fixed",
+        description="fixed: lr_net, or what lr_search chooses; learned: the learning rate, or one for each step, that a method "
+        "learned with the images; lr_net for sets without one (real images).",
+    )
     lr_search: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
         description="Learning rates of which the one with the best accuracy on the validation split (data.NAME.validation) "
         "is used, chosen for each cell, network and augmentation with evaluation seed 0; empty: lr_net.",
     )
+    schedule: Literal["drop", "constant", "multistep", "cosine", "half_cosine"] = Field(
+        "drop",
+        description="Learning rate: drop (once, half way, and momentum is forgotten), multistep (at lr_milestones), "
+        "cosine (to 0), half_cosine (to half), or constant.",
+    )
+    lr_factor: float = Field(0.1, gt=0, description="drop, multistep: factor of the learning rate.")
+    lr_milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (2 / 3, 5 / 6), min_length=1, description="multistep: shares of the training after which the rate falls."
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum.")
-    weight_decay: float = Field(5e-4, ge=0, description="SGD weight decay.")
+    nesterov: bool = Field(False, description="Nesterov's momentum.")
+    weight_decay: float = Field(5e-4, ge=0, description="Weight decay.")
+    labels: Literal["hard", "stored", "teacher"] = Field(
+        "hard",
+        description="hard: the class; stored: the set's soft labels where it has any, else the class; teacher: a trained "
+        "network labels each batch.",
+    )
+    loss: tuple[LossTerm, ...] = Field(
+        (),
+        description="Terms of the loss, which are added; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
+        "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of the uniform distribution in the labels of ce."
+    )
     dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
+    idc_strategy: str = Field(
+        "flip_color_crop_scale_rotate_cutout", description="Operations of the augmentation idc joined by _."
+    )
+    dc_strategy: str = Field("crop_scale_rotate", description="Operations of the augmentation dc joined by _.")
+    crop_pad: int = Field(4, ge=0, description="crop_flip: pixels added on each side.")
+    crop_fill: Literal["zero", "reflect"] = Field("zero", description="crop_flip: what the added pixels hold.")
+    resized_crop_scale: tuple[float, float] = Field((0.08, 1.0), description="random_resized_crop: shares of the area.")
+    shuffle_patches: int = Field(1, ge=1, le=8, description="random_resized_crop: tiles per side shuffled before it.")
+    mixing: Literal["none", "mixup", "cutmix"] = Field("none", description="Mixes the images of a batch.")
+    mixing_alpha: float = Field(1.0, gt=0, le=4, description="Parameter of the Beta distribution of the share.")
+    mixing_probability: float = Field(1.0, gt=0, le=1, description="Share of the batches that are mixed.")
+    clip_norm: float | None = Field(None, gt=0, description="Largest norm of the gradient; null: any.")
+    ema: float | None = Field(
+        None, gt=0, lt=1, description="Decay of the moving average of the weights, which is tested; null: none."
+    )
+    sam_rho: float | None = Field(None, gt=0, description="Radius of sharpness-aware steps (SAM); null: plain steps.")
+    sam_adaptive: bool = Field(False, description="SAM: scale the perturbation by the weights (ASAM).")
+    sam_gap: float = Field(0.0, ge=0, description="SAM: GSAM's alpha; 0: none.")
 
     _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
 
     @model_validator(mode="after")
-    def _augmentations_differ(self) -> EvaluationSettings:
+    def _values_fit_each_other(self) -> EvaluationSettings:
         for name in ("augmentations", "lr_search"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: each may stand there once")
         if {"dsa", "none"} <= set(self.augmentations) and self.dsa_strategy == "none":
             raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
+        if self.lr_search and self.lr == "learned":
+            raise ValueError("`lr` is learned, so `lr_search` has nothing to choose: leave one of them out")
+        bounds = [images for images, _ in self.epochs_by_images]
+        if bounds != sorted(set(bounds)):
+            raise ValueError(f"`epochs_by_images` has the bounds {bounds}: they must ascend")
+        # What the recipe of each augmentation refuses is refused here, while the configuration is read.
+        for name in self.augmentations:
+            try:
+                self._recipe(name, epochs=self.epochs, rate=0.01, rates=())
+            except ValidationError as error:
+                first = error.errors()[0]
+                raise ValueError(first["msg"].removeprefix("Value error, ")) from None
         return self
+
+    def rate_of(self, rates: Sequence[float]) -> float:
+        """The learning rate that training on a set with the learned ``rates`` begins with."""
+        return rates[0] if self.lr == "learned" and rates else self.lr_net
 
     def with_augmentation(self, augmentation: str, lr_net: float) -> EvaluationSettings:
         """The protocol of one network: one augmentation with its epochs, one learning rate."""
@@ -69,6 +164,69 @@ class EvaluationSettings(Strict):
             }
         )
 
+    def passes(self, *, images: int, classes: int) -> int:
+        """Epochs of one network on ``images`` training images (decoded) of ``classes`` classes."""
+        if self.steps is not None:
+            return -(-self.steps // -(-images // self.batch_size))
+        per_class = images / classes
+        return next((epochs for bound, epochs in self.epochs_by_images if per_class <= bound), self.epochs)
+
+    def recipe(self, *, images: int, classes: int, rates: Sequence[float] = ()) -> TrainingRecipe:
+        """How one network is trained; these settings name a single augmentation (:meth:`with_augmentation`).
+
+        Args:
+            images: training images, decoded.
+            classes: classes.
+            rates: learned learning rates of the set: one, one for each step, or none; used where ``lr`` is learned.
+        """
+        (name,) = self.augmentations
+        epochs = self.passes(images=images, classes=classes)
+        batch = {"batch_size": classes} if self.order == "one_per_class" else {}
+        # One rate for each step stands for a training of that many steps.
+        each = tuple(rates) if self.lr == "learned" and len(rates) > 1 else ()
+        return self._recipe(name, epochs=epochs, rate=self.rate_of(rates), rates=each, **batch)
+
+    def _recipe(
+        self, augmentation: str, *, epochs: int, rate: float, rates: tuple[float, ...], batch_size: int | None = None
+    ) -> TrainingRecipe:
+        steps = len(rates) or self.steps
+        return TrainingRecipe(
+            epochs=None if steps else epochs,
+            steps=steps,
+            batch_size=batch_size or self.batch_size,
+            order=self.order,
+            optimiser=optimiser_of(self, rate),
+            schedule=schedule_of("constant" if rates else self.schedule, self),
+            rates=rates,
+            loss=self.loss or (LossTerm(kind="ce" if self.labels == "hard" else "soft_ce"),),
+            labels=self.labels,
+            label_smoothing=self.label_smoothing,
+            augmentation=self.augmentation(augmentation),
+            mixing=mixing_of(self),
+            clip_norm=self.clip_norm,
+            ema=self.ema,
+            sharpness=sharpness_of(self),
+        )
+
+    def augmentation_modules(self) -> dict[str, tuple[str, ...]]:
+        """Augmentation -> dotted modules that training loads by name for it: part of the fingerprint of what it makes."""
+        recipes = {name: self._recipe(name, epochs=1, rate=1.0, rates=()) for name in self.augmentations}
+        shared = self.shared_modules()
+        names = {self.recorded_augmentation(name): recipe for name, recipe in recipes.items()}
+        return {name: tuple(each for each in modules_of(own) if each not in shared) for name, own in names.items()}
+
+    def recorded_augmentation(self, name: str) -> str:
+        """What a record calls an augmentation: DSA without operations is none."""
+        return "none" if name == "dsa" and self.dsa_strategy == "none" else name
+
+    def shared_modules(self) -> tuple[str, ...]:
+        """Dotted modules that training loads by name whatever the augmentation."""
+        return (MIXING_MODULE,) if self.mixing != "none" else ()
+
+    def augmentation(self, name: str) -> AugmentationSettings:
+        """The augmentation of a name of ``augmentations``, with its settings."""
+        return augmentation_of(name, self)
+
     def lr_drop_epoch(self) -> int:
-        """Zero-based epoch after which the learning rate drops (501 for the paper's 1001 epochs)."""
+        """Zero-based epoch after which the schedule drop lowers the rate (501 for the paper's 1001 epochs)."""
         return (self.epochs - 1) // 2 + 1

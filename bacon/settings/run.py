@@ -19,7 +19,20 @@ class RunSettings(Strict):
     chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
     progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
     checkpoint_seconds: float = Field(
-        300.0, ge=0, description="Seconds between checkpoints of a distillation; 0: after every iteration."
+        300.0,
+        ge=0,
+        description="Seconds between checkpoints of a distillation (0: after every iteration) and of networks trained on the "
+        "real set (0: after every epoch).",
+    )
+    runs_per_job: int = Field(
+        10, ge=1, le=1000, description="Networks that one job trains on the real set (rule train)."
+    )
+    runs_at_once: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Networks of such a job that a GPU trains at the same time: one small network does not fill it. On a CPU "
+        "they are trained one after another.",
     )
     jobs_per_gpu: int = Field(
         1, ge=1, le=16, description="Jobs that may share one GPU of this machine; under SLURM the scheduler decides."

@@ -1,171 +1,258 @@
-"""Train a fresh network on an image set and test it on real images (docs/algorithms.md, Evaluation; the protocol of DC and DM).
+"""The one training loop: it trains a network by a recipe, for evaluation as for whole-set training, teachers and experts.
 
-SGD with momentum and weight decay, cross-entropy, DSA with parameters per image, learning rate divided by ten half way;
-the accuracy is that of the LAST epoch, and test images never select anything. Networks are trained one after another: five
-at once with grouped convolutions gain on one core only below 40 images (0.8 against 1.3 ms a step at 10 images of 16x16,
-2.7 against 2.6 ms at 40), and each network's bits would depend on how many share the job. Two at once on a core each take
-as long as one after the other on both (33.4 and 33.3 ms an epoch and network at CIFAR-10, IPC 1; 320 and 311 ms at IPC 10),
-and with five networks a core would stand idle at the end.
+Networks are trained one after another: five at once with grouped convolutions gain only on very small sets, and each
+network's bits would depend on how many share the job; with one network a core no core stands idle at the end.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from bacon.networks.build import build_network
 from bacon.networks.network import Network
+from bacon.runtime.draws import Seed
 from bacon.runtime.errors import BaconError
-from bacon.training.batches import IMAGES_AT_ONCE, ImageSet, batch_sizes, training_batches
-from bacon.training.sgd import Sgd
+from bacon.training.batches import IMAGES_AT_ONCE, Batch, Batches, check_soft_labels
+from bacon.training.image_set import ImageSet
+from bacon.training.losses import loss_of
+from bacon.training.optimisers import make_optimiser
+from bacon.training.predictions import Teacher
+from bacon.training.schedules import forgets_momentum, rate
 from bacon.training.steps import training_step, worth_recording
 
 if TYPE_CHECKING:
-    from bacon.settings.evaluation import EvaluationSettings
-    from bacon.settings.network import NetworkSettings
+    from bacon.settings.recipe import TrainingRecipe
 
-_LR_DROP = 0.1
-_TEST_SHARE = 4  # a quarter of the images that are made at once are classified at once
+# Schedules that change the rate a few times: each change records the step anew.
+_FEW_RATES = frozenset({"constant", "drop", "multistep"})
 
 
 class DivergedError(BaconError):
     """The loss of a network is no finite number after training."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one trained network achieved.
-
-    Attributes:
-        test_accuracy: in [0, 1], of the whole test set after the last epoch.
-        train_accuracy: in [0, 1], of the augmented training batches while the last epoch ran.
-        train_loss: mean cross-entropy in nats, likewise.
-        epochs: epochs trained.
-        wall_seconds: time for building, training and testing.
-        confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
-        class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
-        validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` where there is none.
-    """
-
-    test_accuracy: float
-    train_accuracy: float
-    train_loss: float
-    epochs: int
-    wall_seconds: float
-    confusion: list[list[int]]
-    class_accuracy: list[float]
-    validation_accuracy: float | None = None
-
-
-def train_and_test(
-    train: ImageSet,
-    test: ImageSet,
-    *,
-    network: NetworkSettings,
-    evaluation: EvaluationSettings,
-    classes: int,
-    seed: tuple[int, int],
-    validation: ImageSet | None = None,
-    on_epoch: Callable[[], None] = lambda: None,
-    images_at_once: int = IMAGES_AT_ONCE,
-) -> Outcome:
-    """Train one network and test it; a pure function of its arguments on one machine.
+class Training:
+    """A network in training; a pure function of its arguments on one machine, and it resumes to the bit.
 
     Args:
-        train: the training images, decoded.
-        test: the whole test set, on the same device.
-        network: the architecture.
-        evaluation: the protocol, of a single augmentation (``with_augmentation``); its seed counts are not used.
-        classes: number of classes.
-        seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
-        validation: images held out of the training set, on the same device; their accuracy is reported beside the test's.
-        on_epoch: called after every epoch.
+        model: trained in place; its classifier's outputs are the classes.
+        train: the training images.
+        recipe: how.
+        seed: seed, or tuple of seeds, of order, augmentation and mixing.
+        purpose: first part of the names of the streams of random numbers.
+        teacher: labels each augmented and mixed batch, where the recipe's labels come from a teacher; see
+            ``bacon.training.predictions.ensemble``.
+        every_epoch: measure loss and accuracy of every epoch, and which images were classified correctly, not of the last
+            epoch alone.
         images_at_once: bounds memory; changes no draw, and results by rounding at the most.
 
+    Attributes:
+        epoch: epochs finished.
+        step: steps taken.
+        totals: (2,) float64 on the device, sum of losses and number of correct images over the last epoch that was measured.
+        seen: images of that epoch.
+        correct: (N,) bool on the device, whether each image was classified correctly in its own batch of that epoch, before
+            the batch's step (Toneva et al., 2019); images of an epoch cut short that were not seen are False.
+
     Raises:
-        BaconError: training diverged, or the architecture does not fit the images.
+        BaconError: the recipe wants a teacher and there is none, or soft labels do not fit the network.
     """
-    start = time.perf_counter()
-    model = _initial(network, train, classes, seed)
-    running = _train(model, train, evaluation, seed, on_epoch, images_at_once)
-    confusion = confusion_matrix(model, test, classes, images_at_once)
-    held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
-    loss, correct = (total / len(train) for total in running.tolist())
-    _check_converged(loss, evaluation, seed)
-    return Outcome(
-        test_accuracy=int(confusion.trace()) / len(test),
-        train_accuracy=correct,
-        train_loss=loss,
-        epochs=evaluation.epochs,
-        wall_seconds=time.perf_counter() - start,
-        confusion=confusion.tolist(),
-        class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
-        validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),
-    )
 
+    def __init__(
+        self,
+        model: Network,
+        train: ImageSet,
+        recipe: TrainingRecipe,
+        seed: Seed,
+        *,
+        purpose: str = "training",
+        teacher: Teacher | None = None,
+        every_epoch: bool = False,
+        images_at_once: int = IMAGES_AT_ONCE,
+    ) -> None:
+        classes = model.classifier.out_features
+        check_soft_labels(train, recipe, classes)
+        if recipe.labels == "teacher" and teacher is None:
+            raise BaconError("the recipe's labels come from a teacher (labels: teacher), and none is given")
+        self.model, self.train, self.recipe, self.teacher = model.train(), train, recipe, teacher
+        self.epoch = self.step = 0
+        self.epochs, self.steps = recipe.total_epochs(len(train)), recipe.total_steps(len(train))
+        self.correct = torch.zeros(len(train), dtype=torch.bool, device=train.device)
+        self.seen = 0
+        self._per_epoch = recipe.steps_per_epoch(len(train))
+        self._every_epoch = every_epoch
+        self._remaining: Iterator[Batch] | None = None
+        self._batches = Batches(train, recipe, seed, classes, purpose=purpose, images_at_once=images_at_once)
+        few_rates = recipe.schedule.kind in _FEW_RATES and len(set(recipe.rates)) <= 1
+        self._step = training_step(
+            model,
+            make_optimiser(recipe.optimiser, model.parameters(), self._rate(0)),
+            record=few_rates and worth_recording(train.device, self.steps),
+            loss=loss_of(recipe, "logits" if recipe.labels == "teacher" else train.soft_kind),
+            clip_norm=recipe.clip_norm,
+            sharpness=recipe.sharpness,
+        )
+        self._average = None if recipe.ema is None else [each.detach().clone() for each in model.parameters()]
 
-def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int]) -> Network:
-    """The network before training, with the weights of its seed."""
-    return build_network(
-        network,
-        channels=train.images.shape[1],
-        size=train.images.shape[2],
-        classes=classes,
-        seed=seed,
-        purpose="evaluation-network",
-        device=train.device,
-    )
+    @property
+    def totals(self) -> Tensor:
+        """See the class."""
+        return self._step.totals
 
+    def run(self, on_epoch: Callable[[Training], None] = lambda _: None) -> None:
+        """Train to the end; ``on_epoch`` is called after every epoch, with this training.
 
-def _check_converged(loss: float, settings: EvaluationSettings, seed: tuple[int, int]) -> None:
-    if not loss < float("inf"):
-        raise DivergedError(
-            f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
-            f"Lower evaluation.lr_net (now {settings.lr_net}), or check that the distilled images are finite."
+        In the end the model holds the averaged weights where the recipe averages them.
+        """
+        while not self.is_finished:
+            for _ in self.next_epoch():
+                pass
+            on_epoch(self)
+        self.finish()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether every epoch is done."""
+        return self.epoch >= self.epochs
+
+    def next_epoch(self) -> Iterator[None]:
+        """Train one more epoch, a step from one item to the next, for callers who train several networks at once."""
+        if self._remaining is None:
+            self._remaining = self._batches.from_epoch(self.epoch)
+        yield from self._one_epoch(islice(self._remaining, min(self._per_epoch, self.steps - self.step)))
+        self.epoch += 1
+
+    def finish(self) -> None:
+        """Put the averaged weights into the model, where the recipe averages them; nothing is trained after it."""
+        if self._average is not None:
+            with torch.no_grad():
+                torch._foreach_copy_(list(self.model.parameters()), self._average)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The result if training ended now: parameters (averaged where the recipe averages them) and buffers, copied."""
+        state = {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+        if self._average is not None:
+            names = [name for name, _ in self.model.named_parameters()]
+            state |= {name: kept.clone() for name, kept in zip(names, self._average, strict=True)}
+        return state
+
+    def state_dict(self) -> dict[str, Any]:
+        """What resuming needs, between epochs (in ``on_epoch``); copied, so that further training leaves it as it is."""
+        return copy.deepcopy(
+            {
+                "epoch": self.epoch,
+                "step": self.step,
+                "model": dict(self.model.state_dict()),
+                "optimiser": self._step.optimiser.state_dict(),
+                "average": self._average,
+                "totals": self.totals,
+                "correct": self.correct,
+                "seen": self.seen,
+            }
         )
 
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from :meth:`state_dict` of a training of the same arguments, bit for bit; ``state`` is not used up."""
+        self.epoch, self.step, self.seen = state["epoch"], state["step"], state["seen"]
+        self._remaining = None
+        self.model.load_state_dict(state["model"])
+        optimiser = self._step.optimiser
+        optimiser.load_state_dict(state["optimiser"])
+        self._step.use(optimiser, optimiser.lr)
+        self._average = None if state["average"] is None else [kept.clone() for kept in state["average"]]
+        self.totals.copy_(state["totals"])
+        self.correct = state["correct"].clone()
 
-def _train(
+    def _one_epoch(self, batches: Iterable[Batch]) -> Iterator[None]:
+        measured = self._every_epoch or self.epoch == self.epochs - 1
+        if measured:
+            self._step.count()
+            self.seen, self.correct = 0, torch.zeros_like(self.correct)
+        if self.recipe.epochs is not None:
+            self._begin(self.epoch)
+        for batch in batches:
+            if self.recipe.epochs is None:
+                self._begin(self.step)
+            self._one_step(batch)
+            if measured:
+                self.seen += len(batch.labels)
+                self.correct.index_copy_(0, batch.places, self._step.correct)
+            self.step += 1
+            yield
+
+    def _one_step(self, batch: Batch) -> None:
+        soft = batch.soft
+        if self.recipe.labels == "teacher" and self.teacher is not None:
+            with torch.no_grad():
+                soft = self.teacher(batch.images)
+        self._step(batch.images, batch.labels, batch.mixed, soft)
+        if self._average is not None and self.recipe.ema is not None:
+            weights = [parameter.detach() for parameter in self._step.optimiser.parameters]
+            torch._foreach_lerp_(self._average, weights, 1 - self.recipe.ema)
+
+    def _begin(self, unit: int) -> None:
+        """The learning rate of an epoch, or of a step where the recipe counts steps."""
+        optimiser, lr = self._step.optimiser, self._rate(unit)
+        if forgets_momentum(self.recipe.schedule, unit, self._units):
+            self._step.use(make_optimiser(self.recipe.optimiser, self.model.parameters(), lr), lr)
+        elif lr != optimiser.lr:
+            self._step.use(optimiser, lr)
+
+    @property
+    def _units(self) -> int:
+        return self.steps if self.recipe.epochs is None else self.epochs
+
+    def _rate(self, unit: int) -> float:
+        rates = self.recipe.rates
+        if rates:
+            return rates[unit % len(rates)]
+        return rate(self.recipe.schedule, self.recipe.optimiser.lr, unit, self._units)
+
+
+def train_network(
     model: Network,
     train: ImageSet,
-    settings: EvaluationSettings,
-    seed: tuple[int, int],
-    on_epoch: Callable[[], None],
+    recipe: TrainingRecipe,
+    seed: Seed,
+    *,
+    purpose: str = "training",
+    teacher: Teacher | None = None,
+    every_epoch: bool = False,
+    on_epoch: Callable[[Training], None] = lambda _: None,
+    state: Mapping[str, Any] | None = None,
     images_at_once: int = IMAGES_AT_ONCE,
-) -> Tensor:
-    """Train ``model`` in place; returns (2,) float64: sum of losses and number correct during the last epoch."""
-    steps = len(batch_sizes(len(train), settings.batch_size))
-    recorded = worth_recording(train.device, steps * settings.epochs)
-    step = training_step(model, _optimiser(model, settings, settings.lr_net), record=recorded)
-    for index, (images, labels) in enumerate(training_batches(train, settings, seed, images_at_once)):
-        epoch, place = divmod(index, steps)
-        if place == 0 and epoch == settings.epochs - 1:
-            step.count()
-        step(images, labels)
-        if place == steps - 1:
-            if epoch == settings.lr_drop_epoch() and epoch < settings.epochs - 1:
-                step = training_step(model, _optimiser(model, settings, settings.lr_net * _LR_DROP), record=recorded)
-            on_epoch()
-    return step.totals
+) -> Training:
+    """Train ``model`` in place by ``recipe``; arguments as :class:`Training`, which is returned finished.
 
-
-def _optimiser(model: Network, settings: EvaluationSettings, lr: float) -> Sgd:
-    return Sgd(model.parameters(), lr=lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
-
-
-@torch.no_grad()
-def confusion_matrix(model: Network, images: ImageSet, classes: int, images_at_once: int = IMAGES_AT_ONCE) -> Tensor:
-    """(classes, classes) int64 counts, row the label, column the largest logit, on the CPU; leaves the model in eval mode."""
-    model.eval()
-    counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)
-    size = max(1, images_at_once // _TEST_SHARE)
-    for batch, labels in zip(images.images.split(size), images.labels.split(size), strict=True):
-        place = labels * classes + model(images.normalised(batch)).argmax(dim=1)
-        # Added, not counted: bincount would wait for the device.
-        counts.index_add_(0, place, torch.ones_like(place))
-    return counts.view(classes, classes).cpu()
+    Args:
+        model: the network.
+        train: the training images.
+        recipe: how.
+        seed: of order, augmentation and mixing.
+        purpose: first part of the names of the streams of random numbers.
+        teacher: labels each batch where the recipe says so.
+        every_epoch: measure every epoch, not the last alone.
+        on_epoch: called after every epoch with the training, for snapshots (``weights()``), sample history (``correct``) and
+            checkpoints (``state_dict()``).
+        state: a checkpoint to go on from.
+        images_at_once: bounds memory.
+    """
+    training = Training(
+        model,
+        train,
+        recipe,
+        seed,
+        purpose=purpose,
+        teacher=teacher,
+        every_epoch=every_epoch,
+        images_at_once=images_at_once,
+    )
+    if state is not None:
+        training.load_state_dict(state)
+    training.run(on_epoch)
+    return training

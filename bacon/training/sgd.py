@@ -1,7 +1,7 @@
 """SGD with momentum and weight decay: PyTorch's own fused update, without its optimiser class.
 
-Making a ``torch.optim.SGD`` imports PyTorch's compiler, 0.85 s in every process; an evaluation job of small networks
-trains for about as long. The update is the same function that the class calls.
+Making a ``torch.optim.SGD`` imports PyTorch's compiler in every process, which takes about as long as an evaluation job of
+small networks trains. The update is the same function that the class calls.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ class Sgd:
         lr: learning rate.
         momentum: momentum of the update, in [0, 1).
         weight_decay: factor of the parameters that is added to their gradients.
+        nesterov: Nesterov's momentum.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float) -> None:
+    def __init__(
+        self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float, nesterov: bool = False
+    ) -> None:
         self.parameters = list(parameters)
-        self.lr, self.momentum, self.weight_decay = lr, momentum, weight_decay
+        self.lr, self.momentum, self.weight_decay, self.nesterov = lr, momentum, weight_decay, nesterov
         self._buffers: list[Tensor | None] = [None] * len(self.parameters)
 
     @torch.no_grad()
@@ -47,7 +50,7 @@ class Sgd:
             momentum=self.momentum,
             lr=self.lr,
             dampening=0.0,
-            nesterov=False,
+            nesterov=self.nesterov,
             maximize=False,
         )
 
@@ -64,7 +67,13 @@ class Sgd:
 
     def like(self, parameters: Iterable[Tensor]) -> Sgd:
         """An optimiser of other parameters with the same settings, without momentum."""
-        return Sgd(parameters, lr=self.lr, momentum=self.momentum, weight_decay=self.weight_decay)
+        return Sgd(
+            parameters,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            nesterov=self.nesterov,
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """The momentum of each parameter, ``None`` before the first step."""

@@ -1,4 +1,4 @@
-"""SGD steps whose tensors stay where they are, so that a GPU replays a step instead of being told each kernel anew.
+"""Training steps; those whose tensors stay where they are are replayed on a GPU instead of being told each kernel anew.
 
 A step of a small network is some forty kernels; launching them takes a CPU about as long as a fast GPU computes. A CUDA
 graph records them once. What is recorded reads images and labels from buffers and moves parameters, momenta and meters in
@@ -9,14 +9,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.networks.network import Network
 from bacon.runtime.logs import get_logger
+from bacon.training.gradients import Gradients, clipped, sharpness_aware
+from bacon.training.losses import Loss, hard_cross_entropy
+from bacon.training.optimisers import Optimiser
 from bacon.training.sgd import Sgd
+
+if TYPE_CHECKING:
+    from bacon.settings.recipe import Sharpness
 
 log = get_logger(__name__)
 
@@ -30,26 +36,53 @@ def worth_recording(device: torch.device, steps: int) -> bool:
     return device.type == "cuda" and steps >= _WORTH_RECORDING
 
 
-def training_step(network: Network, optimiser: Sgd, *, record: bool) -> PlainStep | StaticStep:
-    """Steps of ``network`` by ``optimiser``, recorded where ``record`` says so; the same bits either way."""
-    return StaticStep(network, optimiser, record=True) if record else PlainStep(network, optimiser)
+def training_step(
+    network: Network,
+    optimiser: Optimiser,
+    *,
+    record: bool,
+    loss: Loss = hard_cross_entropy,
+    clip_norm: float | None = None,
+    sharpness: Sharpness | None = None,
+) -> PlainStep:
+    """Steps of ``network`` by ``optimiser``, recorded where ``record`` says so; the same bits either way.
+
+    Only SGD without ``sharpness`` is recorded; others are plain, whatever ``record`` says.
+    """
+    if record and isinstance(optimiser, Sgd) and sharpness is None:
+        return StaticStep(network, optimiser, record=True, loss=loss, clip_norm=clip_norm)
+    return PlainStep(network, optimiser, loss=loss, clip_norm=clip_norm, sharpness=sharpness)
 
 
 class PlainStep:
-    """SGD steps of one network.
+    """Training steps of one network.
 
     Args:
         network: moved in place by every step.
         optimiser: of its parameters.
+        loss: what a step descends.
+        clip_norm: largest norm of the gradient of all parameters; ``None``: any.
+        sharpness: takes sharpness-aware steps; ``None``: plain ones.
 
     Attributes:
-        totals: (2,) float64, the summed loss and the number of correct images of the steps since :meth:`count`; before, none
-            are counted.
+        totals: (2,) float64, the summed loss and the number of images whose largest logit is their class, of the steps since
+            :meth:`count`; before, none are counted. Accuracy is measured against the class, whatever the loss uses.
+        correct: (B,) bool, which images of the last step were, in training mode and before the step.
     """
 
-    def __init__(self, network: Network, optimiser: Sgd) -> None:
-        self.network, self.optimiser = network, optimiser
+    def __init__(
+        self,
+        network: Network,
+        optimiser: Optimiser,
+        *,
+        loss: Loss = hard_cross_entropy,
+        clip_norm: float | None = None,
+        sharpness: Sharpness | None = None,
+    ) -> None:
+        self.network, self.optimiser, self.loss = network, optimiser, loss
+        self._clip_norm, self._sharpness = clip_norm, sharpness
         self.totals = torch.zeros(2, dtype=torch.float64, device=optimiser.parameters[0].device)
+        self.correct = torch.zeros(0, dtype=torch.bool, device=self.totals.device)
         self._counting = False
 
     def count(self) -> None:
@@ -57,50 +90,101 @@ class PlainStep:
         self.totals.zero_()
         self._counting = True
 
-    def __call__(self, images: Tensor, labels: Tensor) -> None:
-        """One step on images (N, C, H, W) float and labels (N,) int64."""
+    def use(self, optimiser: Optimiser, lr: float) -> None:
+        """Go on with ``optimiser`` (the same, or a new one of the same parameters) and its learning rate ``lr``."""
+        optimiser.lr = lr
+        self.optimiser = optimiser
+
+    def __call__(self, images: Tensor, labels: Tensor, mixed: Tensor | None = None, soft: Tensor | None = None) -> None:
+        """One step on images (N, C, H, W) float and labels (N,) int64, with what the loss uses besides."""
         logits = self.network(images)
-        loss = F.cross_entropy(logits, labels)
-        self.optimiser.step(torch.autograd.grad(loss, self.optimiser.parameters))
+        loss = self.loss(logits, labels, mixed, soft)
+        gradients: Gradients = torch.autograd.grad(loss, self.optimiser.parameters)
+        if self._sharpness is not None:
+            batch = images, labels, mixed, soft
+            gradients = sharpness_aware(
+                self._sharpness, self.optimiser.parameters, gradients, lambda: self._gradients_again(*batch)
+            )
+        if self._clip_norm is not None:
+            gradients = clipped(gradients, self._clip_norm)
+        self.optimiser.step(gradients)
         if self._counting:
-            correct = (logits.detach().argmax(dim=1) == labels).sum()
-            self.totals += torch.stack([loss.detach().double() * len(labels), correct.double()])
+            self.correct = logits.detach().argmax(dim=1) == labels
+            self.totals += torch.stack([loss.detach().double() * len(labels), self.correct.sum().double()])
+
+    def _gradients_again(self, images: Tensor, labels: Tensor, mixed: Tensor | None, soft: Tensor | None) -> Gradients:
+        """Gradients of a batch that has been seen: running statistics stay as they were."""
+        before = [buffer.clone() for buffer in self.network.buffers()]
+        loss = self.loss(self.network(images), labels, mixed, soft)
+        gradients: Gradients = torch.autograd.grad(loss, self.optimiser.parameters)
+        for buffer, kept in zip(self.network.buffers(), before, strict=True):
+            buffer.copy_(kept)
+        return gradients
+
+
+_Place = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 
 
 class StaticStep(PlainStep):
-    """Steps whose parameters, momenta, images, labels and totals keep their places; every step is counted.
+    """Steps whose parameters, momenta, batches, meters and totals keep their places; every step is counted.
 
     Args:
         network: moved in place by every step.
-        optimiser: of its parameters.
+        optimiser: SGD of its parameters.
         record: replay CUDA graphs, one for each size of batch; otherwise run the same operations one by one.
+        loss: what a step descends.
+        clip_norm: largest norm of the gradient of all parameters; ``None``: any.
     """
 
-    def __init__(self, network: Network, optimiser: Sgd, *, record: bool) -> None:
-        super().__init__(network, optimiser)
+    optimiser: Sgd
+
+    def __init__(
+        self,
+        network: Network,
+        optimiser: Sgd,
+        *,
+        record: bool,
+        loss: Loss = hard_cross_entropy,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(network, optimiser, loss=loss, clip_norm=clip_norm)
         self._record = record
         optimiser.fill_momenta()
         self.count()
-        self._buffers: dict[int, tuple[Tensor, Tensor]] = {}
+        self._buffers: dict[int, _Place] = {}
+        self._correct: dict[int, Tensor] = {}
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
-    def __call__(self, images: Tensor, labels: Tensor) -> None:
-        """One step on images (N, C, H, W) float and labels (N,) int64."""
-        size = len(labels)
+    def use(self, optimiser: Optimiser, lr: float) -> None:
+        """As for plain steps; a recorded step holds its learning rate and its momenta, so steps are recorded anew."""
+        assert isinstance(optimiser, Sgd)
+        super().use(optimiser, lr)
+        optimiser.fill_momenta()
+        self._buffers.clear()
+        self._graphs.clear()
+
+    def __call__(self, images: Tensor, labels: Tensor, mixed: Tensor | None = None, soft: Tensor | None = None) -> None:
+        """One step on images (N, C, H, W) float and labels (N,) int64, with what the loss uses besides."""
+        size, given = len(labels), (images, labels, mixed, soft)
         if size not in self._buffers:
-            self._buffers[size] = torch.zeros_like(images), torch.zeros_like(labels)
+            empty = [None if tensor is None else torch.zeros_like(tensor) for tensor in given]
+            self._buffers[size] = torch.zeros_like(images), torch.zeros_like(labels), empty[2], empty[3]
+            self._correct[size] = torch.zeros(size, dtype=torch.bool, device=labels.device)
             if self._record:
                 self._capture(size)
-        for buffer, given in zip(self._buffers[size], (images, labels), strict=True):
-            buffer.copy_(given)
+        for buffer, tensor in zip(self._buffers[size], given, strict=True):
+            if buffer is not None and tensor is not None:
+                buffer.copy_(tensor)
         if size in self._graphs:
             self._graphs[size].replay()
         else:
             self._run(size)
+        self.correct = self._correct[size]
 
     def _run(self, size: int) -> None:
         """What is recorded: nothing here depends on a value, and nothing is drawn."""
         super().__call__(*self._buffers[size])
+        self._correct[size].copy_(self.correct)
 
     def _state(self) -> list[Tensor]:
         """Everything that a step moves."""

@@ -7,7 +7,8 @@ ours, and then its old state back.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,12 +16,38 @@ from torchvision import transforms
 
 from bacon.runtime.draws import Seed, uniform, words
 from bacon.runtime.errors import BaconError
+from bacon.transforms.augmentation import BatchAugmentation, Stream
+
+if TYPE_CHECKING:
+    from bacon.settings.augmentations import Policy
 
 _LARGE = 64  # from this side on AutoAugment's policy for ImageNet, below it the one for CIFAR-10
 _JITTER = {"brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.2}
 # On small images no more than an eighth and a half of the side: 16 pixels of cutout would be a whole digit.
 _CROP_PIXELS = 4
 _CUTOUT_PIXELS = 16
+
+
+def augmentation(settings: Policy) -> BatchAugmentation:
+    """The policy for consecutive batches, each with a draw of its own."""
+
+    def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
+        batches = (
+            augment_policy(
+                settings.family,
+                batch,
+                mean=stream.mean,
+                std=stream.std,
+                mirror=settings.mirror,
+                seed=stream.seed,
+                iteration=stream.first_iteration + number,
+                purpose=stream.purpose,
+            )
+            for number, batch in enumerate(images.split(list(sizes)))
+        )
+        return torch.cat(list(batches))
+
+    return augment
 
 
 def augment_policy(
@@ -32,6 +59,7 @@ def augment_policy(
     mirror: bool,
     seed: Seed,
     iteration: int,
+    purpose: str = "evaluation",
 ) -> Tensor:
     """Augment one training batch.
 
@@ -43,6 +71,7 @@ def augment_policy(
         mirror: whether "imagenet" and "cifar" may exchange left and right.
         seed: seed, or tuple of seeds, of the draw.
         iteration: number of the batch.
+        purpose: first part of the names of the streams.
 
     Returns:
         (N, C, H, W), normalised; without gradient.
@@ -57,10 +86,10 @@ def augment_policy(
         )
     pixels = images.mul(std).add_(mean).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
     size = pixels.shape[-1]
-    with _seeded(int(words(seed, "evaluation-policy", count=1, iteration=iteration)[0])):
+    with _seeded(int(words(seed, f"{purpose}-policy", count=1, iteration=iteration)[0])):
         pixels = _transform(name, size, mirror)(pixels)
     augmented = pixels.to(images.dtype).div_(255).sub_(mean).div_(std)
-    return _cutout(augmented, seed, iteration) if name == "cifar" else augmented
+    return _cutout(augmented, seed, iteration, purpose) if name == "cifar" else augmented
 
 
 class _seeded:  # noqa: N801 - reads like the function it is
@@ -90,10 +119,10 @@ def _transform(name: str, size: int, mirror: bool) -> Any:
     return transforms.Compose(parts)
 
 
-def _cutout(images: Tensor, seed: Seed, iteration: int) -> Tensor:
+def _cutout(images: Tensor, seed: Seed, iteration: int, purpose: str) -> Tensor:
     """Zero (the mean of normalised images) a square whose centre is uniform over the pixels; the border may clip it."""
     side = images.shape[-1]
     half = min(_CUTOUT_PIXELS, side // 2) // 2
-    row, column = (int(u * side) for u in uniform(seed, "evaluation-cutout", count=2, iteration=iteration))
+    row, column = (int(u * side) for u in uniform(seed, f"{purpose}-cutout", count=2, iteration=iteration))
     images[..., max(row - half, 0) : row + half, max(column - half, 0) : column + half] = 0
     return images

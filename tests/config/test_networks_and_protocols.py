@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from bacon.config.layering import resolve
 from bacon.config.loading import check_config
-from bacon.config.presets import NETWORKS, PROTOCOLS
+from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.protocols import PROTOCOLS, ProtocolName
+from bacon.settings.recipe import LossTerm
 
 CELL = Cell("digits", "bacon", 10, 0)
 
@@ -46,6 +50,14 @@ def test_a_cell_can_be_distilled_with_another_architecture():
         "norm": "none",
         "precision": "fp32",
     }
+
+
+def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
+    chosen = config(
+        datasets={"digits": {"network": {"architecture": "resnet18", "norm": "batch"}}},
+        overrides={"digits/bacon/*": {"network": {"stem": "7x7"}}},
+    )
+    assert resolve(chosen, CELL).settings.network.stem == "7x7"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +97,10 @@ def test_a_cell_can_be_distilled_with_another_architecture():
             },
             "methods.bacon.network.pooling = .max.: the network of cell digits/bacon.* is no convnet",
         ),
+        (
+            {"datasets": {"digits": {"network": {"stem": "7x7"}}}},
+            "datasets.digits.network.stem = '7x7': convnet has no such setting; its keys are architecture, width, depth",
+        ),
         ({"protocol": "dcbench"}, "protocol = 'dcbench'.*'dc-bench'"),
         (
             {"protocol": "dd-ranking"},
@@ -115,17 +131,34 @@ def test_what_does_not_go_together_is_a_clear_error(keys, message):
         config(**keys)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+RUNNING = [name for name, record in PROTOCOLS.items() if not record.missing]
+
+
+def test_every_protocol_that_may_be_named_is_a_record():
+    assert get_args(ProtocolName) == tuple(PROTOCOLS)
+
+
+@pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name not in RUNNING])
+def test_a_protocol_that_cannot_run_yet_says_what_it_needs(protocol):
+    with pytest.raises(BaconError, match=f"(?s){protocol} cannot run yet: .*{PROTOCOLS[protocol].missing[:20]}"):
+        resolve(config(protocol=protocol), CELL)
+
+
+@pytest.mark.parametrize("protocol", RUNNING)
 def test_a_protocol_is_the_lowest_layer_and_named(protocol):
     chosen = config(protocol=protocol, preset="paper", data={"digits": {"validation": 0.1}})
     resolved = resolve(chosen, CELL)
     for name, value in PROTOCOLS[protocol].evaluation.items():
-        found = getattr(resolved.settings.evaluation, name)
-        assert (list(found) if isinstance(found, tuple) else found) == value
+        found = resolved.settings.evaluation.model_dump(mode="json")[name]
+        expected = [LossTerm(**term).model_dump(mode="json") for term in value] if name == "loss" else value
+        assert found == expected
         assert resolved.origin["evaluation", name] == f"protocol {protocol}"
     own = {"digits": {"evaluation": {"epochs": 7}}}
     explicit = resolve(config(protocol=protocol, data={"digits": {"validation": 0.1}}, datasets=own), CELL)
     assert explicit.settings.evaluation.epochs == 7
+    one = explicit.settings.evaluation.with_augmentation(explicit.settings.evaluation.augmentations[0], 0.01)
+    if one.augmentations != ("none",):  # dc-bench has other epochs for that one
+        assert one.recipe(images=20, classes=10).epochs == 7, "steps of the protocol were kept"
     assert explicit.origin["evaluation", "epochs"] == "datasets.digits"
 
 
@@ -151,7 +184,11 @@ def test_the_networks_that_a_protocol_asks_for_are_in_the_files_fingerprint_alon
 CHANGES = {
     "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
     "epochs": 7, "epochs_plain": 7, "batch_size": 17, "lr_net": 0.02, "momentum": 0.8, "weight_decay": 0.001,
-    "dsa_strategy": "color",
+    "dsa_strategy": "color", "idc_strategy": "flip", "dc_strategy": "crop", "crop_pad": 3, "crop_fill": "reflect",
+    "resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2, "epochs_by_images": [[1, 7]], "steps": 7, "order": "stored",
+    "optimiser": "adam", "lr": "learned", "schedule": "cosine", "lr_factor": 0.5, "lr_milestones": [0.5], "nesterov": True,
+    "labels": "stored", "loss": [{"kind": "mse"}], "label_smoothing": 0.1, "mixing": "mixup", "mixing_alpha": 0.5,
+    "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sam_rho": 0.1, "sam_adaptive": True, "sam_gap": 0.1,
 }  # fmt: skip
 
 

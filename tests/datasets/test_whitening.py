@@ -17,6 +17,7 @@ from bacon.distillation.driver import CellIdentity, Running, distil_cell
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation import evaluate_cell as run
 from bacon.evaluation import trained_networks as networks
+from bacon.evaluation.train_and_test import Outcome
 from bacon.interchange.load import load_distilled
 from bacon.reporting.collect.distilled_files import read_images
 from bacon.reporting.collect.evaluations import ExpectedDistilled
@@ -28,7 +29,6 @@ from bacon.settings.distillation import SelectionSettings
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import Outcome
 from bacon.transforms.partition import decode, encode
 
 CPU = torch.device("cpu")

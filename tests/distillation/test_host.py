@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
 from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.distillation.host import HostReads, HostTraffic
 

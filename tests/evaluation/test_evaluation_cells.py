@@ -18,12 +18,12 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.evaluation import trained_networks as networks
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
 from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.training.batches import ImageSet
-from bacon.training.loop import train_and_test
 from bacon.transforms.partition import decode
 from tests.toy_images import CLASSES, CPU, MEAN, NETWORK, STD, float_set, settings, toy, uint8_set
 

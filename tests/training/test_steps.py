@@ -14,8 +14,7 @@ from bacon.networks.build import build_network
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
-from bacon.training import loop as training
-from bacon.training import steps
+from bacon.training import loop, steps
 from bacon.training.batches import ImageSet
 from bacon.training.sgd import Sgd
 from bacon.training.steps import PlainStep, StaticStep, worth_recording
@@ -97,14 +96,13 @@ def evaluate(train, *, static, epochs, norm="instance", record=False, device=CPU
     model = build_network(
         NetworkSettings(width=6, depth=2, norm=norm), channels=2, size=8, classes=3, seed=0, device=device
     )
-    settings = EvaluationSettings(epochs=epochs, batch_size=4)
+    recipe = EvaluationSettings(epochs=epochs, batch_size=4).recipe(images=len(train), classes=3)
     counted = []
-    arguments = (model, train, settings, (0, 1), lambda: counted.append(1))
     make = partial(StaticStep, record=record) if static else PlainStep
-    with mock.patch.object(training, "training_step", lambda model, optimiser, record: make(model, optimiser)):  # noqa: ARG005
-        running = training._train(*arguments)
+    with mock.patch.object(loop, "training_step", lambda model, optimiser, **_: make(model, optimiser)):
+        done = loop.train_network(model, train, recipe, (0, 1), on_epoch=counted.append)
     assert len(counted) == epochs
-    return [running, *model.state_dict().values()]
+    return [done.totals, done.correct, *model.state_dict().values()]
 
 
 @pytest.mark.parametrize("norm", NORMS)

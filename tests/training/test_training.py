@@ -9,13 +9,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_permutation
 from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
-from bacon.training.batches import ImageSet, batch_sizes, training_batches
-from bacon.training.loop import confusion_matrix, train_and_test
+from bacon.training.batches import IMAGES_AT_ONCE, Batches, ImageSet, batch_sizes
+from bacon.training.predictions import confusion_matrix
 from bacon.transforms.dsa import augment_batch
 from tests.toy_images import CLASSES, CPU, MEAN, NETWORK, STD, float_set, settings, toy, uint8_set
 
@@ -44,15 +45,21 @@ def test_batch_sizes(count, size, expected):
     assert batch_sizes(count, size) == expected
 
 
+def made(data: ImageSet, chosen: EvaluationSettings, seed: tuple[int, int], at_once: int = IMAGES_AT_ONCE):
+    recipe = chosen.recipe(images=len(data), classes=3)
+    return Batches(data, recipe, seed, classes=3, images_at_once=at_once).from_epoch()
+
+
 @pytest.mark.parametrize("count", [10, 33, 3000])
 def test_every_epoch_visits_every_image_once_in_a_new_order(count):
     data = ImageSet(images=torch.arange(float(count)).view(-1, 1, 1, 1), labels=torch.arange(count) % 3)
     epochs = 5
     chosen = settings(epochs=epochs, batch_size=16, dsa_strategy="none")
-    batches = list(training_batches(data, chosen, (0, 0)))
-    assert [len(labels) for _, labels in batches] == batch_sizes(count, 16) * epochs
-    order = torch.cat([images.flatten() for images, _ in batches]).long().view(epochs, count)
-    labels = torch.cat([labels for _, labels in batches]).view(epochs, count)
+    batches = list(made(data, chosen, (0, 0)))
+    assert [len(batch.labels) for batch in batches] == batch_sizes(count, 16) * epochs
+    order = torch.cat([batch.images.flatten() for batch in batches]).long().view(epochs, count)
+    labels = torch.cat([batch.labels for batch in batches]).view(epochs, count)
+    assert torch.equal(torch.cat([batch.places for batch in batches]), order.flatten())
     assert torch.equal(order.sort(dim=1).values, torch.arange(count).expand(epochs, count))
     assert torch.equal(labels, order % 3)
     assert len(torch.unique(order, dim=0)) == epochs
@@ -76,10 +83,10 @@ def naive_batches(data: ImageSet, chosen: EvaluationSettings, seed: tuple[int, i
 @pytest.mark.parametrize("make", [uint8_set, float_set])
 def test_batches_do_not_depend_on_how_many_are_made_at_once(at_once, make):
     data, chosen = make(19), settings(epochs=4)
-    ours = list(training_batches(data, chosen, (1, 2), at_once))
-    for (images, labels), (_, expected, expected_labels) in zip(ours, naive_batches(data, chosen, (1, 2)), strict=True):
-        assert torch.equal(images, expected)
-        assert torch.equal(labels, expected_labels)
+    ours = list(made(data, chosen, (1, 2), at_once))
+    for batch, (_, expected, expected_labels) in zip(ours, naive_batches(data, chosen, (1, 2)), strict=True):
+        assert torch.equal(batch.images, expected)
+        assert torch.equal(batch.labels, expected_labels)
 
 
 # Training

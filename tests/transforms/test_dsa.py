@@ -13,12 +13,12 @@ from bacon.runtime.draws import uniform
 from bacon.runtime.errors import BaconError
 from bacon.transforms.dsa import (
     SiameseDraw,
-    _sample_by_gather,
     augment_batch,
     augment_batches,
     siamese_augment,
     siamese_draw,
 )
+from bacon.transforms.operations import _sample_by_gather
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 STRATEGY = "_".join(OPERATIONS)

@@ -8,7 +8,7 @@ import torch
 
 from bacon.datasets.whitening import Whitening
 from bacon.runtime.errors import BaconError
-from bacon.training.batches import ImageSet, training_batches
+from bacon.training.batches import Batches, ImageSet
 from bacon.transforms.policies import augment_policy
 from tests.toy_images import CPU, MEAN, STD, settings, toy
 
@@ -120,21 +120,22 @@ def test_a_data_set_that_must_not_be_mirrored_is_not(name):
     assert 5 < mirrored(True) < 35
 
 
+def batches(data, chosen):
+    return Batches(data, chosen.recipe(images=len(data), classes=2), (1, 2), classes=2).from_epoch()
+
+
 def test_a_batch_is_augmented_by_its_number_whatever_its_neighbours():
     """Batches made together are those made alone: as DSA's, they depend on the seed and on the step."""
     images, labels = toy(20)
     data = ImageSet.of_uint8(images, labels, mean=MEAN, std=STD, device=CPU)
     chosen = settings(epochs=4, batch_size=8, augmentations=("auto",))
     plain = settings(epochs=4, batch_size=8, augmentations=("none",))
-    made = list(training_batches(data, chosen, (1, 2)))
-    for step, ((batch, names), (untouched, same)) in enumerate(
-        zip(made, training_batches(data, plain, (1, 2)), strict=True)
-    ):
-        assert torch.equal(names, same)
+    for step, (batch, untouched) in enumerate(zip(batches(data, chosen), batches(data, plain), strict=True)):
+        assert torch.equal(batch.labels, untouched.labels)
         expected = augment_policy(
-            "auto", untouched, mean=data.mean, std=data.std, mirror=True, seed=(1, 2), iteration=step
+            "auto", untouched.images, mean=data.mean, std=data.std, mirror=True, seed=(1, 2), iteration=step
         )
-        assert torch.equal(batch, expected)
+        assert torch.equal(batch.images, expected)
 
 
 def test_whitened_images_are_no_pixels():
@@ -142,4 +143,4 @@ def test_whitened_images_are_no_pixels():
     whitening = Whitening(mean=np.zeros(64, np.float32), matrix=np.eye(64, dtype=np.float32), epsilon=0.1)
     data = ImageSet.of_uint8(images, labels, mean=MEAN, std=STD, device=CPU, whitening=whitening)
     with pytest.raises(BaconError, match=r"'rand' works on pixels.*data\.NAME\.zca"):
-        next(training_batches(data, settings(augmentations=("rand",)), (0, 0)))
+        next(batches(data, settings(augmentations=("rand",))))

@@ -63,10 +63,31 @@ wildcard_constraints:
     ipc=r"\d+",
     seed=r"\d+",
     network="|".join(PLAN.networks),
+    training=r"[a-z0-9_]+-[0-9a-f]{8}",
+    first=r"\d+",
+    last=r"\d+",
 
 
 def artifact(stage, wildcards):
     return stages.STAGES[stage].artifact(PLAN, dict(wildcards.items()))
+
+
+def trained(stage):
+    """The indexes of training runs that an artifact is made from, as an input function.
+
+    An artifact that is right does not ask for one that is not: runs that are trained again, for others or because a file was
+    lost, are what they were.
+    """
+
+    def indexes(wildcards):
+        made, found = artifact(stage, wildcards), settle_files()
+        inputs = stages.STAGES[stage].inputs(PLAN, made)
+        asked = [str(one.path) for one in inputs if one.stage == "train"]
+        if found is None or str(made.path) not in found.right_files:
+            return asked
+        return [path for path in asked if path in found.right_files]
+
+    return indexes
 
 
 def fingerprint_of(stage):
@@ -100,10 +121,10 @@ def settle_files():
     """Decide by the fingerprints that files carry, once for a call: what is right stays, what is not is made again.
 
     An input function is the first that Snakemake calls with a graph of jobs at hand and its records open; it looks at the times
-    of files later.
+    of files later. Returns what was found, ``None`` in a job's own process.
     """
     if not workflow.is_main_process:
-        return
+        return None
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
@@ -118,6 +139,7 @@ def settle_files():
             f"set: Snakemake takes them for out of date. The first is {left[0]}"
         )
     snakemake_internals.report_true_times(workflow, PLAN)
+    return found
 
 
 def raw_files(wildcards):

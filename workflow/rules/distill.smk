@@ -4,6 +4,7 @@
 rule distill:
     input:
         data=cells.DATA,
+        trained=trained("distill"),
     output:
         images=cells.DISTILLED,
     log:

@@ -36,6 +36,7 @@ rule evaluate:
 rule evaluate_full:
     input:
         data=cells.DATA,
+        trained=trained("evaluate"),
     output:
         records=cells.EVALUATION_FULL,
     log:

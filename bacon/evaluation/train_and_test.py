@@ -1,0 +1,156 @@
+"""Train a fresh network on an image set and test it on real images (docs/algorithms.md, Evaluation).
+
+The accuracy is that of the LAST epoch, and test images never select anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bacon.networks.build import build_network
+from bacon.networks.network import Network
+from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.image_set import ImageSet
+from bacon.training.loop import DivergedError, train_network
+from bacon.training.predictions import Teacher, confusion_matrix
+
+if TYPE_CHECKING:
+    from bacon.settings.evaluation import EvaluationSettings
+    from bacon.settings.network import NetworkSettings
+    from bacon.settings.recipe import TrainingRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What one trained network achieved.
+
+    Attributes:
+        test_accuracy: in [0, 1], of the whole test set after the last epoch.
+        train_accuracy: in [0, 1], of the augmented training batches while the last epoch ran.
+        train_loss: mean loss, likewise; cross-entropy in nats where the recipe has no other.
+        epochs: epochs trained.
+        wall_seconds: time for building, training and testing.
+        confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
+        class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
+        validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` where there is none.
+    """
+
+    test_accuracy: float
+    train_accuracy: float
+    train_loss: float
+    epochs: int
+    wall_seconds: float
+    confusion: list[list[int]]
+    class_accuracy: list[float]
+    validation_accuracy: float | None = None
+
+
+def train_and_test(
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    network: NetworkSettings,
+    evaluation: EvaluationSettings,
+    classes: int,
+    seed: tuple[int, int],
+    validation: ImageSet | None = None,
+    teacher: Teacher | None = None,
+    on_epoch: Callable[[], None] = lambda: None,
+    images_at_once: int = IMAGES_AT_ONCE,
+) -> Outcome:
+    """Train one network and test it; a pure function of its arguments on one machine.
+
+    Args:
+        train: the training images, decoded.
+        test: the whole test set, on the same device.
+        network: the architecture.
+        evaluation: the protocol, of a single augmentation (``with_augmentation``); its seed counts are not used.
+        classes: number of classes.
+        seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
+        validation: images held out of the training set, on the same device; their accuracy is reported beside the test's.
+        teacher: labels each batch, where the protocol's labels come from a teacher.
+        on_epoch: called after every epoch.
+        images_at_once: bounds memory; changes no draw, and results by rounding at the most.
+
+    Raises:
+        BaconError: training diverged, the architecture does not fit the images, or the protocol asks for what is not there:
+            a teacher, or learned learning rates.
+    """
+    start = time.perf_counter()
+    recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
+    training = train_network(
+        _initial(network, train, classes, seed),
+        train,
+        recipe,
+        seed,
+        purpose="evaluation",
+        teacher=teacher,
+        on_epoch=lambda _: on_epoch(),
+        images_at_once=images_at_once,
+    )
+    tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
+    loss, correct = (total / training.seen for total in training.totals.tolist())
+    _check_converged(loss, recipe, seed)
+    return Outcome(
+        test_accuracy=tested.accuracy,
+        train_accuracy=correct,
+        train_loss=loss,
+        epochs=training.epochs,
+        wall_seconds=time.perf_counter() - start,
+        confusion=tested.confusion,
+        class_accuracy=tested.class_accuracy,
+        validation_accuracy=tested.validation_accuracy,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """What a trained network makes of the test set; fields as in :class:`Outcome`."""
+
+    accuracy: float
+    confusion: list[list[int]]
+    class_accuracy: list[float]
+    validation_accuracy: float | None
+
+
+def measure_network(
+    model: Network,
+    test: ImageSet,
+    validation: ImageSet | None = None,
+    *,
+    classes: int,
+    images_at_once: int = IMAGES_AT_ONCE,
+) -> Tested:
+    """Test a trained network on the whole test set, and on the validation split where there is one."""
+    confusion = confusion_matrix(model, test, classes, images_at_once)
+    held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
+    return Tested(
+        accuracy=int(confusion.trace()) / len(test),
+        confusion=confusion.tolist(),
+        class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
+        validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),
+    )
+
+
+def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int]) -> Network:
+    """The network before training, with the weights of its seed."""
+    return build_network(
+        network,
+        channels=train.images.shape[1],
+        size=train.images.shape[2],
+        classes=classes,
+        seed=seed,
+        purpose="evaluation-network",
+        device=train.device,
+    )
+
+
+def _check_converged(loss: float, recipe: TrainingRecipe, seed: tuple[int, int]) -> None:
+    if not loss < float("inf"):
+        raise DivergedError(
+            f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
+            f"Lower evaluation.lr_net (now {recipe.optimiser.lr}), or check that the distilled images are finite."
+        )

@@ -1,0 +1,366 @@
+"""The evaluation protocols of the literature, each a named record of partial ``evaluation`` settings.
+
+A protocol is the lowest layer of settings: presets, which shorten training, and explicit keys win over it. Numbers are those
+of the methods' published code, with the difference that accuracy is always that of the last epoch: nothing is ever chosen on
+test images, whatever the code reports. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal
+
+from bacon.runtime.errors import BaconError
+
+ProtocolName = Literal[
+    "paper",
+    "dc-bench",
+    "dd-ranking",
+    "p-dc",
+    "p-dsa",
+    "p-dam",
+    "p-mtt",
+    "p-datm",
+    "p-idc",
+    "p-dance",
+    "p-ncfm",
+    "p-cafe",
+    "p-cafe-dsa",
+    "p-sre2l",
+    "p-rded",
+    "p-gvbsm",
+    "p-frepo",
+    "p-dd",
+    "p-ld",
+    "p-kipnn",
+]
+
+_LARGE = 128  # pixels a side, from which on data sets are taken for subsets of ImageNet
+_IDC_EPOCHS = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
+_NO_CUTOUT = "flip_color_crop_scale_rotate"
+_TEACHER = (
+    "its labels come from networks trained on the real set, one set for each batch (labels: teacher), which evaluation is not "
+    "given yet"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What a protocol may depend on.
+
+    Attributes:
+        name: of the data set.
+        size: height and width of its images in pixels; ``None``: not known before it is prepared.
+        classes: number of classes; ``None`` likewise.
+        ipc: stored images per class; ``None``: the full data set.
+    """
+
+    name: str
+    size: int | None = None
+    classes: int | None = None
+    ipc: int | None = None
+
+    @property
+    def large(self) -> bool:
+        """Whether images are as large as ImageNet's."""
+        return (self.size or 0) >= _LARGE
+
+
+def _nothing(_: DataFacts) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A named evaluation protocol.
+
+    Attributes:
+        title: what it is called in documents.
+        evaluation: keys of ``evaluation`` that differ from the defaults.
+        by_data: further ones for a data set and IPC.
+        missing: what it needs that is not there yet; empty: it runs.
+        note: what of the published evaluation it leaves out or reads in one of several ways.
+    """
+
+    title: str
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    by_data: Callable[[DataFacts], Mapping[str, Any]] = _nothing
+    missing: str = ""
+    note: str = ""
+
+
+def protocol_settings(name: str, facts: DataFacts) -> dict[str, Any]:
+    """Keys of ``evaluation`` that a protocol sets for a data set and IPC.
+
+    Raises:
+        BaconError: no protocol has that name, or it cannot run yet.
+    """
+    record = PROTOCOLS[check_protocol(name)]
+    if record.missing:
+        raise BaconError(f"protocol {name} cannot run yet: {record.missing}. docs/evaluation.md lists those that can.")
+    return {**record.evaluation, **record.by_data(facts)}
+
+
+def check_protocol(name: str) -> str:
+    """``name`` if there is a protocol of that name; raises :class:`BaconError` that names the nearest one otherwise."""
+    if name not in PROTOCOLS:
+        near = get_close_matches(name, PROTOCOLS, n=1)
+        meant = f"did you mean {near[0]!r}? " if near else ""
+        raise BaconError(f"protocol {name!r} is not known; {meant}Known are {', '.join(PROTOCOLS)}.")
+    return name
+
+
+def _dc(facts: DataFacts) -> Mapping[str, Any]:
+    mnist = {"epochs": 1001, "augmentations": ["dc"], "dc_strategy": "crop_scale_rotate"}
+    return mnist if facts.name == "mnist" else {}
+
+
+def _idc(facts: DataFacts) -> Mapping[str, Any]:
+    """On ImageNet's subsets epochs follow the number of training images per class, two thirds of them with 100 classes."""
+    if not facts.large:
+        return {}
+    many = (facts.classes or 0) >= 100
+    share = 2 / 3 if many else 1
+    by_images = [[bound, int(epochs * share)] for bound, epochs in _IDC_EPOCHS]
+    own = {"lr_net": 0.1, "weight_decay": 1e-4, "batch_size": 128} if many else {}
+    return {"epochs_by_images": by_images, "epochs": int(300 * share), "mixing_probability": 1.0, **own}
+
+
+def _dance(facts: DataFacts) -> Mapping[str, Any]:
+    return {
+        key: value for key, value in _idc(facts).items() if key in ("epochs_by_images", "epochs", "mixing_probability")
+    }
+
+
+def _ncfm(facts: DataFacts) -> Mapping[str, Any]:
+    epochs = {10: 300, 50: 40}.get(facts.ipc or 0)
+    return {"epochs": epochs} if facts.name == "tinyimagenet" and epochs else {}
+
+
+def _sre2l(facts: DataFacts) -> Mapping[str, Any]:
+    if not facts.large:
+        return {}
+    return {
+        "epochs": 300,
+        "batch_size": 1024,
+        "augmentations": ["random_resized_crop"],
+        "mixing": "cutmix",
+        "mixing_alpha": 1.0,
+        "loss": [{"kind": "kl", "temperature": 20.0}],
+    }
+
+
+def _rded(facts: DataFacts) -> Mapping[str, Any]:
+    ipc, classes = facts.ipc or 50, facts.classes or 10
+    batch = 10 if ipc < 10 else 50 if ipc < 50 else 100
+    batch = 100 if facts.name == "tinyimagenet" else batch * (2 if classes in (100, 1000) else 1)
+    tiles = {"resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2} if facts.large else {}
+    return {"batch_size": min(batch, ipc * classes), **tiles}
+
+
+def _gvbsm(facts: DataFacts) -> Mapping[str, Any]:
+    if facts.name != "tinyimagenet":
+        return {}
+    return {"epochs": 100, "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.1}]}
+
+
+def _frepo(facts: DataFacts) -> Mapping[str, Any]:
+    steps = {"cifar100": {10: 2000, 50: 5000}, "tinyimagenet": {10: 5000}}
+    found = steps.get(facts.name, {}).get(facts.ipc or 0)
+    return {"steps": found} if found else {}
+
+
+_IDC = {
+    "epochs": 1000,
+    "batch_size": 64,
+    "schedule": "multistep",
+    "lr_factor": 0.2,
+    "augmentations": ["idc"],
+    "idc_strategy": _NO_CUTOUT,
+    "mixing": "cutmix",
+    "mixing_probability": 0.5,
+}
+_FIVE_SETS = "Published means are over sets and networks; seeds here are the networks of one set."
+
+PROTOCOLS: Mapping[str, Protocol] = {
+    "paper": Protocol(title="DC, DM, IDM, BACON: P-DSA, the default"),
+    "dc-bench": Protocol(
+        title="DC-BENCH (Cui et al., NeurIPS 2022): the average over six augmentations",
+        evaluation={
+            "augmentations": ["none", "auto", "rand", "imagenet", "cifar", "dsa"],
+            "epochs": 1000,
+            "epochs_plain": 300,
+            "snapshot_seeds": 0,
+        },
+    ),
+    "dd-ranking": Protocol(
+        title="DD-Ranking (Li et al., 2025): without and with augmentation, each with the rate that is best on validation",
+        evaluation={
+            "augmentations": ["none", "dsa"],
+            "epochs": 300,
+            "lr_search": [0.001, 0.005, 0.01, 0.05, 0.1],
+            "snapshot_seeds": 0,
+        },
+    ),
+    "p-dc": Protocol(
+        title="P-DC (DC)",
+        evaluation={"epochs": 301, "augmentations": ["none"], "seeds": 20},
+        by_data=_dc,
+        note=f"MNIST: 1001 epochs, DC's own augmentation. {_FIVE_SETS}",
+    ),
+    "p-dsa": Protocol(title="P-DSA (DSA, DM, IDM, IID, BACON)", note="The same as `paper`."),
+    "p-dam": Protocol(
+        title="P-DAM (DataDAM)", evaluation={"epochs": 1801, "batch_size": 64}, note="Published: the best on test."
+    ),
+    "p-mtt": Protocol(title="P-MTT (MTT)", evaluation={"lr": "learned"}, note="Published: the best on test."),
+    "p-datm": Protocol(
+        title="P-DATM (DATM)",
+        evaluation={"lr": "learned", "batch_size": 128, "labels": "stored"},
+        note="Whitening is the data set's setting (data.NAME.zca).",
+    ),
+    "p-idc": Protocol(
+        title="P-IDC (IDC, DREAM)",
+        evaluation=_IDC,
+        by_data=_idc,
+        note="Images from 128 pixels on: epochs by training images per class, CutMix on every batch. The code's exceptions for "
+        "MNIST with factor 2 and SVHN with IPC 1 and factor 1 (no CutMix) are left to the configuration.",
+    ),
+    "p-dance": Protocol(
+        title="P-DANCE (DANCE)",
+        evaluation={**_IDC, "epochs": 1500},
+        by_data=_dance,
+        note="Published: the best set on test.",
+    ),
+    "p-ncfm": Protocol(
+        title="P-NCFM (NCFM)",
+        evaluation={
+            **_IDC,
+            "epochs": 2000,
+            "batch_size": 128,
+            "optimiser": "adamw",
+            "lr_net": 0.001,
+            "weight_decay": 0.01,
+            "lr_factor": 0.5,
+            "lr_milestones": [0.2, 0.4, 0.6, 0.8],
+            "seeds": 10,
+        },
+        by_data=_ncfm,
+        note="TinyImageNet: 300 (IPC 10) and 40 (IPC 50) epochs. Hard labels. Published: each network's best epoch on test.",
+    ),
+    "p-cafe": Protocol(title="P-CAFE (CAFE)", evaluation={"epochs": 601, "augmentations": ["none"]}),
+    "p-cafe-dsa": Protocol(title="P-CAFE (CAFE+DSA)", note="The same as P-DSA."),
+    "p-sre2l": Protocol(
+        title="P-SRe2L (SRe2L)",
+        evaluation={
+            "epochs": 400,
+            "batch_size": 128,
+            "optimiser": "adamw",
+            "lr_net": 0.001,
+            "weight_decay": 0.01,
+            "schedule": "cosine",
+            "augmentations": ["crop_flip"],
+            "mixing": "mixup",
+            "mixing_alpha": 0.8,
+            "labels": "teacher",
+            "loss": [{"kind": "kl", "temperature": 30.0}],
+        },
+        by_data=_sre2l,
+        missing=_TEACHER,
+    ),
+    "p-rded": Protocol(
+        title="P-RDED (RDED)",
+        evaluation={
+            "epochs": 300,
+            "optimiser": "adamw",
+            "lr_net": 0.001,
+            "weight_decay": 0.01,
+            "schedule": "half_cosine",
+            "augmentations": ["random_resized_crop"],
+            "resized_crop_scale": [1.0, 1.0],
+            "mixing": "cutmix",
+            "labels": "teacher",
+            "loss": [{"kind": "kl", "temperature": 20.0}],
+        },
+        by_data=_rded,
+        missing=_TEACHER,
+        note="CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last epochs.",
+    ),
+    "p-gvbsm": Protocol(
+        title="P-GVBSM (G-VBSM)",
+        evaluation={
+            "epochs": 1000,
+            "batch_size": 100,
+            "optimiser": "adamw",
+            "lr_net": 0.001,
+            "weight_decay": 0.01,
+            "schedule": "cosine",
+            "augmentations": ["random_resized_crop"],
+            "mixing": "cutmix",
+            "labels": "teacher",
+            "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.15}],
+        },
+        by_data=_gvbsm,
+        missing=_TEACHER,
+        note="Five teachers, averaged. Published: the best on test.",
+    ),
+    "p-frepo": Protocol(
+        title="P-FRePo (FRePo)",
+        evaluation={
+            "steps": 1000,
+            "batch_size": 500,
+            "optimiser": "adam",
+            "lr_net": 3e-4,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "augmentations": ["frepo"],
+            "labels": "stored",
+            "loss": [{"kind": "mse"}],
+            "ema": 0.995,
+        },
+        by_data=_frepo,
+        note="CIFAR-100: 2000 (IPC 10) and 5000 (IPC 50) steps; TinyImageNet: 5000 (IPC 10). FRePo's network is wider.",
+    ),
+    "p-dd": Protocol(
+        title="P-DD (DD)",
+        evaluation={
+            "steps": 30,
+            "order": "one_per_class",
+            "lr": "learned",
+            "schedule": "constant",
+            "momentum": 0.0,
+            "weight_decay": 0.0,
+            "augmentations": ["none"],
+            "seeds": 200,
+        },
+        note="As many steps as the set has learned rates; 30 at lr_net for sets without. Published: Xavier's initialisation.",
+    ),
+    "p-ld": Protocol(
+        title="P-LD (LD)",
+        evaluation={
+            "optimiser": "adam",
+            "lr_net": 0.001,
+            "weight_decay": 0.0,
+            "schedule": "constant",
+            "augmentations": ["none"],
+            "labels": "stored",
+            "seeds": 20,
+        },
+        missing="the number of training steps that is learned with the labels is no part of a synthetic set yet",
+    ),
+    "p-kipnn": Protocol(
+        title="P-KIPNN (KIP to NN)",
+        evaluation={
+            "steps": 5000,
+            "batch_size": 100,
+            "schedule": "cosine",
+            "weight_decay": 1e-3,
+            "augmentations": ["none"],
+            "labels": "stored",
+            "loss": [{"kind": "mse", "weight": 0.5}],
+        },
+        missing="its learning rate is the largest stable one of the network's neural tangent kernel, which is not computed yet",
+    ),
+}
+"""Name -> protocol."""

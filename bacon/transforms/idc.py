@@ -1,0 +1,70 @@
+"""IDC's augmentation (Kim et al., ICML 2022), which DREAM, DANCE and NCFM use too: DSA's operations in another composition.
+
+Mirror and colour always, then one of crop, scale and rotate, then cutout always; of each, what the strategy lists. Training
+draws the geometric operation for each batch and all parameters for each image. Images are normalised before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from bacon.transforms import operations
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices
+from bacon.transforms.operations import Operation, apply_each
+
+if TYPE_CHECKING:
+    from bacon.settings.augmentations import Idc
+
+PARAMETERS = 8
+"""Numbers in [0, 1) per group: mirror 1, colour 3, geometry 2, cutout 2."""
+
+_GEOMETRIC: dict[str, Operation] = {
+    "crop": operations.crop,
+    "scale": operations.scale,
+    "rotate": operations.rotate,
+}
+
+
+def geometric_operations(strategy: str) -> tuple[str, ...]:
+    """The operations of ``strategy`` of which one is drawn; "none" where it lists none."""
+    return tuple(name for name in strategy.split("_") if name in _GEOMETRIC) or ("none",)
+
+
+def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: Tensor, images: Tensor) -> Tensor:
+    """Augment groups of images that share their parameters.
+
+    Args:
+        strategy: names of operations joined by "_".
+        geometric: (G,) one of :func:`geometric_operations` for each group, as objects.
+        parameters: (G, 8) numbers in [0, 1), multiples of 2^-24, in the dtype of ``images``.
+        images: (G, n, C, H, W) float, normalised.
+
+    Returns:
+        (G, n, C, H, W), differentiable in ``images``.
+    """
+    names = strategy.split("_")
+    if "flip" in names:
+        images = operations.flip(images, [parameters[:, 0]])
+    if "color" in names:
+        images = operations.color(images, parameters[:, 1:4].unbind(dim=1))
+    images = apply_each(_GEOMETRIC, geometric, parameters[:, 4:6], images)
+    if "cutout" in names:
+        images = operations.cutout(images, parameters[:, 6:8].unbind(dim=1))
+    return images
+
+
+def augmentation(settings: Idc) -> BatchAugmentation:
+    """IDC's list for training batches."""
+    geometric = geometric_operations(settings.strategy)
+
+    def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
+        chosen = choices(geometric, stream.per_batch("idc-operation", sizes)[:, 0])
+        parameters = stream.per_image("idc-parameters", sizes, PARAMETERS, images)
+        return idc_augment(settings.strategy, np.repeat(chosen, sizes), parameters, images[:, None])[:, 0]
+
+    return augment
