@@ -14,7 +14,7 @@ from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import CellSize
 from bacon.methods.registry import METHODS
-from bacon.networks.convnet_limits import first_side
+from bacon.networks.padding import first_side
 from bacon.networks.registry import forward_operations
 from bacon.plan.plan import Plan
 from bacon.plan.trainings import PlannedTraining

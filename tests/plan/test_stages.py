@@ -40,6 +40,8 @@ def test_a_rule_file_follows_its_stage(plan, stage, rule):
     if rule == "evaluate_full":
         for name in ("method", "ipc", "seed"):
             del wildcards[name]
+    if rule == "train":
+        wildcards |= {"training": next(iter(plan.trainings))[1], "first": "0", "last": "1"}
     artifact = STAGES[stage].artifact(plan, wildcards)
     assert artifact in set(plan_artifacts(plan))
     pattern = STAGES[stage].rules[rule]
@@ -58,20 +60,20 @@ def test_every_artifact_stands_once_and_after_what_it_is_made_from(plan):
         for made_from in stage_of(artifact).inputs(plan, artifact):
             assert seen[made_from.path] == made_from
         seen[artifact.path] = artifact
-    assert len(seen) == 1 + 4 + 2 * (1 + 4)
+    assert len(seen) == 1 + 2 + 4 + 2 * (1 + 4)
 
 
 def test_the_full_data_set_is_evaluated_without_a_distilled_set(plan):
     full = STAGES["evaluate"].artifact(plan, {"dataset": "digits", "network": "mlp"})
     assert full.cell == Cell("digits", "full")
-    assert [made_from.stage for made_from in STAGES["evaluate"].inputs(plan, full)] == ["data"]
+    assert [made_from.stage for made_from in STAGES["evaluate"].inputs(plan, full)] == ["data", "train"]
 
 
 def test_slurm_is_asked_for_gpus_and_for_warnings_as_the_table_says(monkeypatch):
     monkeypatch.setenv("BACON_SLURM_GPU_PARTITION", "gpus")
     text = (WORKFLOW / "profiles/slurm/config.yaml").read_text()
     rules = yte.process_yaml(text, require_use_yte=True)["set-resources"]
-    assert set(rules) == set(GPU_RULES) == {"distill", "evaluate", "evaluate_full"}
+    assert set(rules) == set(GPU_RULES) == {"train", "distill", "evaluate", "evaluate_full"}
     assert all(resources["slurm_partition"] == "'gpus'" for resources in rules.values())
     assert {rule for rule in rules if rules[rule]["slurm_extra"] == "'--signal=USR1@120'"} == set(WARNED_RULES)
     assert rules["evaluate"]["slurm_extra"] == "''"
