@@ -90,16 +90,41 @@ def _block() -> Operation:
     count, channels, side = _BLOCK_IMAGES, 128, 32
     x, norm = _normal(count, channels, side, side).requires_grad_(), InstanceNormReluPool(channels)
     weights = (norm.weight, norm.bias)
-
-    def layers(maps: Tensor) -> Tensor:
-        return F.avg_pool2d(F.relu(F.group_norm(maps, channels, *weights, norm.eps)), 2)
-
     return Operation(
         name="norm, ReLU and pooling, forward and backward",
         data=f"{count} maps of {channels}x{side}x{side}",
         usual_name="three PyTorch layers",
         ours=_forward_backward(norm, x, also=weights),
-        usual=_forward_backward(layers, x, also=weights),
+        usual=_forward_backward(_three_layers(norm), x, also=weights),
+    )
+
+
+def _three_layers(norm: InstanceNormReluPool) -> Callable[[Tensor], Tensor]:
+    """What ``norm`` computes, by PyTorch's layers."""
+    channels, eps = norm.num_channels, norm.eps
+    return lambda maps: F.avg_pool2d(F.relu(F.group_norm(maps, channels, norm.weight, norm.bias, eps)), 2)
+
+
+def _second_derivatives() -> Operation:
+    count, channels, side = _BLOCK_IMAGES // 4, 128, 32
+    x, norm = _normal(count, channels, side, side).requires_grad_(), InstanceNormReluPool(channels)
+    wanted = (x, norm.weight)
+    gradient = _normal(count, channels, side // 2, side // 2, seed=1)
+    along = (_normal(*x.shape, seed=2), _normal(channels, seed=3))
+
+    def way(function: Callable[[Tensor], Tensor]) -> Work:
+        def work() -> tuple[Tensor, ...]:
+            first = torch.autograd.grad(function(x), wanted, gradient, create_graph=True)
+            return torch.autograd.grad(first, wanted, along)
+
+        return work
+
+    return Operation(
+        name="norm, ReLU and pooling, first and second derivatives",
+        data=f"{count} maps of {channels}x{side}x{side}",
+        usual_name="three PyTorch layers",
+        ours=way(norm),
+        usual=way(_three_layers(norm)),
     )
 
 
@@ -192,6 +217,7 @@ def _random_words() -> Operation:
 
 OPERATIONS: tuple[Callable[[], Operation], ...] = (
     _block,
+    _second_derivatives,
     partial(_first_block, "without gradients"),
     partial(_first_block, "gradient of the weights"),
     partial(_first_block, "gradient of the images"),

@@ -120,7 +120,7 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     origin: dict[Key, str] = {}
     strict: set[Key] = set()
     for layer in layers(config, cell):
-        _check_own_network(layer)
+        _check_own_network(layer, below=merged.get(("network", "architecture"), "convnet"))
         for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
             merged.pop(("evaluation", name), None)
         for key, value in layer.values.items():
@@ -156,12 +156,17 @@ def evaluation_network(config: Config, own: NetworkSettings, name: str) -> Netwo
         raise BaconError(describe(error, f"networks.{name}")) from None
 
 
-def _check_own_network(layer: NamedLayer) -> None:
-    """A layer that names an architecture names no key that it lacks; such keys of lower layers do not concern it."""
-    architecture = layer.values.get(("network", "architecture"), "convnet")
+def _check_own_network(layer: NamedLayer, *, below: str) -> None:
+    """A layer that names an architecture names no key that it lacks; such keys of lower layers do not concern it.
+
+    One that names none may have the keys of the architecture ``below`` it, and those of the default one.
+    """
+    named = layer.values.get(("network", "architecture"))
+    architecture = named or below
     own = NetworkSettings.keys_of(architecture)
+    allowed = own if named else (*own, *NetworkSettings.keys_of("convnet"))
     for key, value in layer.values.items():
-        if key[0] == "network" and key[-1] not in own:
+        if key[0] == "network" and key[-1] not in allowed:
             raise BaconError(
                 f"{layer.label}.{'.'.join(key)} = {value!r}: {architecture} has no such setting; its keys are {', '.join(own)}"
             )

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
@@ -18,7 +17,7 @@ from bacon.networks.network import Network
 from bacon.runtime.draws import uniform, words
 from bacon.runtime.logs import get_logger
 from bacon.training.sgd import Sgd
-from bacon.training.steps import SharedStep
+from bacon.training.steps import PlainStep, SharedStep
 
 if TYPE_CHECKING:
     from bacon.settings.pools import NetworkQueue
@@ -236,8 +235,11 @@ class Queue:
         if self._is_shared:
             self._train_shared(member, indices)
             return
+        step = PlainStep(member.network, member.optimiser)
+        step.count()
         for batch in indices:
-            self._step(member, batch)
+            step(self._real.batch(batch), self._real.labels[batch])
+        self._count(member, step.totals[1], indices)
 
     def _train_shared(self, member: Member, indices: Tensor) -> None:
         if self._shared is None:
@@ -245,16 +247,12 @@ class Queue:
             self._shared = SharedStep(member.network, member.optimiser, record=record)
         batches = ((self._real.batch(batch), self._real.labels[batch]) for batch in indices)
         correct = self._shared.train(member.network, member.optimiser, batches)
+        self._count(member, correct, indices)
+
+    @staticmethod
+    def _count(member: Member, correct: Tensor, indices: Tensor) -> None:
         member.correct = member.correct + correct.to(member.correct.dtype)
         member.seen += indices.numel()
-
-    def _step(self, member: Member, indices: Tensor) -> None:
-        labels = self._real.labels[indices]
-        logits = member.network(self._real.batch(indices))
-        loss = F.cross_entropy(logits, labels)
-        member.optimiser.step(torch.autograd.grad(loss, member.optimiser.parameters))
-        member.correct = member.correct + (logits.detach().argmax(dim=1) == labels).sum()
-        member.seen += len(labels)
 
     def state_dict(self) -> dict[str, Any]:
         """Serial numbers, networks, optimisers and meters, oldest first."""

@@ -10,8 +10,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from bacon.settings.augmentations import AugmentationSettings
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy
-from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of
-from bacon.settings.recipe import MIXING_MODULE, LossTerm, Sharpness, TrainingRecipe, modules_of
+from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
+from bacon.settings.recipe import MIXING_MODULE, LossTerm, TrainingRecipe, modules_of
 
 
 def superseded(keys: Iterable[str]) -> tuple[str, ...]:
@@ -120,9 +120,9 @@ class EvaluationSettings(Strict):
     ema: float | None = Field(
         None, gt=0, lt=1, description="Decay of the moving average of the weights, which is tested; null: none."
     )
-    sharpness: Sharpness | None = Field(
-        None, description="Sharpness-aware steps (rho, adaptive, gap); null: plain ones."
-    )
+    sam_rho: float | None = Field(None, gt=0, description="Radius of sharpness-aware steps (SAM); null: plain steps.")
+    sam_adaptive: bool = Field(False, description="SAM: scale the perturbation by the weights (ASAM).")
+    sam_gap: float = Field(0.0, ge=0, description="SAM: GSAM's alpha; 0: none.")
 
     _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
 
@@ -205,7 +205,7 @@ class EvaluationSettings(Strict):
             mixing=mixing_of(self),
             clip_norm=self.clip_norm,
             ema=self.ema,
-            sharpness=self.sharpness,
+            sharpness=sharpness_of(self),
         )
 
     def augmentation_modules(self) -> dict[str, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from bacon.settings.recipe import (
     OptimiserSettings,
     ScheduleSettings,
     SgdSettings,
+    Sharpness,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def mixing_of(settings: EvaluationSettings) -> MixingSettings | None:
     if settings.mixing == "mixup":
         return Mixup(alpha=settings.mixing_alpha, probability=settings.mixing_probability)
     return CutMix(beta=settings.mixing_alpha, probability=settings.mixing_probability)
+
+
+def sharpness_of(settings: EvaluationSettings) -> Sharpness | None:
+    """Sharpness-aware steps, or plain ones."""
+    if settings.sam_rho is None:
+        return None
+    return Sharpness(rho=settings.sam_rho, adaptive=settings.sam_adaptive, gap=settings.sam_gap)
 
 
 def augmentation_of(name: str, settings: EvaluationSettings) -> AugmentationSettings:

@@ -19,7 +19,8 @@ _SMALLEST = 1e-12  # of a norm that is divided by
 def norm(tensors: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of all entries of all tensors together (0-d)."""
     each: tuple[Tensor, ...] = torch._foreach_norm(list(tensors))
-    return torch.stack(each).norm()
+    whole: Tensor = torch.linalg.vector_norm(torch.stack(each))
+    return whole
 
 
 def clipped(gradients: Gradients, largest: float) -> Gradients:

@@ -116,9 +116,10 @@ class PlainStep:
         """Gradients of a batch that has been seen: running statistics stay as they were."""
         before = [buffer.clone() for buffer in self.network.buffers()]
         loss = self.loss(self.network(images), labels, mixed, soft)
+        gradients: Gradients = torch.autograd.grad(loss, self.optimiser.parameters)
         for buffer, kept in zip(self.network.buffers(), before, strict=True):
             buffer.copy_(kept)
-        return torch.autograd.grad(loss, self.optimiser.parameters)
+        return gradients
 
 
 _Place = tuple[Tensor, Tensor, Tensor | None, Tensor | None]

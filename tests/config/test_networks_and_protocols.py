@@ -52,6 +52,14 @@ def test_a_cell_can_be_distilled_with_another_architecture():
     }
 
 
+def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
+    chosen = config(
+        datasets={"digits": {"network": {"architecture": "resnet18", "norm": "batch"}}},
+        overrides={"digits/bacon/*": {"network": {"stem": "7x7"}}},
+    )
+    assert resolve(chosen, CELL).settings.network.stem == "7x7"
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -88,6 +96,10 @@ def test_a_cell_can_be_distilled_with_another_architecture():
                 "datasets": {"digits": {"network": {"architecture": "mlp"}}},
             },
             "methods.bacon.network.pooling = .max.: the network of cell digits/bacon.* is no convnet",
+        ),
+        (
+            {"datasets": {"digits": {"network": {"stem": "7x7"}}}},
+            "datasets.digits.network.stem = '7x7': convnet has no such setting; its keys are architecture, width, depth",
         ),
         ({"protocol": "dcbench"}, "protocol = 'dcbench'.*'dc-bench'"),
         (
@@ -176,7 +188,7 @@ CHANGES = {
     "resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2, "epochs_by_images": [[1, 7]], "steps": 7, "order": "stored",
     "optimiser": "adam", "lr": "learned", "schedule": "cosine", "lr_factor": 0.5, "lr_milestones": [0.5], "nesterov": True,
     "labels": "stored", "loss": [{"kind": "mse"}], "label_smoothing": 0.1, "mixing": "mixup", "mixing_alpha": 0.5,
-    "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sharpness": {"rho": 0.1},
+    "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sam_rho": 0.1, "sam_adaptive": True, "sam_gap": 0.1,
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.matching.losses import MatchingLoss, RealStatistics
-from bacon.methods.idm.algorithm import pool_and_terms
+from bacon.methods.idm.terms import pool_and_terms
 
 if TYPE_CHECKING:
     from bacon.methods.bacon.record import BaconObjective, BaconSettings

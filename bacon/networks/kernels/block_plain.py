@@ -68,8 +68,8 @@ def second_gradients(saved: Saved, given: Cotangents) -> tuple[Tensor, Tensor, T
     With y = (x - mean) rstd, z = weight y + bias, and u the pooled gradient spread over its squares where z > 0, the first
     derivatives are dx = weight rstd P(u), dweight = sum u y, dbias = sum u, where P(u) = u - <u> - y <u y> and <.> is the mean
     over a map. P is symmetric, so S's gradient by u is weight rstd P(given dx) + y (given dweight) + (given dbias). The rest
-    follows from dy/dx = rstd P and d rstd / dx = -rstd^2 y / pixels. Where z passes zero the bias moves nothing else: its own
-    gradient is zero.
+    follows from dy/dx = rstd P and d rstd / dx = -rstd^2 y / pixels. The bias only decides where z > 0, so
+    its gradient is zero almost everywhere.
 
     Args:
         saved: what the first derivatives were made of.

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
+from bacon.reporting.collect.recipe_text import (
+    augmentation_text,
+    complete,
+    further_texts,
+    length_text,
+    optimiser_texts,
+)
 from bacon.settings.architectures import ARCHITECTURES
 
-_DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-# The field's usual values go unsaid; anything else is stated.
-_USUAL = {"momentum": 0.9, "weight_decay": 5e-4}
-_AUGMENTATIONS = {
-    "none": "no augmentation",
-    "auto": "AutoAugment",
-    "rand": "RandAugment",
-    "imagenet": "ImageNet's crop/flip/colour",
-    "cifar": "CIFAR's crop/flip/cutout",
-}
 _SOFT = "soft labels"
 FULL = "full"
 CLASSES = "classes"
@@ -35,81 +32,39 @@ def protocol_text(evaluation_settings: Mapping[str, Any], *, labels: str = CLASS
     """One line for an evaluation protocol (docs/algorithms.md, Evaluation).
 
     Args:
-        evaluation_settings: the ``evaluation`` part of a cell's settings: ``epochs``, ``epochs_plain``, ``batch_size``,
-            ``lr_net``, ``lr_search``, ``momentum``, ``weight_decay``, ``augmentations`` and ``dsa_strategy``; ``labels`` where
-            it is set: ``stored`` trains with the soft labels of the images, anything else leaves them unused.
+        evaluation_settings: the ``evaluation`` part of a cell's settings; keys that are not there have their defaults.
+            ``labels: stored`` trains with the soft labels of the images, ``hard`` leaves them unused.
         labels: what the images carry: ``classes`` alone, or ``probabilities`` or ``logits`` besides.
 
     Returns:
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
         decay are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
-    epochs = int(evaluation_settings["epochs"])
-    unusual = [
-        f"{key.replace('_', ' ')} {float(evaluation_settings[key]):g}"
-        for key, usual in _USUAL.items()
-        if float(evaluation_settings[key]) != usual
-    ]
+    settings = complete(evaluation_settings)
     parts = [
-        f"{epochs} epoch{'s' if epochs > 1 else ''}{_plain_epochs(evaluation_settings)}",
-        f"SGD lr {_rate_text(evaluation_settings)}{_drop_text(epochs)}",
-        *unusual,
-        f"batch {int(evaluation_settings['batch_size'])}",
-        augmentation_text(evaluation_settings["augmentations"], str(evaluation_settings["dsa_strategy"])),
-        *_label_text(evaluation_settings, labels),
-        "last epoch",
+        length_text(settings),
+        *optimiser_texts(settings),
+        f"batch {int(settings['batch_size'])}",
+        augmentation_text(settings["augmentations"], str(settings["dsa_strategy"])),
+        *further_texts(settings),
+        *_label_text(settings, labels),
+        "last epoch" if settings["steps"] is None else "last step",
     ]
     return ", ".join(parts)
 
 
-def _plain_epochs(evaluation_settings: Mapping[str, Any]) -> str:
-    plain, names = evaluation_settings["epochs_plain"], evaluation_settings["augmentations"]
-    if plain is None or "none" not in names or plain == evaluation_settings["epochs"]:
-        return ""
-    return f" ({plain} without augmentation)"
-
-
-def _drop_text(epochs: int) -> str:
-    """The rate drops after epoch (epochs - 1) // 2 + 1, counted from zero: too late for fewer than four epochs."""
-    return " (÷10 halfway)" if (epochs - 1) // 2 + 1 < epochs - 1 else ""
-
-
 def _label_text(evaluation_settings: Mapping[str, Any], labels: str) -> list[str]:
     """What networks were trained with, where the images leave a choice."""
+    if evaluation_settings["labels"] == "teacher":
+        return ["labels of a teacher"]
     if labels == CLASSES:
         return []
-    return [_SOFT if evaluation_settings.get("labels") == "stored" else "hard labels"]
+    return [_SOFT if evaluation_settings["labels"] == "stored" else "hard labels"]
 
 
 def is_soft(protocol: str) -> bool:
     """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
     return _SOFT in protocol.split(", ")
-
-
-def _rate_text(evaluation_settings: Mapping[str, Any]) -> str:
-    searched = evaluation_settings["lr_search"]
-    if not searched:
-        return f"{float(evaluation_settings['lr_net']):g}"
-    return f"the best on validation of {'/'.join(f'{float(rate):g}' for rate in searched)}"
-
-
-def augmentation_text(augmentations: Sequence[str], strategy: str) -> str:
-    """``DSA without flip``, ``AutoAugment``, or ``mean over no augmentation + DSA``."""
-    names = [dsa_text(strategy) if name == "dsa" else _AUGMENTATIONS[name] for name in augmentations]
-    return names[0] if len(names) == 1 else f"mean over {' + '.join(names)}"
-
-
-def dsa_text(strategy: str) -> str:
-    """``DSA`` for all six operations, ``DSA without flip``, ``DSA color+crop``, or ``no augmentation``."""
-    if strategy in ("none", ""):
-        return "no augmentation"
-    chosen = strategy.split("_")
-    missing = [operation for operation in _DSA_OPERATIONS if operation not in chosen]
-    if not missing:
-        return "DSA"
-    if len(missing) <= 2:
-        return f"DSA without {' and '.join(missing)}"
-    return f"DSA {'+'.join(chosen)}"
 
 
 def network_text(network_settings: Mapping[str, Any]) -> str:
