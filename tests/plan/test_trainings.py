@@ -1,6 +1,7 @@
 """Which networks a plan trains on real sets: shared, counted, fingerprinted, and how much room they take."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -8,7 +9,6 @@ import torch
 from bacon.config.loading import check_config
 from bacon.methods.base import Method
 from bacon.methods.registry import METHODS
-from bacon.networks.build import build_network
 from bacon.plan import code_digest, cost, stages
 from bacon.plan.plan import Plan
 from bacon.plan.trainings import cell_needs
@@ -192,9 +192,12 @@ def test_one_evaluation_seed_more_of_the_full_set_changes_its_file_and_no_run():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_parameters_are_counted_without_building_a_network(architecture):
-    for norm in ARCHITECTURES[architecture].norms:
+    record = ARCHITECTURES[architecture]
+    module, _, function = record.builder.partition(":")
+    for norm in record.norms:
         network = NetworkSettings(architecture=architecture, norm=norm)
-        built = build_network(network, channels=3, size=32, classes=10, seed=0, device=torch.device("cpu"))
+        make = getattr(import_module(module), function)
+        built = make(network, channels=3, size=32, classes=10, device="meta", dtype=torch.float32)
         expected = sum(parameter.numel() for parameter in built.parameters())
         exact = 0 if architecture == "convnet" else 0.01
         assert cost.weights(network, 3, 32, 10) == pytest.approx(expected, rel=exact, abs=0)

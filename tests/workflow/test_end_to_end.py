@@ -23,8 +23,8 @@ METHODS = ("random", "dm", "idm", "bacon")
 
 def test_the_first_run_makes_one_job_per_stage_and_cell(finished):
     assert finished.first_run.jobs == {
-        "all": 1, "preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "tables": 1, "figures": 1, "images": 4,
-        "report": 1,
+        "all": 1, "preprocess": 1, "train": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "tables": 1, "figures": 1,
+        "images": 4, "report": 1,
     }  # fmt: skip
 
 
