@@ -74,7 +74,8 @@ def test_networks_are_trained_once_and_distilled_with(needing):
         assert made.attributes["training_fingerprints"] == {teachers["training"]: teachers["training_fingerprint"]}
     chosen = read_distilled(needing.path("results/distilled/digits/forgotten/ipc1/seed0.h5")).synthetic.images
     assert np.allclose(chosen.numpy(), most_forgotten(needing, folder), atol=1e-5)
-    assert needing.snakemake("-n").jobs == NOTHING
+    again = needing.snakemake("-n")
+    assert again.jobs == NOTHING, again.output
     shown = command_line(needing, "status")
     assert f"digits/{teachers['training']}" in shown
     assert "Networks trained on real sets take" in shown
