@@ -29,7 +29,8 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cells import DATA
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import DataFacts, protocol_settings
+from bacon.settings.protocol_data import DataFacts
+from bacon.settings.protocols import protocol_settings
 
 METHOD = "file"
 LEARNED = "learned"

@@ -20,8 +20,8 @@ def order_times(directory: Path, found: Found, *, is_recorded: Callable[[Product
         directory: the working directory.
         found: what is right.
         is_recorded: whether Snakemake made this very product here. It then knows the checksums of its inputs and compares them,
-            so that a forced distillation is followed by its evaluation; only data sets, which their fingerprint decides, are
-            taken for unchanged.
+            so that a forced distillation is followed by its evaluation; only data sets and training runs, which their
+            fingerprint decides, are taken for unchanged.
 
     Returns:
         Files whose time could not be set, in a folder that cannot be written: Snakemake may make them again.

@@ -40,7 +40,8 @@ class Product:
         name: of the job, unique in a plan.
         fingerprint: that its files must have.
         inputs: files it is made from, as far as they are products.
-        prepared: those of the inputs that are prepared data sets, whose content their fingerprint alone decides.
+        prepared: those of the inputs that are prepared data sets or training runs, whose content their fingerprint alone
+            decides.
         outputs: its files.
         benchmark: Snakemake's measurement of the job, where there is one: its time counts like an output's.
     """
@@ -107,7 +108,7 @@ def _results(plan: Plan) -> Iterator[Product]:
             inputs=tuple(str(made_from.path) for made_from in inputs),
             outputs=(str(artifact.path),),
             benchmark=benchmark(stage_of(artifact).log(artifact)),
-            prepared=frozenset(str(made_from.path) for made_from in inputs if made_from.stage == "data"),
+            prepared=frozenset(str(made_from.path) for made_from in inputs if made_from.stage in ("data", "train")),
         )
 
 

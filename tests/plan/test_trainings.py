@@ -1,6 +1,7 @@
 """Which networks a plan trains on real sets: shared, counted, fingerprinted, and how much room they take."""
 
 from dataclasses import replace
+from importlib import import_module
 
 import pytest
 import torch
@@ -8,7 +9,6 @@ import torch
 from bacon.config.loading import check_config
 from bacon.methods.base import Method
 from bacon.methods.registry import METHODS
-from bacon.networks.build import build_network
 from bacon.plan import code_digest, cost, stages
 from bacon.plan.plan import Plan
 from bacon.plan.trainings import cell_needs
@@ -59,11 +59,11 @@ def test_a_key_is_what_the_networks_are_not_what_they_are_called_or_how_many():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "Experts"}, "a name is made of"),
-        ({"runs": 0}, "runs = 0; it is at least 1"),
+        ({"name": "Experts"}, "a name may hold"),
+        ({"runs": 0}, "runs = 0; it must be at least 1"),
         ({"snapshot_every": 0}, "snapshot_every = 0"),
         ({"keep": frozenset()}, "keep = nothing"),
-        ({"keep": frozenset({"weights"})}, "keep = weights; it is one or more of final, snapshots"),
+        ({"keep": frozenset({"weights"})}, "keep = weights; it must be one or more of final, snapshots"),
         (
             {"recipe": TrainingRecipe(epochs=1, labels="teacher", loss=({"kind": "kl"},))},
             "labels come from a teacher; on the real set",
@@ -149,7 +149,7 @@ def test_two_needs_of_one_name_are_refused():
         name="twice", title="T", summary="S", reference="R", settings_model=None, algorithm=None,
         needs=lambda _: (need(), need(network=NetworkSettings(width=64))),
     )  # fmt: skip
-    with pytest.raises(BaconError, match="names its training needs experts, experts: each name once"):
+    with pytest.raises(BaconError, match="names its training needs experts, experts; each name must be different"):
         cell_needs(record, None, "digits/twice")
 
 
@@ -192,9 +192,12 @@ def test_one_evaluation_seed_more_of_the_full_set_changes_its_file_and_no_run():
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_parameters_are_counted_without_building_a_network(architecture):
-    for norm in ARCHITECTURES[architecture].norms:
+    record = ARCHITECTURES[architecture]
+    module, _, function = record.builder.partition(":")
+    for norm in record.norms:
         network = NetworkSettings(architecture=architecture, norm=norm)
-        built = build_network(network, channels=3, size=32, classes=10, seed=0, device=torch.device("cpu"))
+        make = getattr(import_module(module), function)
+        built = make(network, channels=3, size=32, classes=10, device="meta", dtype=torch.float32)
         expected = sum(parameter.numel() for parameter in built.parameters())
         exact = 0 if architecture == "convnet" else 0.01
         assert cost.weights(network, 3, 32, 10) == pytest.approx(expected, rel=exact, abs=0)

@@ -7,7 +7,8 @@ from bacon.artifacts.evaluation_records import parse_record
 from bacon.reporting.collect.protocol_text import network_text, protocol_note, protocol_of, protocol_text
 from bacon.reporting.collect.recipe_text import dsa_text
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
-from bacon.settings.protocols import PROTOCOLS, DataFacts, protocol_settings
+from bacon.settings.protocol_data import DataFacts
+from bacon.settings.protocols import PROTOCOLS, protocol_settings
 from bacon.training.schedules import rate
 from tests.reporting.fakes import EVALUATION, NETWORK, record
 

@@ -39,7 +39,7 @@ def test_the_demo_grid_goes_through_sbatch_and_gives_the_local_numbers(project, 
     submitted = re.findall(r"has been submitted with SLURM jobid (\d+) \(log: \S*/rule_(\w+)/", output)
     rules = Counter(rule for _, rule in submitted)
     cells = len(config["grid"]["methods"]) * len(config["grid"]["ipc"])
-    assert rules == {"preprocess": 1, "distill": cells, "evaluate": cells, "evaluate_full": 1}
+    assert rules == {"preprocess": 1, "train": 1, "distill": cells, "evaluate": cells, "evaluate_full": 1}
     local = Project(tmp_path_factory.mktemp("local"))
     local.configure(config)
     local.snakemake(distilled(SEEDS[0]))

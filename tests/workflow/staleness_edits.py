@@ -19,7 +19,7 @@ AGGREGATES = {"all": 1, "tables": 1, "figures": 1, "report": 1}
 REPORT_ALONE = {"all": 1, "report": 1}
 ALL_DISTILLED = {"distill": 4, "evaluate": 4, "images": 4}
 ONE_CELL = AGGREGATES | {"distill": 1, "evaluate": 1, "images": 1}
-EVERYTHING = AGGREGATES | {"preprocess": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4}
+EVERYTHING = AGGREGATES | {"preprocess": 1, "train": 1, "distill": 4, "evaluate": 4, "evaluate_full": 1, "images": 4}
 
 # What is done -> (changes of the configuration, jobs of every rule).
 SETTINGS_EDITS = [
@@ -44,7 +44,11 @@ SETTINGS_EDITS = [
     ("evaluation epochs of one method", {"overrides": {"digits/dm": {"evaluation": {"epochs": 2}}}},
      AGGREGATES | {"evaluate": 1}),
     ("evaluation epochs of the full data set", {"overrides": {"digits/full": {"evaluation": {"epochs": 2}}}},
-     AGGREGATES | {"evaluate_full": 1}),
+     AGGREGATES | {"train": 1, "evaluate_full": 1}),
+    ("one more evaluation seed of the full data set (trains that network alone)",
+     {"overrides": {"digits/full": {"evaluation": {"seeds": 3}}}}, AGGREGATES | {"train": 1, "evaluate_full": 1}),
+    ("fewer networks per job of the full data set (`run.runs_per_job`; trains nothing)", {"run": {"runs_per_job": 1}},
+     {"all": 1, "train": 2}),
     ("one more evaluation seed of one method (trains that network alone)",
      {"overrides": {"digits/dm": {"evaluation": {"seeds": 3}}}}, AGGREGATES | {"evaluate": 1}),
     ("one more distillation seed", {"grid": {"seeds": 2}}, AGGREGATES | {"distill": 4, "evaluate": 4}),
@@ -62,7 +66,7 @@ SETTINGS_EDITS = [
      {"all": 1, "tables": 1, "report": 1}),
     ("seeds as a list instead of their number", {"grid": {"seeds": [0]}}, NOTHING),
     ("one more evaluation network", {"grid": {"networks": ["convnet", "small"]}, "networks": {"small": {"width": 4}}},
-     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
+     AGGREGATES | {"train": 1, "evaluate": 4, "evaluate_full": 1}),
     ("normalisation of the data set", {"data": {"digits": {"mean": [0.5], "std": [0.5]}}},
      EVERYTHING),
     ("one evaluation seed less of one method (trains nothing)", {"overrides": {"digits/dm": {"evaluation": {"seeds": 1}}}},
@@ -83,7 +87,7 @@ CODE_EDITS = [
      "\n\n# A comment.\nclass Engine", NOTHING),
     ("code of one method", "bacon/methods/bacon/algorithm.py", "0.5 * difference.abs()", "0.25 * difference.abs()", ONE_CELL),
     ("code of the evaluation", "bacon/training/loop.py", "import torch\n", "import torch\n\nEDITED = True\n",
-     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
+     AGGREGATES | {"train": 1, "evaluate": 4, "evaluate_full": 1}),
     ("code of the tables", "bacon/reporting/tables/make_tables.py", "kinds = (", "edited, kinds = True, (",
      {"all": 1, "tables": 1}),
     ("style of the figures", "bacon/reporting/figures/style.py", "\nimport hashlib", "\nEDITED = True\nimport hashlib",
@@ -100,13 +104,13 @@ CODE_EDITS = [
     ("the text of an error", "bacon/transforms/partition.py", "raise BaconError(\n",
      "raise BaconError(\n            'Edited. '\n", NOTHING),
     ("a kernel of the ConvNet", "bacon/networks/kernels/block.c", "(REAL)0.25", "(REAL)0.250",
-     AGGREGATES | ALL_DISTILLED | {"evaluate_full": 1}),
+     AGGREGATES | ALL_DISTILLED | {"train": 1, "evaluate_full": 1}),
     ("a comment in a kernel", "bacon/networks/kernels/block.c", "(REAL)0.25;", "(REAL)0.25; // a quarter", NOTHING),
     ("an architecture that no cell uses", "bacon/networks/lenet.py", "nn.ReLU()", "nn.Tanh()", NOTHING),
     ("the record of an architecture that no cell uses", "bacon/settings/architectures.py", 'title="LeNet"', 'title="LeNet-5"',
      NOTHING),
-    ("a transform that evaluations alone use", "bacon/transforms/policies.py", "import torch\n", "import torch\n\nEDITED = 1\n",
-     AGGREGATES | {"evaluate": 4, "evaluate_full": 1}),
+    ("an augmentation that no cell uses", "bacon/transforms/policies.py", "import torch\n", "import torch\n\nEDITED = 1\n",
+     NOTHING),
     ("code of logging, progress or status", "bacon/runtime/logs.py", "import sys", "import sys\n\nEDITED = True", NOTHING),
     ("a script of the workflow", "workflow/scripts/distill.py", "def main", "EDITED = True\n\n\ndef main", NOTHING),
     ("a default in the record of one method", "bacon/methods/dm/record.py", '"lr_img": 1.0', '"lr_img": 0.5', ONE_CELL),
@@ -177,6 +181,12 @@ def newest_data(folder):
     os.utime(data, (moment, moment))
 
 
+def index_lost(folder):
+    """The files of the runs are there, what names them is not."""
+    for path in (folder / "results/training").rglob("*.json"):
+        path.unlink()
+
+
 # What is done to the files -> (how, changes of the configuration, jobs of every rule).
 FILE_EDITS = [
     ("results copied without `.snakemake/`, files' times in any order", travelled, {}, NOTHING),
@@ -184,6 +194,8 @@ FILE_EDITS = [
      {"methods": {"bacon": {"distillation": {"objective": {"lambda": 0.5}}}}}, ONE_CELL),
     ("the same, and evaluation epochs of one method", travelled, {"overrides": {"digits/dm": {"evaluation": {"epochs": 2}}}},
      AGGREGATES | {"evaluate": 1}),
+    ("the index of the full data set's networks lost (what was made with them stays)", index_lost, {},
+     {"all": 1, "train": 1}),
     ("a data set prepared again elsewhere, newer than all that is made from it", newest_data, {}, NOTHING),
 ]  # fmt: skip
 
@@ -230,12 +242,12 @@ GRID_EDITS = [
     ("one data set less", {"datasets": ["digits"]}, AGGREGATES),
     ("one evaluation network less", {"networks": ["convnet"]}, AGGREGATES),
     ("one data set more", {"datasets": ["digits", "own", "more"]},
-     AGGREGATES | {"preprocess": 1, "distill": 1, "evaluate": 2, "evaluate_full": 2, "images": 1}),
+     AGGREGATES | {"preprocess": 1, "train": 2, "distill": 1, "evaluate": 2, "evaluate_full": 2, "images": 1}),
     ("one method more", {"methods": ["random", "dm", "idm"]}, AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}),
     ("one IPC more, in front", {"ipc": [3, 1, 2]}, AGGREGATES | {"distill": 1, "evaluate": 2, "images": 1}),
     ("one distillation seed more", {"seeds": [0, 1, 2]}, AGGREGATES | {"distill": 1, "evaluate": 2}),
     ("one evaluation network more", {"networks": ["convnet", "small", "wide"]},
-     AGGREGATES | {"evaluate": 5, "evaluate_full": 2}),
+     AGGREGATES | {"train": 2, "evaluate": 5, "evaluate_full": 2}),
 ]  # fmt: skip
 
 

@@ -29,6 +29,6 @@ def test_the_paper_grid_is_planned_with_nothing_of_the_default_configuration(pro
     project.configure(TINY)
     run = project.snakemake("-n", "--configfile", str(ROOT / "config/paper.yaml"))
     jobs = run.jobs
-    assert jobs["download"] == jobs["preprocess"] == jobs["evaluate_full"] == 4
+    assert jobs["download"] == jobs["preprocess"] == jobs["train"] == jobs["evaluate_full"] == 4
     assert jobs["distill"] == jobs["evaluate"] == 11 * 4 * 5
     assert jobs["images"] == 11 * 4

@@ -14,6 +14,7 @@ from snakemake.utils import validate
 
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
+from bacon.methods.registry import METHODS, OWN
 from bacon.operations import file_times, products, snakemake_internals, workflow_plan
 from bacon.plan import stages
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
@@ -42,7 +43,10 @@ try:
 except BaconError as error:
     raise WorkflowError(str(error)) from None
 
-validate(config, "../schemas/config.schema.json", set_default=False)
+# The plan has checked everything; the schema says it in Snakemake's own words. It does not know the settings of methods that
+# installed packages bring.
+if len(METHODS) == len(OWN):
+    validate(config, "../schemas/config.schema.json", set_default=False)
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)

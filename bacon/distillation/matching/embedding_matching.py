@@ -18,7 +18,7 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.initialisation import noise_images, real_images
-from bacon.distillation.matching.losses import Embedded, LossTerm, MatchingLoss, RealStatistics
+from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss, RealStatistics
 from bacon.distillation.pools import DrawnNetwork, NetworkPool
 from bacon.distillation.variables import ImageVariables
 from bacon.networks.network import Network
@@ -50,7 +50,7 @@ class EmbeddingMatching:
         *,
         loss: MatchingLoss,
         pool: NetworkPool,
-        extra: Sequence[LossTerm] = (),
+        extra: Sequence[ExtraTerm] = (),
     ) -> None:
         self.settings, self.context, self.real = settings, context, context.real
         self.loss, self.pool, self.extra = loss, pool, tuple(extra)

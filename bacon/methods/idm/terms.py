@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.distillation.algorithm import Context
-from bacon.distillation.matching.losses import Embedded, LossTerm
+from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm
 from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool, Queue
 from bacon.training.steps import worth_recording
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bacon.settings.pools import FreshNetworks
 
 
-class AccuracyWeightedCrossEntropy(LossTerm):
+class AccuracyWeightedCrossEntropy(ExtraTerm):
     """Cross-entropy of the synthetic images' logits, weighted by the network's running training accuracy in percent.
 
     Args:
@@ -48,7 +48,7 @@ class AccuracyWeightedCrossEntropy(LossTerm):
 
 def pool_and_terms(
     settings: MatchingSettings, networks: FreshNetworks | WeightedQueue, context: Context
-) -> tuple[NetworkPool, tuple[LossTerm, ...]]:
+) -> tuple[NetworkPool, tuple[ExtraTerm, ...]]:
     """IDM's queue and its cross-entropy; fresh networks, which are trained on nothing, and no such term."""
     if networks.source == "fresh":
         return Fresh(context.build, device=context.device, dtype=context.real.dtype), ()

@@ -11,7 +11,7 @@ from bacon.settings.augmentations import DC_OPERATIONS, FREPO_OPERATIONS, IDC_OP
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
-    from bacon.settings.recipe import LossTerm
+    from bacon.settings.recipe import LossTermSettings
 
 SOFT = "soft labels"
 NO_AUGMENTATION = "no augmentation"
@@ -128,7 +128,7 @@ def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
     return [*words, *([f"loss {' + '.join(map(_term_text, settings.loss))}"] if settings.loss else []), *smoothing]
 
 
-def _term_text(term: LossTerm) -> str:
+def _term_text(term: LossTermSettings) -> str:
     name = {"ce": "cross-entropy", "soft_ce": "cross-entropy with soft labels", "mse": "MSE", "kl": "KL"}[term.kind]
     temperature = f" at T {term.temperature:g}{' times T^2' if term.scaled else ''}" if term.kind == "kl" else ""
     summed = " summed over classes" if term.over_classes == "sum" else ""

@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bacon.settings.recipe import LossTerm, TrainingRecipe
-from bacon.training.losses import loss_of
+from bacon.settings.recipe import LossTermSettings, TrainingRecipe
+from bacon.training.recipe_loss import loss_of
 
 B, K = 5, 4
 GENERATOR = torch.Generator().manual_seed(0)
@@ -22,7 +22,7 @@ MIXED = ONE_HOT * 0.7 + 0.3 / K
 
 def found(*terms, soft=None, mixed=None, soft_kind="logits", **changes):
     """The loss of a recipe with ``terms``."""
-    recipe = TrainingRecipe(epochs=1, loss=[LossTerm(**term) for term in terms], **changes)
+    recipe = TrainingRecipe(epochs=1, loss=[LossTermSettings(**term) for term in terms], **changes)
     return loss_of(recipe, soft_kind)(LOGITS, LABELS, mixed, soft).item()
 
 
@@ -99,7 +99,7 @@ def test_terms_are_added_with_their_weights():
         ({"epochs": 1, "steps": 2}, "either `epochs` or `steps`"),
         ({}, "either `epochs` or `steps`"),
         ({"epochs": 1, "loss": [{"kind": "kl"}]}, "`labels` are hard, but the loss kl"),
-        ({"epochs": 1, "labels": "stored"}, "`labels` are stored, but the loss ce uses classes alone"),
+        ({"epochs": 1, "labels": "stored"}, "`labels` are stored, but the loss ce uses only classes"),
         ({"epochs": 1, "labels": "teacher"}, "`labels` are teacher"),
         ({"epochs": 1, "loss": [{"kind": "ce", "temperature": 2}]}, "the loss ce has no `temperature`"),
         ({"epochs": 1, "loss": [{"kind": "mse"}], "label_smoothing": 0.1}, "`label_smoothing` is for the loss ce"),

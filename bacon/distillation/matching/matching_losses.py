@@ -80,7 +80,7 @@ class Embedded:
         return self.classes.repeat_interleave(self.shape[1])
 
 
-class LossTerm(ABC):
+class ExtraTerm(ABC):
     """A further term that a method adds to its matching loss.
 
     Attributes:
