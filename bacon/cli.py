@@ -1,4 +1,4 @@
-"""The ``bacon`` command: look at settings, results and data; the work itself is done by the workflow."""
+"""The ``bacon`` command: show settings, results and data; the workflow does the computing."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class _Group(click.Group):
 @click.group(cls=_Group)
 @click.version_option(__version__)
 def main() -> None:
-    """Data-set distillation with BACON, IDM, DM and coresets. The work itself is done by `snakemake`."""
+    """Inspect, evaluate and export distilled data sets. `snakemake` does the computing."""
     set_up_logging()
 
 
@@ -58,7 +58,7 @@ _config_option = click.option(
 @click.option("--cell", "cell_name", required=True, help="For example digits/bacon/ipc10/seed0, or digits/full.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
-    """Print the resolved settings of a cell with the layer each value came from."""
+    """Print the settings of a cell, and the layer that each value comes from."""
     from bacon.config.setting_errors import check_name
     from bacon.operations.job_status import training_rows
     from bacon.operations.workflow_plan import load_plan

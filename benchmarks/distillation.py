@@ -37,7 +37,7 @@ def measure(
 
     Args:
         measured: the cell.
-        device: where ours and the plain loop run; the published program takes the GPU where there is one.
+        device: where ours and the plain loop run; the published program takes the GPU if there is one.
         rounds: iterations of each, taken in turns after one that does not count; medians are reported.
         ceilings: of the machine, from :func:`benchmarks.machine.ceilings`.
         naive: measure the plain loop too.

@@ -33,7 +33,7 @@ class DistillationResult:
         synthetic: the final synthetic set, on the CPU.
         snapshots: iteration -> the whole synthetic set then, the last one included; empty for coresets.
         history: term -> (T,) float32, mean over classes per iteration; empty for coresets.
-        whitening: ZCA of the data set, which the images are in the space of; ``None``: mean and std alone.
+        whitening: ZCA of the data set, which the images are in the space of; ``None``: only mean and std.
         attributes: names and values of the file's attributes; JSON attributes are decoded. What a file says of the synthetic
             set (partition, codec, bytes) follows from the set when it is written.
     """
@@ -52,7 +52,7 @@ def write_distilled(path: Path | str, result: DistillationResult) -> None:
     """Write a distillation's result atomically; every data set in the file is checksummed (fletcher32).
 
     Raises:
-        OSError: the disk is full or cannot be written; a file that was there stays as it was.
+        OSError: the disk is full or cannot be written; an existing file is left unchanged.
         BaconError: a snapshot has other parts than the final set.
     """
     with atomic_path(path) as temporary, UnfailingFile(temporary) as written:
@@ -113,7 +113,7 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
     """Read a distillation's result.
 
     Raises:
-        BaconError: the file is missing, damaged, not of this format and version, or carries another fingerprint.
+        BaconError: the file is missing, damaged, not of this format and version, or has another fingerprint.
     """
     try:
         with h5py.File(path) as file:
@@ -137,7 +137,7 @@ def read_synthetic(file: h5py.File, iteration: int | None = None) -> SyntheticSe
 
     Raises:
         KeyError: a part is missing.
-        BaconError: the parts are no synthetic set.
+        BaconError: the parts are not a synthetic set.
     """
     kind = file.attrs.get("soft_labels_kind")
     learned = ("soft", kind is not None), ("rates", bool(file.attrs["learned_rates"]))

@@ -55,7 +55,7 @@ def read_classes(file: h5py.File, iteration: int | None = None) -> npt.NDArray[n
 
 
 def soft_label_words(file: h5py.File, rows: npt.NDArray[np.int64] | slice) -> str:
-    """What must be said of images that are shown by class but carry soft labels; empty where they carry none.
+    """Note on images that are shown by class but carry soft labels; empty where they carry none.
 
     Args:
         file: an open file.

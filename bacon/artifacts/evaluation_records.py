@@ -98,7 +98,7 @@ class RecordCache:
         return self.folder / self.fingerprint / f"{key}.json"
 
     def fingerprint_of(self, key: RecordKey) -> str:
-        """The fingerprint that a record carries: what all share, and the code of its augmentation."""
+        """The fingerprint of a record: what all share, and the code of its augmentation."""
         code = self.augmentations.get(key.augmentation)
         return self.fingerprint if code is None else f"{self.fingerprint}-{code}"
 

@@ -24,7 +24,7 @@ class Snapshots(Mapping[int, SyntheticSet]):
     """Iteration -> the whole synthetic set at that iteration, on the CPU; reading one reads its file, verified.
 
     Args:
-        folder: where the files lie.
+        folder: that holds the files.
         header: what each file says of itself besides its iteration.
     """
 

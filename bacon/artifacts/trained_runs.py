@@ -1,7 +1,7 @@
-"""Networks trained on the real set, as who uses them sees them: runs of one training need, each read when it is asked for.
+"""Networks trained on the real set, as who uses them sees them: runs of one training need, each read when first needed.
 
-An index (JSON) names the runs that one job has trained and the SHA-256 of their files beside it. The workflow knows of
-the index alone, so a job that fails keeps the runs that it has finished.
+An index (JSON) names the runs that one job has trained and the SHA-256 of their files beside it. The workflow only
+knows the index, so a job that fails keeps the runs that it has finished.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def entry_of(path: Path, run: int, *, fingerprint: str) -> RunEntry:
     """What an index says of a run's file, read whole.
 
     Raises:
-        BaconError: it is damaged, is another run, or carries another fingerprint.
+        BaconError: it is damaged, is another run, or has another fingerprint.
     """
     with open_run(path, fingerprint=fingerprint) as file:
         attributes = read_attributes(file)

@@ -3,8 +3,8 @@
 Layout of version 1 (HDF5). Groups that the need asks for, and no others:
 
 - ``weights/{name}``: parameters and buffers after training.
-- ``snapshots/{name}``: (S, ...), the same at the epochs ``snapshots/epochs`` (S,), a chunk each, so that one epoch reads alone;
-  the epochs' data set is called so because no parameter is.
+- ``snapshots/{name}``: (S, ...), the same at the epochs ``snapshots/epochs`` (S,), one chunk each, so that one epoch
+  can be read by itself; the epochs' data set is called so because no parameter is.
 - ``history/correct``: (E, ceil(N / 8)) uint8, eight images a byte, the first in the highest bit: whether each image was
   correct in its own batch of each epoch, before the batch's step.
 - ``soft_labels``: (N, classes) float32 logits of the training images, not augmented.
@@ -66,7 +66,7 @@ def write_run(path: Path | str, run: TrainingRun) -> None:
     """Write a training run atomically.
 
     Raises:
-        OSError: the disk is full or cannot be written; a file that was there stays as it was.
+        OSError: the disk is full or cannot be written; an existing file is left unchanged.
     """
     with atomic_path(path) as temporary, UnfailingFile(temporary) as written:
         with h5py.File(written, "w") as file:

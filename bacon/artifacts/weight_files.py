@@ -20,7 +20,7 @@ class WeightFiles:
     """Weights in files of one folder, each named by run and epoch and known by its SHA-256.
 
     Attributes:
-        folder: where the files lie.
+        folder: that holds the files.
         fingerprint: of the training.
     """
 

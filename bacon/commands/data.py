@@ -1,4 +1,4 @@
-"""The ``bacon data`` commands: which data sets there are, and what a prepared file holds."""
+"""The ``bacon data`` commands: known data sets, and the contents of a prepared file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _DEFAULT_CONFIG = Path("config/config.yaml")
 
 @click.group("data")
 def data() -> None:
-    """Look at data sets; `snakemake` downloads and prepares them."""
+    """List and inspect data sets. `snakemake` downloads and prepares them."""
 
 
 @data.command("list")
@@ -42,7 +42,7 @@ def list_command(config_file: Path | None) -> None:
 @data.command("inspect")
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect_command(file: Path) -> None:
-    """Print what a prepared data set holds, and verify every byte of it."""
+    """Print the contents of a prepared data set, and verify its checksums."""
     from bacon.commands.data_tables import SPLIT_COLUMNS, inspect_rows
     from bacon.commands.printing import print_table
 

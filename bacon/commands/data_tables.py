@@ -55,7 +55,7 @@ def _list_row(name: str, plan: Plan) -> tuple[str, ...]:
 
 
 def _defaults(name: str) -> tuple[str, str]:
-    """The network, and the IPC that the field reports."""
+    """The network, and the usual IPCs."""
     info = REGISTRY.get(name)
     network = NetworkSettings.model_validate(info.settings.get("network", {}) if info is not None else {})
     return f"ConvNet-{network.depth}, {network.width}", ", ".join(map(str, info.ipc)) if info is not None else ""
@@ -67,7 +67,7 @@ def _registered_facts(name: str) -> _Facts | None:
 
 
 def _prepared_facts(path: Path) -> tuple[_Facts, str]:
-    """What a prepared file holds, and its fingerprint."""
+    """Contents of a prepared file, and its fingerprint."""
     with open_store(path) as file:
         shape, classes = file["train/images"].shape, json.loads(str(file.attrs["class_names"]))
         facts = _Facts(shape[1:], len(classes), shape[0], len(file["test/images"]))
@@ -95,7 +95,7 @@ def _raw_state(name: str, plan: Plan) -> str:
 
 
 def _held(source: Source, folders: Sequence[Path]) -> bool:
-    """Whether an official file of the right size, or its unpacked copy, lies in one of the folders."""
+    """Whether an official file of the right size, or its unpacked copy, is in one of the folders."""
     unpacked = unpacked_name(source)
     for folder in folders:
         path = folder / source.file

@@ -1,4 +1,4 @@
-"""``bacon evaluate``: the accuracy of the distilled set in a file, ours or anyone's."""
+"""``bacon evaluate``: the accuracy of a distilled set in a file, of this project or from elsewhere."""
 
 from __future__ import annotations
 
@@ -65,10 +65,11 @@ def evaluate_command(
     cache: Path,
     **options: Any,
 ) -> None:
-    """Train and test networks on the distilled set in FILE and print mean, sd and n (docs/evaluation.md).
+    """Train networks on the distilled set in FILE, test them, and print mean, sd and n (docs/evaluation.md).
 
-    FILE is ours (.h5, or what `bacon export` wrote), or anyone's: a .pt of (images, labels) or as DM, IDM and BACON publish
-    them, or an .npz. Others' files do not say how pixels are normalised, images partitioned and soft labels given: state it.
+    FILE is a distilled set of this project (.h5, or written by `bacon export`), or a file from elsewhere: a .pt of
+    (images, labels) or as DM, IDM and BACON publish them, or an .npz. Files from elsewhere do not say how pixels are
+    normalised, whether images are partitioned and what soft labels are, so you must state it.
     """
     from bacon.interchange.evaluate_file import Request, evaluate_file
     from bacon.runtime.devices import lease_device, set_up_arithmetic

@@ -13,7 +13,7 @@ from rich.table import Table
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table; cells that are no strings are printed as JSON."""
+    """Print a table; cells that are not strings are printed as JSON."""
     table = Table(title=escape(title), title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")

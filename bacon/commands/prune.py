@@ -1,4 +1,4 @@
-"""``bacon prune``: what lies in ``results`` and belongs to no cell of the configuration."""
+"""``bacon prune``: files in ``results`` that belong to no cell of the configuration."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import click
     help="Also list networks trained with other settings, which would be reused if you went back to those settings.",
 )
 def prune_command(config_file: str, remove: bool, records: bool) -> None:
-    """List results of cells that the configuration no longer has, and checkpoints that nothing needs; --remove removes."""
+    """List results of cells that are no longer in the configuration, and unneeded checkpoints."""
     from bacon.operations.orphans import orphans, remove_path
     from bacon.operations.workflow_plan import load_plan
 

@@ -1,4 +1,4 @@
-"""``bacon ranking`` and ``bacon checkpoints``: the tables of what a validation split chose."""
+"""``bacon ranking`` and ``bacon checkpoints``: the tables of choices made on a validation split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @click.command("ranking")
 @click.option("--table", "path", default="results/tables/ranking.csv", show_default=True, help="The table.")
 def ranking_command(path: str) -> None:
-    """Print DD-Ranking's scores of the last run (protocol: dd-ranking)."""
+    """Print the DD-Ranking scores of the last run (protocol: dd-ranking)."""
     from bacon.commands.printing import print_table
     from bacon.reporting.tables.ranking_tables import spread
 
@@ -38,7 +38,7 @@ def ranking_command(path: str) -> None:
 @click.command("checkpoints")
 @click.option("--table", "path", default="results/tables/checkpoints.csv", show_default=True, help="The table.")
 def checkpoints_command(path: str) -> None:
-    """Print the test accuracy of the checkpoints that were best on the validation split in the last run."""
+    """Print the test accuracy of the checkpoints chosen on the validation split in the last run."""
     from bacon.commands.printing import print_table
     from bacon.reporting.tables.ranking_tables import spread
 

@@ -1,4 +1,4 @@
-"""``bacon report``: the report made from what is there, without the workflow."""
+"""``bacon report``: the report of existing results, without the workflow."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import click
 def report_command(config_file: str, output: Path | None) -> None:
     """Write the report of finished results. If any are missing or out of date, name them and write nothing.
 
-    `snakemake` writes it by itself after every change; this is for another place or another configuration of the same
-    results.
+    `snakemake` updates the report after every change. Use this command to write it elsewhere, or for another
+    configuration of the same results.
     """
     from bacon.operations.workflow_plan import aggregate_fingerprint, load_plan, report_fingerprint
     from bacon.reporting.page.make_report import make

@@ -1,4 +1,4 @@
-"""``bacon status``: what is done, stale, running, failed and left."""
+"""``bacon status``: what is done, stale, running, failed, and left to do."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def status_command(config_file: str, as_json: bool, watch: bool, seconds: float,
 
 
 def as_dict(status: Status) -> dict[str, object]:
-    """What ``--json`` prints."""
+    """The content that ``--json`` prints."""
     return {
         "jobs": [asdict(job) for job in status.jobs],
         "counts": status.counts,
@@ -84,7 +84,7 @@ def _grid(status: Status) -> Table:
 
 
 def _column(stage: str) -> str:
-    """Column of a stage; data sets stand in the first."""
+    """Column of a stage; data sets are in the first."""
     return {"data": _COLUMNS[0], "distill": "distil"}.get(stage, stage)
 
 

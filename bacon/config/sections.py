@@ -1,4 +1,4 @@
-"""What may stand in each section of a layer, read from the settings models of the network, every method and the evaluation."""
+"""What each section of a layer may contain, from the settings models of the network, the methods and the evaluation."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def problem(path: Path, source: Source) -> str | None:
 
 
 def unpacked_problem(path: Path, source: Source) -> str | None:
-    """As :func:`problem`, for a copy of a gzip file that somebody has unpacked."""
+    """As :func:`problem`, for a copy of a gzip file that has been unpacked."""
     found = file_digest(path, "sha256")
     expected = source.unpacked_sha256
     return None if found == expected else f"sha256 of the unpacked file: expected {expected}, found {found}"

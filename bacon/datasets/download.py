@@ -1,7 +1,7 @@
 """Bring the official files of a data set into one folder: what is there already, a local copy, a mirror, the publisher.
 
 No file gets its name before its size and checksum are those of the registry, whatever it came from. A process may be
-killed at any time: what it had received lies beside the files, as ``.part``, and the next call goes on from there.
+killed at any time: what it had received lies beside the files, as ``.part``, and the next call resumes from there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from bacon.datasets.checksums import describe, file_digest, find_verified, problem
-from bacon.datasets.fetch import Patience, UnavailableError, fetch
+from bacon.datasets.fetch import RetryPolicy, UnavailableError, fetch
 from bacon.datasets.registry import DatasetInfo, Source
 from bacon.runtime.atomic import atomic_path, publish
 from bacon.runtime.errors import BaconError
@@ -23,7 +23,7 @@ from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-_PATIENCE = Patience()
+_RETRIES = RetryPolicy()
 
 
 def download(
@@ -32,7 +32,7 @@ def download(
     *,
     archives: Path | None = None,
     mirrors: Sequence[str] = (),
-    patience: Patience = _PATIENCE,
+    retries: RetryPolicy = _RETRIES,
 ) -> list[Path]:
     """Make sure that the official files of a data set are in a folder, verified.
 
@@ -44,7 +44,7 @@ def download(
         folder: where its files are kept; created when missing.
         archives: a folder with official files, which is only read; a file that it lacks is downloaded.
         mirrors: base addresses that are tried before the official ones; the name of the file is appended.
-        patience: time limits and attempts of each address.
+        retries: time limits and attempts of each address.
 
     Returns:
         The path of each file of ``info.sources``, in their order.
@@ -60,7 +60,7 @@ def download(
         # Before the lock, so that a folder which may only be read can be used.
         return [path for path in found if path is not None]
     with _locked(folder):
-        return [_obtain(source, info, folder, archives, mirrors, patience) for source in info.sources]
+        return [_obtain(source, info, folder, archives, mirrors, retries) for source in info.sources]
 
 
 @contextmanager
@@ -83,13 +83,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _obtain(
-    source: Source, info: DatasetInfo, folder: Path, archives: Path | None, mirrors: Sequence[str], patience: Patience
+    source: Source, info: DatasetInfo, folder: Path, archives: Path | None, mirrors: Sequence[str], retries: RetryPolicy
 ) -> Path:
     path, wrong = find_verified(folder, source)
     if path is not None:
         return path
     failures = [f"{file}: {what}; kept as {_set_aside(file, file.name)}" for file, what in wrong]
-    for attempt in _attempts(source, folder, archives, mirrors, patience):
+    for attempt in _attempts(source, folder, archives, mirrors, retries):
         try:
             return attempt()
         except UnavailableError as error:
@@ -99,12 +99,12 @@ def _obtain(
 
 
 def _attempts(
-    source: Source, folder: Path, archives: Path | None, mirrors: Sequence[str], patience: Patience
+    source: Source, folder: Path, archives: Path | None, mirrors: Sequence[str], retries: RetryPolicy
 ) -> Iterator[Callable[[], Path]]:
     if archives is not None:
         yield partial(_copy, source, archives, folder)
     for url in (*(f"{base.rstrip('/')}/{source.file}" for base in mirrors), *source.urls):
-        yield partial(_download, source, url, folder, patience)
+        yield partial(_download, source, url, folder, retries)
 
 
 def _copy(source: Source, archives: Path, folder: Path) -> Path:
@@ -124,17 +124,17 @@ def _copy(source: Source, archives: Path, folder: Path) -> Path:
     return target
 
 
-def _download(source: Source, url: str, folder: Path, patience: Patience) -> Path:
+def _download(source: Source, url: str, folder: Path, retries: RetryPolicy) -> Path:
     target, part = folder / source.file, folder / f"{source.file}.part"
     continued = part.exists()
-    fetch(url, part, size=source.size, patience=patience)
+    fetch(url, part, size=source.size, retries=retries)
     wrong = problem(part, source)
     if wrong is not None and continued:
         log.warning(
             "%s: %s; the partial file may belong to another file, so the whole file is downloaded again", url, wrong
         )
         part.unlink()
-        fetch(url, part, size=source.size, patience=patience)
+        fetch(url, part, size=source.size, retries=retries)
         wrong = problem(part, source)
     if wrong is not None:
         raise UnavailableError(f"{url}: {wrong}; kept as {_set_aside(part, source.file)}")

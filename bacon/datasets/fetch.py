@@ -26,15 +26,15 @@ _BUSY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long a server may take, in seconds, and how often it is asked."""
+class RetryPolicy:
+    """Time limits in seconds, and number of attempts, of a download."""
 
     connect: float = 15.0
     """For a connection."""
     read: float = 60.0
     """Between two bytes."""
     attempts: int = 5
-    """Failures in a row, without one new byte between them, after which an address is given up."""
+    """Failures in a row, without one new byte between them, after which the address is abandoned."""
     pause: float = 1.0
     """Before the second attempt; doubled before each further one."""
 
@@ -47,16 +47,16 @@ class _AttemptError(Exception):
     """This attempt failed in a way that another one may not."""
 
 
-def fetch(url: str, part: Path, *, size: int | None, patience: Patience) -> None:
+def fetch(url: str, part: Path, *, size: int | None, retries: RetryPolicy) -> None:
     """Bring the bytes of ``url`` into ``part``, after those that it holds already.
 
     Whether they are the right bytes is for the caller to verify: a file that was continued may be of two versions.
 
     Args:
         url: ``http://`` or ``https://``. Proxies are taken from the environment, as everywhere.
-        part: the unfinished file; it survives every failure, so that the next call goes on from there.
+        part: the unfinished file; it survives every failure, so that the next call resumes from there.
         size: bytes of the whole file, when known: a shorter answer is a dropped connection, a longer one not the file.
-        patience: time limits and attempts.
+        retries: time limits and attempts.
 
     Raises:
         UnavailableError: the address does not exist, sends something else, or failed too often in a row.
@@ -66,28 +66,28 @@ def fetch(url: str, part: Path, *, size: int | None, patience: Patience) -> None
     with Progress(f"downloading {url} (MB)", math.ceil((size or 0) / _MEGABYTE)) as progress:
         while size is None or _length(part) < size:
             try:
-                _receive(url, part, size, patience, progress)
+                _receive(url, part, size, retries, progress)
                 return
             except _AttemptError as error:
                 # Only more than ever before counts as progress: a server that always drops at the same byte is given up.
                 failures = 1 if _length(part) > longest else failures + 1
                 longest = max(longest, _length(part))
-                if failures >= patience.attempts:
+                if failures >= retries.attempts:
                     raise UnavailableError(f"{url}: {error} ({failures} attempts)") from None
-                log.warning("%s: %s; starting attempt %d of %d", url, error, failures + 1, patience.attempts)
-                time.sleep(patience.pause * 2 ** (failures - 1))
+                log.warning("%s: %s; starting attempt %d of %d", url, error, failures + 1, retries.attempts)
+                time.sleep(retries.pause * 2 ** (failures - 1))
 
 
 def _length(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
 
 
-def _receive(url: str, part: Path, size: int | None, patience: Patience, progress: Progress) -> None:
+def _receive(url: str, part: Path, size: int | None, retries: RetryPolicy, progress: Progress) -> None:
     """One attempt."""
     held = _length(part)
     # Many servers declare a .gz file as an encoding of its content; what counts here are the bytes of the file.
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={held}-"} if held else {})
-    with _readable_errors(url), requests.get(url, headers=headers, stream=True, timeout=_timeout(patience)) as response:
+    with _readable_errors(url), requests.get(url, headers=headers, stream=True, timeout=_timeout(retries)) as response:
         start = _start(url, response, held, part)
         _check_length(url, response, start, size)
         with _writable(part), part.open("r+b" if part.exists() else "wb") as file:
@@ -102,8 +102,8 @@ def _receive(url: str, part: Path, size: int | None, patience: Patience, progres
         raise _AttemptError(f"the connection ended after {_length(part)} of {size} bytes")
 
 
-def _timeout(patience: Patience) -> tuple[float, float]:
-    return patience.connect, patience.read
+def _timeout(retries: RetryPolicy) -> tuple[float, float]:
+    return retries.connect, retries.read
 
 
 def _start(url: str, response: requests.Response, held: int, part: Path) -> int:

@@ -36,7 +36,7 @@ def prepare(name: str, data: DataSettings, *, download_dir: Path, output: Path, 
         data: where it comes from and how it is prepared.
         download_dir: folder of the official files of a registered data set; they are verified before they are opened.
         output: HDF5 file to write, atomically (schema in ``bacon.datasets.store``).
-        fingerprint: cumulative fingerprint that the file carries.
+        fingerprint: cumulative fingerprint of the file.
 
     Raises:
         BaconError: the source is missing, damaged or not what it should be, or the output cannot be written.

@@ -156,12 +156,12 @@ def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None, t
 
     Args:
         path: a file that :func:`write_dataset` wrote.
-        expected_fingerprint: refuse a file that carries another one; ``None``: any.
+        expected_fingerprint: refuse a file that has another one; ``None``: any.
         train: ``False``: the training split is left empty, for who needs the others alone.
 
     Raises:
         BaconError: the file does not exist, is truncated or damaged, is not ours, is of another version of the schema, or
-            carries another fingerprint.
+            has another fingerprint.
     """
     with open_store(path) as file:
         check_fingerprint(file, path, expected_fingerprint)
@@ -169,7 +169,7 @@ def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None, t
 
 
 def verify_dataset(path: Path | str) -> ImageDataset:
-    """Read a data set whole and compare its contents with the checksum that the file carries; as :func:`read_dataset`."""
+    """Read a data set whole and compare its contents with the checksum stored in it; as :func:`read_dataset`."""
     dataset = read_dataset(path)
     with open_store(path) as file:
         expected = str(file.attrs["content_sha256"])
@@ -180,7 +180,7 @@ def verify_dataset(path: Path | str) -> ImageDataset:
 
 
 def check_fingerprint(file: h5py.File, path: Path | str, expected: str | None) -> None:
-    """Raise :class:`BaconError` when the open file carries another fingerprint than the one expected, if any is."""
+    """Raise :class:`BaconError` when the open file has another fingerprint than the one expected, if any is."""
     found = str(file.attrs["fingerprint"])
     if expected is not None and found != expected:
         raise BaconError(

@@ -21,7 +21,7 @@ def read_training(path: Path | str, *, expected_fingerprint: str | None = None) 
 
     Args:
         path: a file that :func:`bacon.datasets.store.write_dataset` wrote.
-        expected_fingerprint: refuse a file that carries another one; ``None``: any.
+        expected_fingerprint: refuse a file that has another one; ``None``: any.
 
     Returns:
         The data set with ascending ``train_labels``, and without test and validation images.

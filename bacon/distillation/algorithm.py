@@ -45,7 +45,7 @@ class Algorithm(Protocol):
         """Compute iteration ``iteration`` (from 0) without waiting for the device; returns each of :attr:`terms`, 0-d on it."""
 
     def synthetic(self) -> SyntheticSet:
-        """The synthetic set as it is now, class by class; its tensors may be those that the next step changes."""
+        """The current synthetic set, class by class; its tensors may be those that the next step changes."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the next step depends on: tensors, numbers and containers of them."""

@@ -61,7 +61,7 @@ class MemoryLimit:
         return max(1, self.chunk_images * _USUAL_PIXELS // max(pixels, _USUAL_PIXELS))
 
     def within(self, compute: Callable[[], Result], *, iteration: int, device: torch.device) -> Result:
-        """What ``compute`` returns; where the device's memory does not suffice, once more with half the images at a time.
+        """What ``compute`` returns; if the device runs out of memory, again with half the images at a time.
 
         Args:
             compute: asks :meth:`images` whenever it is called, and changes nothing before it has succeeded.

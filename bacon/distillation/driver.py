@@ -154,7 +154,7 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
         due = time.monotonic() - last >= running.checkpoint_seconds
         if not due and stop.number is None:
             return
-        # A state that has diverged is no state to go on from: the last good one stays.
+        # A state that has diverged must not be resumed from: the last good one stays.
         engine.check()
         iteration, seconds = engine.iteration, running.heartbeat.seconds()
         running.checkpoints.save(Checkpoint(iteration=iteration, seconds=seconds, state=engine.state_dict()))

@@ -59,7 +59,7 @@ class Engine:
             self.snapshots[self.iteration] = stored(self.algorithm.synthetic())
 
     def synthetic(self) -> SyntheticSet:
-        """The synthetic set as it is now, as it is stored."""
+        """The current synthetic set, as it is stored."""
         kept = self.snapshots.get(self.iteration)
         return stored(self.algorithm.synthetic()) if kept is None else kept
 

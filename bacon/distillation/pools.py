@@ -49,7 +49,7 @@ class NetworkPool(Protocol):
         """The network of this iteration, frozen."""
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
-        """Train networks a little after the iteration's step, on real images or on the synthetic set as it is now."""
+        """Train networks a little after the iteration's step, on real images or on the current synthetic set."""
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps: tensors, numbers and containers of them."""
@@ -203,7 +203,7 @@ class Queue:
             self._train_in_memory(member, indices[number * steps : (number + 1) * steps], iteration)
 
     def _train_in_memory(self, member: Member, indices: Tensor, iteration: int) -> None:
-        """Steps on the batches ``indices``; where the device's memory does not suffice, once more from where they began.
+        """Steps on the batches ``indices``; if the device runs out of memory, again from where they began.
 
         A batch cannot be halved without another result. But a recorded step keeps the memory of all its maps for itself, so
         nothing is recorded from then on.

@@ -24,7 +24,7 @@ from bacon.training.batches import ImageSet
 def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: Path, output: Path) -> None:
     """Evaluate a distilled set: its final images with every evaluation seed, earlier snapshots with the first few.
 
-    A finished network goes into the cache at once: a killed job goes on where it was, and one more seed costs one more
+    A finished network goes into the cache at once: a killed job resumes, and one more seed costs one more
     network.
 
     Args:
@@ -34,7 +34,7 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
         output: the evaluation file to write (JSON).
 
     Raises:
-        BaconError: an input is damaged or carries another fingerprint, the network does not fit, or training diverged.
+        BaconError: an input is damaged or has another fingerprint, the network does not fit, or training diverged.
     """
     distilled = read_distilled(distilled_path, expected_fingerprint=job.fingerprints.distilled)
     final = int(distilled.attributes["iterations"])

@@ -35,7 +35,7 @@ class Outcome:
         wall_seconds: time for building, training and testing.
         confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
         class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
-        validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` where there is none.
+        validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` if there is none.
     """
 
     test_accuracy: float
@@ -124,7 +124,7 @@ def measure_network(
     classes: int,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Tested:
-    """Test a trained network on the whole test set, and on the validation split where there is one."""
+    """Test a trained network on the whole test set, and on the validation split if there is one."""
     confusion = confusion_matrix(model, test, classes, images_at_once)
     held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
     return Tested(

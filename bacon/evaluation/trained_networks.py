@@ -169,7 +169,7 @@ class Networks:
         return Record(final=final, fingerprint=self._cache.fingerprint_of(key), **asdict(key), **asdict(outcome))
 
     def _outcome_in_memory(self, key: RecordKey, progress: Progress) -> Outcome:
-        """:meth:`outcome`; where the device's memory does not suffice, once more with half as many images at once."""
+        """:meth:`outcome`; if the device runs out of memory, again with half as many images at once."""
         try:
             return self.outcome(key, progress.advance)
         except torch.OutOfMemoryError:

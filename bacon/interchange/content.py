@@ -60,7 +60,7 @@ class Export:
         return "{dataset}_{method}_ipc{ipc}_seed{seed}".format(**self.metadata)
 
     def raw(self) -> Tensor:
-        """The images (N, C, H, W) float32 in the space of [0, 1] pixels; synthetic pixels may lie outside."""
+        """The images (N, C, H, W) float32 in the space of [0, 1] pixels; synthetic pixels may be outside."""
         images = self.synthetic.images
         if self.whitening is not None:
             return torch.from_numpy(self.whitening.invert(images.numpy()))
@@ -149,7 +149,7 @@ def synthetic_of(path: object, tensors: Mapping[str, Tensor], metadata: Mapping[
 
     Raises:
         KeyError: a tensor is missing.
-        BaconError: the tensors are no synthetic set.
+        BaconError: the tensors are not a synthetic set.
     """
     kind = metadata.get("soft_labels_kind")
     try:

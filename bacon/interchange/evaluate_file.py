@@ -38,7 +38,7 @@ LEARNED = "learned"
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a person asks for.
+    """What the user asks for.
 
     Attributes:
         file: the distilled set.
@@ -101,7 +101,7 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     Args:
         request: what is asked for.
         device: where networks are trained.
-        cache: folder of finished networks, so that a stopped call goes on where it was.
+        cache: folder of finished networks, so that a stopped call resumes.
         output: the evaluation file to write (JSON), as the workflow's with ``source`` added; ``None``: none.
 
     Raises:

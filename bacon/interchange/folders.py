@@ -1,8 +1,8 @@
 """Exports as folders of PNG files, one folder a class: what torchvision's ImageFolder and Hugging Face's imagefolder read.
 
-A PNG holds 256 levels of pixels in [0, 1]: what lies outside is clamped, the rest rounded. ``bacon.json`` beside the images
-holds the metadata, with which :func:`read_folder` gives normalised tensors again. Soft labels and learned rates lie beside it
-as numpy's arrays, exact: row i of ``soft_labels.npy`` belongs to the image whose file has the number i.
+A PNG holds 256 levels of pixels in [0, 1]: values outside are clamped, the rest rounded. ``bacon.json`` beside the
+images holds the metadata, with which :func:`read_folder` gives normalised tensors again. Soft labels and learned rates
+lie beside it as numpy's arrays, exact: row i of ``soft_labels.npy`` belongs to the image whose file has the number i.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def read_folder(folder: Path) -> Export:
     """Read what :func:`write_folder` wrote; images are normalised again (not whitened: a folder holds no whitening).
 
     Raises:
-        BaconError: it is no such folder, or images are missing, damaged or changed.
+        BaconError: it is not such a folder, or images are missing, damaged or changed.
     """
     try:
         metadata = check_metadata(folder, json.loads((folder / METADATA).read_text(encoding="utf-8")))

@@ -67,7 +67,7 @@ def load_distilled(path: Path | str, *, raw: bool = False) -> DistilledDataset:
         path: an HDF5 file under ``results/distilled``, or what ``bacon export`` wrote: a ``.pt``, ``.safetensors`` or
             ``.npz`` file, or a folder of images.
         raw: undo the normalisation or whitening, so that images are in the space of [0, 1] pixels (synthetic pixels may
-            lie outside).
+            be outside).
 
     Returns:
         The decoded images, their classes, and soft labels and learned rates where the set has them: a partitioned image

@@ -36,13 +36,17 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
         fingerprint=plan.distilled_fingerprint(cell),
         data_fingerprint=plan.data_fingerprint(cell.dataset),
     )
-    beat_path = plan.directory / cell.running_path("distill")
-    with job_lock(beat_path.with_suffix(".lock")) as waited:
+    progress_path = plan.directory / cell.running_path("distill")
+    with job_lock(progress_path.with_suffix(".lock")) as waited:
         if waited and _is_whole(output, identity.fingerprint):
             log.info("%s has been made by the process that this one was waiting for", output)
             return
         store = CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=identity.fingerprint)
-        for folder, name in ((output.parent, output.name), (beat_path.parent, beat_path.name), (store.own, "*")):
+        for folder, name in (
+            (output.parent, output.name),
+            (progress_path.parent, progress_path.name),
+            (store.own, "*"),
+        ):
             remove_leftovers(folder, name)
         set_up_arithmetic(threads, tf32=plan.settings(cell).network.precision == "tf32")
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
@@ -54,7 +58,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 output=output,
                 device=device,
                 chunk_images=plan.config.run.chunk_images,
-                running=_running(plan, store, beat_path, device_name(device)),
+                running=_running(plan, store, progress_path, device_name(device)),
                 inputs=_inputs(plan, cell, data),
             )
 
@@ -66,11 +70,11 @@ def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
     return {need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs}
 
 
-def _running(plan: Plan, store: CheckpointStore, beat_path: Path, device: str) -> Running:
+def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: str) -> Running:
     run = plan.config.run
     return Running(
         checkpoints=store,
-        heartbeat=Heartbeat(beat_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds),
+        heartbeat=Heartbeat(progress_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds),
         checkpoint_seconds=run.checkpoint_seconds,
         progress_seconds=run.progress_seconds,
     )

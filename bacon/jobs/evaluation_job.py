@@ -47,13 +47,13 @@ def run_evaluation(
         data=plan.data_fingerprint(cell.dataset),
         distilled=None if reference else plan.distilled_fingerprint(cell),
     )
-    beat_path = plan.directory / cell.running_path(network)
-    with job_lock(beat_path.with_suffix(".lock")):
-        for path in (output, beat_path):
+    progress_path = plan.directory / cell.running_path(network)
+    with job_lock(progress_path.with_suffix(".lock")):
+        for path in (output, progress_path):
             remove_leftovers(path.parent, path.name)
         set_up_arithmetic(threads, tf32=plan.evaluation_network(cell, network).precision == "tf32")
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
-            job = _job(plan, cell, network, fingerprints=fingerprints, beat_path=beat_path, device=device)
+            job = _job(plan, cell, network, fingerprints=fingerprints, progress_path=progress_path, device=device)
             if images is None:
                 trained = {
                     name: trained_runs(plan, cell.dataset, need)
@@ -62,7 +62,7 @@ def run_evaluation(
                 evaluate_full(job, data_path=data, output=output, trained=trained)
             else:
                 evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
-        beat_path.unlink(missing_ok=True)
+        progress_path.unlink(missing_ok=True)
 
 
 def _job(
@@ -71,7 +71,7 @@ def _job(
     network: str,
     *,
     fingerprints: EvaluationFingerprints,
-    beat_path: Path,
+    progress_path: Path,
     device: torch.device,
 ) -> EvaluationJob:
     seconds = plan.config.run.progress_seconds
@@ -88,5 +88,5 @@ def _job(
         cache=plan.directory / CACHE / "evaluation",
         device=device,
         progress_seconds=seconds,
-        heartbeat=Heartbeat(beat_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
+        heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
     )

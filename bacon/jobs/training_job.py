@@ -24,13 +24,13 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
     store = CheckpointStore(
         folder=plan.directory / block.checkpoint_folder, fingerprint=training.block_fingerprint(block)
     )
-    beat_path = plan.directory / block.running_path
+    progress_path = plan.directory / block.running_path
     run = plan.config.run
-    with job_lock(beat_path.with_suffix(".lock")):
+    with job_lock(progress_path.with_suffix(".lock")):
         for folder, name in (
             (output.parent, output.name),
             *((output.parent, block.run_path(number).name) for number in block.runs),
-            (beat_path.parent, beat_path.name),
+            (progress_path.parent, progress_path.name),
             (store.own, "*"),
         ):
             remove_leftovers(folder, name)
@@ -50,7 +50,7 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
                     at_once=run.runs_at_once if device.type == "cuda" else 1,
                     checkpoints=store,
                     heartbeat=Heartbeat(
-                        beat_path,
+                        progress_path,
                         fingerprint=store.fingerprint,
                         device=device_name(device),
                         interval=run.progress_seconds,

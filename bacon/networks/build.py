@@ -32,7 +32,7 @@ def build_network(
     """A freshly initialised network in training mode, the same on every device; torch's global generator is untouched.
 
     Args:
-        settings: the architecture, whose module alone is imported; precision tf32 is set by process
+        settings: the architecture, the only one whose module is imported; precision tf32 is set by process
             (``bacon.runtime.devices.set_up_arithmetic``).
         channels: channels of the images.
         size: height and width of the images in pixels.

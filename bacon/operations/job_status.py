@@ -1,4 +1,4 @@
-"""The state of every job of a plan, from the files alone: it reads while Snakemake runs, here or on a cluster. No torch."""
+"""The state of every job of a plan, read from its files, also while Snakemake runs here or on a cluster. No torch."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Job:
         state: ``done``; ``stale``: made from something else; ``running``; ``failed``: its last run ended with an error;
             ``stopped``: its last run was stopped or killed, the next continues; ``waiting``: not made yet.
         detail: why it is stale, how far it is, or what the error says.
-        log: its log file, where there is one.
+        log: its log file, if there is one.
         seconds_left: estimated computing time that is left.
         fraction: share that is done, in [0, 1].
     """

@@ -43,7 +43,7 @@ class Product:
         prepared: those of the inputs that are prepared data sets or training runs, whose content their fingerprint alone
             decides.
         outputs: its files.
-        benchmark: Snakemake's measurement of the job, where there is one: its time counts like an output's.
+        benchmark: Snakemake's measurement of the job, if there is one: its time counts like an output's.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Found:
-    """What lies in the working directory.
+    """The files of the working directory.
 
     Attributes:
         right: products whose files are all there with the plan's fingerprint, in the order they are made.

@@ -1,7 +1,7 @@
 """Where the workflow reaches into Snakemake's private state, and what it relies on there. No torch.
 
-Snakemake decides what to make again by times of files and by what it recorded of them. This workflow decides by the fingerprint
-that a file carries, and has no public way to say so. :func:`check_snakemake` names what a new version changed.
+Snakemake decides what to make again by times of files and by what it recorded of them. This workflow decides by the
+fingerprint of a file, and has no public way to say so. :func:`check_snakemake` names what a new version changed.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def report_true_times(workflow: Any, plan: Plan) -> None:
 def with_true_times(metadata: Callable[[Any], Any], plan: Plan) -> Callable[[Any], Any]:
     """Snakemake's look-up of what it recorded of a file, with the start that the artifact's own time gives.
 
-    Snakemake takes the time from the start of a job's last attempt, in which a resumed distillation computed its last part
-    alone, to the time of the file; on a cluster that counts the wait in the queue as well.
+    Snakemake takes the time from the start of a job's last attempt, in which a resumed distillation computed only its
+    last part, to the time of the file; on a cluster that counts the wait in the queue as well.
 
     Args:
         metadata: file -> record, or ``None``.

@@ -92,7 +92,7 @@ def check_asked(what: str, asked: str | None, computed: str) -> None:
     Args:
         what: the artifact, for the message.
         asked: the fingerprint that the workflow passed; ``None`` when a person runs the script by hand.
-        computed: the fingerprint of the settings and code as they are now.
+        computed: the fingerprint of the current settings and code.
 
     Raises:
         BaconError: they differ, so the code or the configuration changed after the workflow started.

@@ -1,7 +1,7 @@
 """What a stage's code is, as a hash that only a change of meaning moves: of the modules that it imports at run time.
 
 An import counts by the content of the module that it names: a name taken from elsewhere is seen, a module's move is not.
-Standard library alone, and equal on every Python: ``python -m bacon.plan.code_digest MODULE...`` prints it.
+Standard library only, and equal on every Python: ``python -m bacon.plan.code_digest MODULE...`` prints it.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read what an artifact says of itself; a damaged file carries no fingerprint."""
+    """Read what an artifact says of itself; a damaged file has no fingerprint."""
     try:
         return _hdf5_header(path) if path.suffix == ".h5" else _json_header(path)
     except (OSError, ValueError, KeyError, TypeError):

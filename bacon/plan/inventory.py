@@ -1,4 +1,4 @@
-"""What lies on the disk, held against a plan: the fingerprint that each artifact carries is the truth about it.
+"""The files on the disk, compared with a plan: the fingerprint that each artifact carries is the truth about it.
 
 Snakemake knows what it recorded in ``.snakemake``; after a clone into which only ``results/`` was copied, or when a process
 that a killed call left behind writes its file late, that says nothing. ``bacon status`` and the Snakefile ask here. No torch.
@@ -61,7 +61,7 @@ class Inventory:
         return header is not None and header.fingerprint == artifact.fingerprint
 
     def save(self) -> None:
-        """Remember the headers for the next call; a folder that cannot be written is no reason to stop."""
+        """Remember the headers for the next call; a folder that cannot be written must not stop the program."""
         if self._changed:
             try:
                 write_json(self._file, self._known)

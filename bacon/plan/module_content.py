@@ -1,7 +1,7 @@
 """What one module does, as a hash: its syntax tree without what cannot change a number, and the C sources that it names.
 
 Left out are comments, docstrings, log lines, the texts of errors, where modules lie, and what only some versions of Python put
-into a tree. Standard library alone; equal on every Python.
+into a tree. Standard library only; equal on every Python.
 """
 
 from __future__ import annotations

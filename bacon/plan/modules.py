@@ -1,6 +1,7 @@
-"""Which modules' code is part of fingerprints, and where modules lie. Standard library alone.
+"""Which modules' code is part of fingerprints, and where modules lie. Standard library only.
 
-An allow-list of rooms: a new room, or a new module in ``runtime``, is no part of a fingerprint before it is named here.
+An allow-list of rooms: a new room, or a new module in ``runtime``, is not part of a fingerprint before it is named
+here.
 """
 
 from __future__ import annotations

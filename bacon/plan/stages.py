@@ -1,8 +1,8 @@
 """The stages of the workflow in one table: what each makes, from what, and what a job of it takes. No torch.
 
-What lies on the disk (``inventory``), ``bacon status`` and ``bacon prune``, the resources that jobs ask a scheduler for, the
-outputs that the workflow asks Snakemake for and the order in time of files follow from this table. A new stage is an entry here
-and a rule file.
+The files on the disk (``inventory``), ``bacon status`` and ``bacon prune``, the resources that jobs ask a scheduler
+for, the outputs that the workflow asks Snakemake for and the order in time of files follow from this table. A new stage
+is an entry here and a rule file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PlannedArtifact:
     Attributes:
         stage: name of the stage that makes it.
         name: what it belongs to: the data set or the cell.
-        path: where it lies.
+        path: of the file.
         fingerprint: that it must carry.
         cell: the cell; ``None`` for a data set.
         network: the evaluation network; empty for other stages.

@@ -32,7 +32,7 @@ def lease_device(choice: str = "auto", *, jobs_per_gpu: int = 1, log_seconds: fl
     """Yield the device for this job, held until the context ends.
 
     Args:
-        choice: ``cpu``, ``cuda`` or ``auto`` (a GPU where there is one).
+        choice: ``cpu``, ``cuda`` or ``auto`` (a GPU if there is one).
         jobs_per_gpu: jobs that may share one GPU.
         log_seconds: seconds between log lines while every GPU is taken.
 

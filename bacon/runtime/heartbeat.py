@@ -75,8 +75,8 @@ class Heartbeat:
         """Wall time of all parts of the job so far."""
         return self.earlier_seconds + time.monotonic() - self._start
 
-    def beat(self, done: int, total: int, rate: float, *, force: bool = False) -> None:
-        """Write the file when it is due; a full disk is no reason to stop computing."""
+    def write(self, done: int, total: int, rate: float, *, force: bool = False) -> None:
+        """Write the file when it is due; a full disk must not stop the computation."""
         now = time.monotonic()
         if not force and self._last is not None and now - self._last < self.interval:
             return

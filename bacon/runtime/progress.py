@@ -66,7 +66,7 @@ class Progress:
 
     def _beat(self, now: float) -> None:
         if self.heartbeat is not None:
-            self.heartbeat.beat(self.done, self.total, self._rate(now))
+            self.heartbeat.write(self.done, self.total, self._rate(now))
 
     def _line(self, now: float) -> None:
         rate = self._rate(now)

@@ -16,7 +16,7 @@ FREPO_OPERATIONS = ("flip", "color", "zoom", "rotate", "translate", "cutout")
 
 
 class NoAugmentation(Strict):
-    """Training images as they are."""
+    """Training images unchanged."""
 
     family: Literal["none"] = "none"
 

@@ -61,12 +61,12 @@ class Cell:
 
     @property
     def distilled_path(self) -> Path:
-        """Where the distilled set lies; the full data set has none."""
+        """Path of the distilled set; the full data set has none."""
         return Path(DISTILLED.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed))
 
     @property
     def data_path(self) -> Path:
-        """Where the preprocessed data set lies."""
+        """Path of the preprocessed data set."""
         return Path(DATA.format(dataset=self.dataset))
 
     @property
@@ -80,7 +80,7 @@ class Cell:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """Where checkpoints of its distillation lie while it runs."""
+        """Folder of checkpoints of its distillation while it runs."""
         return Path(CHECKPOINTS) / str(self)
 
     def running_path(self, what: str) -> Path:
@@ -91,7 +91,7 @@ class Cell:
         return Path(RUNNING) / str(self) / f"{what}.json"
 
     def evaluation_path(self, network: str) -> Path:
-        """Where the records of the networks trained on this cell lie."""
+        """Folder of the records of the networks trained on this cell."""
         pattern = EVALUATION_FULL if self.ipc is None else EVALUATION
         return Path(
             pattern.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed, network=network)
@@ -134,11 +134,11 @@ class RunBlock:
 
     @property
     def path(self) -> Path:
-        """Where its index lies; the runs' files lie beside it."""
+        """Path of its index; the runs' files are next to it."""
         return Path(TRAINED.format(dataset=self.dataset, training=self.training, first=self.first, last=self.last))
 
     def run_path(self, run: int) -> Path:
-        """Where the file of a run lies."""
+        """Path of the file of a run."""
         return Path(TRAINED_RUN.format(dataset=self.dataset, training=self.training, run=run))
 
     @property
@@ -148,7 +148,7 @@ class RunBlock:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """Where checkpoints of the training lie while it runs."""
+        """Folder of checkpoints of the training while it runs."""
         return Path(CHECKPOINTS) / "training" / str(self)
 
     @property

@@ -19,7 +19,7 @@ def _norms_in_words() -> str:
 
 
 class NetworkSettings(Strict):
-    """One network architecture (docs/algorithms.md, Network); width, depth, activation and pooling are ConvNet's alone."""
+    """One network architecture (docs/algorithms.md, Network); width, depth, activation, pooling: ConvNet only."""
 
     architecture: Annotated[str, AfterValidator(known_architecture)] = Field(
         "convnet",

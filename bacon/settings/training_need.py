@@ -28,7 +28,7 @@ class TrainingNeed:
     """Training runs on the real set, which every cell that needs the same ones shares.
 
     Attributes:
-        name: what the method calls these networks: the key of its ``inputs``. It is no part of what they are.
+        name: what the method calls these networks: the key of its ``inputs``. It is not part of what they are.
         network: architecture.
         recipe: how each network is trained.
         runs: how many networks: run i (from 0) has the seed (0, i), so one more run changes no other.

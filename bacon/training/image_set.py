@@ -48,7 +48,7 @@ class ImageSet:
     rates: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        """Raise :class:`BaconError` for labels that are no classes, or soft labels that do not belong to the images."""
+        """Raise :class:`BaconError` for labels that are not classes, or soft labels of other images."""
         count = len(self.images)
         if self.labels.shape != (count,) or self.labels.dtype != torch.int64:
             raise BaconError(

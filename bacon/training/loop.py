@@ -1,7 +1,7 @@
 """The one training loop: it trains a network by a recipe, for evaluation as for whole-set training, teachers and experts.
 
 Networks are trained one after another: five at once with grouped convolutions gain only on very small sets, and each
-network's bits would depend on how many share the job; with one network a core no core stands idle at the end.
+network's bits would depend on how many share the job; with one network a core no core is idle at the end.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from bacon.training.steps import training_step, worth_recording
 if TYPE_CHECKING:
     from bacon.settings.recipe import TrainingRecipe
 
-# Schedules that change the rate a few times: each change records the step anew.
+# Schedules that change the rate a few times: each change records the step again.
 _FEW_RATES = frozenset({"constant", "drop", "multistep"})
 
 
 class DivergedError(BaconError):
-    """The loss of a network is no finite number after training."""
+    """The loss of a network is not finite after training."""
 
 
 class Training:
@@ -47,8 +47,8 @@ class Training:
         purpose: first part of the names of the streams of random numbers.
         teacher: labels each augmented and mixed batch, where the recipe's labels come from a teacher; see
             ``bacon.training.predictions.ensemble``.
-        every_epoch: measure loss and accuracy of every epoch, and which images were classified correctly, not of the last
-            epoch alone.
+        every_epoch: measure loss and accuracy of every epoch, and which images were classified correctly, not only of
+            the last epoch.
         images_at_once: bounds memory; changes no draw, and results by rounding at the most.
 
     Attributes:
@@ -142,7 +142,7 @@ class Training:
         return state
 
     def state_dict(self) -> dict[str, Any]:
-        """What resuming needs, between epochs (in ``on_epoch``); copied, so that further training leaves it as it is."""
+        """What resuming needs, between epochs (in ``on_epoch``); a copy that further training leaves unchanged."""
         return copy.deepcopy(
             {
                 "epoch": self.epoch,
@@ -236,7 +236,7 @@ def train_network(
         seed: of order, augmentation and mixing.
         purpose: first part of the names of the streams of random numbers.
         teacher: labels each batch where the recipe says so.
-        every_epoch: measure every epoch, not the last alone.
+        every_epoch: measure every epoch, not only the last.
         on_epoch: called after every epoch with the training, for snapshots (``weights()``), sample history (``correct``) and
             checkpoints (``state_dict()``).
         state: a checkpoint to go on from.

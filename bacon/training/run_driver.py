@@ -46,7 +46,7 @@ class BlockJob:
         block_fingerprint: of the index.
         data_fingerprint: that the data set must carry.
         data: the preprocessed data set.
-        output: the index to write; the runs' files lie beside it.
+        output: the index to write; the runs' files are next to it.
         device: where networks are trained.
         at_once: networks that are trained at the same time; changes no number.
         checkpoints: where the state of unfinished runs is kept.

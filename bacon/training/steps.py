@@ -1,4 +1,4 @@
-"""Training steps; those whose tensors stay where they are are replayed on a GPU instead of being told each kernel anew.
+"""Training steps; those whose tensors stay where they are are replayed on a GPU instead of launching each kernel again.
 
 A step of a small network is some forty kernels; launching them takes a CPU about as long as a fast GPU computes. A CUDA
 graph records them once. What is recorded reads images and labels from buffers and moves parameters, momenta and meters in
@@ -156,7 +156,7 @@ class StaticStep(PlainStep):
         self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def use(self, optimiser: Optimiser, lr: float) -> None:
-        """As for plain steps; a recorded step holds its learning rate and its momenta, so steps are recorded anew."""
+        """As for plain steps; a recorded step holds its learning rate and its momenta, so steps are recorded again."""
         assert isinstance(optimiser, Sgd)
         super().use(optimiser, lr)
         optimiser.fill_momenta()
@@ -223,7 +223,7 @@ def _recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
 class SharedStep:
     """Steps for any number of networks of one architecture through one :class:`StaticStep`: each is copied in and out.
 
-    A copy moves a few megabytes, some microseconds on a GPU, once for all the steps that a network takes in a row.
+    A copy moves a few megabytes, once for all the steps that a network takes in a row.
 
     Args:
         network: one of the networks; a copy of it is worked on.

@@ -34,7 +34,7 @@ class SiameseDraw:
     """Operation and parameters of each class of one iteration.
 
     Attributes:
-        operations: (K,) names of operations, as objects; "none" leaves the images as they are.
+        operations: (K,) names of operations, as objects; "none" leaves the images unchanged.
         parameters: (K, 3) float64 in [0, 1), multiples of 2^-24.
     """
 

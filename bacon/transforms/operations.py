@@ -32,7 +32,7 @@ def apply_each(
     """Augment every group with its own operation.
 
     Args:
-        table: name -> operation; "none" leaves images as they are and need not be among them.
+        table: name -> operation; "none" leaves images unchanged and need not be among them.
         operations: (G,) names, as objects.
         parameters: (G, P) numbers in [0, 1), of which an operation takes the first ones.
         images: (G, n, C, H, W) float.

@@ -66,7 +66,7 @@ def augment_policy(
     Args:
         name: "auto", "rand", "imagenet" or "cifar".
         images: (N, C, H, W) float, normalised; C is 1 or 3.
-        mean: (C, 1, 1) that the images were normalised with; ``None``: they are no normalised pixels (whitening).
+        mean: (C, 1, 1) that the images were normalised with; ``None``: they are not normalised pixels (whitening).
         std: (C, 1, 1) likewise.
         mirror: whether "imagenet" and "cifar" may exchange left and right.
         seed: seed, or tuple of seeds, of the draw.
@@ -77,7 +77,7 @@ def augment_policy(
         (N, C, H, W), normalised; without gradient.
 
     Raises:
-        BaconError: the images are no normalised pixels.
+        BaconError: the images are not normalised pixels.
     """
     if mean is None or std is None:
         raise BaconError(

@@ -193,7 +193,7 @@ def test_wall_seconds_count_every_part_even_a_killed_one(tmp_path, monkeypatch):
     monkeypatch.setattr("time.monotonic", lambda: now.value)
     first = Heartbeat(tmp_path / "beat.json", fingerprint="f" * 32, device="CPU", interval=1.0)
     now.value = 50.0
-    first.beat(5, 12, 0.1)  # and killed: nothing else is written
+    first.write(5, 12, 0.1)  # and killed: nothing else is written
     monkeypatch.setattr(Engine, "step", _advancing(Engine.step, now, 10.0))
     finished = distil(tmp_path, monkeypatch)
     assert read_distilled(finished.output).attributes["wall_seconds"] == pytest.approx(50 + 12 * 10)

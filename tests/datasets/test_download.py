@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bacon.datasets.download import download
-from bacon.datasets.fetch import Patience
+from bacon.datasets.fetch import RetryPolicy
 from bacon.datasets.registry import Source
 from bacon.runtime.errors import BaconError
 from tests.datasets import server as faults
@@ -20,7 +20,7 @@ from tests.datasets.conftest import official
 from tests.datasets.disks import full_disk
 
 SIZE = 300_000
-IMPATIENT = Patience(connect=2, read=0.3, attempts=3, pause=0.001)
+FEW_RETRIES = RetryPolicy(connect=2, read=0.3, attempts=3, pause=0.001)
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def info(server, content):
 
 
 def fetched(info, folder, **options):
-    (path,) = download(info, folder, patience=IMPATIENT, **options)
+    (path,) = download(info, folder, retries=FEW_RETRIES, **options)
     return path
 
 
@@ -90,7 +90,7 @@ def test_a_server_that_stays_broken_is_given_up(info, server, tmp_path):
     server.faults["a.bin"] = [faults.status(500)] * 10
     with pytest.raises(BaconError, match=r"HTTP 500 .*\(3 attempts\)"):
         fetched(info, tmp_path)
-    assert len(server.requests) == IMPATIENT.attempts
+    assert len(server.requests) == FEW_RETRIES.attempts
 
 
 def test_attempts_without_a_new_byte_are_counted_though_the_length_goes_up_and_down(info, server, tmp_path):
@@ -243,7 +243,7 @@ def test_without_a_network_one_message_names_every_missing_file_and_where_to_put
     info = official("mnist", {f"{name}.gz": noise(10, seed) for seed, name in enumerate("abc")})
     (tmp_path / "b.gz").write_bytes(noise(10, 1))
     with pytest.raises(BaconError) as raised:
-        download(info, tmp_path, patience=IMPATIENT)
+        download(info, tmp_path, retries=FEW_RETRIES)
     message = str(raised.value)
     assert "HTTPS_PROXY" in message
     assert str(tmp_path) in message
@@ -277,11 +277,11 @@ DOWNLOAD = """
 import sys
 from pathlib import Path
 from bacon.datasets.download import download
-from bacon.datasets.fetch import Patience
+from bacon.datasets.fetch import RetryPolicy
 from tests.datasets.conftest import official
 url, folder, file = sys.argv[1:]
 info = official("mnist", {"a.bin": Path(file).read_bytes()}, url=url)
-print(download(info, Path(folder), patience=Patience(connect=2, read=30, attempts=3, pause=0.001)))
+print(download(info, Path(folder), retries=RetryPolicy(connect=2, read=30, attempts=3, pause=0.001)))
 """
 
 

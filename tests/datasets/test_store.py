@@ -1,4 +1,4 @@
-"""The preprocessed file: what goes in comes out, and nothing damaged, foreign or of another version is believed."""
+"""The preprocessed file: what goes in comes out, and nothing damaged, of another kind or of another version is accepted."""
 
 import dataclasses
 import json
@@ -159,11 +159,11 @@ def test_another_version_of_the_schema_is_an_error(path, version, age):
         read_dataset(path)
 
 
-def test_foreign_files_are_errors(tmp_path):
-    with h5py.File(tmp_path / "foreign.h5", "w") as file:
+def test_other_files_are_errors(tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(BaconError, match="an HDF5 file, but not a preprocessed data set"):
-        read_dataset(tmp_path / "foreign.h5")
+        read_dataset(tmp_path / "other.h5")
     (tmp_path / "text.h5").write_text("no HDF5")
     with pytest.raises(BaconError, match="not an HDF5 file"):
         read_dataset(tmp_path / "text.h5")

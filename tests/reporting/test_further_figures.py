@@ -26,7 +26,7 @@ from bacon.reporting.figures.canvas import interval_arms, wrap_caption
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import _name_classes
 from bacon.reporting.figures.evolution import _caption as _strip_caption
-from bacon.reporting.figures.evolution import evolution_sheets, write_gif
+from bacon.reporting.figures.evolution import evolution_pages, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.images import images_figure
 from bacon.reporting.figures.loss import _logarithmic
@@ -261,7 +261,7 @@ def test_snapshots_are_read_class_by_class(moving):
 
 def test_evolution_has_every_method_and_snapshot(moving, tmp_path):
     with figure_style():
-        strip, frames = evolution_sheets(moving, title="Images during distillation: Digits, IPC 2")
+        strip, frames = evolution_pages(moving, title="Images during distillation: Digits, IPC 2")
         headings = [ax.get_title().split("\n")[-1] for ax in strip.axes]
         assert headings == ["0", "100", "200"] * 2
         assert [frame.title.split(", ")[-1] for frame in frames] == ["iteration 0", "iteration 100", "iteration 200"]
@@ -335,7 +335,7 @@ def test_no_text_is_clipped(accuracy_of, cost, published, classes, moving):
             cost_figure(summarise(accuracy, published), summarise_cost(cost), accuracy),
             classes_figure(results, accuracy),
             confusion_figure(results, accuracy),
-            evolution_sheets(moving, title="Images during distillation: Digits, IPC 2")[0],
+            evolution_pages(moving, title="Images during distillation: Digits, IPC 2")[0],
         ]
         for figure in figures:
             figure.canvas.draw()

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from bacon.reporting.collect.embedded_images import Cloud, Embedding
+from bacon.reporting.collect.embedded_images import EmbeddedSet, Embedding
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.curve import curve_figure
 from bacon.reporting.figures.embedding import embedding_figure
-from bacon.reporting.figures.evolution import evolution_sheets
+from bacon.reporting.figures.evolution import evolution_pages
 from bacon.reporting.figures.heatmap import classes_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.style import figure_style, method_styles, style_at
@@ -126,7 +126,7 @@ def test_colours_of_a_heat_map_are_of_the_methods_range_not_the_full_data_sets(a
 def test_embeddings_of_many_methods_go_on_below():
     points = np.random.default_rng(0).normal(size=(4, 2))
     clouds = [
-        Cloud(method=name, title=name or "Real", labels=np.arange(4), pca=points, tsne=points)
+        EmbeddedSet(method=name, title=name or "Real", labels=np.arange(4), pca=points, tsne=points)
         for name in (None, *NAMES)
     ]
     embedding = Embedding(clouds=tuple(clouds), class_names=tuple("abcd"), classes=4, explained=(0.5, 0.2))
@@ -146,7 +146,7 @@ def test_the_evolution_of_many_methods_is_a_row_each(tmp_path):
         cells.append(
             distilled(tmp_path, kept[last], method=name, snapshots=kept, iterations=last, mean=[0.0], std=[1.0])
         )
-    strip, frames = evolution_sheets(cells, title="Images")
+    strip, frames = evolution_pages(cells, title="Images")
     assert [ax.get_title() for ax in strip.axes] == ["0 %", "33 %", "67 %", "100 %"]
     assert [label.get_text() for label in strip.axes[0].get_yticklabels()] == NAMES
     assert max(strip.get_size_inches()) < 12

@@ -58,7 +58,7 @@ rule images:
     params:
         fingerprint=images_fingerprint,
     message:
-        "Showing the images of {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}"
+        "Drawing the images of {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}"
     shell:
         'exec "$PYTHON" "$SCRIPTS/images.py" --config "$CONFIG"'
         " --group {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc} --fingerprint {params.fingerprint}"

@@ -24,7 +24,7 @@ rule tables:
     params:
         fingerprint=shown_fingerprint("tables"),
     message:
-        "Making the tables"
+        "Writing the tables"
     shell:
         'exec "$PYTHON" "$SCRIPTS/aggregate.py" --config "$CONFIG" --target tables'
         " --fingerprint {params.fingerprint} >{log} 2>&1"

@@ -1,4 +1,4 @@
-"""The embedded data set: the UCI handwritten digits that scikit-learn carries."""
+"""The embedded data set: the UCI handwritten digits that come with scikit-learn."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class EmbeddingMatching:
 
     @property
     def images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the synthetic images as they are now."""
+        """(classes * ipc, C, H, W): the current synthetic images."""
         return self.variables.images
 
     def initial_images(self) -> Tensor:
@@ -147,7 +147,7 @@ class EmbeddingMatching:
     def _terms(
         self, chunk: ClassChunk, draw: SiameseDraw, images: Tensor, statistics: RealStatistics, drawn: DrawnNetwork
     ) -> dict[str, Tensor]:
-        """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) carries the gradient."""
+        """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
         decoded = siamese_augment(draw, decode(images, self.settings.partition))  # (K, n, C, H, W)
         embedding = drawn.network.embed(decoded.flatten(0, 1))  # (K n, D)
         shape = (decoded.shape[0], decoded.shape[1])

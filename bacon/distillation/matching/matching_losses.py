@@ -28,7 +28,7 @@ class RealStatistics:
 class MatchingLoss(ABC):
     """A loss between the embeddings of real and synthetic images of the same class.
 
-    A class's terms depend on the images of that class alone, so classes can be computed in chunks of any size.
+    A class's terms depend only on the images of that class, so classes can be computed in chunks of any size.
     """
 
     needs_std: ClassVar[bool] = False
@@ -47,8 +47,8 @@ class MatchingLoss(ABC):
         """Unweighted terms of the loss, one value per class.
 
         Args:
-            real: statistics of the real batch; carries no gradient.
-            synthetic: (K, n, D) float, embeddings of the n decoded synthetic images of each class; carries the gradient.
+            real: statistics of the real batch; without gradient.
+            synthetic: (K, n, D) float, embeddings of the n decoded synthetic images of each class; with gradient.
 
         Returns:
             name -> (K,) float; the loss of class c is ``sum(weights()[k] * terms[k][c])``.
@@ -60,7 +60,7 @@ class Embedded:
     """The embedded synthetic images of a chunk of classes, for terms that look beyond the embedding.
 
     Attributes:
-        embedding: (K n, D) float, carries the gradient.
+        embedding: (K n, D) float, with gradient.
         classes: (K,) int64, the classes of the chunk.
         shape: (K, n): n decoded images of each class.
         drawn: the network that embedded them.

@@ -50,7 +50,7 @@ class BaconMatching(MatchingLoss):
         if self.settings.clip == "published_code":
             # Published code compares softmax(mu) averaged over d, which is 1/D on both sides: zero, without gradient.
             return difference.detach().new_zeros(difference.shape[0])
-        # A dimension in which the real batch is constant has no scale: it takes no part.
+        # A dimension in which the real batch is constant has no scale: it is not used.
         scaled = difference / std.where(std > 0, std.new_ones(())) * (std > 0)
         return (scaled - scaled.clamp(0, 1)).square().mean(dim=1)
 

@@ -158,7 +158,7 @@ class _FusedBackward(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         x, gradient, weight, bias, mean, rstd = ctx.saved_tensors
         saved = Saved(x, gradient, weight, bias, mean, rstd, ctx.eps)
-        # With gradients enabled somebody differentiates a third time: PyTorch knows how.
+        # With gradients enabled, a third derivative is being taken: PyTorch knows how.
         second = second_gradients if torch.is_grad_enabled() else _second
         by_x, by_weight, by_gradient = second(saved, Cotangents(*given))
         return by_x, by_gradient, by_weight, None, None, None, None

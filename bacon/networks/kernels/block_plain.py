@@ -72,12 +72,12 @@ def second_gradients(saved: Saved, given: Cotangents) -> tuple[Tensor, Tensor, T
     its gradient is zero almost everywhere.
 
     Args:
-        saved: what the first derivatives were made of.
+        saved: the values that the first derivatives were computed from.
         given: S's gradients by them, the maps' with ``None`` for zero.
 
     Returns:
         (N, C, H, W), (C,) and (N, C, H / 2, W / 2), in the dtypes of the maps, the weight and the pooled gradient. They can be
-        differentiated again: with gradients enabled, mean and 1/sd are computed anew as functions of the maps.
+        differentiated again: with gradients enabled, mean and 1/sd are computed again as functions of the maps.
     """
     real = saved.weight.dtype
     apart, rstd = _centred(saved, real)  # y is apart times rstd

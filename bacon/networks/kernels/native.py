@@ -22,7 +22,7 @@ from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-# -march=native: for this CPU alone, hence the CPU in the name of the file. No -ffast-math: NaN must stay NaN.
+# -march=native: only for this CPU, hence the CPU in the name of the file. No -ffast-math: NaN must stay NaN.
 _FLAGS = ("-O3", "-march=native", "-fopenmp", "-fPIC", "-shared")
 _SECONDS = 120
 

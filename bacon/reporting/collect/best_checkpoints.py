@@ -25,7 +25,7 @@ def best_checkpoints(networks: pd.DataFrame) -> pd.DataFrame:
         Columns: dataset, dataset_title, network, method, method_title, ipc, selection (what the numbers are), checkpoints
         (how many iterations were compared), iterations (chosen, by distillation seed, joined by spaces), n (distillation
         seeds), evaluation_seeds, test_mean_percent, test_sd_percent (sample standard deviation over the n),
-        last_mean_percent and last_sd_percent (the last iteration with the same evaluation seeds), protocol. Empty where
+        last_mean_percent and last_sd_percent (the last iteration with the same evaluation seeds), protocol. Empty if
         there is no validation split or no earlier iteration was evaluated.
     """
     usable = networks[networks["validation_accuracy_percent"].notna() & (networks["method"] != FULL)]

@@ -55,7 +55,7 @@ class ClassResults:
 def collect_classes(
     expected: Sequence[ExpectedEvaluation], *, class_names: Mapping[str, tuple[str, ...]], network: str
 ) -> list[ClassResults]:
-    """Results by class of every data set, method and IPC, with one evaluation network, final images alone.
+    """Results by class of every data set, method and IPC, with one evaluation network, final images only.
 
     Args:
         expected: the evaluation files, in the order of the figures.

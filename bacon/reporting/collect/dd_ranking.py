@@ -37,9 +37,9 @@ def rank(networks: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Columns: dataset, dataset_title, network, method, method_title, ipc, n (distillation seeds), evaluation_seeds, for each
-        score its mean and sample standard deviation over the n (hlr_mean, hlr_sd, ..., differences of fractions), the mean
-        accuracies they are made of (fractions: real_plain, plain, augmented, random_plain, random_augmented), augmentation
-        and random_augmentation (chosen on validation), and protocol.
+        score its mean and sample standard deviation over the n (hlr_mean, hlr_sd, ..., differences of fractions), the
+        mean accuracies they are computed from (fractions: real_plain, plain, augmented, random_plain,
+        random_augmented), augmentation and random_augmentation (chosen on validation), and protocol.
 
     Raises:
         BaconError: random images, the full data set or validation accuracies are missing.

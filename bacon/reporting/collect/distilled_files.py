@@ -34,7 +34,7 @@ class DisplayImages:
         initial: the same at iteration 0, or ``None`` where no such snapshot was kept.
         labels: (M,) int64, the class of each final image.
         initial_labels: of each initial image; the same unless the method moves images between classes.
-        label_words: what must be said of soft labels; empty where there are none.
+        label_words: note on soft labels; empty where there are none.
         class_names: one per class.
         iterations: distillation iterations of ``final``.
         partition: a stored image holds partition^2 smaller images.
@@ -148,7 +148,7 @@ def _curves(expected: ExpectedDistilled, windows: int) -> list[dict[str, Any]]:
 
 
 def _window_means(values: npt.NDArray[Any], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Mean of the finite values between consecutive starts; NaN where there is none."""
+    """Mean of the finite values between consecutive starts; NaN if there is none."""
     finite = np.isfinite(values)
     sums = np.add.reduceat(np.where(finite, values, 0.0).astype(np.float64), starts)
     counts = np.add.reduceat(finite.astype(np.float64), starts)

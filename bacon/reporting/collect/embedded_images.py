@@ -40,7 +40,7 @@ Points = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cloud:
+class EmbeddedSet:
     """Images of one origin in two dimensions.
 
     Attributes:
@@ -69,7 +69,7 @@ class Embedding:
         explained: shares of the real embeddings' variance in the two principal components.
     """
 
-    clouds: tuple[Cloud, ...]
+    clouds: tuple[EmbeddedSet, ...]
     class_names: tuple[str, ...]
     classes: int
     explained: tuple[float, float]
@@ -100,7 +100,7 @@ def embed(real: ExpectedDataset, distilled: Sequence[ExpectedDistilled], *, netw
     ends = np.cumsum(counts)[:-1]
     titles = [(None, "Real images"), *((one.method, one.method_title) for one in distilled)]
     clouds = tuple(
-        Cloud(method=method, title=title, labels=own, pca=pca, tsne=tsne)
+        EmbeddedSet(method=method, title=title, labels=own, pca=pca, tsne=tsne)
         for (method, title), own, pca, tsne in zip(
             titles, every, np.split(flat, ends), np.split(planes, ends), strict=True
         )

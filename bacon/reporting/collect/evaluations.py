@@ -1,7 +1,7 @@
 """Evaluation and distilled artifacts brought into tidy tables; nothing is used whose fingerprint is not the one expected.
 
-A rerun that failed can leave an older file that the workflow believes to be current. So every file is held against the
-fingerprint that the current configuration, data and code ask for, and refused otherwise.
+A rerun that failed can leave an older file that the workflow believes to be current. So the fingerprint of every file
+is compared with the one that the current configuration, data and code give; other files are refused.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
 
 
 def average_augmentations(networks: pd.DataFrame) -> pd.DataFrame:
-    """Rows of :func:`collect_networks` with those that differ by augmentation alone averaged; columns and order stay."""
+    """Rows of :func:`collect_networks` with those that differ only by augmentation averaged; columns and order stay."""
     keys = [*GROUP, "seed", "evaluation_seed"]
     grouped = networks.groupby(keys, dropna=False, sort=False)
     if (grouped.ngroup().value_counts() == 1).all():

@@ -26,7 +26,7 @@ from bacon.runtime.errors import BaconError
 
 COLUMNS = ("method", "dataset", "ipc", "accuracy_percent", "std_percent", "architecture", "source", "note")
 _DC_BENCH = re.compile(r"DC-bench.*\((Avg|Best)\)")
-# Sources round differently; a difference below this (percentage points) is no disagreement.
+# Sources round differently; a difference below this (percentage points) is not a disagreement.
 _ROUNDING = 0.05
 
 
@@ -46,7 +46,7 @@ def read_published(path: Path) -> pd.DataFrame:
 
     Returns:
         Columns ``COLUMNS``: ``ipc`` as text (a number or ``full``), ``accuracy_percent`` and ``std_percent`` float (missing
-        where none is given), the rest text, empty where there is none.
+        where none is given), the rest text, empty if there is none.
 
     Raises:
         BaconError: the file is missing, has other columns, or a number that is none.
@@ -96,7 +96,7 @@ def rank(method: str, source: str, note: str) -> int:
 
 
 def remark(method: str, source: str, note: str) -> str:
-    """The row's note and what is known of its source for this method; empty where there is neither."""
+    """The row's note and what is known of its source for this method; empty if there is neither."""
     known = [one.text for one in source_rules().remarks if method in one.methods and source.startswith(one.source)]
     return "; ".join([note] * bool(note) + known)
 
@@ -152,8 +152,8 @@ class PublishedResults:
         """The preferred published accuracy, or ``None``.
 
         Args:
-            published_method: the method's name in the CSV, ``None`` where nothing is published on it; compared by its letters
-                and digits alone, so ``k-center`` is ``K-Center``.
+            published_method: the method's name in the CSV, ``None`` where nothing is published on it; compared only by
+                its letters and digits, so ``k-center`` is ``K-Center``.
             published_dataset: likewise the data set's.
             ipc: images per class, ``None`` for the full data set.
         """

@@ -33,8 +33,8 @@ class Point:
 def sensitivity_points(plan: Plan) -> list[Point]:
     """Every point of every setting in which variants differ, one setting at a time, from their method in the grid.
 
-    A variant that differs from its method in several settings, or in one that is no number, is left out: it says nothing of
-    one setting alone. A method that is not in the grid itself has no reference and is left out too.
+    A variant that differs from its method in several settings, or in one that is no number, is left out: it says
+    nothing of a single setting. A method that is not in the grid itself has no reference and is left out too.
     """
     first: dict[tuple[str, int, str], Cell] = {}
     for cell in plan.cells:

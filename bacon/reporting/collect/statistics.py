@@ -137,7 +137,7 @@ class Paired:
         p: two-sided p value; NaN without a test.
         d: the differences' mean over their sample standard deviation (Cohen's d_z).
         g: d with Hedges' exact correction for small samples; NaN with fewer than three seeds, where it does not exist.
-        untested: why there is no test; empty where there is one.
+        untested: why there is no test; empty if there is one.
     """
 
     difference: float

@@ -177,7 +177,7 @@ def network_counts(accuracy: pd.DataFrame) -> str:
 
 
 def notes(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
-    """What stands beneath the table, one sentence group a line: meaning, protocol, and the published columns if any."""
+    """Notes below the table, one sentence group a line: meaning, protocol, and the published columns if any."""
     lines = [
         f"Test accuracy in percent at the last epoch, mean [95 % confidence interval] (n): {network_counts(accuracy)} trained "
         "on the final images. The interval is Student's t over the means of the distillation seeds. sd: standard deviation "

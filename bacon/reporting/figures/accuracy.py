@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels, save
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels, save
 from bacon.reporting.figures.full_data import draw_full, full_handle
 from bacon.reporting.figures.many_methods import caption_of, many_methods_figure
 from bacon.reporting.figures.style import MANY, figure_style, method_style
@@ -30,7 +30,7 @@ def plot_accuracy(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Pa
         save(accuracy_figure(table), fingerprint=fingerprint, outputs=outputs)
 
 
-def accuracy_figure(table: pd.DataFrame) -> Sheet:
+def accuracy_figure(table: pd.DataFrame) -> FigurePage:
     """One panel per data set and evaluation network; methods side by side at each IPC, the full data set as a line.
 
     More than ``MANY`` methods stand below each other instead (:mod:`bacon.reporting.figures.many_methods`).

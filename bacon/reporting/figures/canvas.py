@@ -27,26 +27,26 @@ _POINTS_PER_INCH = 72.0
 _BLANK = "\N{NO-BREAK SPACE}"
 
 
-class Sheet(Figure):
+class FigurePage(Figure):
     """A figure with its title and caption, which stand on it and, for reports, in the ``.json`` file beside it."""
 
     title: str = ""
     caption: str = ""
 
 
-def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Sheet, list[list[Axes]]]:
+def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[FigurePage, list[list[Axes]]]:
     """A figure of ``rows`` x ``columns`` panels, each about ``width`` x ``height`` inches, drawn without pyplot.
 
     Pyplot keeps every figure in a global list and picks a backend; a plain figure on the Agg canvas does neither.
     """
     # A narrower figure could not hold a caption.
     size = (max(width * columns + 0.4, 4.6), height * rows + 0.1)
-    figure = Sheet(figsize=size, layout="constrained")
+    figure = FigurePage(figsize=size, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
-def finish(figure: Sheet, *, title: str, caption: str, legend: Sequence[Line2D] = ()) -> None:
+def finish(figure: FigurePage, *, title: str, caption: str, legend: Sequence[Line2D] = ()) -> None:
     """Give a constrained-layout figure its title, a legend beneath the title and a caption below the panels."""
     sns.despine(fig=figure)
     width, inner = figure.get_size_inches()
@@ -95,7 +95,7 @@ def wrap_caption(caption: str, width: float) -> str:
     """The caption broken into lines that fit ``width`` inches."""
     # 0.53 em is the mean width of a character of this font in running text.
     characters = int((width - 0.15) * _POINTS_PER_INCH / (CAPTION_SIZE * 0.53))
-    # "n = 15" stays on one line: textwrap breaks at common blanks alone.
+    # "n = 15" stays on one line: textwrap breaks only at ordinary spaces.
     kept = re.sub(r"\bn = (?=\d)", f"n{_BLANK}={_BLANK}", caption)
     return textwrap.fill(kept, characters).replace(_BLANK, " ")
 
@@ -143,10 +143,10 @@ def grid_shape(count: int, *, widest: int = 3) -> tuple[int, int]:
     return rows, math.ceil(count / rows)
 
 
-def save(figure: Sheet, *, fingerprint: str, outputs: Sequence[Path]) -> None:
+def save(figure: FigurePage, *, fingerprint: str, outputs: Sequence[Path]) -> None:
     """Write a figure as png (200 dpi) and pdf, and its title and caption as json, by suffix; the same figure, the same bytes.
 
-    The fingerprint stands in the png's text chunk ``Fingerprint``, in the pdf's ``Keywords`` and in the json.
+    The fingerprint is in the png's text chunk ``Fingerprint``, in the pdf's ``Keywords`` and in the json.
 
     Raises:
         BaconError: another suffix.

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.collect.source_rules import source_rules
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK
-from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
+from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels, save
 from bacon.reporting.figures.full_data import draw_full, full_handle, full_text
 from bacon.reporting.figures.style import MANY, MethodStyle, figure_style, method_style
 
@@ -68,7 +68,7 @@ def curve_figure(
     *,
     abscissa: Abscissa = ITERATIONS,
     published: Mapping[tuple[str, str, int], float] | None = None,
-) -> Sheet:
+) -> FigurePage:
     """Rows: data set (and evaluation network); columns: IPC. Methods without iterations are horizontal lines.
 
     Args:
@@ -222,7 +222,7 @@ def _range(counts: pd.Series[int]) -> str:
     return str(low) if low == high else f"{low} to {high}"
 
 
-def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> Sheet:
+def figure3(table: pd.DataFrame, summary: pd.DataFrame) -> FigurePage:
     """The paper's Figure 3: our curves on CIFAR-10 and CIFAR-100, and the published end points as stars.
 
     Methods without a published number, such as variants, are in the other figures.

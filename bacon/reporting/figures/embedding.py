@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from bacon.reporting.collect.embedded_images import Cloud, Embedding, Points
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
+from bacon.reporting.collect.embedded_images import EmbeddedSet, Embedding, Points
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, panels
 from bacon.reporting.figures.style import method_style
 
 ABREAST = 6
@@ -20,7 +20,7 @@ _LINE_POINTS = 8.0
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
 
 
-def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str) -> Sheet:
+def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str) -> FigurePage:
     """Rows: PCA and t-SNE; columns: methods, up to ``ABREAST``, further ones below. Real images grey, their classes named.
 
     Args:
@@ -52,12 +52,14 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
     return figure
 
 
-def _handle(cloud: Cloud) -> Line2D:
+def _handle(cloud: EmbeddedSet) -> Line2D:
     style = method_style(str(cloud.method))
     return Line2D([], [], color=style.colour, marker=style.marker, mfc=style.face, ls="", label=cloud.title)
 
 
-def _panel(ax: Axes, of_real: Points, points: Points, cloud: Cloud, real: Cloud, names: tuple[str, ...]) -> None:
+def _panel(
+    ax: Axes, of_real: Points, points: Points, cloud: EmbeddedSet, real: EmbeddedSet, names: tuple[str, ...]
+) -> None:
     style = method_style(str(cloud.method))
     ax.scatter(of_real[:, 0], of_real[:, 1], s=5, color=_REAL, linewidths=0, zorder=1)
     ax.scatter(

@@ -15,8 +15,8 @@ from PIL import Image
 from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.shown_snapshots import ShownSnapshots, read_snapshots, spread
-from bacon.reporting.figures.canvas import Sheet
-from bacon.reporting.figures.images import Mosaic, compose, mosaic
+from bacon.reporting.figures.canvas import FigurePage
+from bacon.reporting.figures.images import ImageGrid, compose, mosaic
 from bacon.reporting.figures.style import MANY
 from bacon.runtime.atomic import atomic_path
 
@@ -39,7 +39,7 @@ class _Shown:
     snapshots: ShownSnapshots
 
 
-def evolution_sheets(expected: Sequence[ExpectedDistilled], *, title: str) -> tuple[Sheet, list[Sheet]]:
+def evolution_pages(expected: Sequence[ExpectedDistilled], *, title: str) -> tuple[FigurePage, list[FigurePage]]:
     """The strip and the frames of the animation.
 
     Args:
@@ -54,7 +54,7 @@ def evolution_sheets(expected: Sequence[ExpectedDistilled], *, title: str) -> tu
     return _strip(expected, title), _frames(expected, title)
 
 
-def _strip(expected: Sequence[ExpectedDistilled], title: str) -> Sheet:
+def _strip(expected: Sequence[ExpectedDistilled], title: str) -> FigurePage:
     if len(expected) > MANY:
         return _many_strip(
             [_Shown(title=one.method_title, snapshots=_read(one, STRIP_CLASSES, 1)) for one in expected], title
@@ -69,15 +69,15 @@ def _strip(expected: Sequence[ExpectedDistilled], title: str) -> Sheet:
             pixels = mosaic(one.snapshots.images[iteration], columns=1, side=side)
             names = one.snapshots.names if number == 0 and place == 0 else ()
             space = 0.22 if place == 0 else 0.06
-            blocks.append(Mosaic(heading=heading, pixels=pixels, names=names, space=space))
+            blocks.append(ImageGrid(heading=heading, pixels=pixels, names=names, space=space))
     caption = f"Columns: snapshots, by distillation iteration. The first image of each class. {_caption(shown)}"
     return compose(blocks, title=title, caption=caption)
 
 
-def _many_strip(shown: Sequence[_Shown], title: str) -> Sheet:
+def _many_strip(shown: Sequence[_Shown], title: str) -> FigurePage:
     """Methods down; across the first image of some classes, at some shares of each method's iterations."""
     blocks = [
-        Mosaic(
+        ImageGrid(
             heading=f"{share} %",
             pixels=_rows_of_methods(shown, share),
             names=tuple(one.title for one in shown) if share == STRIP_SHARES[0] else (),
@@ -102,7 +102,7 @@ def _within(iterations: Sequence[int], share: int) -> int:
     return max([number for number in iterations if 100 * number <= share * iterations[-1]], default=iterations[0])
 
 
-def _frames(expected: Sequence[ExpectedDistilled], title: str) -> list[Sheet]:
+def _frames(expected: Sequence[ExpectedDistilled], title: str) -> list[FigurePage]:
     if len(expected) > MANY:
         many = [_Shown(title=one.method_title, snapshots=_read(one, GIF_CLASSES, 1)) for one in expected]
         return [_many_frame(many, share, title) for share in range(0, 101, 10)]
@@ -111,20 +111,20 @@ def _frames(expected: Sequence[ExpectedDistilled], title: str) -> list[Sheet]:
     return [_frame(shown, iteration, title) for iteration in iterations]
 
 
-def _frame(shown: Sequence[_Shown], iteration: int, title: str) -> Sheet:
+def _frame(shown: Sequence[_Shown], iteration: int, title: str) -> FigurePage:
     side = int(np.clip(_FRAME_WIDTH / sum(one.snapshots.per_class for one in shown), 32, 64))
     blocks = []
     for number, one in enumerate(shown):
         # Between two snapshots of a method its images are those of the earlier one.
         at = max(found for found in one.snapshots.iterations if found <= max(iteration, one.snapshots.iterations[0]))
         pixels = mosaic(one.snapshots.images[at], columns=one.snapshots.per_class, side=side)
-        blocks.append(Mosaic(heading=one.title, pixels=pixels, names=one.snapshots.names if number == 0 else ()))
+        blocks.append(ImageGrid(heading=one.title, pixels=pixels, names=one.snapshots.names if number == 0 else ()))
     return compose(blocks, title=f"{title}, iteration {iteration}", caption=_caption(shown))
 
 
-def _many_frame(shown: Sequence[_Shown], share: int, title: str) -> Sheet:
+def _many_frame(shown: Sequence[_Shown], share: int, title: str) -> FigurePage:
     names = tuple(one.title for one in shown)
-    block = Mosaic(heading="", pixels=_rows_of_methods(shown, share), names=names)
+    block = ImageGrid(heading="", pixels=_rows_of_methods(shown, share), names=names)
     return compose([block], title=f"{title}, {share} % of the iterations", caption=_caption(shown))
 
 
@@ -144,7 +144,7 @@ def _caption(shown: Sequence[_Shown]) -> str:
     return " ".join(parts)
 
 
-def write_gif(frames: Sequence[Sheet], output: Path, *, fingerprint: str) -> None:
+def write_gif(frames: Sequence[FigurePage], output: Path, *, fingerprint: str) -> None:
     """Write frames as an endless animation; the fingerprint is the file's comment. The same frames give the same bytes."""
     images = [Image.fromarray(_pixels(frame)) for frame in frames]
     colours = [image.quantize(colors=256, dither=Image.Dither.NONE) for image in images]
@@ -161,7 +161,7 @@ def write_gif(frames: Sequence[Sheet], output: Path, *, fingerprint: str) -> Non
         )
 
 
-def _pixels(frame: Sheet) -> npt.NDArray[np.uint8]:
+def _pixels(frame: FigurePage) -> npt.NDArray[np.uint8]:
     """(height, width, 3) of a sheet at the animation's resolution."""
     frame.set_dpi(_GIF_DPI)
     canvas: Any = FigureCanvasAgg(frame)

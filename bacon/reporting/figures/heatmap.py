@@ -13,7 +13,7 @@ from matplotlib.colors import PowerNorm
 
 from bacon.reporting.collect.classes import ClassResults
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, panels
 from bacon.reporting.figures.images import MAX_CLASSES, shown_classes
 
 CROSS_TITLE = "Accuracy by evaluation network"
@@ -26,7 +26,7 @@ _ABREAST = 5  # confusions beside each other: as many as a screen shows readably
 _MIDDLE = 0.179  # the luminance with which black and white have the same contrast
 
 
-def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sheet:
+def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> FigurePage:
     """One panel per data set and IPC: distilled with (down) and evaluated with (across), mean test accuracy in percent.
 
     Args:
@@ -58,7 +58,7 @@ def cross_architecture_figure(table: pd.DataFrame, accuracy: pd.DataFrame) -> Sh
     return figure
 
 
-def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> Sheet:
+def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> FigurePage:
     """One panel per data set and IPC: methods down, classes across, accuracy of each class in percent."""
     groups = _by_panel(results)
     widest = max(len(shown_classes(len(one.class_names))) for one in results)
@@ -76,7 +76,7 @@ def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> S
     return figure
 
 
-def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> Sheet:
+def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> FigurePage:
     """One panel per method, at the largest IPC of a data set: true class down, predicted class across."""
     rows = []
     for dataset in dict.fromkeys(one.dataset for one in results):

@@ -16,7 +16,7 @@ from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.nearest import ExpectedDataset
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.shown_snapshots import spread
-from bacon.reporting.figures.canvas import CAPTION_SIZE, Sheet, add_caption, add_title, save, wrap_caption
+from bacon.reporting.figures.canvas import CAPTION_SIZE, FigurePage, add_caption, add_title, save, wrap_caption
 from bacon.reporting.figures.style import figure_style
 
 MAX_CLASSES = 20
@@ -32,7 +32,7 @@ _LABEL_SIZE = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mosaic:
+class ImageGrid:
     """A block of images to be placed in the figure; positions and sizes in pixels."""
 
     heading: str
@@ -64,7 +64,7 @@ def plot_images(
         save(images_figure(images, title=title, real=real), fingerprint=fingerprint, outputs=outputs)
 
 
-def images_figure(images: DisplayImages, *, title: str, real: ExpectedDataset | None = None) -> Sheet:
+def images_figure(images: DisplayImages, *, title: str, real: ExpectedDataset | None = None) -> FigurePage:
     """Rows: classes, with their names; columns: up to ten images of each (six with a block of real ones).
 
     Many classes are thinned evenly to twenty. Selected images are real: nothing stands beside them. Few images per class
@@ -127,20 +127,21 @@ def _class_columns(classes: int, images_per_class: int) -> int:
 
 def _mosaics(
     images: DisplayImages, classes: Sequence[int], side: int, per_class: int, real: ExpectedDataset | None
-) -> list[Mosaic]:
+) -> list[ImageGrid]:
     order, columns = _order(images.labels, classes, per_class)
     names = tuple(images.class_names[label] for label in classes)
     final = f"iteration {images.iterations}" if images.iterations > 0 else "real images"
-    made = [Mosaic(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
+    made = [ImageGrid(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
     if images.initial is not None:
         first, width = _order(images.initial_labels, classes, per_class)
         made.insert(
-            0, Mosaic(heading="iteration 0", pixels=mosaic(images.initial[first], columns=width, side=side), names=())
+            0,
+            ImageGrid(heading="iteration 0", pixels=mosaic(images.initial[first], columns=width, side=side), names=()),
         )
     if real is not None:
         nearest = real.nearest(images.final[order], images.labels[order], partition=images.partition)
-        made.append(Mosaic(heading="nearest real", pixels=mosaic(nearest, columns=columns, side=side), names=()))
-    made[0] = Mosaic(heading=made[0].heading, pixels=made[0].pixels, names=names)
+        made.append(ImageGrid(heading="nearest real", pixels=mosaic(nearest, columns=columns, side=side), names=()))
+    made[0] = ImageGrid(heading=made[0].heading, pixels=made[0].pixels, names=names)
     return made
 
 
@@ -150,7 +151,7 @@ def _order(labels: npt.NDArray[np.int64], classes: Sequence[int], per_class: int
     return np.concatenate(chosen), max(len(indices) for indices in chosen)
 
 
-def compose(mosaics: Sequence[Mosaic], *, title: str, caption: str) -> Sheet:
+def compose(mosaics: Sequence[ImageGrid], *, title: str, caption: str) -> FigurePage:
     """Place the blocks side by side, each pixel of a block on one pixel of the png."""
     names = max((len(name) for block in mosaics for name in block.names), default=0) * _LABEL_SIZE * 0.62 / 72 + 0.2
     # Before each block room for its class names or a gap, and never less than its heading needs.
@@ -162,7 +163,7 @@ def compose(mosaics: Sequence[Mosaic], *, title: str, caption: str) -> Sheet:
     heading = 0.14 * max(block.heading.count("\n") + 1 for block in mosaics)
     bottom = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / 72 + 0.16
     height = _whole_pixels(bottom + max(block.pixels.shape[0] for block in mosaics) / _DPI + 0.44 + heading)
-    figure = Sheet(figsize=(width, height))
+    figure = FigurePage(figsize=(width, height))
     figure.title, figure.caption = title, caption
     FigureCanvasAgg(figure)
     add_title(figure, title)
@@ -175,7 +176,7 @@ def compose(mosaics: Sequence[Mosaic], *, title: str, caption: str) -> Sheet:
     return figure
 
 
-def _place(figure: Sheet, block: Mosaic, *, left: float, top: float) -> None:
+def _place(figure: FigurePage, block: ImageGrid, *, left: float, top: float) -> None:
     """Draw one block with its upper left corner at (left, top) inches, moved to whole pixels."""
     width, height = figure.get_size_inches()
     inner_width, inner_height = block.pixels.shape[1] / _DPI, block.pixels.shape[0] / _DPI

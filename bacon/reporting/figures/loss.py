@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bacon.reporting.figures.canvas import Sheet, finish, method_handles, panels, save
+from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels, save
 from bacon.reporting.figures.style import MANY, figure_style, method_style
 
 TITLE = "Loss terms during distillation"
@@ -36,7 +36,7 @@ def plot_loss(history: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path
         save(loss_figure(history), fingerprint=fingerprint, outputs=outputs)
 
 
-def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None = None) -> Sheet:
+def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None = None) -> FigurePage:
     """One panel per term and (data set, IPC). An empty history gives a figure that says so.
 
     Args:

@@ -21,11 +21,11 @@ from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.accuracy import accuracy_figure
-from bacon.reporting.figures.canvas import Sheet, save
+from bacon.reporting.figures.canvas import FigurePage, save
 from bacon.reporting.figures.catalogue import EMBEDDING, EVOLUTION, DrawnFigure, drawn, snapshot_methods
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import embedding_figure
-from bacon.reporting.figures.evolution import evolution_sheets, write_gif
+from bacon.reporting.figures.evolution import evolution_pages, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.pareto import cost_figure
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from bacon.settings.cells import Cell
 
 
-class Material:
-    """What the figures of a plan are drawn from, each read once, when it is asked for.
+class FigureInputs:
+    """The tables and files that the figures of a plan are drawn from, each read once, when first needed.
 
     Args:
         plan: the grid.
@@ -83,29 +83,25 @@ class Material:
         return collect_classes(expected_evaluations(self.plan), class_names=names, network=self.plan.networks[0])
 
 
-DRAW: Mapping[str, Callable[[Material], Sheet]] = {
-    "accuracy": lambda material: accuracy_figure(material.accuracy),
-    "curve": lambda material: curve_figure(material.accuracy),
-    "figure3": lambda material: figure3(material.accuracy, material.summary),
-    "seconds": lambda material: curve_figure(with_seconds(material.accuracy, material.cost), abscissa=SECONDS),
-    "cost": lambda material: cost_figure(material.summary, summarise_cost(material.cost), material.accuracy),
-    "cross_architecture": lambda material: cross_architecture_figure(
-        cross_architecture(material.summary), material.accuracy
-    ),
-    "classes": lambda material: classes_figure(material.classes, material.accuracy),
-    "confusion": lambda material: confusion_figure(material.classes, material.accuracy),
-    "sensitivity": lambda material: sensitivity_figure(
-        sensitivity_points(material.plan), material.summary, material.accuracy
-    ),
-    "loss": lambda material: loss_figure(material.history, term_titles=material.plan.term_titles),
-    "queue": lambda material: queue_figure(collect_history(material.distilled, windows=WINDOWS)),
+DRAW: Mapping[str, Callable[[FigureInputs], FigurePage]] = {
+    "accuracy": lambda inputs: accuracy_figure(inputs.accuracy),
+    "curve": lambda inputs: curve_figure(inputs.accuracy),
+    "figure3": lambda inputs: figure3(inputs.accuracy, inputs.summary),
+    "seconds": lambda inputs: curve_figure(with_seconds(inputs.accuracy, inputs.cost), abscissa=SECONDS),
+    "cost": lambda inputs: cost_figure(inputs.summary, summarise_cost(inputs.cost), inputs.accuracy),
+    "cross_architecture": lambda inputs: cross_architecture_figure(cross_architecture(inputs.summary), inputs.accuracy),
+    "classes": lambda inputs: classes_figure(inputs.classes, inputs.accuracy),
+    "confusion": lambda inputs: confusion_figure(inputs.classes, inputs.accuracy),
+    "sensitivity": lambda inputs: sensitivity_figure(sensitivity_points(inputs.plan), inputs.summary, inputs.accuracy),
+    "loss": lambda inputs: loss_figure(inputs.history, term_titles=inputs.plan.term_titles),
+    "queue": lambda inputs: queue_figure(collect_history(inputs.distilled, windows=WINDOWS)),
 }
 """Topic -> what draws it; the evolution of images is drawn by :func:`draw_evolution`."""
 
 
 def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: Path) -> None:
     """Write the figures; arguments as for :func:`bacon.reporting.tables.make_tables.make`."""
-    material = Material(plan, published)
+    inputs = FigureInputs(plan, published)
     variants = {name: variant.method for name, variant in plan.config.variants.items()}
     with figure_style(method_styles(plan.figure_places, variants)):
         for figure in drawn(plan):
@@ -115,7 +111,7 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
             elif figure.topic == EMBEDDING:
                 save(draw_embedding(plan, figure), fingerprint=fingerprint, outputs=list(files.values()))
             else:
-                save(DRAW[figure.topic](material), fingerprint=fingerprint, outputs=list(files.values()))
+                save(DRAW[figure.topic](inputs), fingerprint=fingerprint, outputs=list(files.values()))
 
 
 def draw_evolution(plan: Plan, figure: DrawnFigure, *, fingerprint: str, files: Mapping[str, Path]) -> None:
@@ -124,12 +120,12 @@ def draw_evolution(plan: Plan, figure: DrawnFigure, *, fingerprint: str, files: 
     assert figure.ipc is not None
     methods = snapshot_methods(plan, figure.dataset, figure.ipc)
     cells = [cell for cell in _first_seeds(plan, figure.dataset, figure.ipc) if cell.method in methods]
-    strip, frames = evolution_sheets([expected_distilled(plan, cell) for cell in cells], title=figure.title)
+    strip, frames = evolution_pages([expected_distilled(plan, cell) for cell in cells], title=figure.title)
     save(strip, fingerprint=fingerprint, outputs=[path for kind, path in files.items() if kind != "gif"])
     write_gif(frames, files["gif"], fingerprint=fingerprint)
 
 
-def draw_embedding(plan: Plan, figure: DrawnFigure) -> Sheet:
+def draw_embedding(plan: Plan, figure: DrawnFigure) -> FigurePage:
     """The embeddings of one data set, from each method's first seed at the largest IPC."""
     assert figure.dataset is not None
     assert figure.ipc is not None

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.collect.summary import network_counts
-from bacon.reporting.figures.canvas import Sheet, finish, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, panels
 from bacon.reporting.figures.full_data import full_handle, full_text
 from bacon.reporting.figures.style import method_style
 
@@ -19,7 +19,7 @@ _LINE = 0.19  # inches a method
 _STRETCH = 0.5
 
 
-def many_methods_figure(table: pd.DataFrame, *, title: str) -> Sheet:
+def many_methods_figure(table: pd.DataFrame, *, title: str) -> FigurePage:
     """Rows of panels: data set (and evaluation network); columns: IPC. In a panel a line per method, in the order of the grid.
 
     Args:

@@ -11,14 +11,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, method_handles, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy and cost of distillation"
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 
 
-def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFrame) -> Sheet:
+def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFrame) -> FigurePage:
     """One panel per data set, evaluation network and IPC: mean wall time of one distilled set against mean accuracy.
 
     Args:

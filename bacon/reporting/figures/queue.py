@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import MaxNLocator
 
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, method_handles, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels
 from bacon.reporting.figures.loss import QUEUE
 from bacon.reporting.figures.style import method_style
 
@@ -18,7 +18,7 @@ _DASHES: tuple[Any, ...] = ("-", (0, (4, 3)), (0, (1, 2)))
 TITLE = "Accuracy of the networks in the queue"
 
 
-def queue_figure(history: pd.DataFrame) -> Sheet:
+def queue_figure(history: pd.DataFrame) -> FigurePage:
     """One panel per data set and IPC.
 
     Args:

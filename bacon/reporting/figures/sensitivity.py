@@ -13,13 +13,13 @@ from matplotlib.lines import Line2D
 from bacon.reporting.collect.protocol_text import protocol_note
 from bacon.reporting.collect.sensitivity_study import Point
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK
-from bacon.reporting.figures.canvas import Sheet, finish, grid_shape, interval_arms, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, panels
 from bacon.reporting.figures.style import method_style
 
 TITLE = "Sensitivity to single settings"
 
 
-def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy: pd.DataFrame) -> Sheet:
+def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy: pd.DataFrame) -> FigurePage:
     """One panel per setting, data set and IPC; one curve per method.
 
     Args:

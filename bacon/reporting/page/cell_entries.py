@@ -74,7 +74,7 @@ def report_cell(
     """One cell.
 
     Args:
-        plan: the plan; what carries another fingerprint than the plan's is refused.
+        plan: the plan; what has another fingerprint than the plan's is refused.
         cell: a cell of the plan, or the full data set.
         accuracy: as :func:`accuracy_by_cell` gives it.
         images: to the figure of the images of its data set, method and IPC.

@@ -4,8 +4,8 @@
     figures = report_figures(plan)        # ReportFigure(topic, title, caption, files, dataset, method, ipc), in order
     missing = left_out(plan)              # bacon.reporting.figures.catalogue: figures this grid is too small for, and why
 
-Tables are computed from the evaluation and distilled files, each held against its fingerprint. Figures are read from what the
-workflow drew: the ``.json`` beside each picture holds its title and caption.
+Tables are computed from the evaluation and distilled files, each checked against its fingerprint. Figures are read from
+what the workflow drew: the ``.json`` beside each picture holds its title and caption.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def figure_views(figures: Iterable[ReportFigure], fingerprint: str, links: Links
     Animations are in the page, one after the other, as long as they have room in ``ANIMATION_BYTES``; all are linked.
 
     Raises:
-        BaconError: a figure is missing, no image, or carries another fingerprint.
+        BaconError: a figure is missing, not an image, or has another fingerprint.
     """
     views, room = [], ANIMATION_BYTES
     for figure in figures:

@@ -35,7 +35,7 @@ def figure_picture(path: Path, fingerprint: str) -> Picture:
     """A figure's png, without loss, at most ``MAX_FIGURE_WIDTH`` pixels wide.
 
     Raises:
-        BaconError: the file is missing, no image, or carries another fingerprint.
+        BaconError: the file is missing, not an image, or has another fingerprint.
     """
     try:
         with Image.open(path) as opened:
@@ -55,7 +55,7 @@ def animation(path: Path, fingerprint: str) -> Picture:
     """An animated figure's frames, of its gif, without loss and in its own size: a third of the gif's bytes.
 
     Raises:
-        BaconError: the file is missing, no animation, or carries another fingerprint.
+        BaconError: the file is missing, not an animation, or has another fingerprint.
     """
     try:
         with Image.open(path) as opened:

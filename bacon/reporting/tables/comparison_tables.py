@@ -97,7 +97,7 @@ def _p(value: float) -> str:
 
 
 def comparison_notes(table: pd.DataFrame, references: Sequence[str] = (ALL,)) -> list[str]:
-    """What stands beneath the comparisons.
+    """Notes below the comparisons.
 
     Args:
         table: as for :func:`comparison_grids`.

@@ -55,7 +55,7 @@ def _cross_text(row: pd.Series[Any] | None) -> str:
 
 
 def cross_notes(table: pd.DataFrame) -> list[str]:
-    """What stands beneath the table of evaluation networks."""
+    """Notes below the table of evaluation networks."""
     counts = table["n"]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     texts = table[["network", "network_text"]].drop_duplicates()

@@ -23,7 +23,7 @@ TABLE_TITLES: Mapping[str, str] = {
     "cost": "cost",
 }
 NETWORKS = "networks"
-"""Every network of every augmentation with its validation accuracy, where there is a validation split."""
+"""Every network of every augmentation with its validation accuracy, if there is a validation split."""
 
 
 def table_names(plan: Plan) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def _against_row(row: pd.Series[Any]) -> tuple[str, ...]:
 
 
 def against_notes(table: pd.DataFrame) -> list[str]:
-    """What stands beneath the comparison."""
+    """Notes below the comparison."""
     if table.empty:
         return ["Nothing is published for the data sets, methods and IPCs of this grid."]
     lines = [
@@ -190,7 +190,7 @@ def _paper_and_ours(row: pd.Series[Any] | None) -> tuple[str, str]:
 
 
 def table1_notes(table: pd.DataFrame) -> list[str]:
-    """What stands beneath the table; ``table`` as for :func:`table1_grids`."""
+    """Notes below the table; ``table`` as for :func:`table1_grids`."""
     if table.empty:
         datasets = ", ".join(source_rules().table1.datasets.values())
         return [f"The grid has none of its cells: it covers {datasets}, IPC 1, 10 and 50."]

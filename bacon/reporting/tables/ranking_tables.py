@@ -36,7 +36,7 @@ def _ranking_row(row: pd.Series[Any]) -> tuple[str, ...]:
 
 
 def ranking_notes(table: pd.DataFrame) -> list[str]:
-    """What stands beneath the scores."""
+    """Notes below the scores."""
     return [
         "DD-Ranking's scores from test accuracies as fractions: mean ± sample standard deviation over n distillation seeds "
         f"{TIMES} evaluation seeds of each. HLR: accuracy with real data minus that with the method, both without augmentation "
@@ -75,7 +75,7 @@ def _checkpoint_row(row: pd.Series[Any]) -> tuple[str, ...]:
 
 
 def checkpoint_notes(table: pd.DataFrame) -> list[str]:
-    """What stands beneath the checkpoints."""
+    """Notes below the checkpoints."""
     if table.empty:
         return [
             "Only the last iteration was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose from."
@@ -91,7 +91,7 @@ def checkpoint_notes(table: pd.DataFrame) -> list[str]:
 
 
 def spread(mean: float, sd: float, decimals: int) -> str:
-    """``0.240 ± 0.014``, the mean alone where there is no standard deviation."""
+    """``0.240 ± 0.014``, only the mean where there is no standard deviation."""
     return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")
 
 

@@ -42,7 +42,7 @@ def summary_grids(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[G
 
 
 def cost_notes(cost: pd.DataFrame) -> list[str]:
-    """What stands beneath the cost table."""
+    """Notes below the cost table."""
     return [
         "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation).",
         "Peak memory: allocated on the GPU, or of the whole process on the CPU.",
@@ -105,7 +105,7 @@ def _summary_grid(block: Block) -> Grid:
 
 
 def ours_text(entry: Entry) -> str:
-    """Mean, 95 % confidence interval where there is one, and number of networks: ``90.7 [90.0, 91.4] (15)``."""
+    """Mean, 95 % confidence interval if there is one, and number of networks: ``90.7 [90.0, 91.4] (15)``."""
     ours = entry.ours
     interval = "" if math.isnan(ours.ci_low) else f" [{ours.ci_low:.1f}, {ours.ci_high:.1f}]"
     return f"{ours.mean:.1f}{interval} ({ours.n})"
