@@ -63,7 +63,7 @@ published_option = click.option(
     "--published", type=click.Path(path_type=Path), help="Checkout of the published BACON code to compare with."
 )
 rounds_option = click.option(
-    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Runs of each, in turns."
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of runs of each, taking turns."
 )
 
 
@@ -164,14 +164,18 @@ def evaluation(
     multiple=True,
     default=(480.0,),
     show_default=True,
-    help="Evaluate after so many seconds of distillation.",
+    help="Evaluate after these numbers of seconds of distillation.",
 )
 @click.option(
-    "--networks", type=click.IntRange(1), default=5, show_default=True, help="Networks trained at each point."
+    "--networks", type=click.IntRange(1), default=5, show_default=True, help="Number of networks trained at each point."
 )
-@click.option("--folder", type=click.Path(path_type=Path), required=True, help="State and records, to go on with.")
-@click.option("--limit", type=float, default=float("inf"), help="Stop after so many seconds; the same command goes on.")
-@click.option("--cpu-clock", is_flag=True, help="Count CPU seconds per thread: on a machine that others use.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path), required=True, help="Folder of state and records, to resume from."
+)
+@click.option(
+    "--limit", type=float, default=float("inf"), help="Stop after this many seconds; the same command resumes."
+)
+@click.option("--cpu-clock", is_flag=True, help="Count CPU seconds per thread, for a machine that is shared.")
 def accuracy(
     cell: str,
     config: Path | None,
@@ -199,7 +203,7 @@ def accuracy(
     )
     rows = accuracy_benchmark.measure(plan, place, target=target)
     if rows is None:
-        click.echo(f"time is over; the same command goes on from {folder}")
+        click.echo(f"out of time; the same command resumes from {folder}")
         raise SystemExit(3)
     show(f"accuracy of {cell} against seconds of distillation", rows)
     results: dict[str, Any] = {"accuracy": rows, "target": target, "cpu_clock": cpu_clock}
@@ -238,7 +242,7 @@ def workflow(cells: int, dataset: str, output: Path | None, device: str, threads
 @rounds_option
 @published_option
 @click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
-@click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="In place of the cells' own.")
+@click.option("--precision", type=click.Choice(["fp32", "tf32", "bf16"]), help="Overrides the value of the cells.")
 def paper(
     cells: tuple[str, ...],
     rounds: int,
@@ -287,7 +291,11 @@ def memory(cells: tuple[str, ...], config: Path | None, output: Path | None, dev
 @click.option("--cell", default="digits/bacon/ipc1", show_default=True, help="DATASET/METHOD/ipcN.")
 @click.option("--data", type=click.Path(path_type=Path), help="Preprocessed data set; not needed for the digits.")
 @click.option(
-    "--seeds", type=click.IntRange(1), default=5, show_default=True, help="Distillation seeds, a network each."
+    "--seeds",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="Number of distillation seeds, with one network each.",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from.")
 def precision(
@@ -305,11 +313,13 @@ def precision(
 @main.command()
 @rounds_option
 @published_option
-@click.option("--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True, help="cpu: to try it.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), default="cuda", show_default=True, help="cpu: for a trial run."
+)
 @click.option("--threads", type=click.IntRange(1), default=4, show_default=True, help="CPU threads of each program.")
 @click.option("--cell", "cells", multiple=True, default=PAPER_CELLS, help="Cells; by default the paper's eleven.")
 @click.option("--data", type=click.Path(path_type=Path), help="Prepared data sets (results/data), for accuracy.")
-@click.option("--tests", multiple=True, default=("tests",), show_default=True, help="What pytest is pointed at.")
+@click.option("--tests", multiple=True, default=("tests",), show_default=True, help="Tests to run with pytest.")
 @click.option("--folder", type=click.Path(path_type=Path), required=True, help="Where everything goes.")
 def gpu(
     rounds: int,

@@ -1,6 +1,6 @@
 """Time to accuracy: distil a cell on real data for a while, then train networks on what it had at each point of the clock.
 
-The clock counts distillation alone. A run goes on where the last one ended, so a long one can be made in pieces. Test
+The clock counts only distillation. A run resumes where the last one ended, so a long run can be split up. Test
 accuracies are reported at every point that was asked for beforehand; nothing is chosen by them.
 """
 

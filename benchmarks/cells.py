@@ -44,7 +44,7 @@ class Measured:
     def matching(self) -> MatchingSettings:
         """Settings of distillation."""
         if not isinstance(self.settings.distillation, MatchingSettings):
-            raise BaconError(f"cell {self.cell}: chooses real images, there is no iteration to measure")
+            raise BaconError(f"cell {self.cell}: selects real images, so there is no iteration to measure")
         return self.settings.distillation
 
     @property

@@ -1,6 +1,7 @@
 """Everything that a machine with a GPU is to be asked, in one go: tests, speed in each precision, memory, accuracy.
 
-Every step is a process of its own, so that what fails takes nothing with it; what it printed and measured lies in a folder.
+Every step is a process of its own, so that what fails takes nothing with it; what it printed and measured is in a
+folder.
 """
 
 from __future__ import annotations
@@ -109,5 +110,5 @@ def run(todo: Sequence[Step], folder: Path) -> list[dict[str, Any]]:
             break
     if failed := [row["step"] for row in rows if row["status"] != 0]:
         logs = ", ".join(str(folder / f"{name}.log") for name in failed)
-        raise BaconError(f"failed: {', '.join(failed)}; {len(todo) - len(rows)} steps were not begun. See {logs}")
+        raise BaconError(f"failed: {', '.join(failed)}; {len(todo) - len(rows)} steps were not started. See {logs}")
     return rows

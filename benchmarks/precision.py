@@ -27,7 +27,7 @@ def measure(
         dataset: the preprocessed data set.
         device: where it is computed.
         seeds: distillation seeds 0..n-1, one network each.
-        precisions: values of ``network.precision``; the first is the one that the others are held against.
+        precisions: values of ``network.precision``; the first is the one that the others are compared with.
 
     Returns:
         One row per precision: n, mean, sd over seeds; mean and sd of the differences seed by seed.

@@ -25,7 +25,7 @@ def check_checkout(checkout: Path) -> None:
     missing = [name for name in _NEEDED if not (checkout / name).is_file()]
     if missing:
         raise BaconError(
-            f"--published {checkout}: {', '.join(missing)} not there; give the folder that holds the published programs"
+            f"--published {checkout}: {', '.join(missing)} missing; give the folder that holds the published programs"
         )
 
 

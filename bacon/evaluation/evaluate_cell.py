@@ -154,7 +154,8 @@ def evaluation_content(
         selection: what the validation split chose.
         labels: what the images carry: ``classes`` alone, or soft labels besides (``probabilities`` or ``logits``); whether
             networks were trained with them is for the settings to say.
-        learned_rates: learned learning rates that the images carry, likewise.
+        learned_rates: number of learned learning rates that the images carry; whether they were used is for the
+            settings to say.
     """
     return {
         "fingerprint": job.fingerprints.rule,

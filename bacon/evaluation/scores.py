@@ -27,7 +27,7 @@ def label_robust_score(hlr: float, ior: float, *, weight: float = 0.5) -> float:
 
     Args:
         hlr: hard-label recovery, a difference of fractions in [-1, 1].
-        ior: improvement over random, likewise.
+        ior: improvement over random, a difference of fractions in [-1, 1].
         weight: w, of IOR.
     """
     return _score(weight * ior - (1 - weight) * hlr)

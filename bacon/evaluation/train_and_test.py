@@ -30,7 +30,7 @@ class Outcome:
     Attributes:
         test_accuracy: in [0, 1], of the whole test set after the last epoch.
         train_accuracy: in [0, 1], of the augmented training batches while the last epoch ran.
-        train_loss: mean loss, likewise; cross-entropy in nats where the recipe has no other.
+        train_loss: mean loss of the same batches; cross-entropy in nats if the recipe has no other loss.
         epochs: epochs trained.
         wall_seconds: time for building, training and testing.
         confusion: (classes, classes) counts of test images: row the true class, column the predicted one.

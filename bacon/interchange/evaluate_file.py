@@ -46,8 +46,8 @@ class Request:
         pixels: how the pixels of someone else's file are given; ``None``: not stated.
         partition: of such a file; ``None``: not stated.
         labels: what soft labels of such a file are; ``None``: not stated.
-        mean: of normalised pixels; the text ``data`` stands for the data set's.
-        std: likewise.
+        mean: that pixels were normalised with; the text ``data`` means the data set's.
+        std: the standard deviation, in the same form.
         experiment: which of several sets in a file.
         lr: initial learning rate, a number, in place of the protocol's; ``learned``: the one that a file of ours holds; empty:
             the protocol's.

@@ -35,8 +35,8 @@ class FileFormat:
             "whitened": by the content's ``whitening``.
         partition: a stored image holds partition^2 images; 1: it is one.
         labels: "classes": integers (N,); "probabilities" or "logits": soft labels (N, K).
-        mean: per channel, of normalised pixels alone.
-        std: per channel, likewise.
+        mean: per channel, only of normalised pixels.
+        std: per channel, only of normalised pixels.
     """
 
     pixels: Pixels

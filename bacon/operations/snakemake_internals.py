@@ -1,7 +1,8 @@
 """Where the workflow reaches into Snakemake's private state, and what it relies on there. No torch.
 
 Snakemake decides what to make again by times of files and by what it recorded of them. This workflow decides by the
-fingerprint of a file, and has no public way to say so. :func:`check_snakemake` names what a new version changed.
+fingerprint of a file, and Snakemake has no public interface for that. :func:`check_snakemake` names what a new version
+changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a job will cost, only from its settings: time and memory to ask a scheduler for. No torch.
+"""What a job will cost, computed from its settings: time and memory to request from a scheduler. No torch.
 
 Time is that of the convolutions' operations (a multiplication and an addition counted as two), or a constant for each pass
 through a network where that is longer, as it is for small ones. Rates are low on purpose: a job that asks for too little is

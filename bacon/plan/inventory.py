@@ -1,4 +1,4 @@
-"""The files on the disk, compared with a plan: the fingerprint that each artifact carries is the truth about it.
+"""The files on the disk, compared with a plan: only the fingerprint in an artifact counts.
 
 Snakemake knows what it recorded in ``.snakemake``; after a clone into which only ``results/`` was copied, or when a process
 that a killed call left behind writes its file late, that says nothing. ``bacon status`` and the Snakefile ask here. No torch.

@@ -17,7 +17,7 @@ class DataFacts:
     Attributes:
         name: of the data set.
         size: height and width of its images in pixels; ``None``: not known before it is prepared.
-        classes: number of classes; ``None`` likewise.
+        classes: number of classes; ``None`` as for ``size``.
         ipc: stored images per class; ``None``: the full data set.
     """
 

@@ -35,7 +35,7 @@ class Batch(NamedTuple):
         images: (B, C, H, W) float32, normalised, augmented and mixed.
         labels: (B,) int64, the class of each image; of a mixed one, of the image that it is made of first.
         mixed: (B, K) float32 shares of the classes in mixed images; ``None`` where the recipe does not mix.
-        soft: (B, K) float32 stored soft labels, mixed likewise; ``None`` where the recipe does not use any.
+        soft: (B, K) float32 stored soft labels, mixed in the same way; ``None`` where the recipe does not use any.
         places: (B,) int64 places of the images in the set.
     """
 

@@ -33,7 +33,7 @@ class ImageSet:
         shift: (C, 1, 1) float32, added after ``scale``.
         whitener: whitens uint8 images in place of ``scale`` and ``shift``; ``None``: not asked for.
         mean: (C, 1, 1) float32 that pixels in [0, 1] are normalised with; ``None``: unknown, or whitened.
-        std: (C, 1, 1) float32 likewise.
+        std: (C, 1, 1) float32, the standard deviation; ``None`` as for ``mean``.
     """
 
     images: Tensor

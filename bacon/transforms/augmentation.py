@@ -22,7 +22,7 @@ class Stream:
         purpose: first part of the names of the streams.
         first_iteration: number of the first batch.
         mean: (C, 1, 1) float32 that pixels in [0, 1] were normalised with; ``None``: unknown, or whitened.
-        std: (C, 1, 1) float32 likewise.
+        std: (C, 1, 1) float32, the standard deviation; ``None`` as for ``mean``.
     """
 
     seed: Seed

@@ -67,7 +67,7 @@ def augment_policy(
         name: "auto", "rand", "imagenet" or "cifar".
         images: (N, C, H, W) float, normalised; C is 1 or 3.
         mean: (C, 1, 1) that the images were normalised with; ``None``: they are not normalised pixels (whitening).
-        std: (C, 1, 1) likewise.
+        std: (C, 1, 1), the standard deviation; ``None`` as for ``mean``.
         mirror: whether "imagenet" and "cifar" may exchange left and right.
         seed: seed, or tuple of seeds, of the draw.
         iteration: number of the batch.

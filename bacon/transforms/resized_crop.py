@@ -49,7 +49,7 @@ def crop_box(
         ratio: smallest and largest width / height; drawn uniformly in its logarithm.
         numbers: (N, 22 or more) in [0, 1): ten for areas, ten for ratios, two for the place.
         height: of the images.
-        width: likewise.
+        width: of the images.
 
     Returns:
         (N, 4) int64.

@@ -74,7 +74,7 @@ def test_a_stopped_run_goes_on_and_gives_the_same(inputs, tmp_path):
     for _ in range(3):  # one iteration each
         result = command(inputs, tmp_path / "pieces", "--limit", "0")
         assert result.exit_code == 3
-        assert "goes on" in result.output
+        assert "resumes" in result.output
     result = command(inputs, tmp_path / "pieces")
     assert result.exit_code == 0, result.output
     command(inputs, tmp_path / "whole")

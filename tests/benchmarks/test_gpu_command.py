@@ -60,7 +60,7 @@ def test_a_step_that_fails_is_named_and_the_others_run(tmp_path):
         Step(name="bad", arguments=("-c", "print('what went wrong'); raise SystemExit(3)")),
         Step(name="good", arguments=("-c", "print('fine')")),
     ]
-    with pytest.raises(BaconError, match=r"failed: bad; 0 steps were not begun\. See .*bad\.log"):
+    with pytest.raises(BaconError, match=r"failed: bad; 0 steps were not started\. See .*bad\.log"):
         gpu.run(todo, tmp_path)
     assert [row["status"] for row in json.loads((tmp_path / "gpu.json").read_text())["steps"]] == [3, 0]
     assert "what went wrong" in (tmp_path / "bad.log").read_text()
@@ -71,7 +71,7 @@ def test_nothing_is_measured_when_the_tests_fail(tmp_path):
         Step(name="tests", arguments=("-c", "raise SystemExit(1)"), needed=True),
         Step(name="later", arguments=("-c", "")),
     ]
-    with pytest.raises(BaconError, match="failed: tests; 1 steps were not begun"):
+    with pytest.raises(BaconError, match="failed: tests; 1 steps were not started"):
         gpu.run(todo, tmp_path)
     assert not (tmp_path / "later.log").exists()
 

@@ -36,14 +36,14 @@ PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.exe
 
 try:
     PLAN = workflow_plan.plan(config)
-    # Own data that is not there stops here, with its message, and not inside an input function.
+    # Missing data of the user stops here with a clear message, not inside an input function.
     for name in PLAN.datasets:
         PLAN.source(name)
     snakemake_internals.check_snakemake()
 except BaconError as error:
     raise WorkflowError(str(error)) from None
 
-# The plan has checked everything; the schema says it in Snakemake's own words. It does not know the settings of methods that
+# The plan has checked everything; the schema repeats it in Snakemake's own way. It does not know the settings of methods that
 # installed packages bring.
 if len(METHODS) == len(OWN):
     validate(config, "../schemas/config.schema.json", set_default=False)

@@ -19,7 +19,7 @@ def layers(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     Args:
         x: (N, C, H, W) float; bfloat16 maps are computed in the parameters' dtype.
         weight: (C,) float32 or float64.
-        bias: (C,) likewise.
+        bias: (C,) in the same dtype.
         eps: added to the variance.
 
     Returns:

@@ -46,7 +46,7 @@ class ExpectedEvaluation:
     published_dataset: str | None
     """The data set's name in ``published_results.csv``; ``None``: nothing is published on it."""
     published_method: str | None
-    """Likewise the method's."""
+    """The method's name in it; ``None``: nothing is published on it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,7 +154,7 @@ class PublishedResults:
         Args:
             published_method: the method's name in the CSV, ``None`` where nothing is published on it; compared only by
                 its letters and digits, so ``k-center`` is ``K-Center``.
-            published_dataset: likewise the data set's.
+            published_dataset: the data set's name in the CSV, compared in the same way.
             ipc: images per class, ``None`` for the full data set.
         """
         key = _key(published_method, published_dataset, ipc)

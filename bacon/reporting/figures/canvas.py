@@ -28,7 +28,7 @@ _BLANK = "\N{NO-BREAK SPACE}"
 
 
 class FigurePage(Figure):
-    """A figure with its title and caption, which stand on it and, for reports, in the ``.json`` file beside it."""
+    """A figure with title and caption, printed on it and, for reports, written to the ``.json`` file next to it."""
 
     title: str = ""
     caption: str = ""
