@@ -72,7 +72,7 @@ def evaluate_command(
 
 def _print(file: Path, result: Result) -> None:
     from bacon.commands.printing import print_table
-    from bacon.reporting.collect.protocol_text import network_text, protocol_text
+    from bacon.reporting.collect.protocol_text import network_text, protocol_of
 
     names = list(dict.fromkeys(record.augmentation for record in result.records))
     rows = [_row(result, [name]) for name in names]
@@ -83,7 +83,7 @@ def _print(file: Path, result: Result) -> None:
     said = result.content.format
     how = f" with mean {list(said.mean)} and std {list(said.std)}" if said.pixels == "normalised" else ""
     click.echo(f"{result.images} training images; pixels {said.pixels}{how}; partition {said.partition}")
-    protocol = protocol_text(result.settings.model_dump(), labels=said.labels)
+    protocol = protocol_of(result.said)
     click.echo(f"{network_text(result.network.model_dump())}, {protocol}")
     if result.selection is not None:
         click.echo("Learning rates were chosen on the validation split; test images chose nothing.")

@@ -27,7 +27,8 @@ from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import DataFacts, protocol_settings
+from bacon.settings.protocol_data import DataFacts
+from bacon.settings.protocols import protocol_settings
 
 
 @dataclass(frozen=True)

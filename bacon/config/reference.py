@@ -1,89 +1,49 @@
-"""The JSON schema and the documentation of every key, generated from the settings models; a test holds the files equal."""
+"""The page of all settings, generated from the models and the methods' records; a test holds the files equal."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic_core import PydanticUndefined
 
-from bacon.config.model import CellLayer, Config, GridSettings, Layer, ReportSettings, VariantLayer
+from bacon.config.model import CellLayer, Config, Layer, VariantLayer
 from bacon.config.presets import PRESETS
-from bacon.config.sections import Key, section_models
-from bacon.methods.registry import METHODS
+from bacon.config.schema import SCHEMA_FILE, schema_text
+from bacon.config.sections import Key, nested_models, section_models
+from bacon.config.setting_errors import flatten
+from bacon.methods.base import Method
+from bacon.methods.registry import METHODS, OWN
 from bacon.runtime.atomic import write_text
-from bacon.settings.data import DataSettings
+from bacon.settings import distillation as shared_settings
 from bacon.settings.protocols import PROTOCOLS
-from bacon.settings.run import RunSettings
 
-SCHEMA_FILE = Path("workflow/schemas/config.schema.json")
 REFERENCE_FILE = Path("config/README.md")
-
-
-def config_schema() -> dict[str, Any]:
-    """JSON schema (2020-12) of a configuration; the sections of layers are spelled out key by key, all optional."""
-    schema = Config.model_json_schema(by_alias=True)
-    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    definitions = schema["$defs"]
-    for name in ("Layer", "CellLayer", "VariantLayer"):
-        for section in Layer.model_fields:
-            definitions[name]["properties"][section] = _section_schema((section,), definitions)
-    network = _section_schema(("network",), definitions)
-    schema["properties"]["networks"]["additionalProperties"] = network
-    return schema
-
-
-def _section_schema(section: Key, definitions: dict[str, Any]) -> dict[str, Any]:
-    properties: dict[str, Any] = {}
-    for model in section_models()[section]:
-        part = model.model_json_schema(by_alias=True)
-        definitions.update({key: value for key, value in part.pop("$defs", {}).items() if key not in definitions})
-        for name, value in part["properties"].items():
-            if (*section, name) in section_models():
-                properties[name] = _section_schema((*section, name), definitions)
-            elif name in properties and "const" in value:
-                properties[name] = {"enum": [*_constants(properties[name]), value["const"]]}
-            else:
-                properties.setdefault(name, value)
-    return {"type": "object", "additionalProperties": False, "properties": _plain(properties)}
-
-
-def _constants(schema: Mapping[str, Any]) -> list[Any]:
-    return list(schema["enum"]) if "enum" in schema else [schema["const"]]
-
-
-def _plain(properties: dict[str, Any]) -> dict[str, Any]:
-    """Without defaults and titles: in a partial layer a missing key means "as the layer below"."""
-    dropped = ("default", "title")
-    return {
-        name: {key: item for key, item in value.items() if key not in dropped} for name, value in properties.items()
-    }
-
-
-def schema_text() -> str:
-    """The committed schema file."""
-    return json.dumps(config_schema(), indent=1, sort_keys=True) + "\n"
-
 
 _INTRODUCTION = """# Configuration
 
 `config.yaml` is the default: the embedded digits. `paper.yaml` holds the paper's 11 cells. Give another file with
-`--configfile FILE`, or single values with `--config 'preset=smoke'`. This page is generated from the typed settings in
-`bacon/settings` and `bacon/config/model.py` (`bacon reference --write`); `bacon config --cell digits/bacon/ipc10/seed0`
-prints the settings of one cell and the layer each value came from.
+`--configfile FILE`, or single values with `--config 'preset=smoke'`. `bacon config --cell digits/bacon/ipc10/seed0` prints the
+settings of one cell and the layer each value came from. This page is generated from the typed settings in `bacon/settings`,
+`bacon/config/model.py` and the methods' records (`bacon reference --write`).
 
 In YAML write `5.0e-4`, not `5e-4`: the latter is a string.
+
+A file names what is computed, and changes settings where it wants to, stage by stage: [data](#data), [networks](#networks),
+[distillation](#distillation), [evaluation](#evaluation). A change makes exactly those artifacts stale whose numbers it can
+change.
 
 ## Layers
 
 A cell's settings are layered, later layers win key by key:
 
 1. the defaults below, then `protocol`, the evaluation's (one of {protocols}),
-2. `preset`: one of {presets},
-3. the method: its built-in settings (`bacon/methods/`), then `methods.NAME`; a variant has those of its method,
+2. `preset`: one of {presets}, and what the method's record says of it,
+3. the method: its built-in settings, with the preset `paper` those that its authors published for a data set and IPC
+   (`bacon/methods/NAME/record.py`), then `methods.NAME`; a variant has those of its method,
 4. the data set: its built-in settings (`bacon/datasets/registry.py`), then `datasets.NAME`,
 5. the (data set, IPC): `cells`, a list of layers with `dataset`, `ipc` and, if it is for some methods only, `methods`,
 6. the variant, where the cell's method is one: `variants.NAME`,
@@ -92,53 +52,195 @@ A cell's settings are layered, later layers win key by key:
 A layer has the sections `network`, `distillation` and `evaluation`. A key that a method does not have (iterations, for a
 random coreset) does not concern it, unless the layer names that method: then it is an error.
 
-A change makes exactly those artifacts stale whose numbers it can change. Nothing under `run` makes anything stale.
-
-## Methods
-
-{methods}
+```yaml
+methods:
+  bacon: {{distillation: {{objective: {{lambda: 0.5}}}}}}
+datasets:
+  digits: {{network: {{width: 64}}}}
+cells:
+  - {{dataset: digits, ipc: 10, methods: [idm, bacon], distillation: {{networks: {{ce_weight: 0.1}}}}}}
+overrides:
+  digits/bacon/ipc1/seed0: {{evaluation: {{epochs: 300}}}}
+```
 """
 
+# Stage -> what it is about, an example that is a whole configuration file, and the keys of the file with a model of their own.
+_STAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
+    (
+        "What is computed",
+        "The grid: data set x method x images per class x seed, each evaluated with every network.",
+        "preset: demo\ngrid:\n  datasets: [digits]\n  methods: [random, dm, bacon]\n  ipc: [1, 10]\n  seeds: 3",
+        ("grid",),
+    ),
+    (
+        "Data",
+        "Data sets of the registry need no entry; own data, and changes to registered sets, stand under `data` (docs/data.md).",
+        "grid: {datasets: [pictures], methods: [random, dm], ipc: [1], seeds: 1}\n"
+        "data:\n  pictures: {format: imagefolder, path: pictures, size: 32}",
+        ("data",),
+    ),
+    (
+        "Networks",
+        "`network` is what a cell is distilled with, in any layer; `networks` names others, for the evaluation.",
+        "grid: {networks: [convnet, wide, resnet18]}\nnetworks: {wide: {width: 256}}\n"
+        "datasets: {digits: {network: {width: 64, depth: 2}}}",
+        (),
+    ),
+    (
+        "Distillation",
+        "The section `distillation` of a layer. Each method has keys of its own besides those that several share.",
+        "methods:\n  dm: {distillation: {iterations: 1000, snapshot_interval: 200, lr_img: 0.5}}\n"
+        "  idm: {distillation: {networks: {ce_weight: 0.1, capacity: 50}}}",
+        (),
+    ),
+    (
+        "Evaluation",
+        "The section `evaluation` of a layer: how networks are trained on a synthetic set and tested (docs/evaluation.md).",
+        "preset: demo\ndatasets: {digits: {evaluation: {seeds: 10, epochs: 200}}}",
+        (),
+    ),
+    (
+        "Tables and report",
+        "What every method is compared with (docs/statistics.md).",
+        "grid: {methods: [random, dm, idm, bacon]}\nreport: {references: [random, dm]}",
+        ("report",),
+    ),
+    (
+        "How jobs run",
+        "Threads, devices, memory, and how often a job reports and saves.",
+        "run: {threads: 4}",
+        ("run",),
+    ),
+)
+_SECTIONS = {"Networks": "network", "Evaluation": "evaluation"}
 
-def reference_text() -> str:
-    """``config/README.md``: every key with its type, default and meaning."""
-    methods = "\n".join(f"- `{m.name}` ({m.title}): {m.summary} {m.reference}." for m in METHODS.values())
-    parts = [
-        _INTRODUCTION.format(
-            protocols=", ".join(f"`{name}`" for name in PROTOCOLS),
-            presets=", ".join(f"`{name}`" for name in PRESETS),
-            methods=methods,
-        )
+
+def reference_text(methods: Iterable[Method] | None = None) -> str:
+    """``config/README.md``: by stage, every key with its type, default and meaning.
+
+    Args:
+        methods: all known ones by default.
+    """
+    methods = tuple(METHODS.values() if methods is None else methods)
+    names = {"protocols": PROTOCOLS, "presets": PRESETS}
+    lists = {what: ", ".join(f"`{name}`" for name in values) for what, values in names.items()}
+    parts = [_INTRODUCTION.format(**lists)]
+    parts.append(f"## The whole file\n\n{_table(_rows(Config))}")
+    for title, words, example, keys in _STAGES:
+        parts.append(f"## {title}\n\n{words}\n\n```yaml\n{example}\n```\n")
+        parts += [_model_part(f"`{key}`", _models_of(key)) for key in keys]
+        if title == "Distillation":
+            parts += list(_distillation(methods))
+        elif title in _SECTIONS:
+            parts += _section_parts((_SECTIONS[title],))
+    parts += list(_layer_parts())
+    return "\n".join(parts)
+
+
+def _models_of(key: str) -> tuple[type[BaseModel], ...]:
+    """The models under a key of the file; of a mapping, its values'."""
+    annotation = Config.model_fields[key].annotation
+    inner = get_args(annotation)[-1] if get_origin(annotation) is dict else annotation
+    return (inner,) if isinstance(inner, type) and issubclass(inner, BaseModel) else ()
+
+
+def _layer_parts() -> Iterable[str]:
+    """Keys of the file that no stage above has, and what layers hold besides their sections."""
+    shown = {key for *_, keys in _STAGES for key in keys}
+    others = [key for key in Config.model_fields if key not in shown and key not in _LAYERS and _models_of(key)]
+    for key in others:
+        yield f"## `{key}`\n\n{_first_line(_models_of(key)[0])}\n\n{_table(_rows(_models_of(key)[0]))}"
+    yield "## Layers that name more than their sections\n"
+    for title, model in (("`cells[]`", CellLayer), ("`variants.NAME`", VariantLayer)):
+        yield f"### {title}\n\n{_first_line(model)}\n\n{_table(_rows(model, skip=set(Layer.model_fields)))}"
+
+
+_LAYERS = frozenset({"methods", "datasets", "cells", "variants", "overrides"})
+
+
+def _section_parts(section: Key) -> list[str]:
+    """A section of a layer and those inside it."""
+    found = section_models().items()
+    return [_model_part(f"`{'.'.join(key)}`", models) for key, models in found if key[: len(section)] == section]
+
+
+def _distillation(methods: tuple[Method, ...]) -> Iterable[str]:
+    """Every method in a line, what several share, and each method's own."""
+    yield "### Methods\n\n" + _methods_table(methods)
+    for model in _shared_models(methods):
+        words = f"{_first_line(model)}{_parent(model)}"
+        yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(_rows(model, skip=_inherited(model)))}"
+    for key, models in section_models(methods).items():
+        if key[0] == "distillation" and len(key) > 1:
+            yield _model_part(f"`{'.'.join(key)}`", models)
+    for method in methods:
+        yield from _own_part(method)
+
+
+def _methods_table(methods: tuple[Method, ...]) -> str:
+    lines = ["| method | what it does | keys of | scaled by | published settings |", "|---|---|---|---|---|"]
+    for method in methods:
+        base = _shared_base(method)
+        cells = ", ".join(dict.fromkeys(dataset for dataset, _ in method.published))
+        scales = ", ".join(f"`{name}`" for name in method.scales)
+        source = "" if method.reference == "-" else f" {method.reference}."
+        words = f"{method.title}. {method.summary}{source}"
+        shared = "-" if base is None else base.__name__
+        lines.append(f"| `{method.name}` | {words} | {shared} | {scales or '-'} | {cells or '-'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shared_models(methods: tuple[Method, ...]) -> list[type[BaseModel]]:
+    """Models that methods' settings derive from, the more general first."""
+    mros = [method.settings_model.__mro__ for method in methods if method.settings_model is not None]
+    bases = {base for mro in mros for base in mro if base.__module__ == shared_settings.__name__}
+    return [
+        model for model in vars(shared_settings).values() if isinstance(model, type) and model in bases and _rows(model)
     ]
-    parts.append("## Top level\n\n" + _table(list(Config.model_fields.items())))
-    for title, model in (
-        ("`grid`", GridSettings),
-        ("`data.NAME`", DataSettings),
-        ("`report`", ReportSettings),
-        ("`run`", RunSettings),
-    ):
-        parts.append(_model_part(title, (model,)))
-    parts.append(
-        _model_part("`variants.NAME`, besides the sections below", (VariantLayer,), skip=set(Layer.model_fields))
-    )
-    parts.append(_model_part("`cells[]`, besides the sections below", (CellLayer,), skip=set(Layer.model_fields)))
-    titles = {
-        ("network",): "Section `network`",
-        ("distillation",): "Section `distillation`",
-        ("distillation", "objective"): "Section `distillation.objective`",
-        ("distillation", "networks"): "Section `distillation.networks`",
-        ("evaluation",): "Section `evaluation`",
-    }
-    parts += [_model_part(titles[section], models) for section, models in section_models().items()]
+
+
+def _shared_base(method: Method) -> type[BaseModel] | None:
+    """The shared model that a method's settings are, or derive from."""
+    mro = () if method.settings_model is None else method.settings_model.__mro__
+    return next((model for model in mro if model.__module__ == shared_settings.__name__), None)
+
+
+def _inherited(model: type[BaseModel]) -> set[str]:
+    return {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", {})}
+
+
+def _parent(model: type[BaseModel]) -> str:
+    """Whose keys a shared model has besides its own."""
+    parent = model.__mro__[1]
+    return f" All keys of {parent.__name__}, and:" if _rows(parent) else ""
+
+
+def _own_part(method: Method) -> Iterable[str]:
+    """A method's own keys, and what its layer sets; nothing where it has neither."""
+    base, model = _shared_base(method), method.settings_model
+    if model is None or base is None:
+        return
+    own = [(name, field) for name, field in _rows(model, skip=set(base.model_fields)) if not nested_models(field)]
+    layer = ", ".join(f"`{'.'.join(key[1:])}: {value}`" for key, value in flatten(method.settings))
+    if own or layer:
+        table = f"\n{_table(own)}" if own else ""
+        sets = f"Sets {layer}.\n" if layer else ""
+        yield f"### Method `{method.name}`\n\n{sets}{table}"
+
+
+def _model_part(title: str, models: Iterable[type[BaseModel]]) -> str:
+    parts = [f"### {title}\n"]
+    parts += [f"{_first_line(model)}\n\n{_table(_rows(model))}" for model in models]
     return "\n".join(parts)
 
 
-def _model_part(title: str, models: Iterable[type[BaseModel]], *, skip: set[str] = frozenset()) -> str:  # type: ignore[assignment]
-    parts = [f"## {title}\n"]
-    for model in models:
-        rows = [(field.alias or name, field) for name, field in model.model_fields.items() if name not in skip]
-        parts.append(f"{(model.__doc__ or '').strip().splitlines()[0]}\n\n{_table(rows)}")
-    return "\n".join(parts)
+def _first_line(model: type[BaseModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _rows(model: type[BaseModel], *, skip: Iterable[str] = ()) -> list[tuple[str, Any]]:
+    left_out = set(skip)
+    return [(field.alias or name, field) for name, field in model.model_fields.items() if name not in left_out]
 
 
 def _table(rows: list[tuple[str, Any]]) -> str:
@@ -190,8 +292,8 @@ def _words(schema: Mapping[str, Any]) -> str:
 
 
 def write_reference(root: Path) -> list[Path]:
-    """Write the schema and the key reference below ``root``; returns their paths."""
-    written = {root / SCHEMA_FILE: schema_text(), root / REFERENCE_FILE: reference_text()}
+    """Write the schema and the page of all settings, of our own methods, below ``root``; returns their paths."""
+    written = {root / SCHEMA_FILE: schema_text(OWN), root / REFERENCE_FILE: reference_text(OWN)}
     for path, text in written.items():
         write_text(path, text)
     return list(written)

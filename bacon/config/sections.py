@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -23,9 +23,13 @@ def key_names(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-def section_models() -> Mapping[Key, tuple[type[BaseModel], ...]]:
-    """Section -> the models that any method has there; nested sections are the models that a field chooses among."""
-    return _section_models(tuple(METHODS.values()))
+def section_models(methods: Iterable[Method] | None = None) -> Mapping[Key, tuple[type[BaseModel], ...]]:
+    """Section -> the models that any method has there; nested sections are the models that a field chooses among.
+
+    Args:
+        methods: all known ones by default.
+    """
+    return _section_models(tuple(METHODS.values() if methods is None else methods))
 
 
 @lru_cache(maxsize=8)

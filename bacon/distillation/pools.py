@@ -27,7 +27,7 @@ log = get_logger(__name__)
 Build = Callable[[int], Network]
 
 
-class Drawn(NamedTuple):
+class DrawnNetwork(NamedTuple):
     """A network of a pool.
 
     Attributes:
@@ -45,7 +45,7 @@ class NetworkPool(Protocol):
     def begin(self, iteration: int) -> None:
         """Add networks and reset meters where this iteration is due for it."""
 
-    def draw(self, iteration: int) -> Drawn:
+    def draw(self, iteration: int) -> DrawnNetwork:
         """The network of this iteration, frozen."""
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
@@ -73,9 +73,9 @@ class Fresh:
     def begin(self, iteration: int) -> None:
         """Nothing to prepare."""
 
-    def draw(self, iteration: int) -> Drawn:
+    def draw(self, iteration: int) -> DrawnNetwork:
         """The network of this iteration."""
-        return Drawn(self._build(iteration).requires_grad_(False).eval(), self._accuracy)
+        return DrawnNetwork(self._build(iteration).requires_grad_(False).eval(), self._accuracy)
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
         """Nothing to train."""
@@ -172,11 +172,11 @@ class Queue:
         if iteration % self.settings.net_generate_interval == 0:
             self.push()
 
-    def draw(self, iteration: int) -> Drawn:
+    def draw(self, iteration: int) -> DrawnNetwork:
         """One network, uniformly."""
         position = int(uniform(self._seed, "queue-draw", count=1, iteration=iteration)[0] * len(self.members))
         member = self.members[position]
-        return Drawn(member.network.requires_grad_(False).eval(), member.accuracy())
+        return DrawnNetwork(member.network.requires_grad_(False).eval(), member.accuracy())
 
     def chosen_for_training(self, iteration: int) -> list[Member]:
         """The networks trained in this iteration: drawn without replacement, at most all of them."""

@@ -43,8 +43,12 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
         return decoded(distilled, dataset, iteration, final, job.device)
 
-    labels = distilled.synthetic.soft_kind or "classes"
-    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, labels=labels)
+    rates = distilled.synthetic.rates
+    carried = {
+        "labels": distilled.synthetic.soft_kind or "classes",
+        "learned_rates": 0 if rates is None else len(rates),
+    }
+    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, carried)
 
 
 def evaluate_full(
@@ -78,11 +82,15 @@ def evaluate_full(
 
 
 def _evaluate(
-    job: EvaluationJob, networks: Networks, earlier: Sequence[int], output: Path, labels: str = "classes"
+    job: EvaluationJob,
+    networks: Networks,
+    earlier: Sequence[int],
+    output: Path,
+    carried: Mapping[str, Any] | None = None,
 ) -> None:
-    """Train every network that the protocol asks for and write the file."""
+    """Train every network that the protocol asks for and write the file, with what the images carry besides classes."""
     records, selection = train_all(networks, earlier)
-    write_evaluation(output, evaluation_content(job, selection, labels=labels), records)
+    write_evaluation(output, evaluation_content(job, selection, **(carried or {})), records)
 
 
 def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Record], dict[str, Any] | None]:
@@ -137,7 +145,7 @@ def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.d
 
 
 def evaluation_content(
-    job: EvaluationJob, selection: Mapping[str, Any] | None, *, labels: str = "classes"
+    job: EvaluationJob, selection: Mapping[str, Any] | None, *, labels: str = "classes", learned_rates: int = 0
 ) -> dict[str, Any]:
     """What an evaluation file says besides its records.
 
@@ -146,6 +154,7 @@ def evaluation_content(
         selection: what the validation split chose.
         labels: what the images carry: ``classes`` alone, or soft labels besides (``probabilities`` or ``logits``); whether
             networks were trained with them is for the settings to say.
+        learned_rates: learned learning rates that the images carry, likewise.
     """
     return {
         "fingerprint": job.fingerprints.rule,
@@ -160,6 +169,7 @@ def evaluation_content(
             "evaluation": job.evaluation.model_dump(mode="json"),
         },
         "labels": labels,
+        "learned_rates": learned_rates,
         "selection": selection,
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,

@@ -29,7 +29,8 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cells import DATA
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import DataFacts, protocol_settings
+from bacon.settings.protocol_data import DataFacts
+from bacon.settings.protocols import protocol_settings
 
 METHOD = "file"
 LEARNED = "learned"
@@ -75,6 +76,7 @@ class Result:
 
     Attributes:
         records: one a network.
+        said: what an evaluation file says of them.
         selection: what the validation split chose; ``None``: nothing was to be chosen.
         settings: the protocol as it was used.
         network: the network as it was used.
@@ -84,6 +86,7 @@ class Result:
     """
 
     records: list[Record]
+    said: Mapping[str, Any]
     selection: dict[str, Any] | None
     settings: EvaluationSettings
     network: NetworkSettings
@@ -110,11 +113,13 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     job = _job(request, dataset, content, seed, device, cache)
     networks = Networks(job, lambda *_: train, data_path, final=0)
     records, selection = train_all(networks)
+    learned_rates = 0 if content.rates is None else len(content.rates)
+    said = evaluation_content(job, selection, labels=content.format.labels, learned_rates=learned_rates)
     if output is not None:
-        said = evaluation_content(job, selection, labels=content.format.labels)
         write_evaluation(output, {**said, "source": _source(request.file, content, len(train))}, records)
     return Result(
         records=records,
+        said={**said, "records": records},
         selection=selection,
         settings=job.evaluation,
         network=job.network,

@@ -15,7 +15,7 @@ from bacon.settings.cell_settings import CellSettings
 from bacon.settings.distillation import DistillationSettings
 from bacon.settings.training_need import TrainingNeed
 
-Layer = Mapping[str, Any]
+PartialSettings = Mapping[str, Any]
 """Partial cell settings, section by section, e.g. ``{"distillation": {"partition": 2}}``."""
 
 
@@ -88,11 +88,11 @@ class Method:
     """Model of its ``distillation`` section; ``None``: nothing is distilled, as for the full training set."""
     algorithm: str | None
     """``module:Class`` of its algorithm, loaded by the job that distils; ``None``: nothing is distilled."""
-    settings: Layer = field(default_factory=dict)
+    settings: PartialSettings = field(default_factory=dict)
     """The method's layer: what differs from its model's defaults."""
-    scales: Mapping[str, Layer] = field(default_factory=dict)
+    scales: Mapping[str, PartialSettings] = field(default_factory=dict)
     """Preset -> what it changes of this method, below the method's layer; a preset that is not named changes nothing of it."""
-    published: Mapping[tuple[str, int], Layer] = field(default_factory=dict)
+    published: Mapping[tuple[str, int], PartialSettings] = field(default_factory=dict)
     """(Data set, IPC) -> the settings its authors used there, above the method's layer, with the preset ``paper``."""
     protocol: str = "paper"
     """The evaluation protocol of its own publication, a name of ``protocol`` in the configuration."""

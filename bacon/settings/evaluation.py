@@ -11,7 +11,7 @@ from bacon.settings.augmentations import AugmentationSettings
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy
 from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
-from bacon.settings.recipe import MIXING_MODULE, LossTerm, TrainingRecipe, modules_of
+from bacon.settings.recipe import MIXING_MODULE, LossTermSettings, TrainingRecipe, modules_of
 
 
 def superseded(keys: Iterable[str]) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ class EvaluationSettings(Strict):
         description="hard: the class; stored: the set's soft labels where it has any, else the class; teacher: a trained "
         "network labels each batch.",
     )
-    loss: tuple[LossTerm, ...] = Field(
+    loss: tuple[LossTermSettings, ...] = Field(
         (),
         description="Terms of the loss, which are added; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
         "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
@@ -198,7 +198,7 @@ class EvaluationSettings(Strict):
             optimiser=optimiser_of(self, rate),
             schedule=schedule_of("constant" if rates else self.schedule, self),
             rates=rates,
-            loss=self.loss or (LossTerm(kind="ce" if self.labels == "hard" else "soft_ce"),),
+            loss=self.loss or (LossTermSettings(kind="ce" if self.labels == "hard" else "soft_ce"),),
             labels=self.labels,
             label_smoothing=self.label_smoothing,
             augmentation=self.augmentation(augmentation),

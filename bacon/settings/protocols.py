@@ -13,6 +13,8 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 from bacon.runtime.errors import BaconError
+from bacon.settings import protocol_data
+from bacon.settings.protocol_data import DataFacts
 
 ProtocolName = Literal[
     "paper",
@@ -37,39 +39,11 @@ ProtocolName = Literal[
     "p-kipnn",
 ]
 
-_LARGE = 128  # pixels a side, from which on data sets are taken for subsets of ImageNet
-_IDC_EPOCHS = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
 _TEACHER = (
     "its labels come from networks trained on the real set, one set for each batch (labels: teacher), which evaluation is not "
     "given yet"
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataFacts:
-    """What a protocol may depend on.
-
-    Attributes:
-        name: of the data set.
-        size: height and width of its images in pixels; ``None``: not known before it is prepared.
-        classes: number of classes; ``None`` likewise.
-        ipc: stored images per class; ``None``: the full data set.
-    """
-
-    name: str
-    size: int | None = None
-    classes: int | None = None
-    ipc: int | None = None
-
-    @property
-    def large(self) -> bool:
-        """Whether images are as large as ImageNet's."""
-        return (self.size or 0) >= _LARGE
-
-
-def _nothing(_: DataFacts) -> Mapping[str, Any]:
-    return {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +60,7 @@ class Protocol:
 
     title: str
     evaluation: Mapping[str, Any] = field(default_factory=dict)
-    by_data: Callable[[DataFacts], Mapping[str, Any]] = _nothing
+    by_data: Callable[[DataFacts], Mapping[str, Any]] = protocol_data.nothing
     missing: str = ""
     note: str = ""
 
@@ -110,66 +84,6 @@ def check_protocol(name: str) -> str:
         meant = f"did you mean {near[0]!r}? " if near else ""
         raise BaconError(f"protocol {name!r} is not known; {meant}Known are {', '.join(PROTOCOLS)}.")
     return name
-
-
-def _dc(facts: DataFacts) -> Mapping[str, Any]:
-    mnist = {"epochs": 1001, "augmentations": ["dc"], "dc_strategy": "crop_scale_rotate"}
-    return mnist if facts.name == "mnist" else {}
-
-
-def _idc(facts: DataFacts) -> Mapping[str, Any]:
-    """On ImageNet's subsets epochs follow the number of training images per class, two thirds of them with 100 classes."""
-    if not facts.large:
-        return {}
-    many = (facts.classes or 0) >= 100
-    share = 2 / 3 if many else 1
-    by_images = [[bound, int(epochs * share)] for bound, epochs in _IDC_EPOCHS]
-    own = {"lr_net": 0.1, "weight_decay": 1e-4, "batch_size": 128} if many else {}
-    return {"epochs_by_images": by_images, "epochs": int(300 * share), "mixing_probability": 1.0, **own}
-
-
-def _dance(facts: DataFacts) -> Mapping[str, Any]:
-    return {
-        key: value for key, value in _idc(facts).items() if key in ("epochs_by_images", "epochs", "mixing_probability")
-    }
-
-
-def _ncfm(facts: DataFacts) -> Mapping[str, Any]:
-    epochs = {10: 300, 50: 40}.get(facts.ipc or 0)
-    return {"epochs": epochs} if facts.name == "tinyimagenet" and epochs else {}
-
-
-def _sre2l(facts: DataFacts) -> Mapping[str, Any]:
-    if not facts.large:
-        return {}
-    return {
-        "epochs": 300,
-        "batch_size": 1024,
-        "augmentations": ["random_resized_crop"],
-        "mixing": "cutmix",
-        "mixing_alpha": 1.0,
-        "loss": [{"kind": "kl", "temperature": 20.0}],
-    }
-
-
-def _rded(facts: DataFacts) -> Mapping[str, Any]:
-    ipc, classes = facts.ipc or 50, facts.classes or 10
-    batch = 10 if ipc < 10 else 50 if ipc < 50 else 100
-    batch = 100 if facts.name == "tinyimagenet" else batch * (2 if classes in (100, 1000) else 1)
-    tiles = {"resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2} if facts.large else {}
-    return {"batch_size": min(batch, ipc * classes), **tiles}
-
-
-def _gvbsm(facts: DataFacts) -> Mapping[str, Any]:
-    if facts.name != "tinyimagenet":
-        return {}
-    return {"epochs": 100, "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.1}]}
-
-
-def _frepo(facts: DataFacts) -> Mapping[str, Any]:
-    steps = {"cifar100": {10: 2000, 50: 5000}, "tinyimagenet": {10: 5000}}
-    found = steps.get(facts.name, {}).get(facts.ipc or 0)
-    return {"steps": found} if found else {}
 
 
 _IDC = {
@@ -207,7 +121,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "p-dc": Protocol(
         title="P-DC (DC)",
         evaluation={"epochs": 301, "augmentations": ["none"], "seeds": 20},
-        by_data=_dc,
+        by_data=protocol_data.dc,
         note=f"MNIST: 1001 epochs, DC's own augmentation. {_FIVE_SETS}",
     ),
     "p-dsa": Protocol(title="P-DSA (DSA, DM, IDM, IID, BACON)", note="The same as `paper`."),
@@ -223,14 +137,14 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "p-idc": Protocol(
         title="P-IDC (IDC, DREAM)",
         evaluation=_IDC,
-        by_data=_idc,
+        by_data=protocol_data.idc,
         note="Images from 128 pixels on: epochs by training images per class, CutMix on every batch. The code's exceptions for "
         "MNIST with factor 2 and SVHN with IPC 1 and factor 1 (no CutMix) are left to the configuration.",
     ),
     "p-dance": Protocol(
         title="P-DANCE (DANCE)",
         evaluation={**_IDC, "epochs": 1500},
-        by_data=_dance,
+        by_data=protocol_data.dance,
         note="Published: the best set on test.",
     ),
     "p-ncfm": Protocol(
@@ -246,7 +160,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "lr_milestones": [0.2, 0.4, 0.6, 0.8],
             "seeds": 10,
         },
-        by_data=_ncfm,
+        by_data=protocol_data.ncfm,
         note="TinyImageNet: 300 (IPC 10) and 40 (IPC 50) epochs. Hard labels. Published: each network's best epoch on test.",
     ),
     "p-cafe": Protocol(title="P-CAFE (CAFE)", evaluation={"epochs": 601, "augmentations": ["none"]}),
@@ -266,7 +180,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "labels": "teacher",
             "loss": [{"kind": "kl", "temperature": 30.0}],
         },
-        by_data=_sre2l,
+        by_data=protocol_data.sre2l,
         missing=_TEACHER,
     ),
     "p-rded": Protocol(
@@ -283,7 +197,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "labels": "teacher",
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
-        by_data=_rded,
+        by_data=protocol_data.rded,
         missing=_TEACHER,
         note="CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last epochs.",
     ),
@@ -301,7 +215,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "labels": "teacher",
             "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.15}],
         },
-        by_data=_gvbsm,
+        by_data=protocol_data.gvbsm,
         missing=_TEACHER,
         note="Five teachers, averaged. Published: the best on test.",
     ),
@@ -319,7 +233,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "mse"}],
             "ema": 0.995,
         },
-        by_data=_frepo,
+        by_data=protocol_data.frepo,
         note="CIFAR-100: 2000 (IPC 10) and 5000 (IPC 50) steps; TinyImageNet: 5000 (IPC 10). FRePo's network is wider.",
     ),
     "p-dd": Protocol(

@@ -94,7 +94,7 @@ class HalfCosine(Strict):
 ScheduleSettings = Annotated[Constant | Drop | MultiStep | Cosine | HalfCosine, Discriminator("kind")]
 
 
-class LossTerm(Strict):
+class LossTermSettings(Strict):
     """One term of the loss, a mean over the batch.
 
     - ``ce``: cross-entropy with the class of each image (with the mixed classes where batches are mixed).
@@ -114,7 +114,7 @@ class LossTerm(Strict):
     over_classes: Literal["mean", "sum"] = Field("mean", description="mse: mean or sum over the classes.")
 
     @model_validator(mode="after")
-    def _keys_fit_the_kind(self) -> LossTerm:
+    def _keys_fit_the_kind(self) -> LossTermSettings:
         own = {"kl": {"temperature", "scaled"}, "mse": {"over_classes"}}.get(self.kind, set())
         for name in ("temperature", "scaled", "over_classes"):
             if name not in own and getattr(self, name) != type(self).model_fields[name].default:
@@ -170,7 +170,9 @@ class TrainingRecipe(Strict):
         (),
         description="The learning rate of each step, from the first, repeated; in place of optimiser.lr and schedule.",
     )
-    loss: tuple[LossTerm, ...] = Field((LossTerm(kind="ce"),), min_length=1, description="Terms, which are added.")
+    loss: tuple[LossTermSettings, ...] = Field(
+        (LossTermSettings(kind="ce"),), min_length=1, description="Terms, which are added."
+    )
     labels: Literal["hard", "stored", "teacher"] = Field(
         "hard",
         description="hard: the class; stored: the soft labels of the images where they have any, else the class; "

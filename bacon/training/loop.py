@@ -19,9 +19,9 @@ from bacon.runtime.draws import Seed
 from bacon.runtime.errors import BaconError
 from bacon.training.batches import IMAGES_AT_ONCE, Batch, Batches, check_soft_labels
 from bacon.training.image_set import ImageSet
-from bacon.training.losses import loss_of
 from bacon.training.optimisers import make_optimiser
 from bacon.training.predictions import Teacher
+from bacon.training.recipe_loss import loss_of
 from bacon.training.schedules import forgets_momentum, rate
 from bacon.training.steps import training_step, worth_recording
 

@@ -17,8 +17,8 @@ from torch import Tensor
 from bacon.networks.network import Network
 from bacon.runtime.logs import get_logger
 from bacon.training.gradients import Gradients, clipped, sharpness_aware
-from bacon.training.losses import Loss, hard_cross_entropy
 from bacon.training.optimisers import Optimiser
+from bacon.training.recipe_loss import Loss, hard_cross_entropy
 from bacon.training.sgd import Sgd
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.protocols import PROTOCOLS, ProtocolName
-from bacon.settings.recipe import LossTerm
+from bacon.settings.recipe import LossTermSettings
 
 CELL = Cell("digits", "bacon", 10, 0)
 
@@ -150,7 +150,7 @@ def test_a_protocol_is_the_lowest_layer_and_named(protocol):
     resolved = resolve(chosen, CELL)
     for name, value in PROTOCOLS[protocol].evaluation.items():
         found = resolved.settings.evaluation.model_dump(mode="json")[name]
-        expected = [LossTerm(**term).model_dump(mode="json") for term in value] if name == "loss" else value
+        expected = [LossTermSettings(**term).model_dump(mode="json") for term in value] if name == "loss" else value
         assert found == expected
         assert resolved.origin["evaluation", name] == f"protocol {protocol}"
     own = {"digits": {"evaluation": {"epochs": 7}}}

@@ -6,7 +6,7 @@ import torch
 from bacon.distillation.chunks import class_chunks
 from bacon.distillation.matching import embedding_matching
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.pools import Drawn
+from bacon.distillation.pools import DrawnNetwork
 from bacon.distillation.real_images import RealImages
 from bacon.distillation.variables import image_step
 from bacon.runtime.errors import BaconError
@@ -166,7 +166,7 @@ def _drawn(algorithm, accuracy):
     network, seen = algorithm.context.build(0), []
     embed = network.embed
     network.embed = lambda x: seen.append(len(x)) or embed(x)
-    return Drawn(network, torch.tensor(accuracy, dtype=algorithm.real.dtype)), seen
+    return DrawnNetwork(network, torch.tensor(accuracy, dtype=algorithm.real.dtype)), seen
 
 
 def test_larger_images_make_smaller_chunks():

@@ -204,7 +204,8 @@ def test_a_snapshot_is_evaluated_with_its_own_labels(dataset, kind):
         train = decoded(result, dataset, iteration, 20, CPU)
         assert torch.equal(train.images, decode(stored.images, 2))
         assert torch.equal(train.labels, stored.classes.repeat_interleave(4))
-        assert torch.equal(train.soft, stored.probabilities().repeat_interleave(4, dim=0))
+        assert torch.equal(train.soft, stored.soft.repeat_interleave(4, dim=0))
+        assert (train.soft_kind, list(train.rates)) == (kind, stored.rates.tolist())
 
 
 @pytest.mark.parametrize("kind", ["probabilities", "logits"])

@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 import torch
 
-from bacon.distillation.matching.losses import RealStatistics
+from bacon.distillation.matching.matching_losses import RealStatistics
 from bacon.methods.registry import GROUP, METHODS, OWN, registered
 from bacon.runtime.errors import BaconError
 from tests.methods import example

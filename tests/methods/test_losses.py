@@ -4,7 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bacon.distillation.matching.losses import RealStatistics
+from bacon.distillation.matching.matching_losses import RealStatistics
 from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.methods.bacon.algorithm import BaconMatching, gaussian_negative_log_likelihood
 from bacon.methods.bacon.record import BaconObjective

@@ -3,88 +3,156 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from bacon.artifacts.evaluation_records import parse_record
 from bacon.reporting.collect.protocol_text import network_text, protocol_note, protocol_of, protocol_text
 from bacon.reporting.collect.recipe_text import dsa_text
-from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.protocols import PROTOCOLS, DataFacts, protocol_settings
-from tests.reporting.fakes import EVALUATION, NETWORK
+from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
+from bacon.settings.protocol_data import DataFacts
+from bacon.settings.protocols import PROTOCOLS, protocol_settings
+from bacon.training.schedules import rate
+from tests.reporting.fakes import EVALUATION, NETWORK, record
 
 
 def test_protocol_text_names_what_is_unusual():
-    text = protocol_text({**EVALUATION, "epochs": 1, "momentum": 0.5, "weight_decay": 0.0, "dsa_strategy": "none"})
-    assert text == ("1 epoch, SGD lr 0.01, momentum 0.5, weight decay 0, batch 256, no augmentation, last epoch")
+    assert protocol_text(EvaluationSettings.model_validate(EVALUATION)) == (
+        "100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch"
+    )
+    assert (
+        protocol_text(EvaluationSettings(epochs=1, momentum=0.5, weight_decay=0.0, dsa_strategy="none"))
+        == "1 epoch, SGD lr 0.01, momentum 0.5, weight decay 0, batch 256, no augmentation, last epoch"
+    )
 
 
 @pytest.mark.parametrize("epochs", range(1, 9))
 def test_a_drop_of_the_learning_rate_is_named_where_there_was_one(epochs):
     settings = EvaluationSettings(epochs=epochs)
-    # The rule of the training loop: the last epoch is no place for a drop.
-    dropped = settings.lr_drop_epoch() in range(epochs - 1)
-    assert ("(÷10 halfway)" in protocol_text(settings.model_dump())) == dropped
+    schedule = settings.recipe(images=10, classes=10).schedule
+    dropped = rate(schedule, 1.0, epochs - 1, epochs) < 1
+    assert ("(÷10 halfway)" in protocol_text(settings)) == dropped
 
 
 @pytest.mark.parametrize(
     ("labels", "setting", "words"),
     [
-        ("classes", None, ["DSA without flip"]),
+        ("classes", "hard", ["DSA without flip"]),
         ("classes", "stored", ["DSA without flip"]),
-        ("probabilities", None, ["hard labels"]),
         ("probabilities", "hard", ["hard labels"]),
         ("probabilities", "stored", ["soft labels"]),
         ("logits", "stored", ["soft labels"]),
     ],
 )
 def test_labels_are_named_where_the_images_leave_a_choice(labels, setting, words):
-    settings = {**EVALUATION} | ({} if setting is None else {"labels": setting})
-    assert protocol_text(settings, labels=labels).split(", ")[-1 - len(words) : -1] == words
+    said = protocol_text(EvaluationSettings.model_validate({**EVALUATION, "labels": setting}), labels=labels)
+    assert said.split(", ")[-1 - len(words) : -1] == words
 
 
-def test_the_protocol_of_an_evaluation_file_follows_its_labels():
-    content = {"settings": {"evaluation": {**EVALUATION, "labels": "stored"}}}
-    assert "soft labels" in protocol_of({**content, "labels": "logits"})
-    assert "labels" not in protocol_of(content)
+def test_the_protocol_of_an_evaluation_file_follows_its_labels_and_rates():
+    content = {"settings": {"evaluation": {**EVALUATION, "labels": "stored", "lr": "learned"}}}
+    carried = protocol_of({**content, "labels": "logits", "learned_rates": 1})
+    assert "soft labels" in carried
+    assert "SGD lr learned with the images (÷10 halfway)" in carried
+    plain = protocol_of(content)
+    assert "labels" not in plain
+    assert "SGD lr 0.01 (÷10 halfway)" in plain, "sets without a learned rate are trained with lr_net"
+    each = protocol_of({**content, "learned_rates": 30})
+    assert each.startswith("30 steps, SGD lr learned for each step, ")
+    assert each.endswith("last step")
 
 
-def settings_of(protocol, dataset="cifar10", size=32, ipc=10):
-    facts = DataFacts(name=dataset, size=size, classes=10, ipc=ipc)
-    return EvaluationSettings.model_validate(protocol_settings(protocol, facts)).model_dump(mode="json")
+def test_epochs_that_the_images_decide_are_those_of_the_records():
+    content = {"settings": {"evaluation": {**EVALUATION, "epochs_by_images": [[1, 3000], [10, 2000]]}}}
+    records = [record(0, 0, 0.5) | {"epochs": 2000}]
+    assert protocol_of({**content, "records": records}).startswith("2000 epochs, ")
+    assert protocol_of({**content, "records": [parse_record(each) for each in records]}).startswith("2000 epochs, ")
+
+
+# Every setting of an evaluation, each with two values that train differently, and what they need around them.
+CHOICES = {
+    "augmentations": ({}, ["none"], ["cifar"]),
+    "epochs": ({}, 10, 20),
+    "epochs_plain": ({"augmentations": ["none", "dsa"]}, None, 10),
+    "steps": ({}, None, 10),
+    "batch_size": ({}, 10, 20),
+    "order": ({}, "shuffled", "stored"),
+    "optimiser": ({}, "sgd", "adam"),
+    "lr_net": ({}, 0.01, 0.02),
+    "lr_search": ({}, [0.1], [0.1, 0.2]),
+    "schedule": ({}, "drop", "cosine"),
+    "lr_factor": ({}, 0.1, 0.3),
+    "lr_milestones": ({"schedule": "multistep"}, [0.5], [0.5, 0.8]),
+    "momentum": ({}, 0.9, 0.5),
+    "nesterov": ({}, False, True),
+    "weight_decay": ({}, 5e-4, 0.1),
+    "label_smoothing": ({}, 0.0, 0.1),
+    "loss": ({}, [], [{"kind": "ce", "weight": 2}]),
+    "dsa_strategy": ({}, "color_crop", "color"),
+    "idc_strategy": ({"augmentations": ["idc"]}, "color_crop", "color"),
+    "dc_strategy": ({"augmentations": ["dc"]}, "crop_scale", "crop"),
+    "crop_pad": ({"augmentations": ["crop_flip"]}, 4, 2),
+    "crop_fill": ({"augmentations": ["crop_flip"]}, "zero", "reflect"),
+    "resized_crop_scale": ({"augmentations": ["random_resized_crop"]}, [0.5, 1.0], [0.1, 1.0]),
+    "shuffle_patches": ({"augmentations": ["random_resized_crop"]}, 1, 2),
+    "mixing": ({}, "none", "mixup"),
+    "mixing_alpha": ({"mixing": "cutmix"}, 1.0, 0.5),
+    "mixing_probability": ({"mixing": "cutmix"}, 1.0, 0.5),
+    "clip_norm": ({}, None, 1.0),
+    "ema": ({}, None, 0.9),
+    "sam_rho": ({}, None, 0.1),
+    "sam_adaptive": ({"sam_rho": 0.1}, False, True),
+    "sam_gap": ({"sam_rho": 0.1}, 0.0, 0.2),
+    "lr": ({"learned": 1}, "fixed", "learned"),
+    "labels": ({"carried": "logits"}, "hard", "stored"),
+}
 
 
 @pytest.mark.parametrize(
-    ("protocol", "text"),
-    [
-        ("p-dsa", "1001 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA, last epoch"),
-        ("p-mtt", "1001 epochs, SGD lr learned (else 0.01) (÷10 halfway), batch 256, DSA, last epoch"),
-        (
-            "p-ncfm",
-            "2000 epochs, AdamW lr 0.001 (÷2 at 20/40/60/80 %), weight decay 0.01, batch 128, IDC's augmentation, "
-            "CutMix on 50 % of batches, last epoch",
-        ),
-        (
-            "p-frepo",
-            "1000 steps, Adam lr 0.0003, weight decay 0, batch 500, FRePo's augmentation, MSE, weights averaged with decay "
-            "0.995, soft labels, last step",
-        ),
-        (
-            "p-dd",
-            "30 steps, SGD lr learned (else 0.01), momentum 0, weight decay 0, batch 256, no augmentation, one image of each "
-            "class a step, hard labels, last step",
-        ),
-    ],
+    "name", sorted(set(EvaluationSettings.model_fields) - {"seeds", "snapshot_seeds", "epochs_by_images"})
 )
-def test_published_protocols_in_words(protocol, text):
-    labels = "logits" if "labels" in text else "classes"
-    assert protocol_text(settings_of(protocol), labels=labels) == text
+def test_every_setting_that_trains_differently_is_said(name):
+    """No caption may state a protocol that did not run: a setting without words, or a new one, fails here."""
+    around, *values = CHOICES[name]
+    carried, learned = around.get("carried", "classes"), around.get("learned", 0)
+    base = EVALUATION | {key: value for key, value in around.items() if key not in ("carried", "learned")}
+    said = {
+        protocol_text(EvaluationSettings.model_validate({**base, name: value}), labels=carried, learned_rates=learned)
+        for value in values
+    }
+    assert len(said) == 2, said
 
 
-@pytest.mark.parametrize("protocol", [name for name, record in PROTOCOLS.items() if not record.missing])
-def test_every_protocol_has_words_and_no_two_that_differ_have_the_same(protocol):
-    """Captions state what ran: a key that a protocol changes is seen in its words."""
-    found = settings_of(protocol)
+@pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.missing])
+def test_protocols_of_the_literature_are_said_without_commas_inside_a_part(name):
+    facts = DataFacts(name="cifar10", size=32, classes=10, ipc=10)
+    settings = merged_evaluation(protocol_settings(name, facts), {"dsa_strategy": "color_crop_cutout_scale_rotate"})
+    said = protocol_text(settings)
+    assert "flip" not in said.replace("without flip", "").lower(), (
+        "this strategy leaves flip out, of every augmentation"
+    )
+    assert len(said.split(", ")) == len(said.split(","))
+
+
+@pytest.mark.parametrize("name", [name for name, protocol in PROTOCOLS.items() if not protocol.missing])
+def test_no_protocol_that_differs_has_the_words_of_the_default(name):
+    facts = DataFacts(name="cifar10", size=32, classes=10, ipc=10)
     counts = {"seeds": 5, "snapshot_seeds": 1}
-    plain = EvaluationSettings().model_dump(mode="json")
-    same = {**found, **counts} == {**plain, **counts}
-    assert (protocol_text(found) == protocol_text(plain)) == same
+    found, plain = (
+        EvaluationSettings.model_validate({**keys, **counts}) for keys in (protocol_settings(name, facts), {})
+    )
+    carried = {"labels": "logits", "learned_rates": 1}
+    assert (protocol_text(found, **carried) == protocol_text(plain, **carried)) == (found == plain)
+
+
+def test_other_optimisers_schedules_and_losses_are_not_called_sgd():
+    facts = DataFacts(name="cifar10", size=32, classes=10, ipc=10)
+    said = {name: protocol_text(merged_evaluation(protocol_settings(name, facts))) for name in ("p-ncfm", "p-frepo")}
+    assert said["p-ncfm"] == (
+        "2000 epochs, AdamW lr 0.001 (÷2 after 20/40/60/80 % of the training), weight decay 0.01, batch 128, "
+        "IDC's list without cutout, CutMix on 50 % of the batches, last epoch"
+    )
+    assert said["p-frepo"] == (
+        "1000 steps, Adam lr 0.0003 (constant), weight decay 0, batch 500, FRePo's list, "
+        "weights averaged with decay 0.995, loss MSE, last step"
+    )
 
 
 @pytest.mark.parametrize(

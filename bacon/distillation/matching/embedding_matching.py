@@ -18,8 +18,8 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.initialisation import noise_images, real_images
-from bacon.distillation.matching.losses import Embedded, LossTerm, MatchingLoss, RealStatistics
-from bacon.distillation.pools import Drawn, NetworkPool
+from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss, RealStatistics
+from bacon.distillation.pools import DrawnNetwork, NetworkPool
 from bacon.distillation.variables import ImageVariables
 from bacon.networks.network import Network
 from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
@@ -50,7 +50,7 @@ class EmbeddingMatching:
         *,
         loss: MatchingLoss,
         pool: NetworkPool,
-        extra: Sequence[LossTerm] = (),
+        extra: Sequence[ExtraTerm] = (),
     ) -> None:
         self.settings, self.context, self.real = settings, context, context.real
         self.loss, self.pool, self.extra = loss, pool, tuple(extra)
@@ -111,7 +111,7 @@ class EmbeddingMatching:
     def _limit(self) -> int:
         return self.context.memory.images(self.real.shape)
 
-    def gradient(self, iteration: int, drawn: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradient(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient of the loss with respect to the images, and each term's mean over classes.
 
         Args:
@@ -133,7 +133,9 @@ class EmbeddingMatching:
             totals.update(term.recorded(drawn))
         return gradient, totals
 
-    def _chunk_gradient(self, chunk: ClassChunk, iteration: int, drawn: Drawn) -> tuple[Tensor, dict[str, Tensor]]:
+    def _chunk_gradient(
+        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         draw = siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, chunk.classes)
         statistics = self.real_statistics(chunk, draw, iteration, drawn.network)
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
@@ -143,7 +145,7 @@ class EmbeddingMatching:
         return gradient, terms
 
     def _terms(
-        self, chunk: ClassChunk, draw: SiameseDraw, images: Tensor, statistics: RealStatistics, drawn: Drawn
+        self, chunk: ClassChunk, draw: SiameseDraw, images: Tensor, statistics: RealStatistics, drawn: DrawnNetwork
     ) -> dict[str, Tensor]:
         """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) carries the gradient."""
         decoded = siamese_augment(draw, decode(images, self.settings.partition))  # (K, n, C, H, W)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from bacon.distillation.matching.losses import MatchingLoss, RealStatistics
+from bacon.distillation.matching.matching_losses import MatchingLoss, RealStatistics
 
 
 class MeanMatching(MatchingLoss):

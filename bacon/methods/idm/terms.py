@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.distillation.algorithm import Context
-from bacon.distillation.matching.losses import Embedded, LossTerm
-from bacon.distillation.pools import Drawn, Fresh, NetworkPool, Queue
+from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm
+from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool, Queue
 from bacon.training.steps import worth_recording
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bacon.settings.pools import FreshNetworks
 
 
-class AccuracyWeightedCrossEntropy(LossTerm):
+class AccuracyWeightedCrossEntropy(ExtraTerm):
     """Cross-entropy of the synthetic images' logits, weighted by the network's running training accuracy in percent.
 
     Args:
@@ -32,7 +32,7 @@ class AccuracyWeightedCrossEntropy(LossTerm):
     def __init__(self, weight: float) -> None:
         self._weight = weight
 
-    def weight(self, drawn: Drawn) -> Tensor:
+    def weight(self, drawn: DrawnNetwork) -> Tensor:
         """``ce_weight`` times the accuracy in percent, 0-d."""
         return self._weight * drawn.accuracy
 
@@ -41,14 +41,14 @@ class AccuracyWeightedCrossEntropy(LossTerm):
         losses: Tensor = F.cross_entropy(embedded.logits(), embedded.labels(), reduction="none")
         return losses.view(embedded.shape).mean(dim=1)
 
-    def recorded(self, drawn: Drawn) -> Mapping[str, Tensor]:
+    def recorded(self, drawn: DrawnNetwork) -> Mapping[str, Tensor]:
         """``queue_accuracy``: the accuracy in percent."""
         return {"queue_accuracy": drawn.accuracy}
 
 
 def pool_and_terms(
     settings: MatchingSettings, networks: FreshNetworks | WeightedQueue, context: Context
-) -> tuple[NetworkPool, tuple[LossTerm, ...]]:
+) -> tuple[NetworkPool, tuple[ExtraTerm, ...]]:
     """IDM's queue and its cross-entropy; fresh networks, which are trained on nothing, and no such term."""
     if networks.source == "fresh":
         return Fresh(context.build, device=context.device, dtype=context.real.dtype), ()

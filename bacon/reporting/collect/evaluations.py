@@ -157,8 +157,9 @@ def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
     content = read_evaluation(expected)
     try:
         _check_records(expected.path, content["records"], content["settings"]["evaluation"])
-        return [_row(expected, content, record) for record in content["records"]]
-    except (KeyError, TypeError) as error:
+        protocol = protocol_of(content)
+        return [_row(expected, content, record, protocol) for record in content["records"]]
+    except (KeyError, TypeError, ValueError) as error:
         raise BaconError(f"{expected.path}: not a complete evaluation file ({error!r}). {RERUN}") from error
 
 
@@ -206,7 +207,9 @@ def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return record["iteration"], record["evaluation_seed"], record["augmentation"]
 
 
-def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+def _row(
+    expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any], protocol: str
+) -> dict[str, Any]:
     values = {key: record[key] for key in _RECORD_KEYS}
     return {
         "dataset": expected.dataset,
@@ -226,7 +229,7 @@ def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mappi
         "train_accuracy_percent": 100.0 * float(values["train_accuracy"]),
         "train_loss": float(values["train_loss"]),
         "epochs": int(values["epochs"]),
-        "protocol": protocol_of(content),
+        "protocol": protocol,
         "network_text": network_text(content["settings"]["network"]),
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.recipe_text import (
-    augmentation_text,
-    complete,
-    further_texts,
-    length_text,
-    optimiser_texts,
-)
+from bacon.reporting.collect.recipe_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
 from bacon.settings.architectures import ARCHITECTURES
+from bacon.settings.evaluation import EvaluationSettings
 
-_SOFT = "soft labels"
 FULL = "full"
 CLASSES = "classes"
 """What an evaluation file calls the labels of images that carry no soft ones."""
@@ -24,47 +18,78 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def protocol_of(content: Mapping[str, Any]) -> str:
-    """The protocol that the networks of an evaluation file were trained with; ``labels`` is missing where all are classes."""
-    return protocol_text(content["settings"]["evaluation"], labels=str(content.get("labels", CLASSES)))
-
-
-def protocol_text(evaluation_settings: Mapping[str, Any], *, labels: str = CLASSES) -> str:
-    """One line for an evaluation protocol (docs/algorithms.md, Evaluation).
+    """The protocol that the networks of an evaluation file were trained with, in words.
 
     Args:
-        evaluation_settings: the ``evaluation`` part of a cell's settings; keys that are not there have their defaults.
-            ``labels: stored`` trains with the soft labels of the images, ``hard`` leaves them unused.
+        content: of the file; ``labels`` and ``learned_rates`` are missing where the images carry neither. Its records say how
+            many epochs there were where the settings leave that to the number of images.
+    """
+    settings = EvaluationSettings.model_validate(content["settings"]["evaluation"])
+    return protocol_text(
+        settings,
+        labels=str(content.get("labels", CLASSES)),
+        learned_rates=int(content.get("learned_rates", 0)),
+        epochs=_trained_epochs(content.get("records", ()), settings) if settings.epochs_by_images else None,
+    )
+
+
+def _trained_epochs(records: Sequence[Any], settings: EvaluationSettings) -> int | None:
+    """Epochs of the networks whose number the images decide: of an augmentation without a number of its own."""
+    read = [record if isinstance(record, Mapping) else vars(record) for record in records]
+    counts = [int(one["epochs"]) for one in read if one["augmentation"] != "none" or settings.epochs_plain is None]
+    return max(counts, default=None)
+
+
+def protocol_text(
+    settings: EvaluationSettings, *, labels: str = CLASSES, learned_rates: int = 0, epochs: int | None = None
+) -> str:
+    """One line for an evaluation protocol (docs/evaluation.md).
+
+    Args:
+        settings: as they were used.
         labels: what the images carry: ``classes`` alone, or ``probabilities`` or ``logits`` besides.
+        learned_rates: learned learning rates that the images carry.
+        epochs: trained, where the number of images decides; ``None``: what the settings say.
 
     Returns:
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
-        decay are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
+        decay of SGD are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
-    settings = complete(evaluation_settings)
+    steps = learned_rates if settings.lr == "learned" and learned_rates > 1 else settings.steps
+    count = epochs or settings.epochs
+    duration = _counted(steps, "step") if steps else f"{_counted(count, 'epoch')}{_plain_epochs(settings, count)}"
     parts = [
-        length_text(settings),
-        *optimiser_texts(settings),
-        f"batch {int(settings['batch_size'])}",
-        augmentation_text(settings["augmentations"], str(settings["dsa_strategy"])),
-        *further_texts(settings),
-        *_label_text(settings, labels),
-        "last epoch" if settings["steps"] is None else "last step",
+        duration,
+        *optimiser_text(settings, steps or count, learned_rates=learned_rates),
+        _batch_text(settings),
+        augmentations_text(settings),
+        *step_text(settings),
+        *labels_text(settings, has_soft=labels != CLASSES),
+        "last step" if steps else "last epoch",
     ]
     return ", ".join(parts)
 
 
-def _label_text(evaluation_settings: Mapping[str, Any], labels: str) -> list[str]:
-    """What networks were trained with, where the images leave a choice."""
-    if evaluation_settings["labels"] == "teacher":
-        return ["labels of a teacher"]
-    if labels == CLASSES:
-        return []
-    return [_SOFT if evaluation_settings["labels"] == "stored" else "hard labels"]
-
-
 def is_soft(protocol: str) -> bool:
     """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
-    return _SOFT in protocol.split(", ")
+    return SOFT in protocol.split(", ")
+
+
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'s' if count > 1 else ''}"
+
+
+def _plain_epochs(settings: EvaluationSettings, epochs: int) -> str:
+    plain = settings.epochs_plain
+    if plain is None or "none" not in settings.augmentations or plain == epochs:
+        return ""
+    return f" ({plain} without augmentation)"
+
+
+def _batch_text(settings: EvaluationSettings) -> str:
+    if settings.order == "one_per_class":
+        return "one image of every class a step"
+    return f"batch {settings.batch_size}{' in stored order' if settings.order == 'stored' else ''}"
 
 
 def network_text(network_settings: Mapping[str, Any]) -> str:

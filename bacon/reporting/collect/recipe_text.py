@@ -1,128 +1,155 @@
-"""The parts of a protocol in words: optimiser, schedule, augmentation, mixing, labels and loss; each without a comma."""
+"""Parts of an evaluation's settings in words: augmentation, learning rate, labels, loss and what else steps do.
+
+Parts are joined by commas where they are read, so none has a comma of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
-from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.augmentations import DC_OPERATIONS, FREPO_OPERATIONS, IDC_OPERATIONS
 
+if TYPE_CHECKING:
+    from bacon.settings.evaluation import EvaluationSettings
+    from bacon.settings.recipe import LossTermSettings
+
+SOFT = "soft labels"
+NO_AUGMENTATION = "no augmentation"
 _DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-# The field's usual values go unsaid; anything else is stated.
-_USUAL = {"momentum": 0.9, "weight_decay": 5e-4}
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
-_AUGMENTATIONS = {
-    "none": "no augmentation",
-    "auto": "AutoAugment",
-    "rand": "RandAugment",
-    "imagenet": "ImageNet's crop/flip/colour",
-    "cifar": "CIFAR's crop/flip/cutout",
-    "idc": "IDC's augmentation",
-    "dc": "DC's augmentation",
-    "frepo": "FRePo's augmentation",
-    "crop_flip": "crop and flip",
-    "random_resized_crop": "random resized crop",
-}
-_LOSSES = {"ce": "cross-entropy", "soft_ce": "soft cross-entropy", "kl": "KL", "mse": "MSE"}
+# The field's usual values go unsaid; anything else is stated.
+_MOMENTUM, _WEIGHT_DECAY = 0.9, 5e-4
 
 
-def complete(evaluation_settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with the defaults of keys that an older file does not have."""
-    return {**EvaluationSettings().model_dump(mode="json"), **evaluation_settings}
-
-
-def length_text(settings: Mapping[str, Any]) -> str:
-    """``100 epochs``, ``1000 (300 without augmentation)``, ``5000 steps``, or epochs by the number of images."""
-    if settings["steps"] is not None:
-        return f"{int(settings['steps'])} steps"
-    epochs = int(settings["epochs"])
-    by_images = [f"{count} up to {bound} images per class" for bound, count in settings["epochs_by_images"]]
-    text = f"{epochs} epoch{'s' if epochs > 1 else ''}"
-    if by_images:
-        return f"{text} ({'; '.join(by_images)})"
-    plain, names = settings["epochs_plain"], settings["augmentations"]
-    if plain is None or "none" not in names or plain == epochs:
-        return text
-    return f"{text} ({plain} without augmentation)"
-
-
-def optimiser_texts(settings: Mapping[str, Any]) -> list[str]:
-    """``SGD lr 0.01 (÷10 halfway)``, and momentum and weight decay where they are not the usual ones."""
-    kind = str(settings["optimiser"])
-    names = _USUAL if kind == "sgd" else {"weight_decay": None}
-    unusual = [
-        f"{key.replace('_', ' ')} {float(settings[key]):g}"
-        for key, usual in names.items()
-        if usual is None or float(settings[key]) != usual
-    ]
-    nesterov = ["Nesterov"] if settings["nesterov"] else []
-    return [f"{_OPTIMISERS[kind]} lr {_rate_text(settings)}{_schedule_text(settings)}", *unusual, *nesterov]
-
-
-def _rate_text(settings: Mapping[str, Any]) -> str:
-    fixed, searched = f"{float(settings['lr_net']):g}", settings["lr_search"]
-    if settings["lr"] == "learned":
-        return f"learned (else {fixed})"
-    if not searched:
-        return fixed
-    return f"the best on validation of {'/'.join(f'{float(rate):g}' for rate in searched)}"
-
-
-def _schedule_text(settings: Mapping[str, Any]) -> str:
-    kind, factor = settings["schedule"], float(settings["lr_factor"])
-    change = f"÷{1 / factor:g}" if factor < 1 else f"\N{MULTIPLICATION SIGN}{factor:g}"
-    if kind == "drop":
-        # The rate drops after epoch (epochs - 1) // 2 + 1, counted from zero: too late for fewer than four.
-        length = int(settings["steps"] or settings["epochs"])
-        return f" ({change} halfway)" if (length - 1) // 2 + 1 < length - 1 else ""
-    if kind == "multistep":
-        places = "/".join(f"{100 * float(share):.0f}" for share in settings["lr_milestones"])
-        return f" ({change} at {places} %)"
-    return {"constant": "", "cosine": " (cosine)", "half_cosine": " (half cosine)"}[kind]
-
-
-def augmentation_text(augmentations: Sequence[str], strategy: str) -> str:
+def augmentations_text(settings: EvaluationSettings) -> str:
     """``DSA without flip``, ``AutoAugment``, or ``mean over no augmentation + DSA``."""
-    names = [dsa_text(strategy) if name == "dsa" else _AUGMENTATIONS[name] for name in augmentations]
+    names = [augmentation_text(name, settings) for name in settings.augmentations]
     return names[0] if len(names) == 1 else f"mean over {' + '.join(names)}"
+
+
+def augmentation_text(name: str, settings: EvaluationSettings) -> str:
+    """An augmentation of ``evaluation.augmentations`` as it is with these settings; what mirrors nothing claims no flip."""
+    mirrors = "flip" in settings.dsa_strategy
+    flip = "/flip" if mirrors else ""
+    shuffled = f"{settings.shuffle_patches} x {settings.shuffle_patches} tiles shuffled + " * (
+        settings.shuffle_patches > 1
+    )
+    low, high = settings.resized_crop_scale
+    return {
+        "none": NO_AUGMENTATION,
+        "dsa": dsa_text(settings.dsa_strategy),
+        "idc": _list_text("IDC's list", _mirrored(settings.idc_strategy, mirrors=mirrors), IDC_OPERATIONS),
+        "dc": _list_text("DC's list", settings.dc_strategy, DC_OPERATIONS),
+        "frepo": _list_text("FRePo's list", _mirrored("_".join(FREPO_OPERATIONS), mirrors=mirrors), FREPO_OPERATIONS),
+        "crop_flip": f"crop{flip}{_padding_text(settings)}",
+        "random_resized_crop": f"{shuffled}random resized crop{flip} (area {low:g} to {high:g})",
+        "auto": "AutoAugment",
+        "rand": "RandAugment",
+        "imagenet": f"ImageNet's crop{flip}/colour",
+        "cifar": f"CIFAR's crop{flip}/cutout",
+    }[name]
+
+
+def _padding_text(settings: EvaluationSettings) -> str:
+    """What is padded before the crop, where it is not four pixels of zeros."""
+    if (settings.crop_pad, settings.crop_fill) == (4, "zero"):
+        return ""
+    return f" ({settings.crop_pad} pixels padded with {'zeros' if settings.crop_fill == 'zero' else 'reflections'})"
 
 
 def dsa_text(strategy: str) -> str:
     """``DSA`` for all six operations, ``DSA without flip``, ``DSA color+crop``, or ``no augmentation``."""
-    if strategy in ("none", ""):
-        return "no augmentation"
+    return NO_AUGMENTATION if strategy in ("none", "") else _list_text("DSA", strategy, _DSA_OPERATIONS)
+
+
+def _mirrored(strategy: str, *, mirrors: bool) -> str:
+    return strategy if mirrors else "_".join(name for name in strategy.split("_") if name != "flip")
+
+
+def _list_text(title: str, strategy: str, operations: tuple[str, ...]) -> str:
     chosen = strategy.split("_")
-    missing = [operation for operation in _DSA_OPERATIONS if operation not in chosen]
+    missing = [operation for operation in operations if operation not in chosen]
     if not missing:
-        return "DSA"
-    if len(missing) <= 2:
-        return f"DSA without {' and '.join(missing)}"
-    return f"DSA {'+'.join(chosen)}"
+        return title
+    return f"{title} without {' and '.join(missing)}" if len(missing) <= 2 else f"{title} {'+'.join(chosen)}"
 
 
-def further_texts(settings: Mapping[str, Any]) -> list[str]:
-    """What a recipe adds: mixing, order, loss, label smoothing, clipping, averaged weights, sharpness-aware steps."""
+def optimiser_text(settings: EvaluationSettings, units: int, *, learned_rates: int) -> list[str]:
+    """Optimiser and learning rate, and its other numbers where they are not the usual ones.
+
+    Args:
+        settings: of the evaluation.
+        units: epochs, or steps where they are counted, of the training.
+        learned_rates: learned learning rates of the images.
+    """
+    first = f"{_OPTIMISERS[settings.optimiser]}{' with Nesterov momentum' if settings.nesterov else ''} lr "
+    if settings.lr == "learned" and learned_rates > 1:
+        rate = "learned for each step"
+    elif settings.lr == "learned" and learned_rates == 1:
+        rate = f"learned with the images{_schedule_text(settings, units)}"
+    else:
+        rate = f"{_rate_text(settings)}{_schedule_text(settings, units)}"
+    momentum = settings.optimiser == "sgd" and settings.momentum != _MOMENTUM
+    decay = settings.optimiser != "sgd" or settings.weight_decay != _WEIGHT_DECAY
+    return [
+        first + rate,
+        *([f"momentum {settings.momentum:g}"] if momentum else []),
+        *([f"weight decay {settings.weight_decay:g}"] if decay else []),
+    ]
+
+
+def _rate_text(settings: EvaluationSettings) -> str:
+    if not settings.lr_search:
+        return f"{settings.lr_net:g}"
+    return f"the best on validation of {'/'.join(f'{rate:g}' for rate in settings.lr_search)}"
+
+
+def _schedule_text(settings: EvaluationSettings, units: int) -> str:
+    """How the rate changes; the drop comes after unit (units - 1) // 2 + 1, from zero: too late for fewer than four."""
+    factor = settings.lr_factor
+    change = f"÷{1 / factor:g}" if factor < 1 and abs(1 / factor - round(1 / factor)) < 1e-9 else f"{factor:g} times"
+    places = "/".join(f"{100 * share:.0f}" for share in settings.lr_milestones)
+    return {
+        "drop": f" ({change} halfway)" if (units - 1) // 2 + 1 < units - 1 else "",
+        "constant": "" if units < 2 else " (constant)",
+        "multistep": f" ({change} after {places} % of the training)",
+        "cosine": " (cosine to 0)",
+        "half_cosine": " (cosine to half)",
+    }[settings.schedule]
+
+
+def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
+    """What networks were trained with, where images or settings leave a choice, and the loss where it is not the usual."""
+    if settings.labels == "teacher":
+        words = ["labels of a teacher"]
+    else:
+        words = [SOFT if settings.labels == "stored" else "hard labels"] if has_soft else []
+    smoothing = [f"label smoothing {settings.label_smoothing:g}"] if settings.label_smoothing else []
+    return [*words, *([f"loss {' + '.join(map(_term_text, settings.loss))}"] if settings.loss else []), *smoothing]
+
+
+def _term_text(term: LossTermSettings) -> str:
+    name = {"ce": "cross-entropy", "soft_ce": "cross-entropy with soft labels", "mse": "MSE", "kl": "KL"}[term.kind]
+    temperature = f" at T {term.temperature:g}{' times T^2' if term.scaled else ''}" if term.kind == "kl" else ""
+    summed = " summed over classes" if term.over_classes == "sum" else ""
+    return f"{'' if term.weight == 1 else f'{term.weight:g} '}{name}{temperature}{summed}"
+
+
+def step_text(settings: EvaluationSettings) -> list[str]:
+    """Mixing, clipping, averaging and sharpness-aware steps, where there are any."""
     parts = []
-    if settings["mixing"] != "none":
-        share = float(settings["mixing_probability"])
-        name = "CutMix" if settings["mixing"] == "cutmix" else f"Mixup {float(settings['mixing_alpha']):g}"
-        parts.append(name if share == 1 else f"{name} on {100 * share:.0f} % of batches")
-    if settings["order"] != "shuffled":
-        parts.append("stored order" if settings["order"] == "stored" else "one image of each class a step")
-    if settings["loss"]:
-        parts.append(" + ".join(_loss_text(term) for term in settings["loss"]))
-    named = (
-        ("label_smoothing", "label smoothing"),
-        ("clip_norm", "gradient norm up to"),
-        ("ema", "weights averaged with decay"),
-        ("sam_rho", "SAM rho"),
-    )
-    return [*parts, *(f"{words} {float(settings[key]):g}" for key, words in named if settings[key])]
-
-
-def _loss_text(term: Mapping[str, Any]) -> str:
-    """``0.1 cross-entropy``, ``KL at T 20``."""
-    weight = float(term.get("weight", 1.0))
-    factor = "" if weight == 1 else f"{weight:g} "
-    temperature = f" at T {float(term.get('temperature', 1.0)):g}" if term["kind"] == "kl" else ""
-    return f"{factor}{_LOSSES[term['kind']]}{temperature}"
+    if settings.mixing != "none":
+        kind = {"mixup": "Mixup", "cutmix": "CutMix"}[settings.mixing]
+        share = (
+            "" if settings.mixing_probability == 1 else f" on {100 * settings.mixing_probability:g} % of the batches"
+        )
+        parts.append(f"{kind}{'' if settings.mixing_alpha == 1 else f' alpha {settings.mixing_alpha:g}'}{share}")
+    if settings.clip_norm is not None:
+        parts.append(f"gradient norm at most {settings.clip_norm:g}")
+    if settings.sam_rho is not None:
+        adaptive = "adaptive " if settings.sam_adaptive else ""
+        gap = f" with gap {settings.sam_gap:g}" if settings.sam_gap else ""
+        parts.append(f"{adaptive}sharpness-aware steps of {settings.sam_rho:g}{gap}")
+    if settings.ema is not None:
+        parts.append(f"weights averaged with decay {settings.ema:g}")
+    return parts

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.matching.losses import MatchingLoss, RealStatistics
+from bacon.distillation.matching.matching_losses import MatchingLoss, RealStatistics
 from bacon.distillation.pools import Fresh
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from bacon.settings.recipe import LossTerm, TrainingRecipe
+    from bacon.settings.recipe import LossTermSettings, TrainingRecipe
     from bacon.training.image_set import SoftKind
 
 Loss = Callable[[Tensor, Tensor, Tensor | None, Tensor | None], Tensor]
@@ -44,14 +44,14 @@ def _sum(terms: Sequence[Loss]) -> Loss:
     return loss
 
 
-def _weighted(settings: LossTerm, smoothing: float, soft_kind: SoftKind) -> Loss:
+def _weighted(settings: LossTermSettings, smoothing: float, soft_kind: SoftKind) -> Loss:
     term = _term(settings, smoothing, soft_kind)
     if settings.weight == 1:
         return term
     return lambda logits, labels, mixed, soft: term(logits, labels, mixed, soft) * settings.weight
 
 
-def _term(settings: LossTerm, smoothing: float, soft_kind: SoftKind) -> Loss:
+def _term(settings: LossTermSettings, smoothing: float, soft_kind: SoftKind) -> Loss:
     if settings.kind == "ce":
         return _hard(smoothing)
     if settings.kind == "soft_ce":

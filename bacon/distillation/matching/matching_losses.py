@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from bacon.distillation.pools import Drawn
+from bacon.distillation.pools import DrawnNetwork
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class Embedded:
     embedding: Tensor
     classes: Tensor
     shape: tuple[int, int]
-    drawn: Drawn
+    drawn: DrawnNetwork
 
     def logits(self) -> Tensor:
         """(K n, classes) float."""
@@ -80,7 +80,7 @@ class Embedded:
         return self.classes.repeat_interleave(self.shape[1])
 
 
-class LossTerm(ABC):
+class ExtraTerm(ABC):
     """A further term that a method adds to its matching loss.
 
     Attributes:
@@ -92,14 +92,14 @@ class LossTerm(ABC):
     figures: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def weight(self, drawn: Drawn) -> Tensor | float:
+    def weight(self, drawn: DrawnNetwork) -> Tensor | float:
         """Its weight in an iteration; a tensor is 0-d, on the device, without gradient."""
 
     @abstractmethod
     def values(self, embedded: Embedded) -> Tensor:
         """(K,) float: the unweighted term of each class of the chunk."""
 
-    def recorded(self, drawn: Drawn) -> Mapping[str, Tensor]:
+    def recorded(self, drawn: DrawnNetwork) -> Mapping[str, Tensor]:
         """Each of :attr:`figures` for an iteration, 0-d."""
         del drawn
         return {}

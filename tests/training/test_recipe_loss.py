@@ -8,8 +8,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from bacon.settings.recipe import LossTerm, TrainingRecipe
-from bacon.training.losses import loss_of
+from bacon.settings.recipe import LossTermSettings, TrainingRecipe
+from bacon.training.recipe_loss import loss_of
 
 B, K = 5, 4
 GENERATOR = torch.Generator().manual_seed(0)
@@ -22,7 +22,7 @@ MIXED = ONE_HOT * 0.7 + 0.3 / K
 
 def found(*terms, soft=None, mixed=None, soft_kind="logits", **changes):
     """The loss of a recipe with ``terms``."""
-    recipe = TrainingRecipe(epochs=1, loss=[LossTerm(**term) for term in terms], **changes)
+    recipe = TrainingRecipe(epochs=1, loss=[LossTermSettings(**term) for term in terms], **changes)
     return loss_of(recipe, soft_kind)(LOGITS, LABELS, mixed, soft).item()
 
 

@@ -1,0 +1,104 @@
+"""What evaluation protocols of the literature change by data set and IPC. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_LARGE = 128  # pixels a side, from which on data sets are taken for subsets of ImageNet
+_IDC_EPOCHS = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What a protocol may depend on.
+
+    Attributes:
+        name: of the data set.
+        size: height and width of its images in pixels; ``None``: not known before it is prepared.
+        classes: number of classes; ``None`` likewise.
+        ipc: stored images per class; ``None``: the full data set.
+    """
+
+    name: str
+    size: int | None = None
+    classes: int | None = None
+    ipc: int | None = None
+
+    @property
+    def large(self) -> bool:
+        """Whether images are as large as ImageNet's."""
+        return (self.size or 0) >= _LARGE
+
+
+def nothing(_: DataFacts) -> Mapping[str, Any]:
+    """No change."""
+    return {}
+
+
+def dc(facts: DataFacts) -> Mapping[str, Any]:
+    """MNIST: longer, with DC's own augmentation."""
+    mnist = {"epochs": 1001, "augmentations": ["dc"], "dc_strategy": "crop_scale_rotate"}
+    return mnist if facts.name == "mnist" else {}
+
+
+def idc(facts: DataFacts) -> Mapping[str, Any]:
+    """On ImageNet's subsets epochs follow the number of training images per class, two thirds of them with 100 classes."""
+    if not facts.large:
+        return {}
+    many = (facts.classes or 0) >= 100
+    share = 2 / 3 if many else 1
+    by_images = [[bound, int(epochs * share)] for bound, epochs in _IDC_EPOCHS]
+    own = {"lr_net": 0.1, "weight_decay": 1e-4, "batch_size": 128} if many else {}
+    return {"epochs_by_images": by_images, "epochs": int(300 * share), "mixing_probability": 1.0, **own}
+
+
+def dance(facts: DataFacts) -> Mapping[str, Any]:
+    """ImageNet's subsets: IDC's rule."""
+    return {
+        key: value for key, value in idc(facts).items() if key in ("epochs_by_images", "epochs", "mixing_probability")
+    }
+
+
+def ncfm(facts: DataFacts) -> Mapping[str, Any]:
+    """TinyImageNet: fewer epochs."""
+    epochs = {10: 300, 50: 40}.get(facts.ipc or 0)
+    return {"epochs": epochs} if facts.name == "tinyimagenet" and epochs else {}
+
+
+def sre2l(facts: DataFacts) -> Mapping[str, Any]:
+    """ImageNet: larger batches, random resized crops, CutMix."""
+    if not facts.large:
+        return {}
+    return {
+        "epochs": 300,
+        "batch_size": 1024,
+        "augmentations": ["random_resized_crop"],
+        "mixing": "cutmix",
+        "mixing_alpha": 1.0,
+        "loss": [{"kind": "kl", "temperature": 20.0}],
+    }
+
+
+def rded(facts: DataFacts) -> Mapping[str, Any]:
+    """Batches by IPC and classes; tiles on ImageNet."""
+    ipc, classes = facts.ipc or 50, facts.classes or 10
+    batch = 10 if ipc < 10 else 50 if ipc < 50 else 100
+    batch = 100 if facts.name == "tinyimagenet" else batch * (2 if classes in (100, 1000) else 1)
+    tiles = {"resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2} if facts.large else {}
+    return {"batch_size": min(batch, ipc * classes), **tiles}
+
+
+def gvbsm(facts: DataFacts) -> Mapping[str, Any]:
+    """TinyImageNet: fewer epochs, less cross-entropy."""
+    if facts.name != "tinyimagenet":
+        return {}
+    return {"epochs": 100, "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.1}]}
+
+
+def frepo(facts: DataFacts) -> Mapping[str, Any]:
+    """More steps for more classes and images."""
+    steps = {"cifar100": {10: 2000, 50: 5000}, "tinyimagenet": {10: 5000}}
+    found = steps.get(facts.name, {}).get(facts.ipc or 0)
+    return {"steps": found} if found else {}

@@ -1,0 +1,67 @@
+"""The page of all settings and the JSON schema: as generated, complete, with examples that run, readable for many methods."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bacon.config.loading import check_config
+from bacon.config.model import Config
+from bacon.config.reference import REFERENCE_FILE, reference_text
+from bacon.config.schema import SCHEMA_FILE, config_schema, schema_text
+from bacon.config.sections import key_names, section_models
+from bacon.methods.registry import OWN
+from tests.methods import example
+
+ROOT = Path(__file__).parents[2]
+PAGE = reference_text(OWN)
+EXAMPLES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_files_are_as_generated():
+    """``bacon reference --write`` writes them."""
+    assert (ROOT / REFERENCE_FILE).read_text() == PAGE
+    assert (ROOT / SCHEMA_FILE).read_text() == schema_text(OWN)
+
+
+@pytest.mark.parametrize("text", EXAMPLES, ids=range(len(EXAMPLES)))
+def test_every_example_is_a_configuration(text):
+    check_config(yaml.safe_load(text))
+
+
+def test_every_stage_has_an_example():
+    stages = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
+    assert len(EXAMPLES) == 8
+    assert stages[:3] == ["Layers", "The whole file", "What is computed"]
+
+
+def test_every_key_of_every_section_is_on_the_page():
+    keys = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))
+    for models in section_models(OWN).values():
+        for model in models:
+            assert key_names(model) <= keys | {"objective", "networks"}
+    assert Config.model_fields.keys() <= keys
+    assert {method.name for method in OWN} <= keys
+
+
+def test_a_method_adds_its_own_keys_and_a_line():
+    record = example.record()
+    before, after = PAGE.splitlines(), reference_text((*OWN, record)).splitlines()
+    added = [line for line in after if line not in before]
+    assert any(line.startswith("| `epsilon` |") for line in added)
+    assert sum("| `lr_img` |" in line for line in after) == 1
+    many = [replace(record, name=f"standardised{number}") for number in range(15)]
+    whole = reference_text((*OWN, *many))
+    assert len(whole.splitlines()) <= len(before) + 15 * 10 + 1
+    assert "standardised14" in whole
+
+
+def test_the_schema_knows_the_keys_of_a_method_that_a_package_brings():
+    ours, all_methods = (
+        config_schema(methods)["$defs"]["Layer"]["properties"]["distillation"]["properties"]
+        for methods in (OWN, (*OWN, example.record()))
+    )
+    assert all_methods["epsilon"]["exclusiveMinimum"] == 0
+    assert all_methods.keys() - ours.keys() == {"epsilon"}
