@@ -1,8 +1,13 @@
 import logging
 
+import hypothesis
 import pytest
 
 from bacon.runtime import draws
+
+# The same examples in every run, and no time limit: how busy the machine is must not fail a test.
+hypothesis.settings.register_profile("deterministic", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("deterministic")
 
 
 @pytest.fixture(autouse=True)

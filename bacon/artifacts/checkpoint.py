@@ -76,7 +76,9 @@ class CheckpointStore:
                 path.unlink(missing_ok=True)
         except OSError as error:
             log.warning(
-                "checkpoint at iteration %d not written (%s): the one before it stays", checkpoint.iteration, error
+                "checkpoint at iteration %d could not be written (%s); the previous one is kept",
+                checkpoint.iteration,
+                error,
             )
             return False
         log.info("checkpoint at iteration %d", checkpoint.iteration)

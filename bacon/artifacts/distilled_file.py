@@ -159,8 +159,8 @@ def check_fingerprint(path: Path | str, found: str | None, expected: str | None)
     """Raise :class:`BaconError` when an artifact is not the one that the configuration asks for."""
     if expected is not None and found != expected:
         raise BaconError(
-            f"{path}: carries fingerprint {found}, the configuration asks for {expected}: it was made from other settings, "
-            "data or code; run snakemake again, which remakes it"
+            f"{path}: out of date: it was computed from other settings, data or code (fingerprint {found}, the "
+            f"configuration needs {expected}). Run snakemake again"
         )
 
 

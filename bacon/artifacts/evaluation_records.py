@@ -16,7 +16,7 @@ log = get_logger(__name__)
 
 FORMAT = "bacon-evaluation"
 VERSION = 2
-_AGAIN = "run `snakemake` again: it evaluates the cell anew"
+_AGAIN = "run `snakemake` again to evaluate the cell again"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,10 +110,10 @@ class RecordCache:
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            log.warning("%s is damaged (%s): this network is trained again", path, error)
+            log.warning("%s is damaged (%s); the network will be trained again", path, error)
             return None
         if (record.fingerprint, record.key) != (self.fingerprint_of(key), key):
-            log.warning("%s holds the record of another network: this one is trained again", path)
+            log.warning("%s holds the record of another network; this one will be trained again", path)
             return None
         return record
 
@@ -133,7 +133,7 @@ def parse_record(value: Any) -> Record:
     record = Record(**value)
     classes = len(record.class_accuracy)
     if [len(row) for row in record.confusion] != [classes] * classes:
-        raise ValueError(f"confusion is no table of {classes} x {classes} counts")
+        raise ValueError(f"confusion is not a {classes} x {classes} table of counts")
     return record
 
 

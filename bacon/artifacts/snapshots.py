@@ -40,7 +40,7 @@ class Snapshots(Mapping[int, SyntheticSet]):
         try:
             self._write(iteration)
         except OSError as error:
-            log.warning("snapshot of iteration %d not written (%s): it stays in memory", iteration, error)
+            log.warning("snapshot of iteration %d could not be written (%s) and is kept in memory", iteration, error)
 
     def __getitem__(self, iteration: int) -> SyntheticSet:
         """The set; raises :class:`BaconError` when their file is damaged or gone."""
@@ -52,8 +52,8 @@ class Snapshots(Mapping[int, SyntheticSet]):
             state = read_checked(path, expected=expected, device=torch.device("cpu"))[1]
         except DamagedFileError as error:
             raise BaconError(
-                f"{path}: this snapshot of the synthetic set was damaged or removed while the job ran: {error}; run snakemake "
-                "again, which goes on from a checkpoint without it, or from the beginning"
+                f"{path}: this snapshot of the synthetic set was damaged or removed while the job ran: {error}; "
+                "run snakemake again: it resumes from a checkpoint that does not need it, or starts over"
             ) from None
         return SyntheticSet.from_state_dict(state)
 

@@ -155,8 +155,8 @@ def check_soft_labels(soft: Tensor, classes: Tensor, kind: str) -> None:
     error = float((soft.sum(dim=1) - 1).abs().max())
     if float(soft.min()) < 0 or error > _SUM_TOLERANCE:
         raise BaconError(
-            f"soft labels that go from {float(soft.min()):.3g} to {float(soft.max()):.3g} and whose rows sum to 1 within "
-            f"{error:.3g} are no probabilities (0 to 1, rows sum to 1); are they logits?"
+            f"soft labels that go from {float(soft.min()):.3g} to {float(soft.max()):.3g} and whose rows sum to 1 "
+            f"within {error:.3g} are not probabilities (0 to 1, rows sum to 1); are they logits?"
         )
 
 
@@ -167,8 +167,8 @@ def _check_images(images: Tensor, classes: Tensor, partition: int) -> None:
         )
     if classes.shape != images.shape[:1] or classes.dtype != torch.int64:
         raise BaconError(
-            f"a synthetic set of {len(images)} images with classes {classes.dtype} {tuple(classes.shape)}: the class index is "
-            "(M,) int64; soft labels go beside it"
+            f"a synthetic set of {len(images)} images with classes {classes.dtype} {tuple(classes.shape)}: the "
+            "class index is (M,) int64; soft labels are given separately"
         )
     if len(classes) and int(classes.min()) < 0:
         raise BaconError(f"a synthetic set with an image of class {int(classes.min())}: classes begin with 0")
@@ -186,7 +186,7 @@ def _check_rates(rates: Tensor) -> None:
         )
     if not bool((rates.isfinite() & (rates > 0)).all()):
         raise BaconError(
-            f"learned learning rates from {float(rates.min()):.3g} to {float(rates.max()):.3g}: they are above 0"
+            f"learned learning rates from {float(rates.min()):.3g} to {float(rates.max()):.3g}; they must be above 0"
         )
 
 

@@ -32,7 +32,7 @@ from bacon.runtime.errors import BaconError
 
 FORMAT = "bacon-training"
 VERSION = 1
-_AGAIN = "run snakemake again: it trains that run anew, and no other"
+_AGAIN = "run snakemake again: it trains that run again, and no other"
 T = TypeVar("T")
 
 
@@ -113,7 +113,7 @@ def read_index(path: Path) -> dict[str, Any]:
         return {**content, "runs": [RunEntry(**entry) for entry in content["runs"]]}
     except FileNotFoundError:
         raise BaconError(
-            f"{path}: the index of training runs is missing; run snakemake again, which makes it"
+            f"{path}: the index of training runs is missing; run snakemake again, which writes it"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BaconError(
@@ -152,8 +152,8 @@ class TrainedRuns:
             index = read_index(path)
             if index["training_fingerprint"] != fingerprint:
                 raise BaconError(
-                    f"{path}: of the training {index['training_fingerprint']}, the configuration asks for {fingerprint}; run "
-                    "snakemake again, which remakes it"
+                    f"{path}: out of date (fingerprint {index['training_fingerprint']}, the configuration needs "
+                    f"{fingerprint}); run snakemake again, which computes it again"
                 )
             self._files |= {entry.run: (path.parent / entry.file, entry) for entry in index["runs"]}
         self._count = runs
@@ -200,7 +200,9 @@ class TrainedRuns:
 
     def _file(self, run: int) -> tuple[Path, RunEntry]:
         if not 0 <= run < self._count:
-            raise BaconError(f"training run {run}: there are {self._count}, 0 to {self._count - 1}")
+            raise BaconError(
+                f"training run {run} does not exist; there are {self._count}, numbered 0 to {self._count - 1}"
+            )
         return self._files[run]
 
     def _read(self, run: int, read: Callable[[h5py.File], T]) -> T:

@@ -123,7 +123,7 @@ def open_run(path: Path | str, *, fingerprint: str | None = None) -> Iterator[h5
             yield file
     except (OSError, KeyError, ValueError) as error:
         raise BaconError(
-            f"{path}: not a readable training run ({error}); delete it and run snakemake again, which trains it anew"
+            f"{path}: not a readable training run ({error}); delete it and run snakemake again, which trains it again"
         ) from None
 
 
@@ -149,7 +149,7 @@ def read_weights(file: h5py.File, epoch: int | None = None) -> dict[str, Tensor]
         return {name: torch.from_numpy(np.asarray(values[()])) for name, values in file["weights"].items()}
     wanted = (epochs[-1] if epochs else None) if epoch is None else epoch
     if wanted not in epochs:
-        there = f"after the epochs {', '.join(map(str, epochs))}" if epochs else "at the end alone"
+        there = f"after the epochs {', '.join(map(str, epochs))}" if epochs else "at the end only"
         raise BaconError(f"{file.filename}: no weights after epoch {epoch}; they were kept {there}")
     place = epochs.index(wanted)
     return {

@@ -40,8 +40,8 @@ class WeightFiles:
             ]
         except DamagedFileError as error:
             raise BaconError(
-                f"{path}: these weights were damaged or removed while the job ran: {error}; run snakemake again, which trains "
-                "this run from its beginning"
+                f"{path}: these weights were damaged or removed while the job ran: {error}; run snakemake again, "
+                "which trains this run from the start"
             ) from None
         return weights
 

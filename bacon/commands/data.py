@@ -19,7 +19,7 @@ def data() -> None:
     "--config",
     "config_file",
     type=click.Path(path_type=Path),
-    help=f"Configuration whose own data sets are listed too.  [default: {_DEFAULT_CONFIG}, where it exists]",
+    help=f"Configuration whose own data sets are also listed.  [default: {_DEFAULT_CONFIG}, where it exists]",
 )
 def list_command(config_file: Path | None) -> None:
     """List every known data set: size, classes, state and source, in the working directory.
@@ -49,4 +49,4 @@ def inspect_command(file: Path) -> None:
     attributes, splits = inspect_rows(file)
     print_table(str(file), ("attribute", "value"), attributes)
     print_table("Splits", SPLIT_COLUMNS, splits)
-    click.echo("Verified: every chunk and the checksum of the contents are right.")
+    click.echo("Verified: all chunks and the checksum of the contents are correct.")

@@ -121,7 +121,7 @@ def inspect_rows(path: Path) -> tuple[list[tuple[str, str]], list[tuple[str, ...
         attributes = [(name, _readable(value)) for name, value in sorted(file.attrs.items())]
         sizes = {name: file[f"{name}/images"].id.get_storage_size() for name, _ in dataset.splits()}
     if dataset.whitening is not None:
-        attributes.append(("whitening", f"ZCA, epsilon {dataset.whitening.epsilon:g}, in place of mean and std"))
+        attributes.append(("whitening", f"ZCA, epsilon {dataset.whitening.epsilon:g}, instead of mean and std"))
     return attributes, _split_rows(dataset, sizes)
 
 

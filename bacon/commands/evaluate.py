@@ -17,27 +17,41 @@ if TYPE_CHECKING:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--data", default="", help="Prepared data set (cifar10, or its .h5) that has the test images.")
 @click.option(
-    "--pixels", type=click.Choice(("raw", "uint8", "normalised")), help="Others' files: how pixels are given."
-)
-@click.option("--mean", default="", help="Of normalised pixels, one number a channel: 0.49,0.48,0.45; or `data`.")
-@click.option("--std", default="", help="Likewise.")
-@click.option(
-    "--partition", type=click.IntRange(1, 8), help="Others' files: 1, or 2 where an image holds four (IDM, BACON)."
+    "--pixels",
+    type=click.Choice(("raw", "uint8", "normalised")),
+    help="Scale of the pixels; required for files not written by this project.",
 )
 @click.option(
-    "--labels", type=click.Choice(("classes", "probabilities", "logits")), help="Others' files: what soft labels are."
+    "--mean", default="", help="Mean of the normalisation, one number per channel: 0.49,0.48,0.45; or `data`."
+)
+@click.option("--std", default="", help="Standard deviation of the normalisation, in the same form.")
+@click.option(
+    "--partition",
+    type=click.IntRange(1, 8),
+    help="1, or 2 if each image holds four smaller ones (IDM, BACON); required for files not written by this project.",
 )
 @click.option(
-    "--experiment", type=click.IntRange(min=0), help="Which set of a published file that holds several, from 0."
+    "--labels",
+    type=click.Choice(("classes", "probabilities", "logits")),
+    help="Kind of the soft labels; required for files not written by this project.",
+)
+@click.option(
+    "--experiment", type=click.IntRange(min=0), help="Which set to use if the file holds several, counted from 0."
 )
 @click.option("--protocol", type=click.Choice(tuple(PROTOCOLS)), default="paper", show_default=True)
-@click.option("--network", default="convnet", show_default=True, help="Evaluation network by name.")
-@click.option("--seeds", type=click.IntRange(1, 1000), help="Networks to train (with each augmentation).")
-@click.option("--epochs", type=click.IntRange(min=1), help="Epochs, in place of the protocol's.")
+@click.option("--network", default="convnet", show_default=True, help="Name of the evaluation network.")
+@click.option("--seeds", type=click.IntRange(1, 1000), help="Number of networks to train (with each augmentation).")
+@click.option("--epochs", type=click.IntRange(min=1), help="Number of epochs, instead of the protocol's.")
 @click.option(
-    "--lr", default="", help="Initial learning rate, in place of the protocol's; `learned`: that of our file."
+    "--lr",
+    default="",
+    help="Initial learning rate, instead of the protocol's; `learned`: the one stored in a file of this project.",
 )
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write every network to this JSON.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the result of every network to this JSON file.",
+)
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="CPU threads.")
 @click.option("--cache", type=click.Path(path_type=Path), default=Path("results/.cache/evaluation"), show_default=True)
@@ -86,7 +100,7 @@ def _print(file: Path, result: Result) -> None:
     protocol = protocol_of(result.said)
     click.echo(f"{network_text(result.network.model_dump())}, {protocol}")
     if result.selection is not None:
-        click.echo("Learning rates were chosen on the validation split; test images chose nothing.")
+        click.echo("Learning rates were chosen on the validation split, never on test images.")
 
 
 def _row(result: Result, names: list[str]) -> tuple[str, ...]:

@@ -12,21 +12,24 @@ _FORMATS = ("pt", "safetensors", "npz", "png", "huggingface")
 
 @click.command("export")
 @click.argument("cell_name", metavar="CELL")
-@click.option("--format", "kind", type=click.Choice(_FORMATS), required=True, help="What to write.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder that gets it.")
+@click.option("--format", "kind", type=click.Choice(_FORMATS), required=True, help="Format to write.")
+@click.option(
+    "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write it to."
+)
 @click.option(
     "--form",
     type=click.Choice(("decoded", "stored")),
     default="decoded",
     show_default=True,
-    help="Training images, or partitioned images as they were optimised.",
+    help="decoded: training images; stored: images as they were optimised, partitioned for some methods.",
 )
-@click.option("--force", is_flag=True, help="Replace what is there.")
+@click.option("--force", is_flag=True, help="Replace an existing file or folder.")
 @click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
 def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bool, config_file: str) -> None:
     """Write the distilled set of CELL, such as digits/bacon/ipc10/seed0, for other programs (docs/use-a-distilled-set.md).
 
-    pt, safetensors and npz hold normalised float32 images exactly; png and huggingface hold 8-bit pixels, one folder a class.
+    pt, safetensors and npz hold normalised float32 images exactly; png and huggingface hold 8-bit pixels, one folder
+    per class.
     """
     from bacon.config.setting_errors import check_name
     from bacon.interchange.export_cell import export_cell

@@ -7,11 +7,11 @@ import click
 
 @click.command("prune")
 @click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
-@click.option("--remove", is_flag=True, help="Remove what is listed.")
+@click.option("--remove", is_flag=True, help="Delete the listed files.")
 @click.option(
     "--records",
     is_flag=True,
-    help="Also trained networks of other settings, which those settings would reuse.",
+    help="Also list networks trained with other settings, which would be reused if you went back to those settings.",
 )
 def prune_command(config_file: str, remove: bool, records: bool) -> None:
     """List results of cells that the configuration no longer has, and checkpoints that nothing needs; --remove removes."""
@@ -27,4 +27,4 @@ def prune_command(config_file: str, remove: bool, records: bool) -> None:
     if not found:
         click.echo("Nothing to remove.")
     elif not remove:
-        click.echo(f"{len(found)} paths; `bacon prune --remove` removes them.")
+        click.echo(f"{len(found)} paths; `bacon prune --remove` deletes them.")

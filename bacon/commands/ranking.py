@@ -61,5 +61,5 @@ def _read(path: Path, advice: str) -> pd.DataFrame:
     import pandas as pd
 
     if not path.is_file():
-        raise BaconError(f"{path}: there is no such table; {advice} in the configuration and run `snakemake`")
+        raise BaconError(f"{path}: the table does not exist; {advice} in the configuration and run `snakemake`")
     return pd.read_csv(path, dtype={"iterations": "str"})

@@ -11,7 +11,7 @@ import click
 @click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
 @click.option("--output", type=click.Path(path_type=Path), help="HTML file to write.  [default: results/report.html]")
 def report_command(config_file: str, output: Path | None) -> None:
-    """Write the report of finished results; what is missing or out of date is named and nothing is written.
+    """Write the report of finished results. If any are missing or out of date, name them and write nothing.
 
     `snakemake` writes it by itself after every change; this is for another place or another configuration of the same
     results.

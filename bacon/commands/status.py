@@ -21,8 +21,8 @@ _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "re
 @click.command("status")
 @click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--watch", is_flag=True, help="Print again every --seconds until everything is done or Ctrl-C.")
-@click.option("--seconds", default=5.0, show_default=True, help="Time between two tables of --watch.")
+@click.option("--watch", is_flag=True, help="Refresh every --seconds until everything is done; Ctrl-C ends it.")
+@click.option("--seconds", default=5.0, show_default=True, help="Seconds between two refreshes of --watch.")
 @click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
 def status_command(config_file: str, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
     """Show what is done, stale (and why), running or failed, and how much is left to compute."""
@@ -110,7 +110,7 @@ def _summary(status: Status) -> str:
     counts = ", ".join(f"{number} {state}" for state, number in sorted(status.counts.items()))
     text = f"{len(status.jobs)} jobs: {counts}."
     if status.seconds_left:
-        text += f" About {duration(status.seconds_left)} of computing left"
+        text += f" About {duration(status.seconds_left)}of computing time left"
         if status.running:
             text += f", {duration(status.seconds_left / status.running)} with {status.running} at a time"
         text += "."

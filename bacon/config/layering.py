@@ -148,7 +148,9 @@ def evaluation_network(config: Config, own: NetworkSettings, name: str) -> Netwo
     """
     known = {"convnet": {}, **NETWORKS, **config.networks}
     if name not in known:
-        raise BaconError(f"network {name!r} is neither under `networks` nor known by name ({', '.join(known)})")
+        raise BaconError(
+            f"network {name!r} is not defined under `networks` and not one of the known names ({', '.join(known)})"
+        )
     changes = known[name]
     same = changes.get("architecture", own.architecture) == own.architecture
     try:
@@ -210,7 +212,9 @@ def _concerns(method: Method, merged: Mapping[Key, Any], key: Key) -> bool:
 
 def _misplaced(cell: Cell, method: Method, key: Key, value: Any, label: str) -> str:
     if key[0] == "network":
-        return f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is no convnet, it has no such setting"
+        return (
+            f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is not a convnet and has no such setting"
+        )
     model = method.settings_model
     allowed = sorted(key_names(model)) if model else []
     hint = nearest(key[-1], allowed)

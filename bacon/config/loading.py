@@ -41,7 +41,7 @@ def load_config(path: Path | str) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BaconError(f"{path}: not a YAML file: {error}") from None
     if not isinstance(plain, Mapping):
-        raise BaconError(f"{path}: holds {type(plain).__name__}, a configuration is a mapping of keys to values")
+        raise BaconError(f"{path}: holds {type(plain).__name__}; a configuration must be a mapping of keys to values")
     return check_config(plain, source=str(path))
 
 
@@ -114,7 +114,8 @@ def _check_variants(config: Config) -> None:
             raise BaconError(f"variants.{name}: {name!r} is the name of a method; give the variant another name")
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
             raise BaconError(
-                f"variants.{name}: a name is part of paths: letters, digits, and . + - after the first of them"
+                f"variants.{name}: the name is used in paths, so it must start with a letter or digit and hold "
+                "only letters, digits, and . + -"
             )
 
 
@@ -122,7 +123,9 @@ def _check_each(what: str, names: Iterable[str], allowed: Iterable[str], *, extr
     allowed = tuple(allowed)
     for name in names:
         if "/" in name or name != name.strip() or not name:
-            raise BaconError(f"{what} = {name!r}: a name is part of a path, it has no slash and no spaces around it")
+            raise BaconError(
+                f"{what} = {name!r}: the name is used in paths, so it must have no slash and no space at either end"
+            )
         check_name(what, name, allowed, extra=extra)
 
 
@@ -137,9 +140,9 @@ def _check_repeats(config: Config) -> None:
     ):
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
-            raise BaconError(f"grid.{what}: {repeated[0]!r} stands there twice; each value is one row of the tables")
+            raise BaconError(f"grid.{what}: {repeated[0]!r} is listed twice; list each value once")
     if not grid_cells(config):
-        raise BaconError("grid.exclude leaves no cell; the grid needs at least one")
+        raise BaconError("grid.exclude removes every cell; the grid needs at least one")
 
 
 def _check_layers(config: Config) -> None:
@@ -165,7 +168,8 @@ def _check_pattern(config: Config, pattern: str) -> None:
     cells = (*grid_cells(whole), *reference_cells(whole))
     if not any(cell.matches(pattern) for cell in cells):
         raise BaconError(
-            f"pattern {pattern!r} in overrides or grid.exclude names no cell of the grid, such as {cells[0]}"
+            f"pattern {pattern!r} in overrides or grid.exclude matches no cell of the grid; an example of a cell "
+            f"is {cells[0]}"
         )
 
 
@@ -185,8 +189,9 @@ def _check_cell(config: Config, cell: Cell) -> None:
     _check_networks(config, cell, settings.network)
     if settings.evaluation.lr_search and not data_settings(config, cell.dataset).validation:
         raise BaconError(
-            f"evaluation.lr_search of {cell} chooses a learning rate on a validation split, and {cell.dataset} has none: "
-            f"set data.{cell.dataset}.validation, for example to 0.1 (a tenth of each training class), or lr_search to []"
+            f"evaluation.lr_search of {cell} needs a validation split to choose a learning rate, and "
+            f"{cell.dataset} has none: set data.{cell.dataset}.validation, for example to 0.1 (a tenth of each "
+            "training class), or lr_search to []"
         )
     if config.protocol == "dd-ranking" and RANDOM not in config.grid.methods:
         raise BaconError(

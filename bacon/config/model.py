@@ -22,18 +22,22 @@ BEST, ALL = "best", "all"
 class GridSettings(Strict):
     """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
 
-    datasets: tuple[str, ...] = Field(("digits",), min_length=1, description="Names of the registry or of `data`.")
+    datasets: tuple[str, ...] = Field(
+        ("digits",), min_length=1, description="Names of registered data sets or of entries under `data`."
+    )
     methods: tuple[str, ...] = Field(
-        ("random", "dm", "idm", "bacon"), min_length=1, description="Methods; the full data set is always added."
+        ("random", "dm", "idm", "bacon"),
+        min_length=1,
+        description="Names of methods; the full data set is always added.",
     )
     ipc: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 10), min_length=1, description="Images per class.")
     seeds: int | tuple[Annotated[int, Field(ge=0)], ...] = Field(
         3, description="Distillation seeds: a number n for 0..n-1, or a list."
     )
     networks: tuple[str, ...] = Field(
-        ("convnet",), min_length=1, description="Evaluation networks, from `networks`, or known by name."
+        ("convnet",), min_length=1, description="Evaluation networks: entries of `networks`, or known names."
     )
-    exclude: tuple[str, ...] = Field((), description="Cells left out: patterns such as tinyimagenet/*/ipc50/*.")
+    exclude: tuple[str, ...] = Field((), description="Patterns of cells to leave out, such as tinyimagenet/*/ipc50/*.")
 
     @field_validator("seeds")
     @classmethod
@@ -58,9 +62,9 @@ class Layer(Strict):
 class CellLayer(Layer):
     """The (data set, IPC) layer."""
 
-    methods: tuple[str, ...] | None = Field(None, description="Methods it applies to; null: all.")
-    dataset: str = Field(description="Data set it applies to.")
-    ipc: int = Field(ge=1, description="IPC it applies to.")
+    methods: tuple[str, ...] | None = Field(None, description="Methods that it applies to; null: all.")
+    dataset: str = Field(description="Data set that it applies to.")
+    ipc: int = Field(ge=1, description="IPC that it applies to.")
 
 
 class VariantLayer(Layer):
@@ -76,8 +80,8 @@ class ReportSettings(Strict):
     references: tuple[str, ...] = Field(
         ("random", BEST),
         description="What every method is compared with: names of methods; `best`, the method with the highest mean at each "
-        "IPC; or `all`, every pair of methods. A method that the grid lacks is passed over. Variants are compared with their "
-        "method in any case.",
+        "IPC; or `all`, every pair of methods. Methods that are not in the grid are ignored. Variants are always "
+        "compared with their method.",
     )
 
 
@@ -93,20 +97,20 @@ class Config(Strict):
     )
     grid: GridSettings = Field(default_factory=GridSettings)
     data: dict[str, DataSettings] = Field(
-        default_factory=dict, description="Own data sets, or changes to registered ones."
+        default_factory=dict, description="Your own data sets, or changes to registered ones."
     )
     networks: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Named evaluation networks: changes to the cell's own network, which is `convnet`, or another "
-        "architecture. Known without an entry here: the pool in bacon/settings/architectures.py, such as mlp, lenet, alexnet, "
-        "vgg11, resnet18, vit_tiny (docs/evaluation.md).",
+        "architecture. Known without an entry here: the networks in bacon/settings/architectures.py, such as mlp, "
+        "lenet, alexnet, vgg11, resnet18, vit_tiny (docs/evaluation.md).",
     )
     methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
     variants: dict[str, VariantLayer] = Field(
         default_factory=dict,
-        description="Methods with other settings under a name of their own, for `grid.methods`: the settings of its method, "
-        "and above its (data set, IPC) layer those given here. Variants that differ from their method in one number are drawn "
-        "as its sensitivity.",
+        description="Methods with other settings under their own name, for `grid.methods`. A variant has its method's "
+        "settings, overridden by those given here (above the (data set, IPC) layer). Variants that differ from "
+        "their method in one number are shown in the sensitivity figure.",
     )
     datasets: dict[str, Layer] = Field(default_factory=dict, description="The data set layer.")
     cells: tuple[CellLayer, ...] = Field((), description="The (data set, IPC) layer.")
@@ -115,8 +119,8 @@ class Config(Strict):
     )
     stale_on_upgrade: tuple[str, ...] = Field(
         (),
-        description="Packages, such as torch, whose version is part of every fingerprint: with another version results are "
-        "stale. Otherwise versions are recorded in the artifacts, and make nothing stale.",
+        description="Packages, such as torch, whose version is part of every fingerprint: upgrading them makes results stale. "
+        "Versions of all other packages are only recorded in the artifacts.",
     )
     report: ReportSettings = Field(default_factory=ReportSettings)
     run: RunSettings = Field(default_factory=RunSettings)

@@ -68,27 +68,29 @@ overrides:
 _STAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "What is computed",
-        "The grid: data set x method x images per class x seed, each evaluated with every network.",
+        "The grid: data set x method x images per class x seed. Each cell is evaluated with every network.",
         "preset: demo\ngrid:\n  datasets: [digits]\n  methods: [random, dm, bacon]\n  ipc: [1, 10]\n  seeds: 3",
         ("grid",),
     ),
     (
         "Data",
-        "Data sets of the registry need no entry; own data, and changes to registered sets, stand under `data` (docs/data.md).",
+        "Data sets of the registry need no entry; your own data, and changes to registered sets, go under `data` "
+        "(docs/data.md).",
         "grid: {datasets: [pictures], methods: [random, dm], ipc: [1], seeds: 1}\n"
         "data:\n  pictures: {format: imagefolder, path: pictures, size: 32}",
         ("data",),
     ),
     (
         "Networks",
-        "`network` is what a cell is distilled with, in any layer; `networks` names others, for the evaluation.",
+        "`network`, in any layer, is the network that a cell is distilled with; `networks` defines others for the "
+        "evaluation.",
         "grid: {networks: [convnet, wide, resnet18]}\nnetworks: {wide: {width: 256}}\n"
         "datasets: {digits: {network: {width: 64, depth: 2}}}",
         (),
     ),
     (
         "Distillation",
-        "The section `distillation` of a layer. Each method has keys of its own besides those that several share.",
+        "The section `distillation` of a layer. Each method has its own keys besides the shared ones.",
         "methods:\n  dm: {distillation: {iterations: 1000, snapshot_interval: 200, lr_img: 0.5}}\n"
         "  idm: {distillation: {networks: {ce_weight: 0.1, capacity: 50}}}",
         (),

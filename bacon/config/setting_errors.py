@@ -48,13 +48,13 @@ def check_layer(label: str, values: Mapping[Key, Any]) -> None:
         models = sections.get(section)
         place = f"{label}.{'.'.join(key)}"
         if models is None:
-            raise BaconError(f"{place} = {value!r}: {'.'.join(section)} is a single value, it has no keys")
+            raise BaconError(f"{place} = {value!r}: {'.'.join(section)} is a single value and has no keys")
         fields = [_field(model, name) for model in models]
         known = [field for field in fields if field is not None]
         if not known:
             check_name(f"{label}.{'.'.join(section)}: key", name, _all_names(models))
         if key in sections and not any(_takes(field, value) for field in known):
-            raise BaconError(f"{place} = {value!r}: needs keys of its own: {', '.join(_all_names(sections[key]))}")
+            raise BaconError(f"{place} = {value!r}: must hold keys: {', '.join(_all_names(sections[key]))}")
         _check_value(place, value, known)
 
 

@@ -22,8 +22,8 @@ def check_raw(raw: RawDataset, name: str) -> None:
         _check_split(images, labels, f"{name}: {split}")
     if raw.train_images.shape[1:] != raw.test_images.shape[1:]:
         raise BaconError(
-            f"{name}: training images are {_shape(raw.train_images)}, test images {_shape(raw.test_images)} (C, H, W); "
-            "they must be of one shape: give `size`"
+            f"{name}: training images are {_shape(raw.train_images)}, test images {_shape(raw.test_images)} (C, H, "
+            "W); they must have the same shape; set `size`"
         )
     _check_classes(raw, name)
 
@@ -33,8 +33,8 @@ def check_square(images: NDArray[np.uint8], name: str) -> None:
     height, width = images.shape[2:]
     if height != width:
         raise BaconError(
-            f"{name}: images are {height} x {width} pixels; networks take square ones. Set data.{name}.size: the shorter "
-            "side is scaled to it and the centre is cropped"
+            f"{name}: images are {height} x {width} pixels; networks need square images. Set data.{name}.size: the "
+            "shorter side is resized to it, then the centre is cropped"
         )
 
 
@@ -55,12 +55,15 @@ def _check_classes(raw: RawDataset, name: str) -> None:
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= classes:
             raise BaconError(
-                f"{name}: {split} labels run from {low} to {high}; with {classes} classes they must lie in 0..{classes - 1}"
+                f"{name}: {split} labels run from {low} to {high}; with {classes} classes they must be in "
+                f"0..{classes - 1}"
             )
     if classes < 2:
-        raise BaconError(f"{name}: there is one class only; classification needs at least two")
+        raise BaconError(f"{name}: there is only one class; classification needs at least two")
     if classes > len(raw.train_labels):
-        raise BaconError(f"{name}: {classes} classes but {len(raw.train_labels)} training images; a class is empty")
+        raise BaconError(
+            f"{name}: {classes} classes but {len(raw.train_labels)} training images, so some class is empty"
+        )
     counts = np.bincount(raw.train_labels, minlength=classes)
     empty = np.flatnonzero(counts == 0).tolist()
     if empty:

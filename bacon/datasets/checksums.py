@@ -78,8 +78,8 @@ def require_verified(info: DatasetInfo, folder: Path) -> dict[str, Path]:
         if path is None:
             what = "; ".join(f"{file}: {text}" for file, text in wrong) or f"{folder / source.file} does not exist"
             raise BaconError(
-                f"{info.title}: {what}. Delete {folder / '.complete'} and run again, which downloads it and keeps a wrong "
-                f"file aside; or put the official {source.file} ({describe(source)}) into {folder}"
+                f"{info.title}: {what}. Delete {folder / '.complete'} and run again, which downloads it again and "
+                f"renames the wrong file; or put the official {source.file} ({describe(source)}) into {folder}"
             )
         found[source.file] = path
     return found

@@ -72,7 +72,7 @@ def _locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            log.info("another process downloads into %s; waiting for it", folder)
+            log.info("waiting for another process that is downloading into %s", folder)
             lock.acquire()
     except OSError as error:
         raise BaconError(f"{error.filename or folder}: cannot be written: {error.strerror or error}") from None
@@ -130,7 +130,9 @@ def _download(source: Source, url: str, folder: Path, patience: Patience) -> Pat
     fetch(url, part, size=source.size, patience=patience)
     wrong = problem(part, source)
     if wrong is not None and continued:
-        log.warning("%s: %s; the part that was there may be of another file, so it is fetched whole", url, wrong)
+        log.warning(
+            "%s: %s; the partial file may belong to another file, so the whole file is downloaded again", url, wrong
+        )
         part.unlink()
         fetch(url, part, size=source.size, patience=patience)
         wrong = problem(part, source)
@@ -150,7 +152,7 @@ def _set_aside(path: Path, name: str) -> Path:
 
 def _by_hand(info: DatasetInfo, folder: Path, failures: Sequence[str]) -> str:
     missing = [source for source in info.sources if find_verified(folder, source)[0] is None]
-    tried = "".join(f"\n  {failure}" for failure in failures) or "\n  there is no address for it"
+    tried = "".join(f"\n  {failure}" for failure in failures) or "\n  no address is known for it"
     files = "".join(f"\n  {source.file} ({describe(source)}) from {source.urls[0]}" for source in missing)
     return (
         f"{info.title} cannot be downloaded:{tried}\n"

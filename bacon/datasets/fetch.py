@@ -74,7 +74,7 @@ def fetch(url: str, part: Path, *, size: int | None, patience: Patience) -> None
                 longest = max(longest, _length(part))
                 if failures >= patience.attempts:
                     raise UnavailableError(f"{url}: {error} ({failures} attempts)") from None
-                log.warning("%s: %s; attempt %d of %d follows", url, error, failures + 1, patience.attempts)
+                log.warning("%s: %s; starting attempt %d of %d", url, error, failures + 1, patience.attempts)
                 time.sleep(patience.pause * 2 ** (failures - 1))
 
 
@@ -96,7 +96,7 @@ def _receive(url: str, part: Path, size: int | None, patience: Patience, progres
             for block in response.raw.stream(_BLOCK, decode_content=False):
                 file.write(block)
                 if size is not None and file.tell() > size:
-                    raise UnavailableError(f"{url}: sends more than the {size} bytes of the official file")
+                    raise UnavailableError(f"{url}: the server sends more than the {size} bytes of the official file")
                 progress.advance(file.tell() // _MEGABYTE - progress.done)
     if size is not None and _length(part) < size:
         raise _AttemptError(f"the connection ended after {_length(part)} of {size} bytes")
@@ -113,7 +113,7 @@ def _start(url: str, response: requests.Response, held: int, part: Path) -> int:
         raise _AttemptError(f"HTTP {status} {response.reason}")
     if status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and held:
         part.unlink()
-        raise _AttemptError(f"the server has no bytes after {held}; starting again")
+        raise _AttemptError(f"the server has nothing after byte {held}; starting over")
     if status == HTTPStatus.PARTIAL_CONTENT and held:
         found = response.headers.get("Content-Range", "")
         if not found.startswith(f"bytes {held}-"):

@@ -46,7 +46,7 @@ def prepare(name: str, data: DataSettings, *, download_dir: Path, output: Path, 
     write_dataset(output, dataset, attributes=_attributes(name, data, info))
     counts = np.bincount(dataset.train_labels, minlength=len(dataset.class_names))
     log.info(
-        "wrote %s: %s training images, %d test images, %d classes of %d to %d training images",
+        "wrote %s: %s training images, %d test images, %d classes with %d to %d training images each",
         output,
         dataset.train_images.shape,
         len(dataset.test_images),
@@ -102,7 +102,7 @@ def _check_registered(raw: RawDataset, info: DatasetInfo, *, sizes: bool) -> Non
         expected += [info.train_size, info.test_size]
         what += ", training and test images"
     if found != expected:
-        hint = "" if sizes else "; give own data another name under `data`"
+        hint = "" if sizes else "; give your own data another name under `data`"
         raise BaconError(f"{info.name}: found {found}, expected of {info.title} are {expected} ({what}){hint}")
     if info.class_names and raw.class_names and info.class_names != raw.class_names:
         raise BaconError(

@@ -105,7 +105,7 @@ DIGITS = DatasetInfo(
     std=None,
     sources=(),
     reader=f"{_READERS}.digits",
-    licence="CC BY 4.0 (UCI Machine Learning Repository); carried by scikit-learn",
+    licence="CC BY 4.0 (UCI Machine Learning Repository); part of scikit-learn",
     citation="E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.",
     ipc=(1, 10),
     # A quarter of the paper's width: the embedded demo runs in minutes on two CPU cores.

@@ -57,7 +57,7 @@ def source_digest(name: str, data: DataSettings, *, cache: Path) -> str:
     """
     if data.format == "registry":
         return _registered_digest(registered(name), cache)
-    assert data.path is not None, "settings check that own data has a path"
+    assert data.path is not None, "the settings check that own data has a path"
     path = Path(data.path)
     if not path.exists():
         raise BaconError(f"data.{name}.path = {data.path!r}: does not exist (looked in {Path.cwd()})")
@@ -88,7 +88,7 @@ def _embedded_file() -> Path:
     """The file of the digits inside scikit-learn, found without importing it."""
     found = importlib.util.find_spec("sklearn")
     if found is None or found.origin is None:
-        raise BaconError("scikit-learn, which carries the digits, is not installed: pip install scikit-learn")
+        raise BaconError("scikit-learn, which contains the digits, is not installed: pip install scikit-learn")
     return Path(found.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 

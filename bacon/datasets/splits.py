@@ -33,7 +33,7 @@ def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: 
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
             raise BaconError(
-                f"{name}: class {label} has {len(members)} image; holding a share of it out needs at least 2"
+                f"{name}: class {label} has {len(members)} image; at least 2 are needed to hold out a share of them"
             )
         count = held_out_count(len(members), fraction)
         # Two words per image make ties, which would be broken by position, practically impossible.

@@ -9,8 +9,8 @@ Schema 1::
     attributes: format, schema_version, name, fingerprint, content_sha256, class_names (JSON), mean, std,
                 and what the writer adds (source, title, ...)
 
-Images are chunked for sequential reads, about half a MiB a chunk, and compressed with lzf: reading CIFAR-10's training
-images takes gzip 2.6 times as long (level 1, turns in one process), and gzip's file is 7 % smaller. Each chunk has a checksum.
+Images are chunked for sequential reads, about half a MiB per chunk, and compressed with lzf, which reads much faster than
+gzip for a slightly larger file (docs/speed.md). Each chunk has a checksum.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from bacon.runtime.errors import BaconError
 FORMAT = "bacon-dataset"
 SCHEMA_VERSION = 1
 _CHUNK_BYTES = 512 * 1024
-_REMAKE = "Delete it and run the workflow again: it is made from the source files"
+_REMAKE = "Delete it and run the workflow again, which rebuilds it from the source files"
 _RESERVED = frozenset(
     {"format", "schema_version", "name", "fingerprint", "content_sha256", "class_names", "mean", "std"}
 )
@@ -184,8 +184,8 @@ def check_fingerprint(file: h5py.File, path: Path | str, expected: str | None) -
     found = str(file.attrs["fingerprint"])
     if expected is not None and found != expected:
         raise BaconError(
-            f"{path}: made for fingerprint {found}, asked for is {expected}: the settings, the source or the "
-            "code of preparation changed. Run snakemake again"
+            f"{path}: made for fingerprint {found}, but {expected} is needed: the settings, the source or the code "
+            "that prepares it has changed. Run snakemake again"
         )
 
 

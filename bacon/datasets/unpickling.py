@@ -46,7 +46,7 @@ class PickledArray:
     def __setstate__(self, state: Any) -> None:
         _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _PickledType) or not isinstance(data, bytes):
-            raise BaconError("the pickle holds an array of something else than numbers")
+            raise BaconError("the pickle holds an array of something other than numbers")
         if math.prod(shape) * dtype.numpy.itemsize != len(data):
             raise BaconError(f"the pickle holds an array of shape {shape} with {len(data)} bytes")
         self.array = np.frombuffer(data, dtype=dtype.numpy).reshape(shape, order="F" if fortran else "C")
@@ -58,13 +58,13 @@ class _PickledType:
     def __init__(self, code: Any, *_: Any) -> None:
         self._code = _text(code)
         if self._code not in _NUMBERS:
-            raise BaconError(f"the pickle holds an array of type {self._code!r}; only numbers are admitted")
+            raise BaconError(f"the pickle holds an array of type {self._code!r}; only numbers are allowed")
         self.numpy = np.dtype(self._code)
 
     def __setstate__(self, state: Any) -> None:
         order, *structure = state[1:5]
         if _text(order) not in _ORDERS or any(part is not None for part in structure):
-            raise BaconError("the pickle holds an array of structures; only numbers are admitted")
+            raise BaconError("the pickle holds an array of structures; only numbers are allowed")
         self.numpy = np.dtype(_text(order) + self._code)
 
 
@@ -107,6 +107,6 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ADMITTED:
             raise BaconError(
-                f"the pickle asks for {module}.{name}; only numpy arrays and built-in containers are admitted"
+                f"the pickle asks for {module}.{name}; only numpy arrays and built-in containers are allowed"
             )
         return _ADMITTED[module, name]

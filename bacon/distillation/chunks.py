@@ -78,7 +78,7 @@ class MemoryLimit:
                 raise
             self.chunk_images //= 2
             log.warning(
-                "iteration %d: the device's memory does not suffice; run.chunk_images is now %d for the rest of this job",
+                "iteration %d: out of device memory; run.chunk_images is now %d for the rest of this job",
                 iteration,
                 self.chunk_images,
             )

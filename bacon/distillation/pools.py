@@ -217,8 +217,7 @@ class Queue:
             return
         except torch.OutOfMemoryError:
             log.warning(
-                "iteration %d: the device's memory does not suffice for a network's training steps; they are taken once "
-                "more%s",
+                "iteration %d: out of device memory in a network's training steps; they are repeated%s",
                 iteration,
                 ", and no longer recorded for the rest of this job" if self._is_shared else "",
             )

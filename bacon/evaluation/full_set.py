@@ -63,4 +63,4 @@ class FullSetNetworks(Networks):
 
 
 def _no_training_set(*_: object) -> ImageSet:
-    raise AssertionError("the networks are trained: nothing asks for the training images")
+    raise AssertionError("the networks are already trained and need no training images")

@@ -66,7 +66,7 @@ def _try(networks: Networks, augmentation: str, rate: float) -> float | None:
     try:
         return networks.records([key])[0].validation_accuracy
     except DivergedError as error:
-        log.info("learning rate %g is out: %s", rate, error)
+        log.info("learning rate %g is ruled out: %s", rate, error)
         return None
 
 

@@ -52,4 +52,4 @@ def _score(value: float) -> float:
 def _check(*accuracies: float) -> None:
     for accuracy in accuracies:
         if not 0 <= accuracy <= 1:
-            raise ValueError(f"accuracy {accuracy} is no fraction in [0, 1]; scores of percentages mean nothing")
+            raise ValueError(f"accuracy {accuracy} is not a fraction in [0, 1]; give fractions, not percentages")

@@ -143,7 +143,7 @@ class Networks:
         job = self.job
         found = {key: record for key in wanted if (record := self._cache.load(key)) is not None}
         missing = [key for key in wanted if key not in found]
-        log.info("%s: %d networks, %d of them trained before", job, len(wanted), len(found))
+        log.info("%s: %d networks, %d of them already trained", job, len(wanted), len(found))
         if missing:
             total = self.total_steps(missing)
             with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
@@ -177,7 +177,7 @@ class Networks:
                 raise
             self.images_at_once //= 2
             log.warning(
-                "%s: the device's memory does not suffice; %d images at once for the rest of this job, and the network of "
+                "%s: out of device memory; %d images at a time for the rest of this job, and the network of "
                 "evaluation seed %d is trained again",
                 self.job,
                 self.images_at_once,

@@ -55,7 +55,7 @@ def read_arrays(path: Path) -> Export:
         BaconError: the file is missing, damaged, not an export, or its checksum does not match.
     """
     if not path.is_file():
-        raise BaconError(f"{path}: there is no such file")
+        raise BaconError(f"{path}: the file does not exist")
     try:
         tensors, metadata = _READERS[path.suffix](path)
         metadata = check_metadata(path, metadata)

@@ -128,8 +128,8 @@ def check_metadata(path: object, metadata: Any) -> dict[str, Any]:
     """The metadata of an export; raises :class:`BaconError` when they are not, or of another version."""
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
         raise BaconError(
-            f"{path}: no distilled set that `bacon export` wrote (it carries no {FORMAT} metadata). Other people's files are "
-            "evaluated by `bacon evaluate`, which asks what is in them"
+            f"{path}: not a distilled set written by `bacon export` (it has no {FORMAT} metadata). For files from "
+            "elsewhere use `bacon evaluate`, which asks what they contain"
         )
     if metadata.get("version") not in _READ:
         raise BaconError(
@@ -175,5 +175,5 @@ def check_sha256(path: object, found: str, expected: str) -> None:
     """Raise :class:`BaconError` unless the content has the checksum that the metadata say."""
     if found != expected:
         raise BaconError(
-            f"{path}: images and labels have the sha256 {found}, its metadata say {expected}; export it again"
+            f"{path}: images and labels have the sha256 {found}, its metadata says {expected}; export it again"
         )

@@ -56,7 +56,7 @@ def _method(name: str) -> tuple[str, str]:
     """Title and reference; a configuration's own variant of a method has no more than its name and its settings."""
     if name in METHODS:
         return METHODS[name].title, METHODS[name].reference
-    return name, "a variant that its configuration names; the settings below say what it is"
+    return name, "a variant defined in the configuration; its settings are below"
 
 
 def _head(metadata: Mapping[str, Any], title: str, count: int) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def _form(metadata: Mapping[str, Any]) -> str:
         return "Images are decoded: each is a training image."
     factor = metadata["partition"]
     if factor == 1:
-        return "Images are as they were optimised; each is a training image."
+        return "Images are stored as they were optimised; each is a training image."
     return (
         f"Images are in stored form: cut each into {factor} x {factor} parts and enlarge each part to the image's size, "
         f"bilinearly, for {factor**2} training images of the same label (`bacon.load_distilled` does)."
@@ -94,13 +94,13 @@ def _labels(metadata: Mapping[str, Any]) -> str:
     """What an image's label is, and the learning rates that were learned with it."""
     kind, rates = metadata["soft_labels_kind"], metadata["learned_rates"]
     if kind is None:
-        parts = ["An image's label is its class, the folder that it lies in."]
+        parts = ["An image's label is its class, which is the name of its folder."]
     else:
-        shape = f"({kind}, one row an image, one column a class)"
+        shape = f"({kind}, one row per image, one column per class)"
         use = "take the softmax of a row" if kind == "logits" else "a row sums to 1"
         parts = [
-            f"An image's folder is its class. Besides, it has a soft label, which networks are meant to be trained with: row i "
-            f"of `soft_labels.npy` {shape} belongs to the image whose file has the number i; {use}."
+            "An image's folder is its class. It also has a soft label, which networks should be trained with: row "
+            f"i of `soft_labels.npy` {shape} belongs to the image whose file has the number i; {use}."
         ]
     if rates:
         which = "the learning rate" if rates == 1 else f"{rates} learning rates, one for each step of training,"

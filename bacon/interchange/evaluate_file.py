@@ -155,7 +155,9 @@ def _content_and_data(request: Request) -> tuple[FileContent, int, Path]:
     if file.is_dir() or file.suffix in (".h5", ".safetensors") or is_export(file):
         return _ours(request)
     if not request.data:
-        raise BaconError(f"{file}: say with --data which data set it is distilled from, for example --data cifar10")
+        raise BaconError(
+            f"{file}: give the data set that it was distilled from with --data, for example --data cifar10"
+        )
     if request.lr == LEARNED:
         raise BaconError(f"{file}: does not hold its learned learning rate; give it as a number: --lr 0.02")
     _, labels = read_tensors(file, experiment=request.experiment)
@@ -176,7 +178,7 @@ def _ours(request: Request) -> tuple[FileContent, int, Path]:
     }
     given = [name for name, value in stated.items() if value is not None]
     if given:
-        raise BaconError(f"{request.file}: says itself what it holds; leave {', '.join(given)} out")
+        raise BaconError(f"{request.file}: the file already says what it holds; leave out {', '.join(given)}")
     export = read_export(request.file)
     synthetic = export.synthetic
     mean, std = (tuple(float(value) for value in export.metadata[name]) for name in ("mean", "std"))
@@ -202,7 +204,9 @@ def _ours(request: Request) -> tuple[FileContent, int, Path]:
 def _data_path(data: str) -> Path:
     path = Path(data) if data.endswith(".h5") else Path(DATA.format(dataset=data))
     if not path.is_file():
-        raise BaconError(f"{path}: the data set is not prepared; `snakemake {path}` prepares one of the configuration")
+        raise BaconError(
+            f"{path}: the data set is not prepared; `snakemake {path}` prepares a data set of the configuration"
+        )
     return path
 
 
@@ -211,26 +215,28 @@ def _stated(request: Request, labels: Tensor, data_path: Path) -> FileFormat:
     missing = []
     if request.pixels is None:
         missing.append(
-            "--pixels raw (floats in [0, 1]), --pixels uint8 (0 to 255), or --pixels normalised with --mean and --std: one "
-            "number a channel, such as 0.4914,0.4822,0.4465, or `data` for those of the data set"
+            "--pixels raw (floats in [0, 1]), --pixels uint8 (0 to 255), or --pixels normalised with --mean and "
+            "--std: one number per channel, such as 0.4914,0.4822,0.4465, or `data` for those of the data set"
         )
     elif request.pixels == "normalised":
         missing += [
-            f"{name}: what the pixels were normalised with, one number a channel, or `data` for those of the data set"
+            f"{name}: what the pixels were normalised with, one number per channel, or `data` for those of the data set"
             for name, value in (("--mean", request.mean), ("--std", request.std))
             if not value
         ]
     elif request.mean or request.std:
         raise BaconError(f"--mean and --std belong to --pixels normalised, not to --pixels {request.pixels}")
     if request.partition is None:
-        missing.append("--partition 1 (each image is one), or 2 (four in one, as IDM and BACON store them)")
+        missing.append(
+            "--partition 1 (each image is one training image), or 2 (four in one, as IDM and BACON store them)"
+        )
     kind = _label_kind(request, labels)
     if kind is None:
         missing.append("--labels probabilities or --labels logits: what its soft labels are")
     if missing or request.pixels is None or request.partition is None or kind is None:
         listing = "\n".join(f"  {line}" for line in missing)
         raise BaconError(
-            f"{request.file}: does not say how its tensors are to be read, and nothing is guessed. Give\n{listing}"
+            f"{request.file}: the file does not say how to read its tensors, and nothing is guessed. Give\n{listing}"
         )
     return FileFormat(
         pixels=request.pixels,
@@ -257,7 +263,9 @@ def _numbers(name: str, text: str, data_path: Path) -> tuple[float, ...]:
     try:
         values = tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError:
-        raise BaconError(f"--{name} {text!r}: numbers with commas between them, one a channel, or `data`") from None
+        raise BaconError(
+            f"--{name} {text!r}: must be numbers separated by commas, one per channel, or `data`"
+        ) from None
     if name == "std" and any(not value > 0 for value in values):
         raise BaconError(f"--std {text!r}: must be positive")
     return values
@@ -317,7 +325,9 @@ def _learning_rate(request: Request, content: FileContent) -> dict[str, Any]:
         return {}
     if request.lr == LEARNED:
         if content.rates is None or len(content.rates) != 1:
-            found = "no learned learning rate" if content.rates is None else f"{len(content.rates)} of them, one a step"
+            found = (
+                "no learned learning rate" if content.rates is None else f"{len(content.rates)} of them, one per step"
+            )
             raise BaconError(f"{request.file}: --lr learned needs one learned learning rate; it holds {found}")
         return {"lr": "fixed", "lr_net": float(content.rates[0]), "lr_search": ()}
     try:
@@ -325,7 +335,9 @@ def _learning_rate(request: Request, content: FileContent) -> dict[str, Any]:
     except ValueError:
         rate = 0.0
     if not 0 < rate < float("inf"):
-        raise BaconError(f"--lr {request.lr!r}: a number above 0, or `learned` for the one that a file of ours holds")
+        raise BaconError(
+            f"--lr {request.lr!r}: must be a number above 0, or `learned` for the one stored in a file of this project"
+        )
     return {"lr": "fixed", "lr_net": rate, "lr_search": ()}
 
 

@@ -50,7 +50,7 @@ def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, 
     export = export_of(distilled, form=form, licence=_licence(cell.dataset), evaluations=list(_evaluations(plan, cell)))
     target = output / (export.name + SUFFIXES.get(kind, "" if kind == "png" else "_huggingface"))
     if target.exists() and not force:
-        raise BaconError(f"{target}: is there already; --force replaces it, or give another --output")
+        raise BaconError(f"{target}: already exists; use --force to replace it, or give another --output")
     if kind in SUFFIXES:
         with atomic_path(target) as temporary:
             write_arrays(export, temporary)

@@ -110,8 +110,8 @@ def _check_pixels(path: Path, images: Tensor, file_format: FileFormat) -> None:
     low, high = float(images.min()), float(images.max())
     if file_format.pixels == "raw" and (high > 2 or low < -1):
         raise BaconError(
-            f"{path}: pixels go from {low:.3g} to {high:.3g}, which are no raw pixels in [0, 1]: they are normalised, "
-            "or go to 255 (divide them)"
+            f"{path}: pixels go from {low:.3g} to {high:.3g}, which are not raw pixels in [0, 1]: they are "
+            "normalised, or go up to 255 (divide by 255)"
         )
     if len(file_format.mean) not in (0, images.shape[1]) or len(file_format.std) != len(file_format.mean):
         raise BaconError(

@@ -42,7 +42,9 @@ def write_folder(export: Export, folder: Path, *, images: str = ".") -> None:
     synthetic = export.synthetic
     channels = synthetic.images.shape[1]
     if channels not in _CHANNELS:
-        raise BaconError(f"images of {channels} channels are no PNG files; export them as pt, safetensors or npz")
+        raise BaconError(
+            f"images of {channels} channels cannot be written as PNG; export them as pt, safetensors or npz"
+        )
     pixels = pixels_of(export)
     names = class_folders(export.metadata["class_names"])
     for name in names:

@@ -62,9 +62,9 @@ def read_published(path: Path, file_format: FileFormat, *, experiment: int | Non
 def read_tensors(path: Path, *, experiment: int | None = None) -> tuple[Tensor, Tensor]:
     """Images (N, C, H, W), and labels, integers (N,) or floats (N, K), as they are in a file; errors of its layout."""
     if not path.is_file():
-        raise BaconError(f"{path}: there is no such file")
+        raise BaconError(f"{path}: the file does not exist")
     if path.suffix not in SUFFIXES:
-        raise BaconError(f"{path}: unknown kind of file {path.suffix!r}; what is read is {_LAYOUTS}")
+        raise BaconError(f"{path}: unknown file type {path.suffix!r}; supported are {_LAYOUTS}")
     images, labels = _from_npz(path) if path.suffix == ".npz" else _from_pickle(path, experiment)
     return _checked(path, images, labels)
 
@@ -79,7 +79,7 @@ def _from_npz(path: Path) -> tuple[Any, Any]:
         with np.load(path, allow_pickle=False) as file:
             found = [pair for pair in _PAIRS if set(pair) <= set(file)]
             if len(found) != 1:
-                raise BaconError(f"{path}: holds {', '.join(file)}; what is read is {_LAYOUTS}")
+                raise BaconError(f"{path}: holds {', '.join(file)}; supported are {_LAYOUTS}")
             images, labels = (torch.from_numpy(file[name]) for name in found[0])
             return images, labels
     except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
@@ -93,8 +93,8 @@ def _from_pickle(path: Path, experiment: int | None) -> tuple[Any, Any]:
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).split(". ")[0].splitlines()[0]
         raise BaconError(
-            f"{path}: cannot be read with weights_only=True, and is not read otherwise, since it could run code ({reason}). "
-            "Save its tensors anew: torch.save((images, labels), path)"
+            f"{path}: cannot be read with weights_only=True, and reading it any other way could run code "
+            f"({reason}). Save its tensors again: torch.save((images, labels), path)"
         ) from None
     if isinstance(content, dict) and "data" in content:
         return _experiment(path, content["data"], experiment)
@@ -105,16 +105,16 @@ def _from_pickle(path: Path, experiment: int | None) -> tuple[Any, Any]:
     if isinstance(content, tuple | list) and len(content) == 2:
         return content[0], content[1]
     found = f"a dict with {', '.join(map(str, content))}" if isinstance(content, dict) else type(content).__name__
-    raise BaconError(f"{path}: holds {found}; what is read is {_LAYOUTS}")
+    raise BaconError(f"{path}: holds {found}; supported are {_LAYOUTS}")
 
 
 def _experiment(path: Path, sets: Any, experiment: int | None) -> tuple[Any, Any]:
     if not isinstance(sets, list | tuple) or not sets or any(len(one) != 2 for one in sets):
-        raise BaconError(f"{path}: its 'data' is no list of [images, labels]; what is read is {_LAYOUTS}")
+        raise BaconError(f"{path}: its 'data' is not a list of [images, labels]; supported are {_LAYOUTS}")
     if experiment is None and len(sets) > 1:
         raise BaconError(f"{path}: holds {len(sets)} distilled sets; choose one with --experiment 0 to {len(sets) - 1}")
     if not 0 <= (experiment or 0) < len(sets):
-        raise BaconError(f"{path}: --experiment {experiment}: it holds {len(sets)} distilled sets, from 0 on")
+        raise BaconError(f"{path}: --experiment {experiment}: it holds {len(sets)} distilled sets, numbered from 0")
     images, labels = sets[experiment or 0]
     return images, labels
 

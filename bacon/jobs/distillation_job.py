@@ -27,7 +27,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
     """Distil ``cell`` from the data set in ``data`` into ``output``; raises :class:`BaconError` on bad input."""
     algorithm = METHODS[plan.config.base_method(cell.method)].algorithm
     if cell.ipc is None or cell.seed is None or algorithm is None:
-        raise BaconError(f"cell {cell}: the full data set is not distilled; evaluate it")
+        raise BaconError(f"cell {cell}: the full data set is not distilled, only evaluated")
     identity = CellIdentity(
         dataset=cell.dataset,
         method=cell.method,
@@ -39,7 +39,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
     beat_path = plan.directory / cell.running_path("distill")
     with job_lock(beat_path.with_suffix(".lock")) as waited:
         if waited and _is_whole(output, identity.fingerprint):
-            log.info("%s was made meanwhile by the process that this one waited for", output)
+            log.info("%s has been made by the process that this one was waiting for", output)
             return
         store = CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=identity.fingerprint)
         for folder, name in ((output.parent, output.name), (beat_path.parent, beat_path.name), (store.own, "*")):

@@ -39,7 +39,7 @@ def run_evaluation(
     """
     reference = cell.ipc is None
     if reference != (images is None):
-        raise BaconError(f"cell {cell}: --images is the distilled set of a cell; the full data set has none")
+        raise BaconError(f"cell {cell}: --images names a cell's distilled set; the full data set has none")
     fingerprints = EvaluationFingerprints(
         rule=plan.evaluation_fingerprint(cell, network),
         record=plan.record_fingerprint(cell, network),

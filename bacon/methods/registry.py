@@ -38,7 +38,7 @@ def registered(own: Iterable[Method], brought: Iterable[EntryPoint]) -> dict[str
     for entry in sorted(brought, key=lambda entry: (entry.name, entry.value)):
         method = _loaded(entry)
         if method.name in methods:
-            raise BaconError(f"{_place(entry)}: there is a method {method.name!r} already; give it another name")
+            raise BaconError(f"{_place(entry)}: a method {method.name!r} already exists; give this one another name")
         methods[method.name] = method
     return methods
 

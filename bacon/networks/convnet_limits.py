@@ -20,13 +20,14 @@ def check_fits(settings: NetworkSettings, size: int) -> None:
     first = first_side(size)
     if settings.pooling != "none" and first >> settings.depth < 1:
         raise BaconError(
-            f"network.depth: {settings.depth} blocks halve images of {size}x{size} pixels to nothing; "
-            f"allowed for this size: 1 to {first.bit_length() - 1}. Lower network.depth or raise the data set's size."
+            f"network.depth: {settings.depth} blocks halve images of {size}x{size} pixels until nothing is left; "
+            f"allowed for this size: 1 to {first.bit_length() - 1}. Lower network.depth or raise the data set's "
+            "size."
         )
     if settings.norm == "group" and settings.width % GROUPS:
         raise BaconError(
-            f"network.width: {settings.width} channels do not divide into the {GROUPS} groups of network.norm 'group'; "
-            f"give a multiple of {GROUPS}, or another norm."
+            f"network.width: {settings.width} channels cannot be divided into the {GROUPS} groups of network.norm "
+            f"'group'; give a multiple of {GROUPS}, or another norm."
         )
 
 

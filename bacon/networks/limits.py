@@ -18,8 +18,8 @@ def check_fits(settings: NetworkSettings, size: int) -> None:
     if size < architecture.smallest:
         smallest = f"{architecture.smallest}x{architecture.smallest}"
         raise BaconError(
-            f"network.architecture: {architecture.name} {architecture.why_smallest}; {size}x{size} pixels are too few, "
-            f"it needs at least {smallest}. Choose another architecture or raise the data set's size."
+            f"network.architecture: {architecture.name} {architecture.why_smallest}; {size}x{size} pixels are too "
+            f"few; it needs at least {smallest}. Choose another architecture or raise the data set's size."
         )
 
 

@@ -19,8 +19,8 @@ def check_fits(settings: NetworkSettings, size: int) -> None:
     """Raise :class:`BaconError` where instance norm would make zeros of the last maps, for they are single pixels."""
     if settings.stem == "7x7" and settings.norm == "instance" and size <= 2**_IMAGENET_HALVINGS:
         raise BaconError(
-            f"network.stem: ImageNet's 7x7 stem leaves one pixel of {size}x{size}, of which instance norm makes zero; "
-            "set network.stem to 3x3 or network.norm to batch."
+            f"network.stem: ImageNet's 7x7 stem reduces {size}x{size} images to one pixel, which instance norm "
+            "turns into zero; set network.stem to 3x3 or network.norm to batch."
         )
 
 

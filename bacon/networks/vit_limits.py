@@ -29,7 +29,7 @@ def check_fits(settings: NetworkSettings, size: int) -> None:
     """Raise :class:`BaconError` unless patches divide images of ``size`` x ``size`` pixels."""
     if patch_side(size) is None:
         raise BaconError(
-            f"network.architecture: {settings.architecture} cuts images into square patches, about {_PATCHES_PER_SIDE} a "
-            f"side, and none divide {size}x{size} pixels. Choose another architecture or another size of the data set, for "
-            f"example {size - size % 4 or 4}."
+            f"network.architecture: {settings.architecture} cuts images into square patches, about "
+            f"{_PATCHES_PER_SIDE} per side, and no patch size divides {size}x{size} pixels. Choose another "
+            f"architecture or another size of the data set, for example {size - size % 4 or 4}."
         )

@@ -77,7 +77,7 @@ def shown_cell(plan: Plan, group: str) -> Cell:
     """The cell whose images are shown for a group such as ``digits/bacon/ipc10``: its first seed."""
     found = next((cell for cell in plan.cells if cell.matches(group)), None)
     if found is None:
-        raise BaconError(f"{group!r} names no cell of the grid, such as {plan.cells[0]}")
+        raise BaconError(f"{group!r} matches no cell of the grid; an example of a cell is {plan.cells[0]}")
     return found
 
 
@@ -99,6 +99,6 @@ def check_asked(what: str, asked: str | None, computed: str) -> None:
     """
     if asked is not None and asked != computed:
         raise BaconError(
-            f"{what}: the workflow asked for fingerprint {asked}, settings and code now give {computed}: they changed while "
-            "the workflow ran; run snakemake again"
+            f"{what}: the workflow asked for fingerprint {asked}, but settings and code now give {computed}: they "
+            "changed while the workflow ran; run snakemake again"
         )

@@ -61,7 +61,8 @@ def cell_needs(method: Method, settings: CellSettings, where: object) -> tuple[T
     names = [need.name for need in needs]
     if len(set(names)) < len(names):
         raise BaconError(
-            f"{where}: the record of {method.name} names its training needs {', '.join(names)}: each name once"
+            f"{where}: the record of {method.name} names its training needs {', '.join(names)}; each name must be "
+            "different"
         )
     return needs
 

@@ -85,7 +85,7 @@ def lease_key(keys: list[str], *, jobs_per_key: int = 1, log_seconds: float) -> 
             return
         if time.monotonic() - last >= log_seconds:
             last = time.monotonic()
-            log.info("waiting for a device: all %d are taken by other jobs", len(keys))
+            log.info("waiting for a device: all %d are in use by other jobs", len(keys))
         time.sleep(_POLL_SECONDS)
 
 

@@ -89,7 +89,7 @@ class Heartbeat:
         try:
             write_json(self.path, asdict(progress))
         except OSError as error:
-            log.warning("progress not written to %s (%s)", self.path, error)
+            log.warning("could not write progress to %s (%s)", self.path, error)
 
     def remove(self) -> None:
         """The job is done: there is nothing to say any more."""

@@ -33,7 +33,7 @@ def job_lock(path: Path, *, log_seconds: float = 30.0) -> Iterator[bool]:
             waited = True
         if time.monotonic() - last >= log_seconds:
             last = time.monotonic()
-            log.info("waiting for the process that computes this already (%s)", _holder(path))
+            log.info("waiting for the process that is already computing this (%s)", _holder(path))
         time.sleep(_POLL_SECONDS)
     try:
         _holder_file(path).write_text(f"process {os.getpid()}", encoding="utf-8")

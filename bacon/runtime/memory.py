@@ -15,9 +15,9 @@ _TOP_PAD_BYTES = 64 * 1024 * 1024
 def keep_freed_memory() -> bool:
     """Keep freed memory for the next tensor instead of giving it back to the system; whether the C library could be told.
 
-    Otherwise glibc maps and unmaps every large tensor, and the kernel clears its pages again each time: of a BACON
-    distillation of the digits (IPC 1) that is a third of the time on one core (27.7 s against 18.8 s). The peak of the
-    process stays what it is; between peaks it keeps what it has, until :func:`give_back_freed_memory`.
+    Otherwise glibc maps and unmaps every large tensor, and the operating system clears its pages each time, which can take a
+    third of a small distillation (docs/speed.md). The peak memory of the process does not change; between peaks it keeps
+    what it has until :func:`give_back_freed_memory`.
     """
     if platform.libc_ver()[0] != "glibc":
         return False
@@ -30,8 +30,9 @@ def keep_freed_memory() -> bool:
 def give_back_freed_memory() -> None:
     """Give the pages of freed memory back to the system, where the C library can.
 
-    What is freed lies in holes between what is kept, and not every hole is used again: a queue of 100 networks of 15 MB with
-    their momenta, as it fills, leaves 1.1 GB of them. Not for every iteration: the kernel clears again what is used next.
+    Freed memory lies in gaps between what is kept, and not every gap is used again: a queue of 100 networks of 15 MB with
+    their momenta leaves 1.1 GB of gaps as it fills. Do not call this in every iteration: the system must clear the pages
+    that are used next.
     """
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

@@ -24,7 +24,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """An argument parser with the options of every stage: the configuration and the fingerprint asked for."""
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
-    made.add_argument("--fingerprint", help="refuse to run when settings and code do not give this fingerprint")
+    made.add_argument("--fingerprint", help="refuse to run if settings and code do not give this fingerprint")
     return made
 
 

@@ -163,7 +163,7 @@ _TABLE = (
         builder="bacon.networks.lenet:build",
         norms=("none",),
         smallest=16,
-        why_smallest="takes its two 5x5 convolutions without padding, which leave nothing of smaller images",
+        why_smallest="has two 5x5 convolutions without padding, which leave nothing of smaller images",
         operations={16: 1.7e5, 28: 1.3e6, 32: 1.3e6, 64: 7.2e6, 128: 3.3e7},
         parameters=6.2e4,
         pool={"lenet": {"architecture": "lenet"}},
@@ -217,7 +217,7 @@ _TABLE = (
         parameters=2.75e7,
         norms=("layer",),
         smallest=25,
-        why_smallest="halves images three times, and its attention looks at windows of 4x4 pixels of the last maps",
+        why_smallest="halves images three times, and its attention works on 4x4 windows of the last feature maps",
     ),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {architecture.name: architecture for architecture in _TABLE}

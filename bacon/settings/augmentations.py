@@ -71,7 +71,7 @@ class CropFlip(Strict):
 
     family: Literal["crop_flip"] = "crop_flip"
     pad: int = Field(4, ge=0, description="Pixels added on each side before the crop.")
-    fill: Literal["zero", "reflect"] = Field("zero", description="What the added pixels hold.")
+    fill: Literal["zero", "reflect"] = Field("zero", description="Value of the added pixels.")
     flip: bool = Field(True, description="Mirror left and right with probability one half.")
 
 
@@ -83,7 +83,10 @@ class RandomResizedCrop(Strict):
     ratio: tuple[float, float] = Field((0.75, 4 / 3), description="Smallest and largest width / height.")
     flip: bool = Field(True, description="Mirror left and right with probability one half.")
     patches: int = Field(
-        1, ge=1, le=8, description="Shuffle patches x patches tiles of each image before the crop (RDED); 1: none."
+        1,
+        ge=1,
+        le=8,
+        description="Shuffle patches x patches tiles of each image before the crop (RDED); 1: no shuffling.",
     )
 
     @model_validator(mode="after")
@@ -92,7 +95,7 @@ class RandomResizedCrop(Strict):
             if not 0 < low <= high:
                 raise ValueError(f"`{name}` is ({low}, {high}): give two positive numbers, the smaller one first")
         if self.scale[1] > 1:
-            raise ValueError(f"`scale` is {self.scale}: a crop is at most the whole image, 1.0")
+            raise ValueError(f"`scale` is {self.scale}: a crop is at most the whole image (1.0)")
         return self
 
 

@@ -15,9 +15,9 @@ class DataSettings(Strict):
     format: Literal["registry", "npz", "imagefolder", "hdf5"] = Field(
         "registry", description="A data set of the registry, or the user's own files."
     )
-    path: str | None = Field(None, description="Own data: the file or folder, relative to the working directory.")
+    path: str | None = Field(None, description="Your own data: the file or folder, relative to the working directory.")
     size: int | None = Field(
-        None, ge=4, le=1024, description="Side in pixels that images are brought to; null: as they are."
+        None, ge=4, le=1024, description="Side in pixels that images are resized to; null: as they are."
     )
     mean: tuple[float, ...] | None = Field(
         None, description="Mean per channel in [0, 1]; null: registry, or measured on train."
@@ -27,15 +27,15 @@ class DataSettings(Strict):
     archives: str | None = Field(
         None,
         description=(
-            "Registry data: folder with official archives, relative to the working directory. They are verified and copied, so "
-            "that nothing is downloaded but what is missing there."
+            "Registry data: folder with official archives, relative to the working directory. They are verified "
+            "and copied; only files that are missing there are downloaded."
         ),
     )
     mirrors: tuple[str, ...] = Field(
         (),
         description=(
-            "Registry data: base addresses (http, https) tried before the official ones; /FILE is appended, the official "
-            "name. What they serve is verified all the same."
+            "Registry data: base addresses (http, https) tried before the official ones; the official file name "
+            "is appended as /FILE. Files from mirrors are verified too."
         ),
     )
     test_fraction: float = Field(
@@ -45,13 +45,13 @@ class DataSettings(Strict):
         0, ge=0, description="Image folder: at most this many unreadable files are skipped, each named in the log."
     )
     channels: Literal[1, 3] | None = Field(
-        None, description="Image folder: 1 grey, 3 colour; null: grey when every image is grey."
+        None, description="Image folder: 1 (grey) or 3 (colour); null: grey if every image is grey."
     )
     validation: float = Field(
         0.0, ge=0, lt=1, description="Share of each training class held out for validation (stratified); 0: none."
     )
     split_seed: int = Field(0, ge=0, description="Seed of the splits that are drawn here (test_fraction, validation).")
-    zca: bool = Field(False, description="ZCA whitening fitted on the training split, instead of mean and std alone.")
+    zca: bool = Field(False, description="ZCA whitening fitted on the training split, instead of only mean and std.")
     zca_epsilon: float = Field(
         0.1, gt=0, description="Added to the eigenvalues of the pixel covariance before whitening (images in [0, 1])."
     )
@@ -66,7 +66,9 @@ class DataSettings(Strict):
             raise ValueError("`std` must be positive in every channel")
         for mirror in self.mirrors:
             if not mirror.startswith(("http://", "https://")):
-                raise ValueError(f"`mirrors`: {mirror!r} is no http or https address; a folder belongs into `archives`")
+                raise ValueError(
+                    f"`mirrors`: {mirror!r} is not an http or https address; name a folder under `archives` instead"
+                )
         for names, formats in (
             (("archives", "mirrors"), ("registry",)),
             (("test_fraction", "corrupt_limit", "channels"), ("imagefolder",)),

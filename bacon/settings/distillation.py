@@ -53,7 +53,9 @@ class IterativeSettings(DistillationSettings):
 
     iterations: int = Field(20000, ge=0, description="Distillation iterations.")
     snapshot_interval: int = Field(
-        2000, ge=0, description="Keep the images every so many iterations, and at 0 and the end (0: the end alone)."
+        2000,
+        ge=0,
+        description="Keep a snapshot of the images every N iterations, and at iteration 0 and the end (0: at the end only).",
     )
 
     def iteration_count(self) -> int:
@@ -74,7 +76,7 @@ class MatchingSettings(IterativeSettings):
         1,
         ge=1,
         le=8,
-        description="A stored image holds partition^2 down-scaled images (docs/algorithms.md, Partition).",
+        description="Each stored image holds partition^2 down-scaled images (docs/algorithms.md, Partition).",
     )
     init: Literal["real", "noise"] = Field("real", description="Initial synthetic images: real images or N(0, 1).")
     batch_real: int = Field(256, ge=2, description="Real images per class and iteration (at most all of them).")

@@ -37,7 +37,7 @@ class EvaluationSettings(Strict):
         5,
         ge=1,
         le=1000,
-        description="Evaluation seeds: networks trained on the final images of a cell, with each augmentation.",
+        description="Evaluation seeds: number of networks trained on the final images of a cell, with each augmentation.",
     )
     snapshot_seeds: int = Field(
         1, ge=0, le=1000, description="Evaluation seeds for each earlier snapshot (accuracy curve); 0: none."
@@ -45,27 +45,27 @@ class EvaluationSettings(Strict):
     augmentations: tuple[Augmentation, ...] = Field(
         ("dsa",),
         min_length=1,
-        description="Every evaluation seed trains one network with each; accuracies are averaged over them. dsa: dsa_strategy; "
-        "idc: idc_strategy; dc: dc_strategy; frepo: FRePo's list; crop_flip; random_resized_crop; auto: AutoAugment; "
-        "rand: RandAugment; imagenet: crop, flip, colour; cifar: crop, flip, cutout; none. Data sets whose dsa_strategy leaves "
-        "flip out are not mirrored by any.",
+        description="Every evaluation seed trains one network with each; accuracies are averaged over them. dsa: "
+        "dsa_strategy; idc: idc_strategy; dc: dc_strategy; frepo: FRePo's list; crop_flip; random_resized_crop; "
+        "auto: AutoAugment; rand: RandAugment; imagenet: crop, flip, colour; cifar: crop, flip, cutout; none. No "
+        "augmentation mirrors data sets whose dsa_strategy has no flip.",
     )
     epochs: int = Field(
         1001, ge=1, description="Epochs; with schedule drop the rate drops after epoch (epochs - 1) // 2 + 1."
     )
     epochs_plain: int | None = Field(
-        None, ge=1, description="Epochs with the augmentation none; null: as many as with the others."
+        None, ge=1, description="Epochs with the augmentation none; null: the same as with the others."
     )
     epochs_by_images: tuple[tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]], ...] = Field(
         (),
         description="Pairs (n, epochs), ascending: the epochs of sets of at most n training images per class (after "
         "decoding); larger sets have `epochs`.",
     )
-    steps: int | None = Field(None, ge=1, description="Updates in place of epochs; null: epochs.")
+    steps: int | None = Field(None, ge=1, description="Number of updates, instead of epochs; null: use epochs.")
     batch_size: int = Field(256, ge=1, description="Images per step.")
     order: Literal["shuffled", "stored", "one_per_class"] = Field(
         "shuffled",
-        description="Order of the training images: shuffled anew each epoch, as stored, or one image of every class a step.",
+        description="Order of the training images: shuffled each epoch, as stored, or one image of every class per step.",
     )
     optimiser: Literal["sgd", "adam", "adamw"] = Field("sgd", description="Optimiser.")
     lr_net: float = Field(0.01, gt=0, description="Initial learning rate; not used where lr_search chooses it.")
@@ -81,28 +81,28 @@ class EvaluationSettings(Strict):
     )
     schedule: Literal["drop", "constant", "multistep", "cosine", "half_cosine"] = Field(
         "drop",
-        description="Learning rate: drop (once, half way, and momentum is forgotten), multistep (at lr_milestones), "
-        "cosine (to 0), half_cosine (to half), or constant.",
+        description="Learning rate: drop (once, halfway, and momentum is reset), multistep (at lr_milestones), cosine (to 0), "
+        "half_cosine (to half), or constant.",
     )
     lr_factor: float = Field(0.1, gt=0, description="drop, multistep: factor of the learning rate.")
     lr_milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (2 / 3, 5 / 6), min_length=1, description="multistep: shares of the training after which the rate falls."
+        (2 / 3, 5 / 6), min_length=1, description="multistep: fractions of the training after which the rate drops."
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD momentum.")
     nesterov: bool = Field(False, description="Nesterov's momentum.")
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay.")
     labels: Literal["hard", "stored", "teacher"] = Field(
         "hard",
-        description="hard: the class; stored: the set's soft labels where it has any, else the class; teacher: a trained "
-        "network labels each batch.",
+        description="hard: the class; stored: the set's soft labels if it has any, else the class; teacher: a trained network "
+        "labels each batch.",
     )
     loss: tuple[LossTermSettings, ...] = Field(
         (),
-        description="Terms of the loss, which are added; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
+        description="Terms of the loss, which are summed; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
         "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the uniform distribution in the labels of ce."
+        0.0, ge=0, lt=1, description="Label smoothing of ce: weight of the uniform distribution in the labels."
     )
     dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
     idc_strategy: str = Field(
@@ -113,12 +113,18 @@ class EvaluationSettings(Strict):
     crop_fill: Literal["zero", "reflect"] = Field("zero", description="crop_flip: what the added pixels hold.")
     resized_crop_scale: tuple[float, float] = Field((0.08, 1.0), description="random_resized_crop: shares of the area.")
     shuffle_patches: int = Field(1, ge=1, le=8, description="random_resized_crop: tiles per side shuffled before it.")
-    mixing: Literal["none", "mixup", "cutmix"] = Field("none", description="Mixes the images of a batch.")
-    mixing_alpha: float = Field(1.0, gt=0, le=4, description="Parameter of the Beta distribution of the share.")
-    mixing_probability: float = Field(1.0, gt=0, le=1, description="Share of the batches that are mixed.")
-    clip_norm: float | None = Field(None, gt=0, description="Largest norm of the gradient; null: any.")
+    mixing: Literal["none", "mixup", "cutmix"] = Field("none", description="Mixes pairs of images of a batch.")
+    mixing_alpha: float = Field(
+        1.0, gt=0, le=4, description="Parameter alpha of the Beta distribution of the mixing ratio."
+    )
+    mixing_probability: float = Field(1.0, gt=0, le=1, description="Fraction of the batches that are mixed.")
+    clip_norm: float | None = Field(None, gt=0, description="Gradients are clipped to this norm; null: no clipping.")
     ema: float | None = Field(
-        None, gt=0, lt=1, description="Decay of the moving average of the weights, which is tested; null: none."
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of the exponential moving average of the weights, which is the network that is tested; null: no "
+        "average.",
     )
     sam_rho: float | None = Field(None, gt=0, description="Radius of sharpness-aware steps (SAM); null: plain steps.")
     sam_adaptive: bool = Field(False, description="SAM: scale the perturbation by the weights (ASAM).")
@@ -131,14 +137,14 @@ class EvaluationSettings(Strict):
         for name in ("augmentations", "lr_search"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
-                raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: each may stand there once")
+                raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: list each value once")
         if {"dsa", "none"} <= set(self.augmentations) and self.dsa_strategy == "none":
             raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
         if self.lr_search and self.lr == "learned":
-            raise ValueError("`lr` is learned, so `lr_search` has nothing to choose: leave one of them out")
+            raise ValueError("`lr` is learned, so `lr_search` has nothing to choose; leave out one of them")
         bounds = [images for images, _ in self.epochs_by_images]
         if bounds != sorted(set(bounds)):
-            raise ValueError(f"`epochs_by_images` has the bounds {bounds}: they must ascend")
+            raise ValueError(f"`epochs_by_images` has the bounds {bounds}; they must ascend")
         # What the recipe of each augmentation refuses is refused here, while the configuration is read.
         for name in self.augmentations:
             try:

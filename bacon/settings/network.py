@@ -26,10 +26,10 @@ class NetworkSettings(Strict):
         description=f"Family of the network: one of {', '.join(ARCHITECTURES)}.",
         json_schema_extra={"enum": list(ARCHITECTURES)},
     )
-    width: int = Field(128, ge=1, le=4096, description="ConvNet: channels of every convolution.")
+    width: int = Field(128, ge=1, le=4096, description="ConvNet: number of channels of every convolution.")
     depth: int = Field(3, ge=1, le=6, description="ConvNet: number of convolution blocks; each halves the image.")
     norm: Literal["instance", "batch", "layer", "group", "none"] = Field(
-        "instance", description=f"Normalisation, the first is the default: {_norms_in_words()}."
+        "instance", description=f"Normalisation; the first is the default: {_norms_in_words()}."
     )
     activation: Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish"] = Field(
         "relu", description="ConvNet: activation of each block."
@@ -37,14 +37,14 @@ class NetworkSettings(Strict):
     pooling: Literal["avg", "max", "none"] = Field("avg", description="ConvNet: pooling of each block.")
     stem: Literal["3x3", "7x7"] = Field(
         "3x3",
-        description="ResNet: first convolution. 3x3: for small images, at full size and without pooling; 7x7: ImageNet's, with "
-        "stride 2 and max pooling, which quarters the side.",
+        description="ResNet: first convolution. 3x3: for small images, at full size and without pooling; 7x7: ImageNet's, "
+        "with stride 2 and max pooling, which divides the side by four.",
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32",
-        description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, "
-        "fp32 on a CPU; bf16: factors rounded to 7 bits. Norms, losses, statistics, images, optimisers stay float32. Results "
-        "change with it (docs/speed.md), so it is part of every fingerprint.",
+        description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, fp32 on a CPU; "
+        "bf16: factors rounded to 7 bits. Norms, losses, statistics, images, optimisers stay float32. It changes "
+        "results (docs/speed.md), so it is part of every fingerprint.",
     )
 
     @classmethod

@@ -19,11 +19,11 @@ class NetworkQueue(Strict):
     """IDM and BACON: a queue of networks that are trained a little while they are used (docs/algorithms.md)."""
 
     source: Literal["queue"] = "queue"
-    start: int = Field(3, ge=1, le=1000, description="Networks in the queue at the start.")
-    capacity: int = Field(100, ge=1, le=1000, description="At most this many networks; the oldest is dropped.")
-    net_generate_interval: int = Field(30, ge=1, description="A fresh network is pushed every so many iterations.")
+    start: int = Field(3, ge=1, le=1000, description="Number of networks in the queue at the start.")
+    capacity: int = Field(100, ge=1, le=1000, description="Maximum number of networks; the oldest is dropped.")
+    net_generate_interval: int = Field(30, ge=1, description="A new network is added every N iterations.")
     networks_trained: int = Field(
-        2, ge=1, description="Networks drawn, without replacement, for training per iteration."
+        2, ge=1, description="Number of networks drawn per iteration, without replacement, to be trained."
     )
     model_train_steps: int = Field(10, ge=0, description="SGD steps of each drawn network per iteration.")
     batch_train: int = Field(256, ge=1, description="Real images per SGD step, drawn from all classes.")
@@ -33,5 +33,5 @@ class NetworkQueue(Strict):
     meter_interval: int = Field(
         100,
         ge=1,
-        description="The running training accuracies are reset every so many iterations (published code: eval_interval).",
+        description="The running training accuracies are reset every N iterations (published code: eval_interval).",
     )

@@ -41,8 +41,8 @@ ProtocolName = Literal[
 
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
 _TEACHER = (
-    "its labels come from networks trained on the real set, one set for each batch (labels: teacher), which evaluation is not "
-    "given yet"
+    "it needs labels from networks trained on the real set for each batch (labels: teacher), which evaluation "
+    "does not support yet"
 )
 
 
@@ -73,7 +73,9 @@ def protocol_settings(name: str, facts: DataFacts) -> dict[str, Any]:
     """
     record = PROTOCOLS[check_protocol(name)]
     if record.missing:
-        raise BaconError(f"protocol {name} cannot run yet: {record.missing}. docs/evaluation.md lists those that can.")
+        raise BaconError(
+            f"protocol {name} cannot run yet: {record.missing}. docs/evaluation.md lists the protocols that can."
+        )
     return {**record.evaluation, **record.by_data(facts)}
 
 
@@ -261,7 +263,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "labels": "stored",
             "seeds": 20,
         },
-        missing="the number of training steps that is learned with the labels is no part of a synthetic set yet",
+        missing="a synthetic set cannot hold the number of training steps, which is learned with the labels, yet",
     ),
     "p-kipnn": Protocol(
         title="P-KIPNN (KIP to NN)",

@@ -19,10 +19,12 @@ class SgdSettings(Strict):
     """Stochastic gradient descent (torch.optim.SGD); weight decay is added to the gradient."""
 
     kind: Literal["sgd"] = "sgd"
-    lr: float = Field(0.01, ge=0, description="Learning rate at the start.")
+    lr: float = Field(0.01, ge=0, description="Initial learning rate.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
     nesterov: bool = Field(False, description="Nesterov's momentum.")
-    weight_decay: float = Field(5e-4, ge=0, description="Factor of the weights that is added to their gradients.")
+    weight_decay: float = Field(
+        5e-4, ge=0, description="Weight decay: this factor times the weights is added to their gradients."
+    )
 
     @model_validator(mode="after")
     def _nesterov_has_momentum(self) -> SgdSettings:
@@ -35,7 +37,7 @@ class AdamSettings(Strict):
     """Adam (weight decay added to the gradient) or AdamW (weights shrink by lr * weight_decay), as in torch.optim."""
 
     kind: Literal["adam", "adamw"]
-    lr: float = Field(1e-3, ge=0, description="Learning rate at the start.")
+    lr: float = Field(1e-3, ge=0, description="Initial learning rate.")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
         (0.9, 0.999), description="Decay of the means of gradients and of squared gradients."
     )
@@ -67,9 +69,9 @@ class MultiStep(Strict):
 
     kind: Literal["multistep"] = "multistep"
     milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
-        (2 / 3, 5 / 6), min_length=1, description="Shares of the training, ascending; rounded down to whole epochs."
+        (2 / 3, 5 / 6), min_length=1, description="Fractions of the training, ascending; rounded down to whole epochs."
     )
-    factor: float = Field(0.2, gt=0, description="Factor of the learning rate at each.")
+    factor: float = Field(0.2, gt=0, description="Factor of the learning rate at each milestone.")
 
     @field_validator("milestones")
     @classmethod
@@ -106,7 +108,7 @@ class LossTermSettings(Strict):
     """
 
     kind: Literal["ce", "soft_ce", "kl", "mse"] = "ce"
-    weight: float = Field(1.0, gt=0, description="Factor of the term.")
+    weight: float = Field(1.0, gt=0, description="Weight of the term.")
     temperature: float = Field(1.0, gt=0, description="kl: T.")
     scaled: bool = Field(
         False, description="kl: times T^2, so that gradients do not shrink with T (Hinton et al.); published code: no."
@@ -127,7 +129,7 @@ class Mixup(Strict):
 
     kind: Literal["mixup"] = "mixup"
     alpha: float = Field(0.8, gt=0, le=4, description="Parameter of the Beta distribution.")
-    probability: float = Field(1.0, gt=0, le=1, description="Share of the batches that are mixed.")
+    probability: float = Field(1.0, gt=0, le=1, description="Fraction of the batches that are mixed.")
 
 
 class CutMix(Strict):
@@ -135,7 +137,7 @@ class CutMix(Strict):
 
     kind: Literal["cutmix"] = "cutmix"
     beta: float = Field(1.0, gt=0, le=4, description="Parameter of the Beta distribution.")
-    probability: float = Field(0.5, gt=0, le=1, description="Share of the batches that are mixed.")
+    probability: float = Field(0.5, gt=0, le=1, description="Fraction of the batches that are mixed.")
 
 
 MixingSettings = Annotated[Mixup | CutMix, Discriminator("kind")]
@@ -157,46 +159,49 @@ class TrainingRecipe(Strict):
     """How a network is trained."""
 
     epochs: int | None = Field(None, ge=1, description="Passes over the training images; or `steps`.")
-    steps: int | None = Field(None, ge=1, description="Updates, with the last pass cut short; or `epochs`.")
+    steps: int | None = Field(None, ge=1, description="Number of updates, the last pass being cut short; or `epochs`.")
     batch_size: int = Field(256, ge=1, description="Images per step.")
     order: Literal["shuffled", "stored", "one_per_class"] = Field(
         "shuffled",
-        description="shuffled: anew each epoch; stored: as they lie; one_per_class: first the first image of every class, "
-        "then the second of every class, and so on.",
+        description="shuffled: again in each epoch; stored: in their order; one_per_class: first the first image of every "
+        "class, then the second of every class, and so on.",
     )
     optimiser: OptimiserSettings = Field(default_factory=SgdSettings, description="The optimiser.")
     schedule: ScheduleSettings = Field(default_factory=Constant, description="The learning rate over the training.")
     rates: tuple[Annotated[float, Field(ge=0)], ...] = Field(
         (),
-        description="The learning rate of each step, from the first, repeated; in place of optimiser.lr and schedule.",
+        description="The learning rate of each step, from the first, repeated; instead of optimiser.lr and schedule.",
     )
     loss: tuple[LossTermSettings, ...] = Field(
-        (LossTermSettings(kind="ce"),), min_length=1, description="Terms, which are added."
+        (LossTermSettings(kind="ce"),), min_length=1, description="Terms, which are summed."
     )
     labels: Literal["hard", "stored", "teacher"] = Field(
         "hard",
-        description="hard: the class; stored: the soft labels of the images where they have any, else the class; "
-        "teacher: what a trained network, or several, make of each augmented and mixed batch.",
+        description="hard: the class; stored: the soft labels of the images if they have any, else the class; teacher: the "
+        "output of one or several trained networks for each augmented and mixed batch.",
     )
     label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of the uniform distribution in the labels of ce."
+        0.0, ge=0, lt=1, description="Label smoothing of ce: weight of the uniform distribution in the labels."
     )
     augmentation: AugmentationSettings = Field(default_factory=NoAugmentation, description="Of each batch.")
     mixing: MixingSettings | None = Field(None, description="Mixup or CutMix, after the augmentation; null: none.")
-    clip_norm: float | None = Field(None, gt=0, description="Largest norm of the gradient of all weights; null: any.")
-    ema: float | None = Field(
-        None, gt=0, lt=1, description="Decay of the moving average of the weights, which is the result; null: none."
+    clip_norm: float | None = Field(
+        None, gt=0, description="Gradients of all weights are clipped to this norm; null: no clipping."
     )
-    sharpness: Sharpness | None = Field(None, description="Sharpness-aware steps; null: plain ones.")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Decay of the exponential moving average of the weights, which is the result; null: no average.",
+    )
+    sharpness: Sharpness | None = Field(None, description="Sharpness-aware steps; null: plain steps.")
 
     @model_validator(mode="after")
     def _parts_fit_each_other(self) -> TrainingRecipe:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("a recipe has either `epochs` or `steps`")
         if self.rates and self.schedule.kind != "constant":
-            raise ValueError(
-                f"`rates` gives every step its learning rate: the schedule {self.schedule.kind} has none left"
-            )
+            raise ValueError(f"`rates` gives every step its learning rate: leave out the schedule {self.schedule.kind}")
         if len(self.rates) > 1 and self.steps is None:
             raise ValueError("`rates` gives every step its learning rate: count `steps`, not `epochs`")
         soft = sorted({term.kind for term in self.loss} - {"ce"})
@@ -205,9 +210,9 @@ class TrainingRecipe(Strict):
                 f"`labels` are hard, but the loss {soft[0]} wants soft ones: set labels to stored or teacher"
             )
         if self.labels != "hard" and not soft:
-            raise ValueError(f"`labels` are {self.labels}, but the loss ce uses classes alone: add soft_ce, kl or mse")
+            raise ValueError(f"`labels` are {self.labels}, but the loss ce uses only classes: add soft_ce, kl or mse")
         if self.label_smoothing and all(term.kind != "ce" for term in self.loss):
-            raise ValueError("`label_smoothing` is for the loss ce, which is not among the terms")
+            raise ValueError("`label_smoothing` is for the loss ce, which is not one of the terms")
         return self
 
     def steps_per_epoch(self, images: int) -> int:

@@ -14,7 +14,7 @@ class RunSettings(Strict):
 
     threads: int = Field(1, ge=1, le=256, description="CPU threads of a distillation or evaluation job.")
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto: a free GPU where there is one, else the CPU."
+        "auto", description="auto: a free GPU if there is one, else the CPU."
     )
     chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
     progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
@@ -25,15 +25,18 @@ class RunSettings(Strict):
         "real set (0: after every epoch).",
     )
     runs_per_job: int = Field(
-        10, ge=1, le=1000, description="Networks that one job trains on the real set (rule train)."
+        10, ge=1, le=1000, description="Number of networks that one job trains on the real set (rule train)."
     )
     runs_at_once: int = Field(
         4,
         ge=1,
         le=64,
-        description="Networks of such a job that a GPU trains at the same time: one small network does not fill it. On a CPU "
-        "they are trained one after another.",
+        description="Number of networks of such a job that a GPU trains at the same time, because one small network does not "
+        "fill a GPU. On a CPU they are trained one after another.",
     )
     jobs_per_gpu: int = Field(
-        1, ge=1, le=16, description="Jobs that may share one GPU of this machine; under SLURM the scheduler decides."
+        1,
+        ge=1,
+        le=16,
+        description="Number of jobs that may share one GPU of this machine; under SLURM the scheduler decides.",
     )

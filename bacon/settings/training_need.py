@@ -50,14 +50,14 @@ class TrainingNeed:
     def __post_init__(self) -> None:
         """Raise :class:`BaconError` for a need that no training can meet."""
         if not _NAME.fullmatch(self.name):
-            raise BaconError(f"training need {self.name!r}: a name is made of a-z, 0-9, _, . and -")
+            raise BaconError(f"training need {self.name!r}: a name may hold a-z, 0-9, _, . and -")
         for key in ("runs", "snapshot_every"):
             if getattr(self, key) < 1:
-                raise BaconError(f"training need {self.name!r}: {key} = {getattr(self, key)}; it is at least 1")
+                raise BaconError(f"training need {self.name!r}: {key} = {getattr(self, key)}; it must be at least 1")
         unknown = sorted(set(self.keep) - set(get_args(Kept)))
         if unknown or not self.keep:
             raise BaconError(
-                f"training need {self.name!r}: keep = {', '.join(unknown) or 'nothing'}; it is one or more of "
+                f"training need {self.name!r}: keep = {', '.join(unknown) or 'nothing'}; it must be one or more of "
                 f"{', '.join(get_args(Kept))}"
             )
         if self.recipe.labels == "teacher":

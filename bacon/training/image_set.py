@@ -52,8 +52,8 @@ class ImageSet:
         count = len(self.images)
         if self.labels.shape != (count,) or self.labels.dtype != torch.int64:
             raise BaconError(
-                f"labels {self.labels.dtype} {tuple(self.labels.shape)} of {count} images: labels are the classes, (N,) int64; "
-                "soft labels go beside them, as `soft`"
+                f"labels {self.labels.dtype} {tuple(self.labels.shape)} of {count} images: labels are the classes, "
+                "(N,) int64; soft labels are given as `soft`"
             )
         if self.soft is not None and (self.soft.ndim != 2 or len(self.soft) != count):
             raise BaconError(f"soft labels {tuple(self.soft.shape)} of {count} images: they are (N, classes)")

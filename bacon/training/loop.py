@@ -78,7 +78,7 @@ class Training:
         classes = model.classifier.out_features
         check_soft_labels(train, recipe, classes)
         if recipe.labels == "teacher" and teacher is None:
-            raise BaconError("the recipe's labels come from a teacher (labels: teacher), and none is given")
+            raise BaconError("the recipe's labels come from a teacher (labels: teacher), but none is given")
         self.model, self.train, self.recipe, self.teacher = model.train(), train, recipe, teacher
         self.epoch = self.step = 0
         self.epochs, self.steps = recipe.total_epochs(len(train)), recipe.total_steps(len(train))

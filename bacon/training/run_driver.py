@@ -82,7 +82,7 @@ def train_block(job: BlockJob) -> None:
     """
     entries = finished_runs(job)
     missing = [run for run in job.block.runs if run not in entries]
-    log.info("%s: %d networks, %d of them trained before", job.block, len(job.block.runs), len(entries))
+    log.info("%s: %d networks, %d of them already trained", job.block, len(job.block.runs), len(entries))
     if missing:
         for entry in _Trainer(job, missing, finished=len(entries)).entries():
             entries[entry.run] = entry
@@ -109,7 +109,7 @@ def finished_runs(job: BlockJob) -> dict[int, RunEntry]:
             try:
                 found[run] = entry_of(path, run, fingerprint=job.fingerprint)
             except BaconError as error:
-                log.warning("run %d is trained anew: %s", run, error)
+                log.warning("run %d is trained again: %s", run, error)
     return found
 
 
@@ -174,7 +174,7 @@ class _Trainer:
                 self._weights.verify(run, state["snapshots"])
             except DamagedFileError as error:
                 log.warning(
-                    "run %d is trained from its beginning: a snapshot of its weights is damaged: %s", run, error
+                    "run %d is trained from the start, because a snapshot of its weights is damaged: %s", run, error
                 )
             else:
                 states |= {run: state} if run in self._missing else {}
@@ -199,7 +199,7 @@ class _Trainer:
             else:
                 self._images_at_once //= 2
             log.warning(
-                "the device's memory does not suffice: from here %d network(s) at a time, %d images at once",
+                "out of device memory: from here on %d network(s) and %d images at a time",
                 self._at_once,
                 self._images_at_once,
             )

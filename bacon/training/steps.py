@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 _WARM_UP = 3
-# Recording costs about four steps and a tenth of a second; each replay saves about a millisecond of launches.
+# Recording costs about as much as four steps plus setting up the graph; a replay saves the launches of every later step.
 _WORTH_RECORDING = 1000
 
 
@@ -199,7 +199,7 @@ class StaticStep(PlainStep):
             self._record = False
             reason = str(error).partition("\n")[0]
             log.info(
-                "a training step cannot be recorded as a CUDA graph (%s): its kernels are launched one by one", reason
+                "a training step cannot be recorded as a CUDA graph (%s); its kernels are launched one by one", reason
             )
         with torch.no_grad():
             for tensor, before in zip(self._state(), kept, strict=True):

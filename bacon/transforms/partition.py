@@ -53,9 +53,7 @@ def encode(parts: Tensor, factor: int) -> Tensor:
     *lead, count, channels, height, width = parts.shape
     _check_divisible(height, width, factor)
     if count % factor**2:
-        raise BaconError(
-            f"partition {factor} packs {factor**2} images into one; got {count}, which is no multiple of it."
-        )
+        raise BaconError(f"partition {factor} packs {factor**2} images into one; got {count}, not a multiple.")
     size = (height // factor, width // factor)
     small = F.interpolate(parts.reshape(-1, channels, height, width), size=size, mode="bilinear", align_corners=False)
     grid = small.view(-1, factor, factor, channels, *size).permute(0, 3, 1, 4, 2, 5)

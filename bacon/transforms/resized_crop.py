@@ -114,7 +114,9 @@ def shuffle_patches(images: Tensor, order: Tensor) -> Tensor:
     count, channels, height, width = images.shape
     tiles = math.isqrt(order.shape[1])
     if height % tiles or width % tiles:
-        raise BaconError(f"shuffle_patches: images of {height}x{width} pixels have no {tiles}x{tiles} equal tiles")
+        raise BaconError(
+            f"shuffle_patches: images of {height}x{width} pixels cannot be cut into {tiles}x{tiles} equal tiles"
+        )
     grid = images.view(count, channels, tiles, height // tiles, tiles, width // tiles)
     parts = grid.permute(0, 2, 4, 1, 3, 5).flatten(1, 2)  # (N, tiles^2, C, h, w)
     shuffled = parts.gather(1, order[:, :, None, None, None].expand_as(parts))

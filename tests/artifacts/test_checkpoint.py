@@ -341,7 +341,9 @@ def test_a_snapshot_that_the_disk_refuses_stays_in_memory_until_a_checkpoint_wri
 
     monkeypatch.setattr(snapshots_module, "write_checked", full_once)
     distil(tmp_path, monkeypatch, stop_at=4, checkpoint_seconds=1e6, snapshot_interval=3)
-    assert "snapshot of iteration 3 not written ([Errno 28] No space left on device): it stays in memory" in caplog.text
+    assert (
+        "snapshot of iteration 3 could not be written ([Errno 28] No space left on device) and is kept in memory"
+    ) in caplog.text
     assert list(store.load(CPU).state["snapshots"]) == [0, 3]
     rest = distil(tmp_path, monkeypatch, snapshot_interval=3)
     assert rest.done[0] == 6

@@ -85,7 +85,7 @@ def test_a_snapshot_with_other_parts_than_the_final_set_is_refused(tmp_path):
         (lambda file: file.__delitem__("rates"), r"set\.h5: not a readable distilled set"),
         (lambda file: file.__delitem__("soft_labels"), r"set\.h5: not a readable distilled set"),
         (lambda file: file.__delitem__("snapshot_rates/0"), r"set\.h5: not a readable distilled set"),
-        (lambda file: file["soft_labels"].__setitem__((0, 0), 2.0), r"set\.h5: soft labels .* are no probabilities"),
+        (lambda file: file["soft_labels"].__setitem__((0, 0), 2.0), r"set\.h5: soft labels .* are not probabilities"),
     ],
 )
 def test_a_file_of_the_first_version_or_damaged_is_a_clear_error(tmp_path, damage, message):

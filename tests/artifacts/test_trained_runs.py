@@ -85,7 +85,7 @@ def test_a_run_that_is_not_the_indexs_is_refused_and_named(job, damage):
             file["weights/classifier.bias"][0] = 5.0
     runs = trained(job)
     runs.weights(0)
-    with pytest.raises(BaconError, match=r"run1\.h5: .*trains that run anew, and no other"):
+    with pytest.raises(BaconError, match=r"run1\.h5: .*trains that run again, and no other"):
         runs.weights(1)
 
 

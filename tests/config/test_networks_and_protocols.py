@@ -75,12 +75,13 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
         ),
         (
             {"networks": {"n": {"depth": 5}}, "grid": {"networks": ["n"]}},
-            "networks.n with digits: network.depth: 5 blocks halve images of 16x16 pixels to nothing; allowed.*1 to 4",
+            "networks.n with digits: network.depth: 5 blocks halve images of 16x16 pixels until nothing is left; "
+            "allowed.*1 to 4",
         ),
         ({"datasets": {"digits": {"network": {"depth": 5}}}}, "network with digits: network.depth: 5 blocks"),
         (
             {"networks": {"n": {"norm": "group", "width": 6}}, "grid": {"networks": ["n"]}},
-            "networks.n with digits: network.width: 6 channels do not divide",
+            "networks.n with digits: network.width: 6 channels cannot be divided",
         ),
         (
             {"data": {"digits": {"size": 8}}, "grid": {"networks": ["lenet"]}},
@@ -95,7 +96,7 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
                 "methods": {"bacon": {"network": {"pooling": "max"}}},
                 "datasets": {"digits": {"network": {"architecture": "mlp"}}},
             },
-            "methods.bacon.network.pooling = .max.: the network of cell digits/bacon.* is no convnet",
+            "methods.bacon.network.pooling = .max.: the network of cell digits/bacon.* is not a convnet",
         ),
         (
             {"datasets": {"digits": {"network": {"stem": "7x7"}}}},
@@ -116,7 +117,7 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
         ),
         (
             {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "none"]}}}},
-            "EvaluationSettings: `augmentations` lists none, none: each may stand there once",
+            "EvaluationSettings: `augmentations` lists none, none: list each value once",
         ),
         (
             {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "dsa"], "dsa_strategy": "none"}}}},

@@ -60,7 +60,7 @@ def test_a_variant_without_changes_is_made_of_the_same_settings():
     [
         ({"v": {"method": "bacn"}}, r"variants\.v\.method = 'bacn'.*bacon"),
         ({"dm": {"method": "bacon"}}, "'dm' is the name of a method"),
-        ({"a_b/c": {"method": "bacon"}}, "part of paths"),
+        ({"a_b/c": {"method": "bacon"}}, "used in paths"),
         ({"v": {"method": "random", "distillation": {"lr_img": 1.0}}}, "no such setting"),
         ({"v": {"method": "bacon", "distillation": {"objektive": 1}}}, "objektive"),
         ({"v": {"distillation": {}}}, "method"),

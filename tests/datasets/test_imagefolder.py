@@ -123,7 +123,7 @@ def test_mixed_sizes_need_a_size(root):
 
 def test_images_that_are_not_square_need_a_size(root):
     put(root, striped(size=(8, 6)))
-    with pytest.raises(BaconError, match=r"6 x 8 pixels; networks take square ones. Set data\.mine\.size"):
+    with pytest.raises(BaconError, match=r"6 x 8 pixels; networks need square images. Set data\.mine\.size"):
         read(root)
 
 
@@ -232,12 +232,15 @@ def test_hidden_files_and_files_that_are_no_images_are_left_alone(root):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"x.png": picture(RED)}, "x.png lies beside the class folders"),
-        ({"train/cat/x.png": picture(RED), "test/bird/x.png": picture(RED)}, "bird is no class of the training folder"),
+        ({"x.png": picture(RED)}, "x.png is outside the class folders"),
+        (
+            {"train/cat/x.png": picture(RED), "test/bird/x.png": picture(RED)},
+            "bird is not a class of the training folder",
+        ),
         ({"cat/notes.txt": b"text"}, "no folder in it holds an image file"),
-        ({"cat/x.png": picture(RED), "cat/y.png": picture(RED)}, "one class only"),
+        ({"cat/x.png": picture(RED), "cat/y.png": picture(RED)}, "only one class"),
         ({"cat/x.png": picture(RED), "dog/y.png": picture(RED)}, "class 0 has 1 image; holding"),
-        ({f"{name}/cat/x.png": picture(RED) for name in ("train", "test")}, "one class only"),
+        ({f"{name}/cat/x.png": picture(RED) for name in ("train", "test")}, "only one class"),
     ],
     ids=["stray", "unknown class", "no images", "one class", "one image", "one class, two splits"],
 )

@@ -110,7 +110,7 @@ class TestCifar:
             ({b"data": np.zeros((8, 3072), np.uint8), b"labels": [0, 1]}, "38 labels|40 images and 34 labels"),
             ({b"data": np.zeros((8, 3072), np.uint8), b"labels": [0.5] * 8}, "labels are integers"),
             ({b"data": np.zeros((8, 3072), np.uint8)}, "labels"),
-            ({b"data": np.zeros((8, 3072), np.uint8), b"labels": [10] * 8}, "they must lie in 0..9"),
+            ({b"data": np.zeros((8, 3072), np.uint8), b"labels": [10] * 8}, "they must be in 0..9"),
         ],
     )
     def test_bad_batches_are_errors(self, made, batch, message):

@@ -214,5 +214,5 @@ def test_a_setting_that_nothing_uses_makes_nothing_stale():
 
 
 def test_mirrors_must_be_addresses():
-    with pytest.raises(BaconError, match=r"data\.mnist.*'/shared/data' is no http or https address"):
+    with pytest.raises(BaconError, match=r"data\.mnist.*'/shared/data' is not an http or https address"):
         check_config({"data": {"mnist": {"mirrors": ["/shared/data"]}}})

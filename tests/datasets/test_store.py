@@ -104,7 +104,7 @@ def test_attributes_of_the_schema_cannot_be_overwritten(tmp_path):
 
 def test_another_fingerprint_is_refused(path):
     assert read_dataset(path, expected_fingerprint="f").name == "it"
-    with pytest.raises(BaconError, match="made for fingerprint f, asked for is g"):
+    with pytest.raises(BaconError, match="made for fingerprint f, but g is needed"):
         read_dataset(path, expected_fingerprint="g")
 
 

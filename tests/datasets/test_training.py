@@ -73,5 +73,5 @@ def test_images_of_another_number_or_type_are_errors(path, images):
 
 
 def test_another_fingerprint_is_refused(path):
-    with pytest.raises(BaconError, match="made for fingerprint f, asked for is g"):
+    with pytest.raises(BaconError, match="made for fingerprint f, but g is needed"):
         read_training(path, expected_fingerprint="g")

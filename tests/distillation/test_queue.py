@@ -195,7 +195,7 @@ def test_a_network_refused_memory_takes_its_steps_once_more_and_no_number_change
         queues[0].train(0)
     assert refused == [at]
     (record,) = caplog.records
-    assert "iteration 0: the device's memory does not suffice for a network's training steps" in record.message
+    assert "iteration 0: out of device memory in a network's training steps" in record.message
     assert ("no longer recorded" in record.message) == shared
     assert (queues[0]._is_shared, queues[0]._shared) == (False, None)
     for iteration in (0, 1):

@@ -455,7 +455,7 @@ def test_memory_that_does_not_suffice_once_trains_the_network_again_with_half_as
     timeless = [[{**r, "wall_seconds": 0} for r in each["records"]] for each in (expected, found)]
     assert timeless[0] == timeless[1]
     (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
-    assert "1024 images at once for the rest of this job" in record.message
+    assert "1024 images at a time for the rest of this job" in record.message
 
 
 @pytest.mark.usefixtures("dataset", "distilled")

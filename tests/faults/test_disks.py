@@ -87,7 +87,9 @@ def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(
         assert run.returncode != 0
         assert re.search(f"ERROR .*({FULL})", run.output)
         assert bool(before) == ("then run snakemake again: finished work is kept" in run.output)
-        assert bool(before) == ("not written" in run.output), "each checkpoint that the disk refused is in the log"
+        assert bool(before) == ("could not be written" in run.output), (
+            "each checkpoint that the disk refused is in the log"
+        )
         assert not project.path(CELL).exists()
         place.heal()
         project.snakemake(CELL)

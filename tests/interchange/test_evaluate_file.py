@@ -97,9 +97,9 @@ def test_one_of_several_experiments_is_chosen(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"x": IMAGES}, "holds a dict with x; what is read is"),
-        (IMAGES, "holds Tensor; what is read is"),
-        ({"data": [IMAGES]}, "its 'data' is no list of"),
+        ({"x": IMAGES}, "holds a dict with x; supported are"),
+        (IMAGES, "holds Tensor; supported are"),
+        ({"data": [IMAGES]}, "its 'data' is not a list of"),
         ((IMAGES[0], LABELS), r"images are \(1, 4, 4\); they must be a tensor \(N, C, H, W\)"),
         (
             (IMAGES, LABELS.float()),
@@ -133,14 +133,14 @@ def test_pickles_are_read_with_weights_only(tmp_path):
 
 
 def test_absent_damaged_and_unknown_files(tmp_path):
-    with pytest.raises(BaconError, match="there is no such file"):
+    with pytest.raises(BaconError, match="the file does not exist"):
         read_tensors(tmp_path / "a.pt")
     for name in ("b.pt", "b.npz"):
         (tmp_path / name).write_bytes(b"garbage")
         with pytest.raises(BaconError, match=name):
             read_tensors(tmp_path / name)
     (tmp_path / "c.pkl").touch()
-    with pytest.raises(BaconError, match=r"unknown kind of file '\.pkl'"):
+    with pytest.raises(BaconError, match=r"unknown file type '\.pkl'"):
         read_tensors(tmp_path / "c.pkl")
 
 
@@ -183,8 +183,8 @@ def test_images_of_a_whitened_data_set_are_whitened(dataset):
     [
         (IMAGES, LABELS, {"pixels": "uint8"}, "images are torch.float32, which is not what --pixels uint8 says"),
         (IMAGES.to(torch.uint8), LABELS, {"pixels": "raw"}, "images are torch.uint8, which is not what --pixels raw"),
-        (IMAGES * 255, LABELS, {"pixels": "raw"}, "no raw pixels in"),
-        (IMAGES * 6 - 3, LABELS, {"pixels": "raw"}, "no raw pixels in"),
+        (IMAGES * 255, LABELS, {"pixels": "raw"}, "not raw pixels in"),
+        (IMAGES * 6 - 3, LABELS, {"pixels": "raw"}, "not raw pixels in"),
         (IMAGES / 0, LABELS, {"pixels": "raw"}, "not finite"),
         (IMAGES, LABELS, {"pixels": "normalised", "mean": (0.1, 0.2), "std": (1.0, 1.0)}, "images have 1 channels"),
         (IMAGES, LABELS, {"pixels": "normalised", "mean": (0.1,), "std": ()}, "need as many numbers"),
@@ -329,7 +329,7 @@ def test_protocols_and_networks(here, tmp_path):
 @pytest.mark.parametrize(
     ("options", "fragments"),
     [
-        ([], ["say with --data which data set", "--data cifar10"]),
+        ([], ["give the data set that it was distilled from with --data", "--data cifar10"]),
         (["--data", "digits"], ["nothing is guessed", "--pixels raw", "--partition 1"]),
         (["--data", "digits", "--pixels", "raw"], ["nothing is guessed", "--partition 1"]),
         (
@@ -376,4 +376,4 @@ def test_what_is_not_stated_is_asked_for(theirs, tmp_path, options, fragments):
 def test_our_own_file_states_itself(here, tmp_path):
     done = bacon_evaluate(here / CELL.distilled_path, "--pixels", "raw", "--partition", 1, cache=tmp_path)
     assert done.exit_code == 1
-    assert "says itself what it holds; leave --pixels, --partition out" in done.output
+    assert "already says what it holds; leave out --pixels, --partition" in done.output

@@ -144,7 +144,7 @@ def test_nothing_is_overwritten_without_force(finished, tmp_path):
         inside = path / "bacon.json" if path.is_dir() else path
         before = inside.read_bytes()
         inside.write_bytes(b"mine")
-        with pytest.raises(BaconError, match=f"{re.escape(str(path))}: is there already; --force replaces it"):
+        with pytest.raises(BaconError, match=f"{re.escape(str(path))}: already exists; use --force to replace it"):
             export_cell(finished, CELL, kind=kind, form="decoded", output=tmp_path)
         assert inside.read_bytes() == b"mine"
         assert export_cell(finished, CELL, kind=kind, form="decoded", output=tmp_path, force=True) == path
@@ -199,7 +199,7 @@ def test_changed_or_damaged_files_are_refused(exports, tmp_path, kind):
     cut.write_bytes(path.read_bytes()[:-2000])
     with pytest.raises(BaconError, match=rf"cut\{path.suffix}: not a readable \{path.suffix} file"):
         load_distilled(cut)
-    with pytest.raises(BaconError, match="there is no such file"):
+    with pytest.raises(BaconError, match="the file does not exist"):
         load_distilled(tmp_path / f"absent{path.suffix}")
 
 
@@ -287,7 +287,7 @@ def test_two_channels_are_no_png(tmp_path):
         synthetic=SyntheticSet(images=distilled.synthetic.images[:, :2], classes=distilled.synthetic.classes),
         attributes={**distilled.attributes, "mean": [0.5, 0.5], "std": [0.2, 0.2]},
     )
-    with pytest.raises(BaconError, match="2 channels are no PNG"):
+    with pytest.raises(BaconError, match="2 channels cannot be written as PNG"):
         write_folder(export_of(two, form="decoded", licence="x", evaluations=[]), tmp_path)
 
 

@@ -84,7 +84,7 @@ def test_every_format_gives_back_labels_and_rates_bit_for_bit(tmp_path, kind, so
     assert loaded[5][1] == int(training.classes[5])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**16),
     ipc=st.integers(1, 3),
@@ -227,7 +227,7 @@ def test_our_files_and_the_same_set_published_by_others_train_on_the_same(datase
 @pytest.mark.parametrize(
     ("labels", "kind", "message"),
     [
-        (drawn(kind="logits").soft, "probabilities", r"a\.pt: soft labels .* are no probabilities .*are they logits"),
+        (drawn(kind="logits").soft, "probabilities", r"a\.pt: soft labels .* are not probabilities .*are they logits"),
         (drawn().soft[:, :2], "logits", r"a\.pt: soft labels over 2 classes; mine has 3"),
         (drawn().soft * torch.inf, "logits", r"a\.pt: some soft labels are not finite"),
     ],
@@ -286,7 +286,7 @@ def test_a_file_of_ours_is_evaluated_with_the_rate_that_it_holds(tmp_path):
     ("rates", "lr", "message"),
     [
         (0, "learned", "it holds no learned learning rate"),
-        (3, "learned", "it holds 3 of them, one a step"),
+        (3, "learned", "it holds 3 of them, one per step"),
         (1, "fast", "--lr 'fast': a number above 0"),
         (1, "-1", "--lr '-1': a number above 0"),
         (1, "nan", "--lr 'nan': a number above 0"),

@@ -85,7 +85,7 @@ def test_a_killed_job_goes_on_to_the_same_bits(undisturbed, tmp_path, number):
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + signal.SIGTERM)
     assert not (tmp_path / block.path).exists()
     log = finished(train(tmp_path, block))
-    assert "resumed runs" in log or "1 of them trained before" in log
+    assert "resumed runs" in log or "1 of them already trained" in log
     for ours, theirs in zip(weights(tmp_path, block), weights(*undisturbed), strict=True):
         assert ours.keys() == theirs.keys()
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)

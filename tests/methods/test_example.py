@@ -54,8 +54,8 @@ def test_a_line_of_the_registry_is_all_that_a_folder_needs():
         ([entry(value="nowhere:X")], r"entry point standardised = nowhere:X.*cannot be loaded.*repair or uninstall"),
         ([entry(value="standardised.record:NOTHING")], "cannot be loaded"),
         ([entry(value="standardised.record:work")], "is function, not a record"),
-        ([entry(), entry(name="twice")], "there is a method 'standardised' already"),
-        ([entry(value="bacon.methods.dm.record:DM", name="dm")], "there is a method 'dm' already"),
+        ([entry(), entry(name="twice")], "a method 'standardised' already exists"),
+        ([entry(value="bacon.methods.dm.record:DM", name="dm")], "a method 'dm' already exists"),
     ],
 )
 def test_an_entry_point_that_brings_no_method_is_named(entries, message):

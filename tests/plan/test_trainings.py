@@ -59,11 +59,11 @@ def test_a_key_is_what_the_networks_are_not_what_they_are_called_or_how_many():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "Experts"}, "a name is made of"),
-        ({"runs": 0}, "runs = 0; it is at least 1"),
+        ({"name": "Experts"}, "a name may hold"),
+        ({"runs": 0}, "runs = 0; it must be at least 1"),
         ({"snapshot_every": 0}, "snapshot_every = 0"),
         ({"keep": frozenset()}, "keep = nothing"),
-        ({"keep": frozenset({"weights"})}, "keep = weights; it is one or more of final, snapshots"),
+        ({"keep": frozenset({"weights"})}, "keep = weights; it must be one or more of final, snapshots"),
         (
             {"recipe": TrainingRecipe(epochs=1, labels="teacher", loss=({"kind": "kl"},))},
             "labels come from a teacher; on the real set",
@@ -149,7 +149,7 @@ def test_two_needs_of_one_name_are_refused():
         name="twice", title="T", summary="S", reference="R", settings_model=None, algorithm=None,
         needs=lambda _: (need(), need(network=NetworkSettings(width=64))),
     )  # fmt: skip
-    with pytest.raises(BaconError, match="names its training needs experts, experts: each name once"):
+    with pytest.raises(BaconError, match="names its training needs experts, experts; each name must be different"):
         cell_needs(record, None, "digits/twice")
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -115,3 +117,30 @@ def test_documented_make_targets_exist():
 def test_no_place_is_left_to_fill():
     for page in PAGES:
         assert "FILL" not in (ROOT / page).read_text(), f"{page}: measured values are missing"
+
+
+MEASURED = re.compile(r"\d\s?(?:ms|us|µs|ns|seconds|minutes)\b|\d\.\d+ s\b")
+EXAMPLES = re.compile(r"``[^`]*``")
+
+
+def docstrings_and_comments(path: Path) -> str:
+    """The prose of a source file: comments, and strings that are statements of their own."""
+    text = path.read_text(encoding="utf-8")
+    with tokenize.open(path) as file:
+        comments = [token.string for token in tokenize.generate_tokens(file.readline) if token.type == tokenize.COMMENT]
+    expressions = (node.value for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Expr))
+    strings = [node.value for node in expressions if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return EXAMPLES.sub("", "\n".join([*comments, *strings]))
+
+
+def test_the_search_for_measured_times_finds_them(tmp_path):
+    source = tmp_path / "module.py"
+    source.write_text('"""A batch takes 1.4 ms, printed as ``8.4 s``."""\n\nx = "12 seconds"  # not 3.2 s\n')
+    assert MEASURED.findall(docstrings_and_comments(source)) == ["3.2 s", "4 ms"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "bacon").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_measured_times_in_docstrings(path):
+    """They age; docs/speed.md keeps them with the command that measures them again."""
+    found = MEASURED.search(docstrings_and_comments(path))
+    assert found is None, f"{path}: {found[0]!r}: a measured time belongs into docs/speed.md"

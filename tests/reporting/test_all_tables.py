@@ -59,7 +59,7 @@ def test_against_published(accuracy_of):
         "44.0 to 45.62",
     )  # fmt: skip
     assert grid.rows[0][5:] == ("no", MISSING)
-    assert "taken as exact" in against_notes(table)[0]
+    assert "treated as exact" in against_notes(table)[0]
 
 
 def test_nothing_published_is_said(accuracy_of, published):

@@ -114,7 +114,7 @@ def test_loss_figure_has_a_panel_per_term_and_scales_the_total(cells):
 
 
 def test_loss_figure_of_selections_says_so(cells):
-    assert "all select real images" in texts(loss_figure(collect_history(cells[:1])))
+    assert "all of them select real images" in texts(loss_figure(collect_history(cells[:1])))
 
 
 def test_mosaic_places_images_row_by_row():

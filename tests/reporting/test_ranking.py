@@ -48,9 +48,9 @@ def test_scores_end_at_zero_and_one():
 
 @pytest.mark.parametrize("accuracies", [(62.0, 0.3), (0.3, 62.0), (-0.1, 0.3)])
 def test_percentages_are_refused(accuracies):
-    with pytest.raises(ValueError, match="no fraction"):
+    with pytest.raises(ValueError, match="not a fraction"):
         hard_label_recovery(*accuracies)
-    with pytest.raises(ValueError, match="no fraction"):
+    with pytest.raises(ValueError, match="not a fraction"):
         improvement_over_random(*accuracies)
 
 
@@ -234,8 +234,8 @@ class TestInTheReport:
         assert lines[1][:4] == ["BACON", "10", "0.095 ± 0.007", "0.300 ± 0.000"]
         assert lines[1][6:] == ["2 × 2", "dsa", "dsa"]  # noqa: RUF001
         text = content(page)
-        assert "no test accuracy chose anything" in text
-        assert "every other table is of the last iteration" in text
+        assert "no choice uses test accuracy" in text
+        assert "every other table shows the last iteration" in text
 
     def test_another_protocol_has_no_scores_and_no_split_no_checkpoints(self):
         def names(**changes):

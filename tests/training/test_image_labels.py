@@ -17,7 +17,8 @@ def test_labels_that_are_no_classes_are_refused(labels):
     """Three soft labels over three classes: the comparison of an accuracy meter broadcasts, and counts up to nine correct."""
     assert (torch.arange(3) == SOFT).shape == (3, 3)
     with pytest.raises(
-        BaconError, match=r"labels .* of 3 images: labels are the classes, \(N,\) int64; soft labels go beside"
+        BaconError,
+        match=r"labels .* of 3 images: labels are the classes, \(N,\) int64; soft labels are given as `soft`",
     ):
         ImageSet(images=IMAGES, labels=labels)
 

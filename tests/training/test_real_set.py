@@ -183,7 +183,7 @@ def test_a_damaged_snapshot_of_a_stopped_run_costs_that_run_alone(alone, tmp_pat
     next(folder.rglob("run1-000001.weights")).write_bytes(b"damaged")
     caplog.set_level(logging.INFO)
     train_block(block_job(folder, at_once=2))
-    assert "run 1 is trained from its beginning" in caplog.text
+    assert "run 1 is trained from the start" in caplog.text
     assert "resumed runs 0 at epoch 1" in caplog.text
     assert content(folder, alone[1]) == content(*alone)
 
@@ -202,7 +202,7 @@ def test_one_more_run_trains_that_run_alone(alone, caplog):
     more = block_job(folder, runs=(0, 3))
     caplog.set_level(logging.INFO)
     train_block(more)
-    assert "4 networks, 3 of them trained before" in caplog.text
+    assert "4 networks, 3 of them already trained" in caplog.text
     after = content(folder, more)
     assert {run: after[run] for run in before} == before
     assert after[3] != after[2]
@@ -223,7 +223,7 @@ def test_a_damaged_run_is_named_and_trained_anew(alone, caplog, damage):
         with h5py.File(path, "r+") as file:
             file.attrs.update({"fingerprint": "0" * 32} if damage == "another fingerprint" else {"run": 7})
     train_block(job)
-    assert "run 1 is trained anew" in caplog.text
+    assert "run 1 is trained again" in caplog.text
     assert path.name in caplog.text
     assert content(folder, job) == before
 

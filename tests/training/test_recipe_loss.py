@@ -99,7 +99,7 @@ def test_terms_are_added_with_their_weights():
         ({"epochs": 1, "steps": 2}, "either `epochs` or `steps`"),
         ({}, "either `epochs` or `steps`"),
         ({"epochs": 1, "loss": [{"kind": "kl"}]}, "`labels` are hard, but the loss kl"),
-        ({"epochs": 1, "labels": "stored"}, "`labels` are stored, but the loss ce uses classes alone"),
+        ({"epochs": 1, "labels": "stored"}, "`labels` are stored, but the loss ce uses only classes"),
         ({"epochs": 1, "labels": "teacher"}, "`labels` are teacher"),
         ({"epochs": 1, "loss": [{"kind": "ce", "temperature": 2}]}, "the loss ce has no `temperature`"),
         ({"epochs": 1, "loss": [{"kind": "mse"}], "label_smoothing": 0.1}, "`label_smoothing` is for the loss ce"),

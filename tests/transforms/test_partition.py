@@ -65,7 +65,7 @@ def test_encode_averages_squares_and_tiles_in_the_order_of_decode():
         torch.testing.assert_close(tile, small, rtol=0, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(factor=st.sampled_from([2, 3, 4]), count=st.integers(1, 3), channels=st.integers(1, 3), seed=st.integers(0, 99))
 def test_encode_undoes_decode_on_constant_parts(factor, count, channels, seed):
     generator = torch.Generator().manual_seed(seed)

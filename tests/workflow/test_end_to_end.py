@@ -106,7 +106,7 @@ def test_tables(finished):
     ours = final[final["method"] == "idm"]["test_accuracy_percent"].to_numpy()
     assert ours == pytest.approx([100 * record["test_accuracy"] for record in records if record["final"]])
     summary = pd.read_csv(finished.path("results/tables/summary.csv"))
-    assert list(summary["method"]) == ["full", "random", "dm", "idm", "bacon"], "the full data set is the upper row"
+    assert list(summary["method"]) == ["full", "random", "dm", "idm", "bacon"], "the full data set is the first row"
     row = summary[summary["method"] == "idm"].iloc[0]
     assert row["mean_percent"] == pytest.approx(ours.mean())
     assert row["sd_percent"] == pytest.approx(ours.std(ddof=1))

@@ -111,7 +111,7 @@ def test_one_cell_is_recomputed_and_one_more_evaluation_seed_computes_that_seed_
     assert after["idm"] == before["idm"]
     assert after["bacon"] > before["bacon"]
     log = copy.path("results/logs/evaluate/digits/dm/ipc1/seed0/convnet.log").read_text()
-    assert "5 networks, 4 of them trained before" in log
+    assert "5 networks, 4 of them already trained" in log
     assert copy.snakemake().jobs == NOTHING
 
 

@@ -87,7 +87,7 @@ def test_networks_are_trained_once_and_distilled_with(needing):
     lost = needing.snakemake()
     assert lost.jobs == {"all": 1, "train": 1}
     log = needing.path(f"results/logs/train/digits/{teachers['training']}/runs0-1.log")
-    assert "2 networks, 1 of them trained before" in log.read_text()
+    assert "2 networks, 1 of them already trained" in log.read_text()
     assert json.loads((folder / "runs0-1.json").read_text())["training_fingerprint"] == teachers["training_fingerprint"]
     assert needing.snakemake("-n").jobs == NOTHING
 
@@ -96,7 +96,7 @@ def test_networks_are_trained_once_and_distilled_with(needing):
     more = needing.snakemake()
     assert more.jobs == AGGREGATES | {"train": 1, "distill": 1, "evaluate": 1, "images": 1}
     log = needing.path(f"results/logs/train/digits/{teachers['training']}/runs0-2.log")
-    assert "3 networks, 2 of them trained before" in log.read_text()
+    assert "3 networks, 2 of them already trained" in log.read_text()
     left = command_line(needing, "prune").splitlines()[:-1]
     assert [path for path in left if not path.endswith((".lock", ".holder"))] == [
         f"results/training/digits/{teachers['training']}/runs0-1.json"

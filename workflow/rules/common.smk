@@ -27,7 +27,7 @@ if not workflow.is_main_process:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 # Snakemake's graph of a large grid is millions of objects that live to the end: looking for garbage among them every 700
-# allocations is a tenth of a dry run's time.
+# allocations would slow down every dry run.
 gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"

@@ -11,7 +11,7 @@ from bacon.datasets.raw import RawDataset, ReadRequest
 from bacon.datasets.store import open_store, read_array
 
 # Own data may be all that there is of it, so nothing here tells anybody to delete it.
-_ADVICE = "Make it again with the workflow that prepared it, or bring an undamaged copy"
+_ADVICE = "Prepare it again with the workflow that wrote it, or use an undamaged copy"
 
 
 def read(request: ReadRequest) -> RawDataset:

@@ -49,7 +49,8 @@ class _Unreadable:
             more = f"\n  and {len(self.found) - _NAMED_IN_ERROR} more" if len(self.found) > _NAMED_IN_ERROR else ""
             raise BaconError(
                 f"{self.request.path}: {len(self.found)} files cannot be read as images, "
-                f"data.{self.request.name}.corrupt_limit allows {limit}; mend or delete them, or raise the limit:{named}{more}"
+                f"data.{self.request.name}.corrupt_limit allows {limit}; repair or delete them, or raise the "
+                f"limit:{named}{more}"
             )
 
 
@@ -58,8 +59,8 @@ def read(request: ReadRequest) -> RawDataset:
 
     Either ``train`` beside ``test`` (or ``val``), each with one folder per class, or one folder per class alone, of which
     ``request.test_fraction`` of each class is held out for testing. Images may have any size when ``request.size`` is given:
-    the shorter side is scaled to it and the centre is cropped. They are turned as their EXIF orientation says; transparency is
-    dropped. Classes are the sorted folder names; images are in the order of their paths.
+    the shorter side is resized to it, then the centre is cropped. They are turned as their EXIF orientation says;
+    transparency is dropped. Classes are the sorted folder names; images are in the order of their paths.
 
     Raises:
         BaconError: the layout is another one, sizes are mixed and none was given, or more than ``request.corrupt_limit``
@@ -100,11 +101,12 @@ def _listed(folder: Path, classes: Sequence[str], *, test: bool) -> list[_File]:
     """Every image file in a folder of class folders, in the order of their paths."""
     unknown = sorted(set(_folders(folder)) - set(classes))
     if unknown:
-        raise BaconError(f"{folder}: {', '.join(unknown[:_NAMED_IN_ERROR])} is no class of the training folder")
+        raise BaconError(f"{folder}: {', '.join(unknown[:_NAMED_IN_ERROR])} is not a class of the training folder")
     stray = [path.name for path in image_files(folder) if path.parent == folder]
     if stray:
         raise BaconError(
-            f"{folder}: {', '.join(stray[:_NAMED_IN_ERROR])} lies beside the class folders, so it has no class; delete it"
+            f"{folder}: {', '.join(stray[:_NAMED_IN_ERROR])} is outside the class folders, so it has no class; "
+            "move it into one or delete it"
         )
     present = [(label, folder / name) for label, name in enumerate(classes) if (folder / name).is_dir()]
     return [_File(path, label, test) for label, place in present for path in image_files(place)]
@@ -154,7 +156,7 @@ def _common_size(sizes: dict[tuple[int, int], Path], request: ReadRequest) -> tu
         examples = ", ".join(f"{path} has {height} x {width}" for (height, width), path in list(sizes.items())[:2])
         raise BaconError(
             f"{request.path}: images have {len(sizes)} different sizes (pixels, height x width: {examples}); set "
-            f"data.{request.name}.size: the shorter side is scaled to it and the centre is cropped"
+            f"data.{request.name}.size: the shorter side is resized to it, then the centre is cropped"
         )
     return next(iter(sizes))
 

@@ -35,7 +35,7 @@ class BaconSettings(MatchingSettings):
 BACON = Method(
     name="bacon",
     title="BACON",
-    summary="Bayesian matching (likelihood, total variation, clipping) in IDM's engine.",
+    summary="IDM with a Bayesian matching loss (likelihood, total variation, clipping).",
     reference="Zhou et al., BACON: Bayesian Optimal Condensation Framework for Dataset Distillation, arXiv 2406.01112",
     settings_model=BaconSettings,
     algorithm="bacon.methods.bacon.algorithm:Bacon",

@@ -20,7 +20,7 @@ class DMSettings(MatchingSettings):
 DM = Method(
     name="dm",
     title="DM",
-    summary="Matches mean embeddings of real and synthetic images in a fresh random network per iteration.",
+    summary="Matches the mean embeddings of real and synthetic images in a new random network per iteration.",
     reference="Zhao and Bilen, Dataset Condensation with Distribution Matching, WACV 2023",
     settings_model=DMSettings,
     algorithm="bacon.methods.dm.algorithm:DM",

@@ -34,7 +34,10 @@ def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bo
         _compile(dtype, channels, height, width, torch.device("cuda", torch.cuda.current_device()))
     except Exception as error:  # whatever a compiler, a driver or a missing package raise
         log.info(
-            "the fused GPU kernel of %dx%d maps cannot be used (%s): PyTorch's layers, slower", height, width, error
+            "the fused GPU kernel for %dx%d maps cannot be used (%s); using PyTorch's slower layers",
+            height,
+            width,
+            error,
         )
         return False
     return True

@@ -44,7 +44,7 @@ def load(name: str, files: Mapping[str, str], constants: Mapping[str, int]) -> c
     """
     compiler = shutil.which(os.environ.get("CC") or "cc")
     if compiler is None:
-        log.info("no C compiler (cc) here: %s runs in PyTorch, which is slower on the CPU", name)
+        log.info("no C compiler (cc) found: %s runs in PyTorch, which is slower on the CPU", name)
         return None
     try:
         flags = (*_FLAGS, *(f"-D{constant}={value}" for constant, value in constants.items()))

@@ -67,8 +67,8 @@ def _rows(group: pd.DataFrame) -> Iterator[dict[str, Any]]:
         random = cells.get((RANDOM, ipc))
         if random is None or np.isnan(real):
             raise BaconError(
-                f"DD-Ranking's scores of {method} on {first['dataset']}, IPC {ipc}, need random images and the full data set "
-                f"evaluated with augmentation {PLAIN!r} too: add {RANDOM!r} to grid.methods"
+                f"DD-Ranking's scores of {method} on {first['dataset']}, IPC {ipc}, also need random images and "
+                f"the full data set, evaluated with augmentation {PLAIN!r} too: add {RANDOM!r} to grid.methods"
             )
         yield {key: first[key] for key in _KEYS} | _scores(real, cell, random)
 

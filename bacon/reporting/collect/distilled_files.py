@@ -80,7 +80,7 @@ def collect_cost(expected: Sequence[ExpectedDistilled]) -> pd.DataFrame:
         BaconError: a file is missing, unreadable or of another fingerprint.
     """
     if not expected:
-        raise BaconError("no distilled set is expected: the grid of the configuration has no cells")
+        raise BaconError("there are no distilled sets, because the grid of the configuration has no cells")
     return pd.DataFrame([_cost_row(one) for one in expected])
 
 

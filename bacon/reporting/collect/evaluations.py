@@ -91,7 +91,7 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
     """
     if not expected:
-        raise BaconError("no evaluation is expected: the grid of the configuration has no cells")
+        raise BaconError("there are no evaluations, because the grid of the configuration has no cells")
     table = pd.DataFrame([row for one in expected for row in _rows(one)])
     table = table.astype(
         {"ipc": "Int64", "seed": "Int64", "validation_accuracy_percent": "float64", **dict.fromkeys(_PUBLISHED, "str")}
@@ -126,7 +126,7 @@ def average_augmentations(networks: pd.DataFrame) -> pd.DataFrame:
 def read_accuracy(path: Path) -> pd.DataFrame:
     """The table of :func:`collect_accuracy` read back from its CSV."""
     if not path.is_file():
-        raise BaconError(f"{path}: there is no such table. {RERUN}")
+        raise BaconError(f"{path}: the table does not exist. {RERUN}")
     # `final` is written as True and False; names such as "nan" or "None" are data, so only empty fields are missing.
     kinds = {"ipc": "Int64", "seed": "Int64", **dict.fromkeys(_PUBLISHED, "str")}
     table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])

@@ -88,7 +88,7 @@ def _plain_epochs(settings: EvaluationSettings, epochs: int) -> str:
 
 def _batch_text(settings: EvaluationSettings) -> str:
     if settings.order == "one_per_class":
-        return "one image of every class a step"
+        return "one image of every class per step"
     return f"batch {settings.batch_size}{' in stored order' if settings.order == 'stored' else ''}"
 
 

@@ -155,7 +155,7 @@ def _curve(plan: Plan) -> str | None:
 
 def _figure3(plan: Plan) -> str | None:
     if not any(plan.published_dataset(dataset) in source_rules().figure3.datasets for dataset in plan.datasets):
-        return "it shows CIFAR-10 and CIFAR-100, and the grid has neither"
+        return "it shows CIFAR-10 and CIFAR-100; the grid has neither"
     return _curve(plan)
 
 
@@ -180,7 +180,7 @@ def _cost(plan: Plan) -> str | None:
 def _sensitivity(plan: Plan) -> str | None:
     if sensitivity_points(plan):
         return None
-    return "no variant (variants.NAME) of a method in the grid differs from it in one number alone"
+    return "no variant (variants.NAME) of a method in the grid differs from it in only one number"
 
 
 def _cross(plan: Plan) -> str | None:

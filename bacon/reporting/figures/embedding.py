@@ -97,9 +97,10 @@ def _caption(embedding: Embedding, ipc: int, network: str) -> str:
     if len(embedding.class_names) < embedding.classes:
         thinned = f" {len(embedding.class_names)} of {embedding.classes} classes, evenly spaced."
     return (
-        f"Embeddings by one untrained network ({network}, seed 0), the kind of features that distribution matching compares. "
-        f"PCA: axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their variance. t-SNE: of the "
-        "first 30 components, all images together; only neighbourhoods in it mean anything. "
-        f"{len(real.labels)} real training images; synthetic, IPC {ipc}, first seed, decoded: {counts}. Class names stand at "
-        f"the medians of the real images, moved up or down where they would overlap.{thinned}"
+        f"Embeddings by one untrained network ({network}, seed 0), the kind of features that distribution matching "
+        f"compares. PCA: axes fitted to the real images, {100 * first:.0f} and {100 * second:.0f} % of their "
+        "variance. t-SNE: of the first 30 components, all images together; only its neighbourhoods are "
+        f"meaningful. {len(real.labels)} real training images; synthetic, IPC {ipc}, first seed, decoded: "
+        f"{counts}. Class names are at the medians of the real images, moved up or down where they would "
+        f"overlap.{thinned}"
     )

@@ -85,8 +85,8 @@ def _many_strip(shown: Sequence[_Shown], title: str) -> Sheet:
         for share in STRIP_SHARES
     ]
     caption = (
-        "Rows: methods. Columns: the last snapshot within a share of a method's iterations, and in each the first image of the "
-        f"classes {', '.join(shown[0].snapshots.names)}. {_caption(shown)}"
+        "Rows: methods. Columns: the last snapshot within a fraction of a method's iterations, and in each the "
+        f"first image of the classes {', '.join(shown[0].snapshots.names)}. {_caption(shown)}"
     )
     return compose(blocks, title=title, caption=caption)
 

@@ -21,7 +21,7 @@ CLASSES_TITLE = "Accuracy by class"
 CONFUSION_TITLE = "Confusion of classes"
 # Light to dark, even in lightness, the same to every kind of colour vision.
 _MAP = "cividis"
-RANGE = "Colours: from the lowest to the highest value of a panel, the full data set apart."
+RANGE = "Colours range from the lowest to the highest value of a panel, without the full data set."
 _ABREAST = 5  # confusions beside each other: as many as a screen shows readably
 _MIDDLE = 0.179  # the luminance with which black and white have the same contrast
 
@@ -100,7 +100,10 @@ def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) ->
             ax.set(xlabel="Predicted", ylabel="True" if ax is line[0] else "", aspect="equal")
         for unused in line[len(row) :]:
             unused.set_visible(False)
-    text = "Share of the test images of a true class (row) taken for each class (column), in percent; shades by the square root"
+    text = (
+        "Share of the test images of a true class (row) predicted as each class (column), in percent; shades by the "
+        "square root"
+    )
     finish(figure, title=CONFUSION_TITLE, caption=_class_caption(results, accuracy, text, all_classes=True))
     return figure
 

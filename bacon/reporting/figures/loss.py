@@ -46,7 +46,7 @@ def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None 
     if history.empty:
         figure, axes = panels(1, 1, width=5.0, height=1.0)
         axes[0][0].set_axis_off()
-        finish(figure, title=TITLE, caption="No method of this grid has a loss: all select real images.")
+        finish(figure, title=TITLE, caption="No method of this grid has a loss; all of them select real images.")
         return figure
     history = history[history["term"] != QUEUE]
     history = _scale_totals(history.astype({"value": float, "iteration": float}))

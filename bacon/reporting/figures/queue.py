@@ -54,11 +54,11 @@ def queue_figure(history: pd.DataFrame) -> Sheet:
     seeds = queue.groupby(["dataset", "method", "ipc"])["seed"].nunique()
     n = str(seeds.min()) if seeds.min() == seeds.max() else f"{seeds.min()} to {seeds.max()}"
     caption = (
-        "Running accuracy, on the real batches it is trained on, of the network drawn from the queue at each iteration. It "
-        "need not rise: old networks leave, new ones join, and a reset starts the meter from 0. Queues with the same settings "
-        "and seed train the same networks, whatever is matched, so their curves coincide. "
-        f"Means over windows of up to {int(queue['window'].max())} iterations; line and band: mean ± sd over n = {n} "
-        "distillation seeds."
+        "Running accuracy, on the real batches it is trained on, of the network drawn from the queue at each "
+        "iteration. It need not rise: old networks leave, new ones join, and a reset starts the running accuracy "
+        "from 0. Queues with the same settings and seed train the same networks, whatever is matched, so their "
+        f"curves coincide. Means over windows of up to {int(queue['window'].max())} iterations; line and band: "
+        f"mean ± sd over n = {n} distillation seeds."
     )
     handles = method_handles(queue, line=True, marker=False)
     for place, handle in enumerate(handles):

@@ -53,9 +53,9 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     used = accuracy[accuracy["final"] & (accuracy["network"] == network) & accuracy["method"].isin(table["method"])]
     caption = (
-        f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation seeds). "
-        f"Filled: the method itself; open: variants that differ only in this setting. "
-        f"Methods at the same value are shifted apart a little. {protocol_note(used)}."
+        f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation "
+        "seeds). Filled: the method itself; open: variants that differ only in this setting. Methods at the same "
+        f"value are shifted slightly. {protocol_note(used)}."
     )
     named = table[["base", "base_title"]].drop_duplicates().itertuples(index=False, name=None)
     handles = [

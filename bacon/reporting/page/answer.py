@@ -54,7 +54,7 @@ def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFr
     ]
     remarks = [*notes(*own), BEST]
     if block.has_published:
-        remarks.append("Gap: ours minus published, in percentage points; the protocols differ.")
+        remarks.append("Gap: ours minus published, in percentage points. The protocols differ.")
     return Table(
         name=f"accuracy-{place}",
         title=f"{block.title}: test accuracy (%)",

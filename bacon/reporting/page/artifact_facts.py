@@ -106,7 +106,7 @@ def _rates_facts(file: h5py.File) -> list[tuple[str, str]]:
     rates = file[data_set("rates")][()]
     if len(rates) == 1:
         return [("learned learning rate", f"{rates[0]:.4g}")]
-    return [("learned learning rates", f"{len(rates)}, one a step, {rates.min():.4g} to {rates.max():.4g}")]
+    return [("learned learning rates", f"{len(rates)}, one per step, {rates.min():.4g} to {rates.max():.4g}")]
 
 
 @contextmanager

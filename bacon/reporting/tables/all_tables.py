@@ -93,7 +93,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables["checkpoints"] = _checkpoints(networks)
     tables["cost"] = _cost(plan)
     everything = (
-        "Every trained network, one row each; with several augmentations their mean, one row per evaluation seed."
+        "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
     )
     tables["accuracy"] = ReportTable(title="Every trained network", frame=accuracy, notes=[everything])
     return tables

@@ -118,7 +118,7 @@ def comparison_notes(table: pd.DataFrame, references: Sequence[str] = (ALL,)) ->
                      "Hedges' correction.")  # fmt: skip
     if families & {REFERENCES, BEST_FAMILY}:
         lines.append("comparisons.csv has t, the p value before the adjustment and effect sizes; `report.references` in the "
-                     "configuration says what methods are compared with.")  # fmt: skip
+            "configuration sets what methods are compared with.")  # fmt: skip
     reasons = table.loc[table["untested"] != "", "untested"].drop_duplicates()
     undefined = (
         [f"p is {UNDEFINED} where no test is possible: with {'; or with '.join(reasons)}."] if len(reasons) else []
@@ -130,8 +130,8 @@ def _adjustments(families: set[str]) -> list[str]:
     """For what p values are adjusted, a sentence for each kind of family."""
     said = {
         REFERENCES: "Method minus reference; adjusted for all methods, references and IPCs together.",
-        BEST_FAMILY: "The best method is the one with the highest mean at its IPC, picked by the same numbers: p values "
-        "against it are adjusted for every pair of methods at all IPCs.",
+        BEST_FAMILY: "The best method is the one with the highest mean at its IPC, which is chosen from the same data, so p "
+        "values against it are adjusted for every pair of methods at all IPCs.",
         METHODS: "Adjusted for all pairs of methods and all IPCs.",
     }
     found = [text for family, text in said.items() if family in families]

@@ -94,10 +94,10 @@ def against_notes(table: pd.DataFrame) -> list[str]:
     if table.empty:
         return ["Nothing is published for the data sets, methods and IPCs of this grid."]
     lines = [
-        "Ours: mean [95 % confidence interval] (n networks). Gap: ours minus published, with our interval; the published "
-        "number is taken as exact, because the sources do not say how many networks it is the mean of. Inside: whether the "
-        "published number lies in our interval. Other sources: the range where sources disagree by more than rounding; a fixed "
-        "rule says which one is preferred (resources/README.md).",
+        "Ours: mean [95 % confidence interval] (n networks). Gap: ours minus published, with our interval; the "
+        "published number is treated as exact, because the sources do not say over how many networks it is "
+        "averaged. Inside: whether the published number lies in our interval. Other sources: the range where "
+        "sources disagree by more than rounding; a fixed rule says which one is preferred (resources/README.md).",
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
     marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()

@@ -81,10 +81,11 @@ def checkpoint_notes(table: pd.DataFrame) -> list[str]:
             "Only the last iteration was evaluated (`evaluation.snapshot_seeds`): there is no checkpoint to choose from."
         ]
     return [
-        "Best on validation: test accuracy in percent of the evaluated iteration whose accuracy on the validation split is the "
-        "highest, chosen for each distillation seed (last column, in the order of the seeds). Last: the last iteration, with "
-        f"the same evaluation seeds. Mean ± sample standard deviation over n distillation seeds {TIMES} evaluation seeds of "
-        "each. No test accuracy chose anything; every other table is of the last iteration.",
+        "Best on validation: test accuracy in percent of the evaluated iteration whose accuracy on the validation "
+        "split is the highest, chosen for each distillation seed (last column, in the order of the seeds). Last: "
+        "the last iteration, with the same evaluation seeds. Mean ± sample standard deviation over n distillation "
+        f"seeds {TIMES} evaluation seeds of each. No choice uses test accuracy; every other table shows the last "
+        "iteration.",
         f"Protocol: {'; '.join(table['protocol'].drop_duplicates())}.",
     ]
 

@@ -45,8 +45,8 @@ def cost_notes(cost: pd.DataFrame) -> list[str]:
     """What stands beneath the cost table."""
     return [
         "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation).",
-        "Peak memory is what was allocated on a GPU, or the whole process on the CPU.",
-        "Storage: what one set takes uncompressed; images, and + labels + decoder where those take any.",
+        "Peak memory: allocated on the GPU, or of the whole process on the CPU.",
+        "Storage: size of one set, uncompressed; images, then + labels + decoder if they take any.",
         f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
     ]
 
