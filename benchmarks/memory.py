@@ -142,14 +142,17 @@ def _step(engine: Engine) -> None:
 
 
 def _first_steps(queue: Queue, count: int) -> None:
-    """Let an iteration's training end after ``count`` steps: the others are like them. Recorded steps are not cut."""
-    step, taken = queue._step, iter(range(count))
+    """Let an iteration's training end after ``count`` steps: the others are like them."""
+    train, left = queue._train, count
 
     def first(member: Member, indices: torch.Tensor) -> None:
-        if next(taken, None) is not None:
-            step(member, indices)
+        nonlocal left
+        taken = indices[:left]
+        left -= len(taken)
+        if len(taken):
+            train(member, taken)
 
-    queue._step = first  # type: ignore[method-assign]
+    queue._train = first  # type: ignore[method-assign]
 
 
 def counted(cell: Measured, *, chunk_images: int = 2048) -> int:

@@ -46,12 +46,13 @@ def reached(start: str, edges: set[tuple[str, str]]) -> set[str]:
 
 
 def room_of(module: str) -> str | None:
-    """The room of a dotted module; a method's algorithm is apart from records and registry."""
+    """The room of a dotted module; what a method's folder holds besides its record is its algorithm."""
     parts = module.split(".")[1:]
     if not parts or parts[0] not in rooms():
         return None
     if parts[0] == "methods":
-        return "algorithm" if parts[2:3] == ["algorithm"] else "record"
+        in_folder = len(parts) > 2 and (ROOT / "bacon" / "methods" / parts[1]).is_dir()
+        return "algorithm" if in_folder and parts[2] != "record" else "record"
     return parts[0]
 
 

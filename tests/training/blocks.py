@@ -40,7 +40,7 @@ def write_toy(path):
 
 
 def block_job(
-    folder, *, runs=(0, 2), at_once=1, fingerprint=FINGERPRINT, checkpoint_seconds=1e9, **changes
+    folder, *, runs=(0, 2), at_once=1, fingerprint=FINGERPRINT, checkpoint_seconds=1e9, device="cpu", **changes
 ) -> BlockJob:
     """A job in ``folder``, which holds its data set; ``changes`` are the need's."""
     data, wanted = folder / "toy.h5", need(**changes)
@@ -56,7 +56,7 @@ def block_job(
         data_fingerprint="d" * 32,
         data=data,
         output=folder / block.path,
-        device=torch.device("cpu"),
+        device=torch.device(device),
         at_once=at_once,
         checkpoints=CheckpointStore(folder=folder / "checkpoints", fingerprint="b" * 32),
         heartbeat=beat,

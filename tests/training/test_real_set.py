@@ -114,6 +114,19 @@ def test_a_run_is_the_same_in_any_company(alone, tmp_path, at_once):
     assert content(folder, job) == content(*alone)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_run_on_a_gpu_is_the_same_on_a_stream_of_its_own(tmp_path):
+    found = []
+    for at_once in (1, 3):
+        folder = tmp_path / str(at_once)
+        folder.mkdir()
+        job = block_job(folder, at_once=at_once, device="cuda", recipe={"epochs": 200})
+        train_block(job)
+        found.append(content(folder, job))
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("network", [{"norm": "batch"}, {"norm": "none"}])
 def test_buffers_and_numbers_are_kept_with_the_weights(tmp_path, network):
     wanted = need().network.model_copy(update=network)

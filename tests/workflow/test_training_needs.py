@@ -97,9 +97,10 @@ def test_networks_are_trained_once_and_distilled_with(needing):
     assert more.jobs == AGGREGATES | {"train": 1, "distill": 1, "evaluate": 1, "images": 1}
     log = needing.path(f"results/logs/train/digits/{teachers['training']}/runs0-2.log")
     assert "3 networks, 2 of them already trained" in log.read_text()
-    left = command_line(needing, "prune").splitlines()
-    assert left[0] == f"results/training/digits/{teachers['training']}/runs0-1.json"
-    assert len(left) == 2
+    left = command_line(needing, "prune").splitlines()[:-1]
+    assert [path for path in left if not path.endswith((".lock", ".holder"))] == [
+        f"results/training/digits/{teachers['training']}/runs0-1.json"
+    ]
 
     # Another recipe is another training; fewer networks per job are none.
     needing.configure(configuration(methods={name: {"distillation": {"teacher_epochs": 4}} for name in METHODS}))
