@@ -92,7 +92,7 @@ def test_a_run_that_is_not_the_indexs_is_refused_and_named(job, damage):
 def test_errors_of_indexes(job):
     with pytest.raises(BaconError, match=r"training runs \[2\] of 3 are in no index"):
         trained(job, runs=3)
-    with pytest.raises(BaconError, match="training run 2: there are 2, 0 to 1"):
+    with pytest.raises(BaconError, match="training run 2 does not exist; there are 2, numbered 0 to 1"):
         trained(job).weights(2)
     with pytest.raises(BaconError, match="asks for eeee"):
         TrainedRuns("key", [job.output], runs=2, fingerprint="eeee")

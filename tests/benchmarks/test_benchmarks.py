@@ -147,7 +147,7 @@ def test_the_published_program_gets_our_settings():
 
 
 def test_a_folder_without_the_published_programs_is_refused(tmp_path):
-    with pytest.raises(BaconError, match=r"BACON_cifar10\.py.* not there"):
+    with pytest.raises(BaconError, match=r"BACON_cifar10\.py.* missing"):
         check_checkout(tmp_path)
 
 

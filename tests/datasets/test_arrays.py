@@ -116,7 +116,7 @@ x, y = arrays()["x_train"], arrays()["y_train"]
         ({"x_train": np.minimum(x + 0.5, 255)}, "fractions and values up to"),
         ({"x_train": (x > 100).astype(float)}, "only 0 and 1"),
         ({"x_test": x[:6].transpose(0, 3, 1, 2)}, "x_train is NHWC, x_test is not"),
-        ({"x_test": x[:6, :4, :4]}, r"training images are \(3, 6, 6\), test images \(3, 4, 4\).*give `size`"),
+        ({"x_test": x[:6, :4, :4]}, r"training images are \(3, 6, 6\), test images \(3, 4, 4\).*set `size`"),
         ({"y_train": y[:-1]}, "12 images and 11 labels"),
         ({"y_train": y.astype(float)}, "labels are integers"),
         ({"y_train": np.eye(3, dtype=int)[y]}, "not one-hot"),
@@ -136,7 +136,7 @@ def test_bad_arrays_are_errors(read, changes, message):
 
 
 def test_a_class_too_small_to_be_split_is_an_error(read):
-    with pytest.raises(BaconError, match="class 0 has 1 image; holding"):
+    with pytest.raises(BaconError, match="class 0 has 1 image; at least 2"):
         read(arrays(y_train=np.array([0] + [1] * 5 + [2] * 6)), validation=0.5)
 
 
@@ -183,7 +183,7 @@ def test_own_files_under_a_registered_name_take_its_names_and_normalisation(read
     dataset = read(stored, name="fashionmnist")
     assert dataset.class_names == REGISTRY["fashionmnist"].class_names
     assert (dataset.mean, dataset.std) == ((0.2861,), (0.3530,))
-    with pytest.raises(BaconError, match=r"expected of FashionMNIST.*give own data another name"):
+    with pytest.raises(BaconError, match=r"expected of FashionMNIST.*give your own data another name"):
         read(stored | {"y_train": np.arange(20) % 9, "y_test": np.arange(10) % 9}, name="fashionmnist")
     with pytest.raises(BaconError, match="classes are named"):
         read(stored | {"class_names": np.array([f"class {n}" for n in range(10)])}, name="fashionmnist")
@@ -208,7 +208,7 @@ def test_a_damaged_prepared_file_is_own_data_that_nobody_is_told_to_delete(tmp_p
     path = tmp_path / "made.h5"
     prepare("mine", made, download_dir=tmp_path, output=path, fingerprint="f")
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(BaconError, match=r"truncated or damaged .*bring an undamaged copy") as raised:
+    with pytest.raises(BaconError, match=r"truncated or damaged .*use an undamaged copy") as raised:
         build("again", DataSettings(format="hdf5", path=str(path)), download_dir=tmp_path)
     assert "Delete" not in str(raised.value)
 

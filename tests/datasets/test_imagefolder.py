@@ -239,7 +239,7 @@ def test_hidden_files_and_files_that_are_no_images_are_left_alone(root):
         ),
         ({"cat/notes.txt": b"text"}, "no folder in it holds an image file"),
         ({"cat/x.png": picture(RED), "cat/y.png": picture(RED)}, "only one class"),
-        ({"cat/x.png": picture(RED), "dog/y.png": picture(RED)}, "class 0 has 1 image; holding"),
+        ({"cat/x.png": picture(RED), "dog/y.png": picture(RED)}, "class 0 has 1 image; at least 2"),
         ({f"{name}/cat/x.png": picture(RED) for name in ("train", "test")}, "only one class"),
     ],
     ids=["stray", "unknown class", "no images", "one class", "one image", "one class, two splits"],

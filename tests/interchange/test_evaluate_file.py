@@ -339,7 +339,7 @@ def test_protocols_and_networks(here, tmp_path):
         (["--data", "digits", "--pixels", "raw", "--mean", "0.5", "--partition", 1], ["belong to --pixels normalised"]),
         (
             ["--data", "digits", "--pixels", "normalised", "--mean", "a", "--std", "1", "--partition", 1],
-            ["--mean 'a': numbers"],
+            ["--mean 'a': must be numbers"],
         ),
         (
             ["--data", "digits", "--pixels", "normalised", "--mean", "0", "--std", "0", "--partition", 1],

@@ -171,7 +171,7 @@ def test_a_failed_export_leaves_what_was_there(finished, tmp_path, monkeypatch, 
 
 def test_a_stale_cell_is_not_exported(finished, tmp_path, monkeypatch):
     monkeypatch.setattr(type(finished), "distilled_fingerprint", lambda *_: "other")
-    with pytest.raises(BaconError, match="run snakemake again"):
+    with pytest.raises(BaconError, match="Run snakemake again"):
         export_cell(finished, CELL, kind="pt", form="decoded", output=tmp_path)
 
 

@@ -287,9 +287,9 @@ def test_a_file_of_ours_is_evaluated_with_the_rate_that_it_holds(tmp_path):
     [
         (0, "learned", "it holds no learned learning rate"),
         (3, "learned", "it holds 3 of them, one per step"),
-        (1, "fast", "--lr 'fast': a number above 0"),
-        (1, "-1", "--lr '-1': a number above 0"),
-        (1, "nan", "--lr 'nan': a number above 0"),
+        (1, "fast", "--lr 'fast': must be a number above 0"),
+        (1, "-1", "--lr '-1': must be a number above 0"),
+        (1, "nan", "--lr 'nan': must be a number above 0"),
     ],
 )
 def test_learning_rates_that_cannot_be_used_are_named(tmp_path, rates, lr, message):

@@ -234,7 +234,7 @@ class TestInTheReport:
         assert lines[1][:4] == ["BACON", "10", "0.095 ± 0.007", "0.300 ± 0.000"]
         assert lines[1][6:] == ["2 × 2", "dsa", "dsa"]  # noqa: RUF001
         text = content(page)
-        assert "no choice uses test accuracy" in text
+        assert "No choice uses test accuracy" in text
         assert "every other table shows the last iteration" in text
 
     def test_another_protocol_has_no_scores_and_no_split_no_checkpoints(self):

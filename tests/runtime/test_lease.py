@@ -65,7 +65,7 @@ def test_two_jobs_get_two_devices_a_third_waits_with_a_line_and_kill_frees_one(s
     positions = [first.position(), second.position()]
     assert sorted(positions) == [0, 1]
     third = start()
-    assert "waiting for a device: all 2 are taken" in third.process.stderr.readline()
+    assert "waiting for a device: all 2 are in use" in third.process.stderr.readline()
     assert third.process.poll() is None
     os.kill(second.process.pid, signal.SIGKILL)
     assert third.position() == positions[1]

@@ -341,7 +341,7 @@ def test_tiles_are_shuffled_and_kept_whole():
         for place, source in enumerate(places):
             row, column = divmod(place, 2)
             assert torch.equal(made[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4], tiles[source])
-    with pytest.raises(BaconError, match="no 3x3 equal tiles"):
+    with pytest.raises(BaconError, match="cannot be cut into 3x3 equal tiles"):
         resized_crop.shuffle_patches(images, torch.arange(9).expand(5, 9))
 
 
