@@ -67,9 +67,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
     if not image.mode.startswith("I;16"):
         return image
     deep = np.asarray(image).astype(np.float64)
-    made = Image.fromarray(np.rint(deep / 257).astype(np.uint8))
-    made.info = image.info
-    return made
+    converted = Image.fromarray(np.rint(deep / 257).astype(np.uint8))
+    converted.info = image.info
+    return converted
 
 
 @contextmanager

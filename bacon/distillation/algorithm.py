@@ -158,11 +158,11 @@ def load_algorithm(name: str, settings: DistillationSettings | None, context: Co
     """
     module, _, attribute = name.partition(":")
     try:
-        made = getattr(importlib.import_module(module), attribute)
+        algorithm_class = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise BaconError(
             f"method {context.cell.method!r}: its algorithm {name!r} cannot be loaded ({error}); a record names it as "
             "module:Class"
         ) from None
-    algorithm: Algorithm = made(settings, context)
+    algorithm: Algorithm = algorithm_class(settings, context)
     return algorithm

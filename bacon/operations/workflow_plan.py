@@ -44,10 +44,10 @@ def sources_fingerprint(plan: Plan, dataset: str) -> str:
 
 def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
     """Fingerprint of a table or figure of the whole grid: everything it is made from and the code that makes it."""
-    made = TARGETS[target]
-    settings = plan.config.report.model_dump(mode="json", include=set(made.settings))
+    product = TARGETS[target]
+    settings = plan.config.report.model_dump(mode="json", include=set(product.settings))
     extra = {"target": target, "published": published_digest(published), "settings": settings}
-    return plan.aggregate_fingerprint((made.module,), extra=extra)
+    return plan.aggregate_fingerprint((product.module,), extra=extra)
 
 
 def report_fingerprint(plan: Plan, published: Path) -> str:

@@ -22,10 +22,10 @@ _DISK_ERRORS = {
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """An argument parser with the options of every stage: the configuration and the fingerprint asked for."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
-    made.add_argument("--fingerprint", help="refuse to run if settings and code do not give this fingerprint")
-    return made
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", required=True, help="configuration file (YAML or JSON)")
+    parser.add_argument("--fingerprint", help="refuse to run if settings and code do not give this fingerprint")
+    return parser
 
 
 def run(main: Callable[[], None]) -> None:

@@ -81,14 +81,14 @@ class Batches:
         # Groups of epochs begin where they would have begun from epoch 0: what is computed together decides about rounding.
         for first in range(first_epoch - first_epoch % epochs_at_once, total, epochs_at_once):
             epochs = torch.arange(first, min(first + epochs_at_once, total), device=train.device)
-            made = self._group(
+            batches = self._group(
                 self._order(epochs).flatten(),
                 sizes * len(epochs),
                 augment,
                 first_step=first * len(sizes),
                 at_once=max(1, images_at_once // max(sizes)),
             )
-            for number, batch in enumerate(made):
+            for number, batch in enumerate(batches):
                 if first + number // len(sizes) >= first_epoch:
                     yield batch
 

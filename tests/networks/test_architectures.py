@@ -327,7 +327,7 @@ def test_initialisation_is_keyed_and_pytorchs(architecture):
         ("lenet", 12, "lenet.*12x12.*at least 16x16"),
         ("alexnet", 7, "alexnet.*7x7.*at least 8x8"),
         ("swin_tiny", 24, "swin_tiny.*24x24.*at least 25x25"),
-        ("vit_tiny", 31, "vit_tiny.*none divide 31x31.*for example 28"),
+        ("vit_tiny", 31, "vit_tiny.*no patch size divides 31x31.*for example 28"),
     ],
 )
 def test_images_that_are_too_small(architecture, size, message):

@@ -131,18 +131,18 @@ def _mosaics(
     order, columns = _order(images.labels, classes, per_class)
     names = tuple(images.class_names[label] for label in classes)
     final = f"iteration {images.iterations}" if images.iterations > 0 else "real images"
-    made = [ImageGrid(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
+    grids = [ImageGrid(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
     if images.initial is not None:
         first, width = _order(images.initial_labels, classes, per_class)
-        made.insert(
+        grids.insert(
             0,
             ImageGrid(heading="iteration 0", pixels=mosaic(images.initial[first], columns=width, side=side), names=()),
         )
     if real is not None:
         nearest = real.nearest(images.final[order], images.labels[order], partition=images.partition)
-        made.append(ImageGrid(heading="nearest real", pixels=mosaic(nearest, columns=columns, side=side), names=()))
-    made[0] = ImageGrid(heading=made[0].heading, pixels=made[0].pixels, names=names)
-    return made
+        grids.append(ImageGrid(heading="nearest real", pixels=mosaic(nearest, columns=columns, side=side), names=()))
+    grids[0] = ImageGrid(heading=grids[0].heading, pixels=grids[0].pixels, names=names)
+    return grids
 
 
 def _order(labels: npt.NDArray[np.int64], classes: Sequence[int], per_class: int) -> tuple[npt.NDArray[np.int64], int]:

@@ -3,9 +3,9 @@
 document.documentElement.classList.add("js");
 
 function element(tag, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
 }
 
 // Each row of a table is one tbody: the row, and the details that go with it.
