@@ -160,7 +160,7 @@ def write_evaluation(path: Path | str, content: Mapping[str, Any], records: Sequ
 
 
 def read_evaluation(path: Path | str) -> dict[str, Any]:
-    """A cell's evaluation file; ``records`` are :class:`Record`, everything else is as it was written.
+    """A cell's evaluation file; ``records`` are :class:`Record`, everything else is unchanged.
 
     Raises:
         BaconError: the file is missing, unreadable, of another format or version, or a record is not whole.

@@ -191,6 +191,6 @@ def _check_rates(rates: Tensor) -> None:
 
 
 def _class_order(classes: Tensor) -> Tensor:
-    """The class index that the number of images alone tells: as many of each class, class after class."""
+    """The class index that follows from the number of images: as many of each class, class after class."""
     count = int(classes.max()) + 1 if len(classes) else 1
     return torch.arange(count, device=classes.device).repeat_interleave(len(classes) // count)

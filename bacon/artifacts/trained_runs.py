@@ -1,4 +1,4 @@
-"""Networks trained on the real set, as who uses them sees them: runs of one training need, each read when first needed.
+"""Reading networks trained on the real set: the runs of one training need, each read when first needed.
 
 An index (JSON) names the runs that one job has trained and the SHA-256 of their files beside it. The workflow only
 knows the index, so a job that fails keeps the runs that it has finished.

@@ -1,6 +1,6 @@
 """The file of one network trained on the real set: its weights and what was kept on the way.
 
-Layout of version 1 (HDF5). Groups that the need asks for, and no others:
+Layout of version 1 (HDF5). Only the groups that the need asks for:
 
 - ``weights/{name}``: parameters and buffers after training.
 - ``snapshots/{name}``: (S, ...), the same at the epochs ``snapshots/epochs`` (S,), one chunk each, so that one epoch

@@ -147,7 +147,7 @@ def _models_of(key: str) -> tuple[type[BaseModel], ...]:
 
 
 def _layer_parts() -> Iterable[str]:
-    """Keys of the file that no stage above has, and what layers hold besides their sections."""
+    """Keys of the file that belong to no stage above, and the keys of layers outside their sections."""
     shown = {key for *_, keys in _STAGES for key in keys}
     others = [key for key in Config.model_fields if key not in shown and key not in _LAYERS and _models_of(key)]
     for key in others:

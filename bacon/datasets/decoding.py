@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from bacon.datasets.resize import from_pillow, resize_image
 
 _GREY = frozenset({"1", "L", "LA", "La", "I;16", "I;16B", "I;16L", "I;16N"})
-# 32-bit pixels have no known range, so there is no one way to bring them to 8 bits.
+# 32-bit pixels have no known range, so there is no unique way to convert them to 8 bits.
 _REFUSED = frozenset({"I", "F"})
 # EXIF orientations that swap height and width.
 _ORIENTATION, _SWAPPED = 0x0112, frozenset({5, 6, 7, 8})
@@ -63,7 +63,7 @@ def read_image(path: Path, *, channels: int, size: int | None) -> NDArray[np.uin
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    """The image with its orientation tag; grey of 16 bits is brought to 8, where Pillow would cut it off at 255."""
+    """The image with its orientation tag; 16-bit grey is scaled to 8 bits, because Pillow would clip it at 255."""
     if not image.mode.startswith("I;16"):
         return image
     deep = np.asarray(image).astype(np.float64)

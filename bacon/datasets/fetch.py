@@ -59,7 +59,7 @@ def fetch(url: str, part: Path, *, size: int | None, retries: RetryPolicy) -> No
         retries: time limits and attempts.
 
     Raises:
-        UnavailableError: the address does not exist, sends something else, or failed too often in a row.
+        UnavailableError: the address does not exist, sends the wrong file, or failed too many times in a row.
         BaconError: ``part`` cannot be written.
     """
     longest, failures = _length(part), 0

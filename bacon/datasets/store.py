@@ -157,7 +157,7 @@ def read_dataset(path: Path | str, *, expected_fingerprint: str | None = None, t
     Args:
         path: a file that :func:`write_dataset` wrote.
         expected_fingerprint: refuse a file that has another one; ``None``: any.
-        train: ``False``: the training split is left empty, for who needs the others alone.
+        train: ``False``: the training split is left empty, for callers that need only the other splits.
 
     Raises:
         BaconError: the file does not exist, is truncated or damaged, is not ours, is of another version of the schema, or

@@ -23,7 +23,7 @@ MAX_DIMENSION = 12288
 class Whitening:
     """An affine map of images x in [0, 1], flattened to D = C * H * W values: ``matrix @ (x - mean)``.
 
-    It stands in the place of normalisation by mean and standard deviation.
+    It replaces normalisation by mean and standard deviation.
 
     Attributes:
         mean: (D,) float32, the mean training image.

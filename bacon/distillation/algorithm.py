@@ -56,7 +56,7 @@ class Algorithm(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """What an algorithm is given besides its settings.
+    """What an algorithm receives in addition to its settings.
 
     Attributes:
         cell: what is computed; its seed is the key of every draw.

@@ -1,4 +1,4 @@
-"""The full training set's networks, which were trained before they are tested here: the upper reference of every table."""
+"""The full training set's networks, which were trained before they are tested here: the upper bound in every table."""
 
 from __future__ import annotations
 

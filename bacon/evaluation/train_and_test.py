@@ -76,8 +76,8 @@ def train_and_test(
         images_at_once: bounds memory; changes no draw, and results by rounding at the most.
 
     Raises:
-        BaconError: training diverged, the architecture does not fit the images, or the protocol asks for what is not there:
-            a teacher, or learned learning rates.
+        BaconError: training diverged, the architecture does not fit the images, or the protocol asks for something that
+            does not exist: a teacher, or learned learning rates.
     """
     start = time.perf_counter()
     recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)

@@ -78,7 +78,7 @@ def initialise(network: Network, *, seed: Seed, purpose: str, index: int) -> Non
 
 
 def _fill_uniform(draws: list[Draw], seed: Seed, purpose: str, index: int) -> None:
-    """One draw for all, for networks are small and made often."""
+    """One draw for all parameters, because networks are small and created often."""
     first = draws[0].parameter
     count = sum(draw.parameter.numel() for draw in draws)
     uniform = device_uniform(seed, purpose, count=count, device=first.device, dtype=first.dtype, iteration=index)

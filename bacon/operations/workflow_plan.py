@@ -43,7 +43,7 @@ def sources_fingerprint(plan: Plan, dataset: str) -> str:
 
 
 def aggregate_fingerprint(plan: Plan, target: str, published: Path) -> str:
-    """Fingerprint of a table or figure of the whole grid: everything it is made from and the code that makes it."""
+    """Fingerprint of a table or figure of the whole grid: all its inputs and the code that computes it."""
     product = TARGETS[target]
     settings = plan.config.report.model_dump(mode="json", include=set(product.settings))
     extra = {"target": target, "published": published_digest(published), "settings": settings}
@@ -87,7 +87,7 @@ def shown_groups(plan: Plan) -> tuple[tuple[str, str, int], ...]:
 
 
 def check_asked(what: str, asked: str | None, computed: str) -> None:
-    """Refuse to compute something else than the workflow asked for.
+    """Refuse to compute anything other than what the workflow asked for.
 
     Args:
         what: the artifact, for the message.

@@ -1,8 +1,9 @@
 """What a job will cost, computed from its settings: time and memory to request from a scheduler. No torch.
 
 Time is that of the convolutions' operations (a multiplication and an addition counted as two), or a constant for each pass
-through a network where that is longer, as it is for small ones. Rates are low on purpose: a job that asks for too little is
-stopped, one that asks for too much waits a little longer. ``bacon status`` scales the times by what finished jobs took.
+through a network where that is longer, as it is for small ones. Rates are low on purpose: a job that requests too
+little is stopped, one that requests too much waits a little longer. ``bacon status`` scales the times by what finished
+jobs took.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ def _seconds(plan: Plan, total: float, *, passes: float) -> float:
 
 
 def minutes(seconds: float, *, attempt: int = 1) -> int:
-    """Time to ask a scheduler for a job that takes ``seconds``; each further attempt asks for as much again."""
+    """Time to ask a scheduler for a job that takes ``seconds``; each further attempt requests as much again."""
     return attempt * max(SHORTEST_MINUTES, math.ceil(SLACK * (START_SECONDS + seconds) / 60))
 
 

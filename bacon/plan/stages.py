@@ -279,10 +279,10 @@ def stage_of(artifact: PlannedArtifact) -> Stage:
 
 
 def minutes(plan: Plan, artifact: PlannedArtifact, *, attempt: int = 1) -> int:
-    """Time to ask a scheduler for; each further attempt asks for as much again."""
+    """Time to ask a scheduler for; each further attempt requests as much again."""
     return cost.minutes(stage_of(artifact).seconds(plan, artifact), attempt=attempt)
 
 
 def memory_mb(plan: Plan, artifact: PlannedArtifact, *, attempt: int = 1) -> int:
-    """Memory to ask a scheduler for, in MB; each further attempt asks for as much again."""
+    """Memory to ask a scheduler for, in MB; each further attempt requests as much again."""
     return attempt * stage_of(artifact).memory_mb(plan, artifact)

@@ -1,4 +1,4 @@
-"""What is made from the whole grid: files and the function that makes them, for the workflow and the commands. No torch.
+"""What is computed from the whole grid: files and the function that writes them. No torch.
 
 Every target reads the evaluation and distilled files themselves, each checked against its fingerprint; none trusts a table
 that another job wrote before.

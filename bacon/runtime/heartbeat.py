@@ -1,4 +1,4 @@
-"""A small file that says how far a running job is, for ``bacon status`` and for the time of a job's lost parts."""
+"""A small file with the progress of a running job, for ``bacon status`` and for the time of a killed job."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Heartbeat:
 
 
 def read_progress(path: Path) -> JobProgress | None:
-    """What a job said last; ``None`` when there is no file, or none that can be read."""
+    """The last progress that a job wrote; ``None`` if there is no readable file."""
     try:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
         return JobProgress(**{field.name: value[field.name] for field in fields(JobProgress)})

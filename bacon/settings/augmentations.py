@@ -16,7 +16,7 @@ FREPO_OPERATIONS = ("flip", "color", "zoom", "rotate", "translate", "cutout")
 
 
 class NoAugmentation(Strict):
-    """Training images unchanged."""
+    """No augmentation."""
 
     family: Literal["none"] = "none"
 

@@ -125,7 +125,7 @@ class LossTermSettings(Strict):
 
 
 class Mixup(Strict):
-    """Convex combinations of the images of a batch (Zhang et al., 2018), one share ~ Beta(alpha, alpha) a batch."""
+    """Mixup: convex combinations of the images of a batch (Zhang et al., 2018); one ratio ~ Beta(alpha, alpha) per batch."""
 
     kind: Literal["mixup"] = "mixup"
     alpha: float = Field(0.8, gt=0, le=4, description="Parameter of the Beta distribution.")
@@ -133,7 +133,10 @@ class Mixup(Strict):
 
 
 class CutMix(Strict):
-    """A box of each image is another's (Yun et al., 2019), one box a batch, its area from a share ~ Beta(beta, beta)."""
+    """CutMix: a box of each image is replaced by another image's (Yun et al., 2019), one box per batch.
+
+    Its area follows from a ratio ~ Beta(beta, beta).
+    """
 
     kind: Literal["cutmix"] = "cutmix"
     beta: float = Field(1.0, gt=0, le=4, description="Parameter of the Beta distribution.")

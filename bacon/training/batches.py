@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGES_AT_ONCE", "Batch", "Batches", "ImageSet", "batch_sizes"]
 
-# Orders are drawn, and batches made and augmented, for about this many images at a time: for a set of ten images each batch
-# alone would take a third of its training step. It changes no number.
+# Orders are drawn, and batches gathered and augmented, for about this many images at a time: for a set of ten images
+# each batch alone would take a third of its training step. It changes no number.
 IMAGES_AT_ONCE = 2048
 
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, C, H, W) float32, normalised, augmented and mixed.
-        labels: (B,) int64, the class of each image; of a mixed one, of the image that it is made of first.
+        labels: (B,) int64, the class of each image; of a mixed image, the class of its first component.
         mixed: (B, K) float32 shares of the classes in mixed images; ``None`` where the recipe does not mix.
         soft: (B, K) float32 stored soft labels, mixed in the same way; ``None`` where the recipe does not use any.
         places: (B,) int64 places of the images in the set.
@@ -62,7 +62,7 @@ class Batches:
         seed: of order, augmentation and mixing.
         classes: number of classes K.
         purpose: first part of the names of the streams of random numbers.
-        images_at_once: images made at a time; it bounds memory and changes no draw.
+        images_at_once: images computed at a time; it bounds memory and changes no draw.
     """
 
     train: ImageSet

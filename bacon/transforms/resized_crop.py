@@ -1,7 +1,7 @@
 """Random resized crops (Szegedy et al., 2015; torchvision's RandomResizedCrop) of batches, drawn for each image.
 
 A crop has a random share of the area and a random aspect ratio, both of the first of ten tries that fits; where none does, it
-is the central one of the nearest ratio. It is brought to full size bilinearly only from its own pixels.
+is the central one of the nearest ratio. It is resized to full size bilinearly, only from its own pixels.
 """
 
 from __future__ import annotations

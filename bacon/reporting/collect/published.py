@@ -102,7 +102,7 @@ def remark(method: str, source: str, note: str) -> str:
 
 
 def remarks(notes: Iterable[str]) -> str:
-    """Notes of several numbers as one sentence, what is known of more than one of them said once."""
+    """Notes of several numbers as one sentence, without repetition."""
     return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ")))
 
 

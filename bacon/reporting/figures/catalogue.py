@@ -1,4 +1,4 @@
-"""Which figures a grid has, known from its plan alone: name, title, files, or the reason why one is left out.
+"""Which figures a grid has, decided only from its plan: name, title, files, or the reason why one is left out.
 
 A figure that needs more than the grid holds (several evaluation networks, iterations) is left out with the reason, never drawn
 empty. Snakemake asks here while it parses, so nothing here imports what draws.

@@ -28,7 +28,8 @@ def plot_loss(history: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path
     """Write the figure of loss terms.
 
     Args:
-        history: rows of :func:`bacon.reporting.collect.distilled_files.collect_history`; may be empty (selected images alone).
+        history: rows of :func:`bacon.reporting.collect.distilled_files.collect_history`; may be empty (selected images
+            only).
         fingerprint: of the aggregate; goes into the files' metadata.
         outputs: ``.png`` and ``.pdf`` files.
     """

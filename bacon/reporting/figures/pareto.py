@@ -101,7 +101,7 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
 
 
 def _name_front(ax: Axes, front: pd.DataFrame) -> None:
-    """The methods that none beats, named beside their markers: among many, a legend is far from the eye."""
+    """Names of the methods on the Pareto front, next to their markers: among many, a legend is far from the eye."""
     for _, row in front.iterrows():
         ax.annotate(
             str(row["method_title"]),

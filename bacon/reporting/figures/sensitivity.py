@@ -1,4 +1,4 @@
-"""Accuracy against one setting of a method, from variants that differ in it alone."""
+"""Accuracy against one setting of a method, from variants that differ only in it."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 MISSING = "\N{EN DASH}"
 UNDEFINED = "undefined"
-"""What stands for a p value where there can be no test."""
+"""Shown instead of a p value if no test is possible."""
 ITSELF = "best"
-"""What stands for the difference of the best method from the best."""
+"""Shown instead of the difference of the best method from itself."""
 _MOST_NARROW = 5
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -62,7 +62,7 @@ def markdown(grid: Grid) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Text escaped for Markdown."""
     escaped = "".join("\\" + character if character in "\\`*_<>|" else character for character in text)
     # Brackets alone are brackets; only what follows them makes a link.
     return re.sub(r"\](?=[(\[:])", r"\\]", escaped)
@@ -108,5 +108,5 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 
 def escape_latex(text: str) -> str:
-    """Text that LaTeX sets as it is."""
+    """Text escaped for LaTeX."""
     return "".join(_TEX.get(character, character) for character in text)

@@ -41,7 +41,7 @@ def table_names(plan: Plan) -> tuple[str, ...]:
 
 
 def table_outputs(plan: Plan) -> dict[str, str]:
-    """The tables that a plan has, ``{name}_{kind}`` each; the long ones, of every network, as CSV alone."""
+    """The tables that a plan has, ``{name}_{kind}`` each; the long ones, of every network, only as CSV."""
     names = [name for name in table_names(plan) if name != "accuracy"]
     files = {f"{name}_{kind}": f"{TABLES}/{name}.{kind}" for name in names for kind in ("csv", "md", "tex")}
     validated = {NETWORKS: f"{TABLES}/{NETWORKS}.csv"} if _validated(plan) else {}
