@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from bacon.operations.job_status import Job, Status
 
-_COLUMNS = ("train", "distil", "evaluate")
+_COLUMNS = ("data", "train", "distil", "evaluate")
 _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta"}
 
 
@@ -84,8 +84,8 @@ def _grid(status: Status) -> Table:
 
 
 def _column(stage: str) -> str:
-    """Column of a stage; data sets are in the first."""
-    return {"data": _COLUMNS[0], "distill": "distil"}.get(stage, stage)
+    """Column of a stage."""
+    return {"distill": "distil"}.get(stage, stage)
 
 
 def _letter(state: str) -> str:

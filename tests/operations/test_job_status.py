@@ -162,6 +162,14 @@ def test_the_command_prints_the_grid_and_json(folder, monkeypatch):
     assert table.exit_code == 0, table.output
     assert "evaluation.epochs: 3 -> 2" in table.output
     assert "7 jobs: 6 done, 1 stale." in table.output
+    rows = {
+        cells[0]: cells[1:]
+        for line in table.output.splitlines()
+        if len(cells := re.split(r"\s*[│┃]\s*", line)[1:-1]) == 5
+    }
+    assert rows["cell"] == ["data", "train", "distil", "evaluate"]
+    assert rows["digits"] == ["D", "", "", ""]
+    assert rows["digits/dm/ipc1"] == ["", "", "D", "S"]
     found = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
     assert found["counts"] == {"done": 6, "stale": 1}
     assert found == as_dict(read_status(plan(folder, methods={"dm": {"evaluation": {"epochs": 2}}})))

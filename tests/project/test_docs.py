@@ -144,3 +144,16 @@ def test_no_measured_times_in_docstrings(path):
     """They age; docs/speed.md keeps them with the command that measures them again."""
     found = MEASURED.search(docstrings_and_comments(path))
     assert found is None, f"{path}: {found[0]!r}: a measured time belongs into docs/speed.md"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "workflow" / "report").glob("*.rst")), ids=lambda path: path.name)
+def test_captions_of_snakemakes_report_are_valid_restructured_text(path):
+    """Snakemake prints the error of a caption that is not and goes on."""
+    from docutils.core import publish_string
+    from docutils.utils import SystemMessage
+
+    text = re.sub(r"{%.*?%}", "", re.sub(r"{{.*?}}", "value", path.read_text(), flags=re.DOTALL), flags=re.DOTALL)
+    try:
+        publish_string(text, writer="null", settings_overrides={"halt_level": 2, "report_level": 5})
+    except SystemMessage as error:
+        pytest.fail(f"{path.name}: {error}")
