@@ -94,7 +94,7 @@ def test_errors_of_indexes(job):
         trained(job, runs=3)
     with pytest.raises(BaconError, match="training run 2 does not exist; there are 2, numbered 0 to 1"):
         trained(job).weights(2)
-    with pytest.raises(BaconError, match="asks for eeee"):
+    with pytest.raises(BaconError, match="needs eeee"):
         TrainedRuns("key", [job.output], runs=2, fingerprint="eeee")
     content = json.loads(job.output.read_text())
     job.output.write_text(json.dumps(content | {"version": 99}))

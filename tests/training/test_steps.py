@@ -149,7 +149,7 @@ def test_where_recording_fails_one_line_says_so_and_the_numbers_are_the_same(mon
         assert torch.equal(one, two)
     (record,) = caplog.records
     assert record.message.endswith(
-        "(operation not permitted when stream is capturing): its kernels are launched one by one"
+        "(operation not permitted when stream is capturing); its kernels are launched one by one"
     )
 
 
