@@ -51,14 +51,11 @@ class FullSetNetworks(Networks):
         entry, seconds = runs.entry(key.evaluation_seed), time.perf_counter() - start
         self.testing_seconds += seconds
         return Outcome(
-            test_accuracy=tested.accuracy,
             train_accuracy=entry.train_accuracy,
             train_loss=entry.train_loss,
             epochs=int(runs.attributes(key.evaluation_seed)["epochs"]),
             wall_seconds=entry.wall_seconds + seconds,
-            confusion=tested.confusion,
-            class_accuracy=tested.class_accuracy,
-            validation_accuracy=tested.validation_accuracy,
+            **vars(tested),
         )
 
 

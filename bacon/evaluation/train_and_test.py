@@ -95,14 +95,11 @@ def train_and_test(
     loss, correct = (total / training.seen for total in training.totals.tolist())
     _check_converged(loss, recipe, seed)
     return Outcome(
-        test_accuracy=tested.accuracy,
         train_accuracy=correct,
         train_loss=loss,
         epochs=training.epochs,
         wall_seconds=time.perf_counter() - start,
-        confusion=tested.confusion,
-        class_accuracy=tested.class_accuracy,
-        validation_accuracy=tested.validation_accuracy,
+        **vars(tested),
     )
 
 
@@ -110,7 +107,7 @@ def train_and_test(
 class Tested:
     """What a trained network makes of the test set; fields as in :class:`Outcome`."""
 
-    accuracy: float
+    test_accuracy: float
     confusion: list[list[int]]
     class_accuracy: list[float]
     validation_accuracy: float | None
@@ -128,7 +125,7 @@ def measure_network(
     confusion = confusion_matrix(model, test, classes, images_at_once)
     held_out = None if validation is None else confusion_matrix(model, validation, classes, images_at_once)
     return Tested(
-        accuracy=int(confusion.trace()) / len(test),
+        test_accuracy=int(confusion.trace()) / len(test),
         confusion=confusion.tolist(),
         class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
         validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),

@@ -114,6 +114,7 @@ def test_a_run_is_the_same_in_any_company(alone, tmp_path, at_once):
     assert content(folder, job) == content(*alone)
 
 
+# Streams exist on a GPU alone; the same interleaving on a CPU is the test above.
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_run_on_a_gpu_is_the_same_on_a_stream_of_its_own(tmp_path):
