@@ -22,7 +22,7 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import JobProgress
 from bacon.runtime.job_lock import is_held, job_lock
 from bacon.settings.cells import Cell
-from tests.workflow.conftest import TINY, Project
+from tests.workflow.conftest import TINY, Project, finished  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.workflow
 
@@ -30,18 +30,13 @@ DM = Cell("digits", "dm", 1, 0)
 CONFIG = TINY | {"grid": TINY["grid"] | {"methods": ["random", "dm"]}}
 
 
-@pytest.fixture(scope="module")
-def computed(tmp_path_factory):
-    made = Project(tmp_path_factory.mktemp("computed"))
-    made.configure(CONFIG)
-    made.snakemake()
-    return made
-
-
 @pytest.fixture
-def folder(computed, tmp_path):
-    shutil.copytree(computed.folder, tmp_path / "copy")
-    return tmp_path / "copy"
+def folder(finished, tmp_path):  # noqa: F811 - a fixture
+    """The finished grid as if it had these two methods alone."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("idm", "bacon"))
+    Project(folder).configure(CONFIG)
+    return folder
 
 
 def plan(folder, **changes):
