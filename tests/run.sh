@@ -4,6 +4,8 @@
 # Assumes the environment's programs come first on PATH, as `make test` arranges.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Hundreds of processes import the same modules: they are compiled once, also where an image says otherwise.
+unset PYTHONDONTWRITEBYTECODE
 
 step() { # step TITLE COMMAND...: a header, the command, and its time
     local title=$1 start=$SECONDS
