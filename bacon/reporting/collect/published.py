@@ -22,7 +22,7 @@ import re
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 
@@ -115,7 +115,7 @@ def rank(method: str, source: str, note: str) -> int:
     return doubt + 300
 
 
-def remark(row: Mapping[str, Any]) -> str:
+def remark(row: Mapping[Hashable, Any]) -> str:
     """A row's note and what is known of its source for this method and of its cell; empty if there is nothing.
 
     Args:
@@ -203,7 +203,7 @@ def _published(row: Mapping[Hashable, Any]) -> Published:
         std_percent=None if pd.isna(std) else float(std),
         architecture=row["architecture"],
         source=row["source"],
-        note=remark(cast("Mapping[str, Any]", row)),
+        note=remark(row),
     )
 
 
