@@ -157,7 +157,7 @@ def long_config(**run):
     """One method, two seeds."""
     digits = {
         "network": {"width": 8, "depth": 2},
-        "distillation": {"iterations": 400, "snapshot_interval": 0},
+        "distillation": {"iterations": 200, "snapshot_interval": 0},
     }
     config = yaml.safe_load(yaml.safe_dump(TINY))
     config["grid"] |= {"methods": ["bacon"], "seeds": 2}
