@@ -34,7 +34,7 @@ CONFIG = TINY | {"grid": TINY["grid"] | {"methods": ["random", "dm"]}}
 def folder(finished, tmp_path):  # noqa: F811 - a fixture
     """The finished grid as if it had these two methods alone."""
     folder = tmp_path / "copy"
-    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("idm", "bacon"))
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("idm", "bacon", "*_idm_*", "*_bacon_*"))
     Project(folder).configure(CONFIG)
     return folder
 
