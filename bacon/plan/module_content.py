@@ -27,6 +27,11 @@ _C_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|//[^\n]*|/\*.*?\*
 _C_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # Fields that say nothing of what code does, or that only some versions of Python have.
 _SILENT_FIELDS = frozenset({"ctx", "type_comment", "kind"})
+_FIELDS = {
+    kind: tuple(sorted(set(kind._fields) - _SILENT_FIELDS))
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 
 
 @dataclass(frozen=True)
@@ -196,17 +201,12 @@ def dump(node: Any) -> str:
     """A syntax tree as text, equal on every Python: without empty fields and those that only some versions have."""
     if isinstance(node, ast.AST):
         kind = type(node)
-        values = [(name, getattr(node, name, None)) for name in _fields(kind)]
+        values = [(name, getattr(node, name, None)) for name in _FIELDS[kind]]
         fields = [f"{name}={dump(value)}" for name, value in values if value is not None and value != []]
         return f"{kind.__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join(map(dump, node))}]"
     return f"{type(node).__name__}:{node!r}"
-
-
-@lru_cache(maxsize=256)
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(sorted(set(kind._fields) - _SILENT_FIELDS))
 
 
 def _c_sources(path: Path, tree: ast.Module) -> str:
