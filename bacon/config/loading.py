@@ -57,7 +57,7 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
                 checked.add(settings_of)
                 _check_cell(config, cell)
     except BaconError as error:
-        lines = str(error).splitlines()
+        lines = str(error).split("\n")
         raise BaconError("\n".join(f"{source}: {line}" for line in lines)) from None
     return config
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from bacon.config.model import Config
 from bacon.config.sections import Key, key_names, section_models
-from bacon.config.value_words import Mistake, mistakes, one_of, shown
+from bacon.config.value_words import Mistake, mistakes, one_of, printable, shown
 from bacon.runtime.errors import BaconError
 
 
@@ -60,7 +60,7 @@ def _check_key(label: str, key: Key, value: Any) -> None:
     sections = section_models()
     section, name = key[:-1], key[-1]
     models = sections.get(section)
-    place = f"{label}.{'.'.join(key)}"
+    place = _dotted((label, *key))
     if models is None:
         raise BaconError(f"{place} = {shown(value)}: {'.'.join(section)} is a single value and has no keys")
     known = [model for model in models if name in key_names(model)]
@@ -152,7 +152,7 @@ def _describe_one(mistake: Mistake, place: str, model: type[BaseModel] | None) -
         hint = nearest(mistake.key[-1], allowed) or _elsewhere(mistake.key[-1], model)
         suggestion = f"; did you mean {hint!r}?" if hint else ""
         listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
-        return f"{place or '.'.join(mistake.key)} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
+        return f"{place or _dotted(mistake.key)} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
     words = mistake.words if model is None else _keys_in_words(mistake, model)
     return _line(replace(mistake, words=words), place, () if place else mistake.key)
 
@@ -180,8 +180,12 @@ def _keys_in_words(mistake: Mistake, model: type[BaseModel]) -> str:
 
 
 def _line(mistake: Mistake, place: str, key: Key) -> str:
-    where = ".".join(part for part in (place, *key) if part) or "configuration"
+    where = _dotted((place, *key)) or "configuration"
     return f"{where} = {shown(mistake.value)}: {mistake.words}" if mistake.shows_value else f"{where}: {mistake.words}"
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(printable(part) for part in key if part)
 
 
 def _elsewhere(name: str, model: type[BaseModel] | None) -> str | None:

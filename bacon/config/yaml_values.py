@@ -8,8 +8,8 @@ different numbers (``010`` is 8 or 10), it is an error. Anchors, aliases and mer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, ClassVar
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -27,7 +27,7 @@ _FLOAT = (
 class _Loader(yaml.SafeLoader):
     """PyYAML's scanner and parser, with the scalars of the core schema."""
 
-    yaml_implicit_resolvers: Mapping[str, Any] = {}
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
 
 for _name, _pattern, _starts in (

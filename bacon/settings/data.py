@@ -21,7 +21,8 @@ def usable_path(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds a character that cannot be printed, such as a line break; a path is a single line")
     try:
-        return str(Path(text).expanduser())
+        path = str(Path(text).expanduser() if text.startswith("~") else Path(text))
+        return path if text.startswith("~") or not path.startswith("~") else f"./{path}"
     except RuntimeError:
         raise ValueError(
             "begins with ~ and a name, but there is no such user; write ./~ for a file of that name"
