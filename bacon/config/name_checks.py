@@ -41,12 +41,12 @@ def _check_rule(config: Config) -> None:
     ):
         for name in names:
             check_name_rule(what, name, advice=advice)
-    for what, names in (
+    for where, together in (
         ("grid.datasets and data", (*config.grid.datasets, *config.data)),
         ("grid.methods and variants", (*METHODS, *config.grid.methods, *config.variants)),
         ("grid.networks and networks", (*config.grid.networks, *config.networks)),
     ):
-        check_letter_case(what, names)
+        check_letter_case(where, together)
 
 
 def _datasets(config: Config) -> tuple[str, ...]:
