@@ -124,10 +124,13 @@ def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
 
 def _check_layers(config: Config) -> None:
     """Every layer by itself, also one that no cell takes; all mistakes at once."""
+    networks = {name: {("network", key): value for key, value in own.items()} for name, own in config.networks.items()}
     values = {label: NamedLayer.of(label, layer, strict=False).values for label, layer in file_layers(config)}
-    for name, changes in config.networks.items():
-        values[f"networks.{name}"] = {("network", key): value for key, value in changes.items()}
-    if found := [line for label, layer in values.items() for line in layer_mistakes(label, layer)]:
+    found = [line for label, layer in values.items() for line in layer_mistakes(label, layer)]
+    for name, changes in networks.items():
+        label = f"networks.{name}"
+        found += [line.replace(f"{label}.network", label, 1) for line in layer_mistakes(label, changes)]
+    if found:
         raise BaconError("\n".join(found))
     for pattern in (*config.overrides, *config.grid.exclude):
         _check_pattern(config, pattern)

@@ -94,6 +94,9 @@ def _value_error(place: str, models: list[type[BaseModel]], name: str, value: An
     allowed = [each for mistakes_of in found for mistake in mistakes_of for each in mistake.allowed]
     lines = []
     for mistake in found[0]:
+        if mistake.type == "extra_forbidden":
+            lines.append(_unknown_key(mistake, _dotted((place, *mistake.key[1:])), models[0]))
+            continue
         words = one_of(mistake.value, allowed) if mistake.allowed else _keys_in_words(mistake, models[0])
         lines.append(_line(replace(mistake, words=words), place, mistake.key[1:]))
     return "\n".join(lines)
@@ -148,13 +151,17 @@ def describe_all(found: Iterable[Mistake], place: str = "", model: type[BaseMode
 
 def _describe_one(mistake: Mistake, place: str, model: type[BaseModel] | None) -> str:
     if mistake.type == "extra_forbidden":
-        allowed = _names_at(model, mistake.key[:-1]) if model else []
-        hint = nearest(mistake.key[-1], allowed) or _elsewhere(mistake.key[-1], model)
-        suggestion = f"; did you mean {hint!r}?" if hint else ""
-        listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
-        return f"{place or _dotted(mistake.key)} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
+        return _unknown_key(mistake, place or _dotted(mistake.key), model)
     words = mistake.words if model is None else _keys_in_words(mistake, model)
     return _line(replace(mistake, words=words), place, () if place else mistake.key)
+
+
+def _unknown_key(mistake: Mistake, place: str, model: type[BaseModel] | None) -> str:
+    allowed = _names_at(model, mistake.key[:-1]) if model else []
+    hint = nearest(mistake.key[-1], allowed) or _elsewhere(mistake.key[-1], model)
+    suggestion = f"; did you mean {hint!r}?" if hint else ""
+    listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
+    return f"{place} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
 
 
 _NAMED_ENTRIES = {
@@ -174,7 +181,7 @@ def _keys_in_words(mistake: Mistake, model: type[BaseModel]) -> str:
         return mistake.words
     if model is Config and len(mistake.key) == 1 and mistake.key[0] in _NAMED_ENTRIES:
         return _NAMED_ENTRIES[mistake.key[0]]
-    section = section_models().get(mistake.key[-1:])
+    section = section_models().get(("network",) if mistake.key[:1] == ("networks",) else mistake.key[-1:])
     allowed = _all_names(section) if section else _names_at(model, mistake.key)
     return f"must hold keys: {', '.join(allowed)}" if allowed else mistake.words
 
@@ -190,12 +197,14 @@ def _dotted(key: Key) -> str:
 
 def _elsewhere(name: str, model: type[BaseModel] | None) -> str | None:
     """Where a key of this name would stand, where it is one of another part of the file."""
-    for part, field in {} if model is None else model.model_fields.items():
+    if model is not Config:
+        return None
+    for part, field in model.model_fields.items():
         inner = _inner_model(field.annotation)
         if part in ("grid", "run", "report") and inner is not None and name in key_names(inner):
             return f"{part}.{name}"
     sections = (section for section, models in section_models().items() if name in _all_names(models))
-    found = next(sections, None) if model is not None else None
+    found = next(sections, None)
     return f"methods.NAME.{'.'.join(found)}.{name}" if found else None
 
 

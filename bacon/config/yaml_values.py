@@ -164,8 +164,13 @@ class _Values:
             if key in lines:
                 line = key_node.start_mark.line + 1
                 where = f"here and in line {lines[key]}" if lines[key] != line else "twice in this line"
-                raise self.error(key_node, f"the key {key!r} stands {where}; put what is under both under one")
+                raise self.error(key_node, f"the key {key!r} stands {where}; keep one, with what both hold")
             lines[key] = key_node.start_mark.line + 1
+            if node.flow_style and value_node.start_mark.index == key_node.end_mark.index:
+                raise self.error(
+                    key_node,
+                    f"{key!r} stands in braces without a value; a list is in brackets, [1, 2], and 1.5 has a point",
+                )
             if key_node.tag == f"{_TAG}merge":
                 for base in self.merge_bases(value_node):
                     merged = self.value(base) | merged

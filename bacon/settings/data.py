@@ -48,9 +48,11 @@ class DataSettings(Strict):
         None, ge=4, le=1024, description="Side in pixels that images are resized to; null: as they are."
     )
     mean: tuple[float, ...] | None = Field(
-        None, description="Mean per channel in [0, 1]; null: registry, or measured on train."
+        None, min_length=1, description="Mean per channel in [0, 1]; null: registry, or measured on train."
     )
-    std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
+    std: tuple[float, ...] | None = Field(
+        None, min_length=1, description="Standard deviation per channel; null: as for mean."
+    )
     title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
     archives: OwnPath | None = Field(
         None,
@@ -86,8 +88,10 @@ class DataSettings(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_format(self) -> DataSettings:
-        if (self.path is None) != (self.format == "registry"):
-            raise ValueError("`path` is needed by, and only by, the formats npz, imagefolder and hdf5")
+        if self.path is not None and self.format == "registry":
+            raise ValueError("`path` needs a `format` of your own data: npz, imagefolder or hdf5")
+        if self.path is None and self.format != "registry":
+            raise ValueError(f"the format {self.format} needs `path`, the file or folder with your data")
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both `mean` and `std`, or neither")
         if self.std is not None and min(self.std) <= 0:

@@ -30,7 +30,7 @@ def test_a_file_that_cannot_be_read_ends_snakemake_with_one_line(project):
     run = project.snakemake("-n", "--configfile", "my.yaml", check=False)
     assert run.returncode == 1
     assert run.output.strip().splitlines()[-1] == (
-        "Error: my.yaml, line 3: the key 'preset' stands here and in line 1; put what is under both under one"
+        "Error: my.yaml, line 3: the key 'preset' stands here and in line 1; keep one, with what both hold"
     )
     assert "Traceback" not in run.output
 
