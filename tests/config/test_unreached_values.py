@@ -92,7 +92,9 @@ def test_the_configurations_that_come_with_the_project_give_none(path):
         ("datasets: {mnist: {network: {stem: 7x7}}}", "convnet has no such setting"),
         ("cells: [{dataset: mnist, ipc: 9, evaluation: {labels: x}}]", "cells[0].evaluation.labels"),
         ("variants: {v: {method: dm, evaluation: {seeds: 0}}}", "variants.v.evaluation.seeds"),
-        ("networks: {unused: {depth: 99}}", "networks.unused.network.depth"),
+        ("networks: {unused: {depth: 99}}", "networks.unused.depth"),
+        ("datasets: {mnist: {evaluation: {idc_strategy: flip_zoom}}}", "unknown IDC operation 'zoom'"),
+        ("datasets: {mnist: {evaluation: {dc_strategy: flip}}}", "unknown DC operation 'flip'"),
         ("data: {unused: {format: npz}}", "data.unused"),
         (
             "methods: {dm: {evaluation: {epochs: x}}}\noverrides: {digits/*: {evaluation: {epochs: 4}}}",

@@ -58,6 +58,19 @@ LAYER = "datasets: {{digits: {{evaluation: {{{0}}}}}}}"
          "it needs 2"),
         (LAYER.format("resized_crop_scale: [0.1, 0.2, 0.3]"), "datasets.digits.evaluation.resized_crop_scale = [0.1, 0.2, "
          "0.3]: must hold at most 2 values"),
+        (LAYER.format("loss: [{kind: ce, wieght: 1}]"), "datasets.digits.evaluation.loss.0.wieght = 1: unknown key; did "
+         "you mean 'weight'? (allowed: kind, over_classes, scaled, temperature, weight)"),
+        ("networks: {wide: 256}", "networks.wide = 256: must hold keys: activation, architecture, depth, norm, pooling, "
+         "precision, stem, width"),
+        ("networks: {wide: {depth: 99}}", "networks.wide.depth = 99: must be less than or equal to 6"),
+        ("data: {digits: {mean: [], std: [0.5]}}", "data.digits.mean = []: must hold at least one value"),
+        ("data: {digits: {path: x}}", "data.digits: `path` needs a `format` of your own data: npz, imagefolder or hdf5"),
+        ("data: {digits: {format: npz}}", "data.digits: the format npz needs `path`, the file or folder with your data"),
+        ("grid: {seeds: 100000}", "grid.seeds = 100000: at most 10000 distillation seeds; for one seed of that number write a "
+         "list of it"),
+        ("methods: {dm: {distillation: {iterations: 1000000000}}}", "cell digits/dm/ipc1/seed0: distillation: `iterations` "
+         "1000000000 with `snapshot_interval` 2000 keeps 500000 snapshots; 10000 are allowed: raise `snapshot_interval`, or "
+         "set it to 0 for the end alone (`iterations` is set by methods.dm)"),
         ("stale_on_upgrade: torch", "stale_on_upgrade = 'torch': must be a list, such as [torch]"),
     ],
 )  # fmt: skip

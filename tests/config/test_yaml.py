@@ -64,6 +64,8 @@ def test_a_repeated_key_is_an_error_with_both_lines(tmp_path, text, key, lines):
         ("x: {<<: 3}", ["<< takes"]),
         ("[" * 3000 + "]" * 3000, ["nested too deeply"]),
         ("grid: {ipc: [010]}", ["010", "write 10"]),
+        ("grid: {ipc: 1, 10}", ["line 1", "'10' stands in braces without a value", "brackets"]),
+        ("run: {progress_seconds: 1,5}", ["'5' stands in braces without a value", "1.5 has a point"]),
         ("grid: {seeds: -007}", ["write -7"]),
         ("grid: {seeds: " + "9" * 40 + "}", ["40 digits"]),
     ],
