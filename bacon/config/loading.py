@@ -14,6 +14,7 @@ from bacon.config.layering import NamedLayer, evaluation_network, kind, resolve
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.reading import read_file
+from bacon.config.sections import Key
 from bacon.config.setting_errors import describe, describe_all, layer_mistakes, nearest, numbers_from_words
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
@@ -124,7 +125,9 @@ def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
 
 def _check_layers(config: Config) -> None:
     """Every layer by itself, also one that no cell takes; all mistakes at once."""
-    networks = {name: {("network", key): value for key, value in own.items()} for name, own in config.networks.items()}
+    networks: dict[str, dict[Key, Any]] = {
+        name: {("network", key): value for key, value in own.items()} for name, own in config.networks.items()
+    }
     values = {label: NamedLayer.of(label, layer, strict=False).values for label, layer in file_layers(config)}
     found = [line for label, layer in values.items() for line in layer_mistakes(label, layer)]
     for name, changes in networks.items():

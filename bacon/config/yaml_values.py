@@ -30,6 +30,12 @@ class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - declared so by PyYAML
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer, which puts text in quotes where this reader would take it for something else."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - declared so by PyYAML
+
+
 for _name, _pattern, _starts in (
     ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
     ("bool", r"true|True|TRUE|false|False|FALSE", list("tTfF")),
@@ -37,7 +43,13 @@ for _name, _pattern, _starts in (
     ("float", _FLOAT, list("-+0123456789.")),
     ("merge", "<<", ["<"]),
 ):
-    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _starts)
+    for _reader_or_writer in (_Loader, _Dumper):
+        _reader_or_writer.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _starts)
+
+
+def yaml_text(values: Any) -> str:
+    """YAML that :func:`parse_yaml` reads as the same values; keys keep their order."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def parse_yaml(text: str, *, source: str) -> Any:

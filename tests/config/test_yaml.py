@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bacon.config.reading import read_file, read_merged
-from bacon.config.yaml_values import parse_yaml
+from bacon.config.yaml_values import parse_yaml, yaml_text
 from bacon.operations.configuration_files import check_command_line
 from bacon.runtime.errors import BaconError
 from tests.config.texts import load, refusal
@@ -107,6 +107,35 @@ def test_a_path_that_is_no_file(tmp_path):
 def test_values_are_those_of_yaml_1_2(text, value):
     assert parse_yaml(f"x: {text}", source="")["x"] == value
     assert type(parse_yaml(f"x: {text}", source="")["x"]) is type(value)
+
+
+def test_values_that_are_written_are_read_as_the_same():
+    texts = [
+        "1e3",
+        "5e-4",
+        "010",
+        "yes",
+        "no",
+        "~",
+        "",
+        "null",
+        "true",
+        "2024-01-01",
+        "12:30",
+        "1_000",
+        "<<",
+        "*a",
+        " x",
+        "a: b",
+        "😀",
+        "#",
+    ]
+    values = {
+        "grid": {"datasets": texts},
+        "x": [5e-4, 1e30, 1e-7, 3, -1, True, None, [], {}, 0.1],
+        **dict.fromkeys(texts, 1),
+    }
+    assert parse_yaml(yaml_text(values), source="") == values
 
 
 def test_anchors_and_merge_keys_work(tmp_path):
