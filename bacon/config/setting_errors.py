@@ -14,6 +14,9 @@ from bacon.config.sections import Key, key_names, section_models
 from bacon.config.value_words import Mistake, mistakes, one_of, printable, shown
 from bacon.runtime.errors import BaconError
 
+# Characters of names that a message lists, and how many names of a longer list.
+_LISTED, _NEAREST = 200, 5
+
 
 def flatten(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Leaves of nested mappings as (key path, value); lists are leaves."""
@@ -39,7 +42,16 @@ def check_name(what: str, name: str, allowed: Iterable[str], *, extra: str = "")
         return
     hint = nearest(name, names)
     suggestion = f"; did you mean {hint!r}?" if hint else ""
-    raise BaconError(f"{what} = {name!r} is unknown{suggestion} (allowed: {', '.join(names)}{extra})")
+    raise BaconError(f"{what} = {name!r} is unknown{suggestion} ({listing(name, names)}{extra})")
+
+
+def listing(name: str, allowed: Iterable[str]) -> str:
+    """The allowed names for a message: all of a few; of many the nearest to ``name``, and how many there are."""
+    names = tuple(allowed)
+    if len(whole := ", ".join(names)) <= _LISTED:
+        return f"allowed: {whole}"
+    close = difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0.0)
+    return f"nearest: {', '.join(close)}; {len(names)} are allowed"
 
 
 def layer_mistakes(label: str, values: Mapping[Key, Any]) -> Iterator[str]:
@@ -160,8 +172,8 @@ def _unknown_key(mistake: Mistake, place: str, model: type[BaseModel] | None) ->
     allowed = _names_at(model, mistake.key[:-1]) if model else []
     hint = nearest(mistake.key[-1], allowed) or _elsewhere(mistake.key[-1], model)
     suggestion = f"; did you mean {hint!r}?" if hint else ""
-    listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
-    return f"{place} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
+    known = f" ({listing(mistake.key[-1], allowed)})" if allowed else ""
+    return f"{place} = {shown(mistake.value)}: unknown key{suggestion}{known}"
 
 
 _NAMED_ENTRIES = {
