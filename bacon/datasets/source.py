@@ -9,20 +9,17 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacon.datasets.checksums import file_digest
+from bacon.datasets.image_files import image_files
 from bacon.datasets.registry import REGISTRY, DatasetInfo
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     from bacon.settings.data import DataSettings
-
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
 
 
 def reader_module(name: str, data: DataSettings) -> str:
@@ -116,29 +113,14 @@ def _load(cache: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Every image file under a folder, hidden ones and those in hidden folders left out, sorted by relative path."""
-    found = (Path(entry.path) for entry in _walk(folder) if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk(Path(entry.path))
-            elif entry.is_file():
-                yield entry
-
-
 def _state(path: Path, files: list[Path]) -> str:
     """Digest of names, sizes and modification times: what can be had without reading."""
     digest = hashlib.sha256()
     for file in files:
-        status = file.stat()
-        digest.update(f"{_relative(file, path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        status = file.lstat() if _dangling(file) else file.stat()
+        digest.update(
+            f"{_relative(file, path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
     return digest.hexdigest()
 
 
@@ -147,8 +129,13 @@ def _digest(path: Path, files: list[Path]) -> str:
         return file_digest(path)
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{_relative(file, path)}\0{file_digest(file)}\n".encode())
+        content = f"link to {file.readlink()}" if _dangling(file) else file_digest(file)
+        digest.update(f"{_relative(file, path)}\0{content}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _dangling(file: Path) -> bool:
+    return file.is_symlink() and not file.exists()
 
 
 def _relative(file: Path, path: Path) -> str:
