@@ -36,7 +36,7 @@ class UnreadableImageError(Exception):
     """A file is not an image, or is damaged; the message says how."""
 
 
-class PixelRangeError(Exception):
+class PixelRangeError(UnreadableImageError):
     """An image has pixels outside the range that is stated or known; the message says which."""
 
 
@@ -62,21 +62,20 @@ class ImageFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How image files become arrays.
+    """How the pixels of image files are understood.
 
     Attributes:
-        channels: 1 for grey, 3 for colour; an image of the other kind is converted.
-        size: side of the square that an image is brought to, as ``resize_image`` does; ``None``: as it is.
         background: red, green and blue in 0..255, on which transparent images are laid.
         scale: range of the values of images of at most 8 bits.
         deep_scale: of those of more than 8 bits; ``None``: none is expected.
     """
 
-    channels: int
-    size: int | None = None
     background: Colour = WHITE
     scale: ValueRange = EIGHT_BITS
     deep_scale: ValueRange | None = None
+
+
+PLAIN = Decoding()
 
 
 def probe(path: Path) -> ImageFacts:
@@ -106,8 +105,14 @@ def value_extremes(path: Path) -> tuple[float, float]:
         return float(values.min()), float(values.max())
 
 
-def read_image(path: Path, decoding: Decoding) -> NDArray[np.uint8]:
+def read_image(path: Path, *, channels: int, size: int | None, decoding: Decoding = PLAIN) -> NDArray[np.uint8]:
     """Decode an image file, its first frame, turned as its EXIF orientation says.
+
+    Args:
+        path: the file.
+        channels: 1 for grey, 3 for colour; the image is converted when it is the other kind.
+        size: side of the square that it is brought to, as :func:`bacon.datasets.resize.resize_image` does; ``None``: as it is.
+        decoding: how its pixels are understood.
 
     Returns:
         (channels, H, W) uint8.
@@ -121,8 +126,8 @@ def read_image(path: Path, decoding: Decoding) -> NDArray[np.uint8]:
         # After decoding: Pillow turns TIFF images itself, and removes the tag.
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         plain = plain if turn is None else plain.transpose(turn)
-        plain = _scaled(plain.convert("L" if decoding.channels == 1 else "RGB"), decoding.scale)
-        return from_pillow(plain if decoding.size is None else resize_image(plain, decoding.size))
+        plain = _scaled(plain.convert("L" if channels == 1 else "RGB"), decoding.scale)
+        return from_pillow(plain if size is None else resize_image(plain, size))
 
 
 def _deep(image: Image.Image, scale: ValueRange | None) -> Image.Image:
