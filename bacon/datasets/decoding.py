@@ -81,10 +81,11 @@ PLAIN = Decoding()
 def probe(path: Path) -> ImageFacts:
     """The facts of an image file, without decoding it; raises :class:`UnreadableImageError`."""
     with _opened(path) as image:
+        bits = bit_depth(image)  # first: looking for the orientation may load the image
+        coarse = bits > 8 and is_coarse(image)
         width, height = image.size
         # Pillow gives the size of TIFF images as they are meant to be seen.
         swapped = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _SWAPPED
-        bits = bit_depth(image)
         return ImageFacts(
             size=(width, height) if swapped else (height, width),
             grey=image.mode in _GREY,
@@ -93,14 +94,14 @@ def probe(path: Path) -> ImageFacts:
             transparent=bool(image.has_transparency_data),
             # A photograph with a depth map or a second view (MPO) is not animated.
             animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-            coarse=bits > 8 and is_coarse(image),
+            coarse=coarse,
         )
 
 
 def value_extremes(path: Path) -> tuple[float, float]:
     """The smallest and largest value of an image of more than 8 bits, transparency aside; as :func:`probe`."""
     with _opened(path) as image:
-        values = deep_values(image)
+        values = deep_values(image, path)
         values = values[..., :-1] if values.ndim == 3 and values.shape[2] in (2, 4) else values
         return float(values.min()), float(values.max())
 
@@ -122,19 +123,20 @@ def read_image(path: Path, *, channels: int, size: int | None, decoding: Decodin
         PixelRangeError: it has values out of the range.
     """
     with _opened(path) as image:
-        plain = _opaque(_deep(image, decoding.deep_scale) if bit_depth(image) > 8 else image, decoding.background)
-        # After decoding: Pillow turns TIFF images itself, and removes the tag.
+        deep = bit_depth(image) > 8
+        image.load()  # before the orientation is asked for: Pillow turns TIFF images itself as it loads them
+        plain = _opaque(_deep(image, path, decoding.deep_scale) if deep else image, decoding.background)
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         plain = plain if turn is None else plain.transpose(turn)
         plain = _scaled(plain.convert("L" if channels == 1 else "RGB"), decoding.scale)
         return from_pillow(plain if size is None else resize_image(plain, size))
 
 
-def _deep(image: Image.Image, scale: ValueRange | None) -> Image.Image:
+def _deep(image: Image.Image, path: Path, scale: ValueRange | None) -> Image.Image:
     """An image of more than 8 bits with 8."""
     if scale is None:
         raise PixelRangeError(f"its pixels have {bit_depth(image)} bits (mode {image.mode}); their range is not known")
-    values = deep_values(image)
+    values = deep_values(image, path)
     transparent = image.info.get("transparency") if values.ndim == 2 else None
     try:
         if values.ndim == 3 and values.shape[2] in (2, 4):
@@ -172,7 +174,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     if path.is_symlink() and not path.exists():
         raise UnreadableImageError(f"a link to {path.readlink()}, which does not exist")
     try:
-        with Image.open(path) as image:
+        # An open file, not its name: of a name Pillow 13 maps uncompressed TIFF images into memory with their sides swapped.
+        with path.open("rb") as file, Image.open(file) as image:
             yield image
     except (UnreadableImageError, PixelRangeError, MemoryError):
         raise
