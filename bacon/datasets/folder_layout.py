@@ -284,7 +284,9 @@ def alike_names(names: Iterable[str]) -> list[str]:
     for name in names:
         alike[_loose(name)].append(name)
     return [
-        f"classes {' and '.join(map(repr, group))} differ by letter case or separators only; they are read as "
+        f"{len(group)} classes have the name {group[0]!r}"
+        if len(set(group)) == 1
+        else f"classes {' and '.join(map(repr, group))} differ by letter case or separators only; they are read as "
         f"{len(group)} classes"
         for group in alike.values()
         if len(group) > 1
