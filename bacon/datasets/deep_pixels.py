@@ -67,9 +67,13 @@ def _lower_bytes(path: Path) -> tuple[NDArray[np.uint16], bool]:
     """What Pillow drops of 16-bit colours, read in the other order of bytes; or the 4 bytes of grey with transparency."""
     with path.open("rb") as file, Image.open(file) as image:
         assert isinstance(image, ImageFile.ImageFile)
-        raw_modes = [tile.args if isinstance(tile.args, str) else tile.args[0] for tile in image.tile]
+        raw_modes = [_raw_mode(tile) for tile in image.tile]
         image.tile = [_with_raw_mode(tile, _other_order(raw)) for tile, raw in zip(image.tile, raw_modes, strict=True)]
         return np.asarray(image).astype(np.uint16), any(raw.startswith("LA;16") for raw in raw_modes)
+
+
+def _raw_mode(tile: Any) -> str:
+    return str(tile.args if isinstance(tile.args, str) else tile.args[0])
 
 
 def _with_raw_mode(tile: Any, raw_mode: str) -> Any:

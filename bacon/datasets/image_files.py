@@ -99,7 +99,7 @@ def _scan(path: Path, above: frozenset[tuple[int, int]]) -> Folder:
                 continue
             child = path / entry.name
             if not _is_folder(entry):
-                (images if is_image_name(entry.name) else others).append(child)
+                (images if is_image_name(entry.name) and _may_be_read(entry) else others).append(child)
             elif entry.name.lower() in _SYSTEM_FOLDERS:
                 continue
             elif entry.is_symlink() and _identity(child) in above:
@@ -119,6 +119,14 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link that leads to itself
         return False
+
+
+def _may_be_read(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a file, or a link to nothing, which is told of as an unreadable image; a pipe would be waited for."""
+    try:
+        return entry.is_file() or (entry.is_symlink() and not Path(entry.path).exists())
+    except OSError:  # a link that leads to itself
+        return True
 
 
 def _is_hidden(name: str) -> bool:
