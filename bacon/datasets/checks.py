@@ -69,7 +69,9 @@ def _check_classes(raw: RawDataset, name: str) -> None:
     if classes < 2:
         only = f" ({raw.class_names[0]!r})" if raw.class_names else ""
         raise BaconError(
-            f"{name}: there is only one class{only}; classification needs at least two. Add images of another class"
+            f"{name}: there is only one class{only}; classification needs at least two. Add images of another class, "
+            f"or sort its images into "
+            "one folder, or label, per class"
         )
     if classes > len(raw.train_labels):
         raise BaconError(

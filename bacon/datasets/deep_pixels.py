@@ -109,7 +109,9 @@ def likely_range(low: float, high: float) -> tuple[float, float]:
     """The likeliest values of black and white of images whose values run from ``low`` to ``high``; it holds both."""
     if low >= 0:
         usual = (1.0, 255.0, 1023.0, 4095.0, 16383.0, 65535.0)
-        return 0.0, next((top for top in usual if high <= top), float(math.ceil(high)))
+        top = next((top for top in usual if high <= top), float(math.ceil(high)))
+        # Values far below a usual maximum have another one.
+        return 0.0, top if high > top / 8 else math.ceil(high * 100) / 100
     if low >= -1 and high <= 1:
         return -1.0, 1.0
     return math.floor(low * 100) / 100, max(math.ceil(high * 100) / 100, math.floor(low * 100) / 100 + 1)

@@ -68,7 +68,7 @@ def _zip_kind(path: Path) -> tuple[Kind, str]:
         return "npz" if path.suffix == ".npz" else "archive", "a truncated or damaged zip archive"
     if any(name.endswith("data.pkl") for name in names):
         return "pickle", "a file of torch.save"
-    if names and all(name.endswith(".npy") for name in names):
+    if all(name.endswith(".npy") for name in names) and (names or path.suffix == ".npz"):
         return "npz", "NumPy arrays (.npz)"
     pictures = sum(is_image_name(name) for name in names)
     return "archive", "a zip archive" + (f" with {pictures} images" if pictures else "")

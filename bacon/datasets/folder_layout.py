@@ -139,7 +139,28 @@ def _splits(top: Folder, reading: _Reading) -> tuple[Folder, Folder | None]:
         counts = ", ".join(f"{folder.name} ({len(folder.all_images())} images)" for folder in unused)
         reading.warnings.append(f"{top.path}: {test.name} is the test set; not used: {counts}")
     inner = _inner(train, reading)
+    if test is not None and _is_unsorted(test, inner):
+        raise BaconError(_without_classes(test, train, reading))
     return inner, test if test is None else _inner(test, reading, inner)
+
+
+def _is_unsorted(test: Folder, train: Folder) -> bool:
+    """Whether all test images lie in one folder that is no class."""
+    known = {_loose(folder.name) for folder in train.folders}
+    return (
+        len(test.folders) == 1
+        and len(known) > 1
+        and bool(test.folders[0].images)
+        and _loose(test.folders[0].name) not in known
+    )
+
+
+def _without_classes(test: Folder, train: Folder, reading: _Reading) -> str:
+    what = "images without class folders, so they have no class" if test.holds_images else "no image"
+    return (
+        f"{test.path}: holds {what}. Sort test images into one folder per class, named as those of {train.path}; or set "
+        f"{reading.key}.path to {train.path}, of which a share is held out for testing"
+    )
 
 
 def _check_class_folders(top: Folder, named: Sequence[Folder], reading: _Reading) -> None:
@@ -212,11 +233,7 @@ def _test_folder(top: Folder, train: Folder, named: Sequence[Folder], reading: _
         if found:
             return found[0]
     if named:
-        what = "images without class folders, so they have no class" if named[0].images else "no image"
-        raise BaconError(
-            f"{named[0].path}: holds {what}. Sort test images into one folder per class, named as those of "
-            f"{train.path}; or set {reading.key}.path to {train.path}, of which a share is held out for testing"
-        )
+        raise BaconError(_without_classes(named[0], train, reading))
     return None
 
 

@@ -14,12 +14,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bacon.datasets.checks import check_raw, check_splits
 from bacon.datasets.deep_pixels import likely_range
-from bacon.datasets.folder_layout import alike_names
-from bacon.datasets.layout import image_layout
-from bacon.datasets.source_summary import SourceSummary, some_names, with_class_problem
+from bacon.datasets.layout import image_layout, to_labels
+from bacon.datasets.raw import RawDataset
+from bacon.datasets.source_summary import SourceSummary, with_class_problems
 from bacon.datasets.store import check_schema
-from bacon.datasets.value_ranges import value_range
+from bacon.datasets.value_ranges import check_same_range, value_range
 from bacon.runtime.errors import BaconError
 
 _SAMPLE_BYTES = 32 * 1024 * 1024
@@ -84,55 +85,66 @@ def _first(member: IO[bytes], shape: tuple[int, ...], dtype: np.dtype[Any], *, w
 
 
 def _arrays(summary: SourceSummary, arrays: Mapping[str, _Stored], key: str) -> SourceSummary:
-    images, labels = arrays["x_train"], arrays["y_train"].first.reshape(-1)
-    tested = "x_test" in arrays and "y_test" in arrays
+    images = arrays["x_train"]
     size, channels = _array_size(images.shape)
     summary = replace(
         summary,
-        layout="train and test" if tested else "train alone",
+        layout="train and test" if "x_test" in arrays and "y_test" in arrays else "train alone",
         sizes={size: images.shape[0]} if size else {},
-        modes={str(images.dtype): images.shape[0]},
+        modes={str(images.dtype): images.shape[0]} if images.shape else {},
         channels=channels,
         values=_extremes(images.first),
         probed=len(images.first),
     )
-    summary = _with_value_range(summary, images, key)
-    if labels.dtype.kind not in "iu" or labels.size == 0 or int(labels.min()) < 0 or int(labels.max()) >= 2**20:
-        found = f"{labels.dtype} {arrays['y_train'].shape}"
-        problem = f"{summary.path}: y_train is {found}; labels are integers 0, 1, ..., one per image"
-        return replace(summary, problems=(problem,))
-    named = arrays["class_names"].first.astype(str).tolist() if "class_names" in arrays else []
-    classes = max(len(named), int(labels.max()) + 1)
-    test = arrays["y_test"].first.reshape(-1) if tested else None
-    counts = (
-        None if test is None else np.bincount(test[(test >= 0) & (test < classes)].astype(np.int64), minlength=classes)
-    )
-    summary = replace(
-        summary,
-        classes=tuple(map(str, named or range(classes))),
-        train_counts=tuple(np.bincount(labels.astype(np.int64), minlength=classes).tolist()),
-        test_counts=None if counts is None else tuple(counts.tolist()),
-    )
-    empty = (
-        [name for name, count in zip(summary.classes, counts, strict=False) if count == 0] if counts is not None else []
-    )
-    odd = (f"no test images of {some_names(empty)}",) if empty else ()
-    return with_class_problem(replace(summary, warnings=(*summary.warnings, *alike_names(summary.classes), *odd)))
-
-
-def _with_value_range(summary: SourceSummary, images: _Stored, key: str) -> SourceSummary:
-    """The summary with what is wrong with the shape and the values of the images; a range that is needed is no problem."""
-    what = f"{summary.path}: x_train"
     try:
-        image_layout(np.broadcast_to(np.uint8(0), images.shape), what)
+        image_layout(_blank(images.shape), f"{summary.path}: x_train")
+        return _with_classes(_with_value_range(summary, arrays, key), arrays, key)
     except BaconError as error:
         return replace(summary, problems=(*summary.problems, str(error)))
+
+
+def _blank(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An array of a shape that takes no memory."""
+    return np.broadcast_to(np.uint8(0), shape)
+
+
+def _with_classes(summary: SourceSummary, arrays: Mapping[str, _Stored], key: str) -> SourceSummary:
+    """The summary with classes and counts, from all labels; raises :class:`BaconError` for those that cannot be read."""
+    names = tuple(arrays["class_names"].first.astype(str).tolist()) if "class_names" in arrays else ()
+    keys = ("y_train", "y_test") if summary.layout == "train and test" else ("y_train", "y_train")
+    train, test = (to_labels(arrays[name].first, f"{summary.path}: {name}") for name in keys)
+    counted = [arrays[name.replace("y", "x", 1)].shape[0] for name in keys]
+    raw = RawDataset(
+        train_images=_blank((counted[0], 1, 1, 1)),
+        train_labels=train,
+        test_images=_blank((counted[1], 1, 1, 1)),
+        test_labels=test,
+        class_names=names,
+    )
+    check_splits(raw, key.removeprefix("data."))
+    check_raw(raw, key.removeprefix("data."))
+    classes = len(names) or int(train.max()) + 1
+    split = summary.layout == "train and test"
+    return with_class_problems(
+        replace(
+            summary,
+            classes=names or tuple(map(str, range(classes))),
+            train_counts=tuple(np.bincount(train, minlength=classes).tolist()),
+            test_counts=tuple(np.bincount(test, minlength=classes).tolist()) if split else None,
+        )
+    )
+
+
+def _with_value_range(summary: SourceSummary, arrays: Mapping[str, _Stored], key: str) -> SourceSummary:
+    """The summary with the range that must be stated, where one must; a problem where none helps."""
     try:
-        _, odd = value_range(images.first, what, key)
+        scale, odd = value_range(arrays["x_train"].first, f"{summary.path}: x_train", key)
     except BaconError as error:
         if summary.values is None or not np.isfinite(summary.values).all():
-            return replace(summary, problems=(*summary.problems, str(error)))
+            raise
         return replace(summary, value_range=likely_range(*summary.values), warnings=(*summary.warnings, str(error)))
+    if "x_test" in arrays:
+        check_same_range(arrays["x_test"].first, scale, f"{summary.path}: x_test")
     return replace(summary, warnings=(*summary.warnings, *odd))
 
 
@@ -165,7 +177,7 @@ def inspect_hdf5(path: Path, words: str) -> SourceSummary:
                 train = np.concatenate([train, file["validation/labels"][()]])
             counts = [np.bincount(part, minlength=len(names)) for part in (train, file["test/labels"][()])]
             first = images[:64]
-        return with_class_problem(
+        return with_class_problems(
             replace(
                 summary,
                 kind="a prepared data set (HDF5)",

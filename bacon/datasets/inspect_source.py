@@ -21,9 +21,9 @@ from bacon.datasets.decoding import (
 )
 from bacon.datasets.deep_pixels import likely_range
 from bacon.datasets.file_kinds import advice_for, file_kind
-from bacon.datasets.folder_layout import FolderLayout, alike_names, find_layout
+from bacon.datasets.folder_layout import FolderLayout, find_layout
 from bacon.datasets.inspect_arrays import inspect_hdf5, inspect_npz
-from bacon.datasets.source_summary import SourceSummary, some_names, with_class_problem
+from bacon.datasets.source_summary import SourceSummary, with_class_problems
 from bacon.runtime.errors import BaconError
 
 _PROBED = 2000
@@ -74,9 +74,9 @@ def _folder(path: Path, key: str) -> SourceSummary:
         train_counts=tuple(map(len, layout.train)),
         test_counts=None if layout.test is None else tuple(map(len, layout.test)),
         skipped=layout.skipped,
-        warnings=(*layout.warnings, *alike_names(layout.classes), *_class_warnings(layout.classes, layout.test)),
+        warnings=layout.warnings,
     )
-    return with_class_problem(_with_value_range(_probed(summary, layout), layout, key))
+    return with_class_problems(_with_value_range(_probed(summary, layout), layout, key))
 
 
 def _probed(summary: SourceSummary, layout: FolderLayout) -> SourceSummary:
@@ -117,8 +117,9 @@ def _with_value_range(summary: SourceSummary, layout: FolderLayout, key: str) ->
     """The summary with the range that ``value_range`` must state: of 32-bit images, and of masks of 0 and 1."""
     if summary.values is not None:
         low, high = summary.values
-        needed = likely_range(low, high) if {"I", "F"}.intersection(summary.modes) else None
-        odd = f"the range of images of 32 bits is not known; they hold values from {low:g} to {high:g}"
+        wide = {"I", "F"}.intersection(summary.modes)
+        needed = likely_range(low, high) if wide or high == 1 else None
+        odd = f"the range of images of more than 8 bits is not known; they hold values from {low:g} to {high:g}"
     else:
         needed = (0.0, 1.0) if _are_masks([files[0] for files in layout.train if files][:_DECODED]) else None
         odd = "the images hold only the values 0 and 1"
@@ -163,8 +164,3 @@ def _fact_warnings(facts: Sequence[ImageFacts]) -> tuple[str, ...]:
     if animated:
         found.append(f"{animated} of {count} images have several frames; the first is read")
     return tuple(found)
-
-
-def _class_warnings(classes: Sequence[str], test: Sequence[Sequence[object]] | None) -> tuple[str, ...]:
-    empty = [name for name, files in zip(classes, test or (), strict=False) if not len(files)]
-    return (f"no test images of {some_names(empty)}",) if empty else ()

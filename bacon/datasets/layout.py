@@ -116,4 +116,6 @@ def _type_advice(labels: NDArray[Any]) -> str:
         return "Save them with .astype('int64')"
     if labels.dtype.kind == "b" and labels.ndim == 1:
         return "Save them with .astype('int64'): False is 0, True is 1"
+    if labels.ndim == 1:
+        return "Give each image one of those numbers, and leave out images without a class"
     return "If each row holds a probability or a 1 per class, save y.argmax(axis=1)"

@@ -9,6 +9,8 @@ from typing import Literal
 
 import numpy as np
 
+from bacon.datasets.folder_layout import alike_names
+
 Format = Literal["imagefolder", "npz", "hdf5"]
 
 
@@ -66,14 +68,27 @@ class SourceSummary:
         return (int(sides.min()), int(np.median(sides)), int(sides.max())) if len(sides) else (0, 0, 0)
 
 
-def with_class_problem(summary: SourceSummary) -> SourceSummary:
-    """The summary with the problem of there being one class only, if so."""
-    if len(summary.classes) >= 2:
-        return summary
-    problem = (
-        f"{summary.path}: there is only one class ({some_names(summary.classes)}); classification needs at least two"
-    )
-    return replace(summary, problems=(*summary.problems, problem))
+def with_class_problems(summary: SourceSummary) -> SourceSummary:
+    """The summary with what is wrong with its classes, and what is odd about them."""
+    problems, warnings = [], alike_names(summary.classes)
+    if len(summary.classes) < 2:
+        problems.append(
+            f"{summary.path}: there is only one class ({some_names(summary.classes)}); classification needs at least two. Add "
+            "images of another class, or sort its images into one folder, or label, per class"
+        )
+    single = [name for name, count in zip(summary.classes, summary.train_counts, strict=False) if count == 1]
+    if single and summary.test_counts is None:
+        problems.append(
+            f"{summary.path}: only one image of {some_names(single)}; at least 2 are needed to hold out a test set. "
+            f"Add images, "
+            "leave the class out, or bring a test set of your own"
+        )
+    elif single:
+        warnings.append(f"only one training image of {some_names(single)}")
+    empty = [name for name, count in zip(summary.classes, summary.test_counts or (), strict=False) if count == 0]
+    if empty:
+        warnings.append(f"no test images of {some_names(empty)}")
+    return replace(summary, problems=(*summary.problems, *problems), warnings=(*summary.warnings, *warnings))
 
 
 def some_names(names: Sequence[str]) -> str:

@@ -45,7 +45,7 @@ def value_range(images: NDArray[Any], what: str, key: str) -> tuple[ValueRange, 
     if low >= -_HALF_LEVEL and high <= 1 + _HALF_LEVEL and not whole:
         return FRACTIONS, ()
     if not whole and low >= 0:
-        raise BaconError(f"{found} has fractions and values up to {high:g}; {_advice(low, high, key)}")
+        raise BaconError(f"{found} has fractions and values up to {high:g}; {_advice(low, high, whole, key)}")
     if low >= 0 and high > 255 and images.dtype == np.uint16:
         scale = range_of(int(high))
         return scale, (
@@ -55,15 +55,15 @@ def value_range(images: NDArray[Any], what: str, key: str) -> tuple[ValueRange, 
     if low < 0 or high > 255:
         raise BaconError(
             f"{found} has values in [{low:g}, {high:g}]; taken as they are would be [0, 255] and [0, 1]. "
-            f"{_advice(low, high, key)}"
+            f"{_advice(low, high, whole, key)}"
         )
     return BYTES, tuple(check_levels(images, found, key))
 
 
-def _advice(low: float, high: float, key: str) -> str:
+def _advice(low: float, high: float, whole: bool, key: str) -> str:
     """What to do about values that are neither 0..255 nor 0..1."""
     stated = f"set {key}.value_range to the values of black and white, such as {suggested_range(low, high)}"
-    if low < 0:
+    if low < 0 and not whole:
         return f"Undo the normalisation of the images (x * std + mean), or {stated}"
     if 1 < high <= 2:
         return f"If 1 is white, save numpy.clip(x, 0, 1); else {stated}"

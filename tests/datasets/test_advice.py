@@ -523,7 +523,8 @@ ARRAYS = {
     ),
     "names of another program": Arrays(
         {"x_train": None, "y_train": None, "train_images": X, "train_labels": Y},
-        r"numpy\.savez\('new\.npz', x_train=f\['train_images'\], y_train=f\['train_labels'\], \.\.\.\)",
+        r"numpy\.savez\('new\.npz', x_train=f\['train_images'\], y_train=f\['train_labels'\], "
+        r"x_test=f\['x_test'\], y_test=f\['y_test'\]\)",
         lambda f: f | {"x_train": f["train_images"], "y_train": f["train_labels"]},
         images=X,
     ),

@@ -207,7 +207,7 @@ def test_masks_of_0_and_1_in_image_files_need_their_range(tmp_path):
             mask[number : number + 3, label * 4 : label * 4 + 3] = 1
             files[f"{name}/{number}.png"] = Image.fromarray(mask)
     root = put(tmp_path / "own", files)
-    with pytest.raises(BaconError, match=r"images holds? only 0 and 1.*set data\.mine\.value_range to \[0, 1\]"):
+    with pytest.raises(BaconError, match=r"every image holds only 0 and 1.*set data\.mine\.value_range to \[0, 1\]"):
         read(root)
     assert set(np.unique(read(root, value_range=[0, 1]).train_images)) == {0, 255}
     assert set(np.unique(read(root, value_range=[0, 255]).train_images)) == {0, 1}

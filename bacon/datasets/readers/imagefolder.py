@@ -201,7 +201,7 @@ def _read(
         raise _no_image(request)
     images = images[: len(kept)]
     if decoding.scale == EIGHT_BITS and request.value_range is None:
-        reading.warnings += check_levels(images, f"{request.path}: images", request.key)
+        reading.warnings += check_levels(images, f"{request.path}: every image", request.key)
     return images, kept
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bacon.datasets.deep_pixels import ValueRange
 from bacon.datasets.file_kinds import advice_for, file_kind
+from bacon.datasets.image_files import plain_name
 from bacon.datasets.layout import image_layout, to_labels, to_uint8
 from bacon.datasets.raw import RawDataset, ReadRequest
 from bacon.datasets.splits import held_out, without
@@ -41,11 +42,11 @@ def read(request: ReadRequest) -> RawDataset:
     path = request.path
     arrays = _load(request)
     names = _class_names(arrays.get("class_names"), path)
+    _check_layouts(arrays, path)
     scale, warnings = _scale(arrays, request)
     images: dict[str, NDArray[np.uint8]] = {
         key: _images(arrays[key], scale, f"{path}: {key}") for key in ("x_train", "x_test") if key in arrays
     }
-    _check_layouts(arrays, path)
     labels: dict[str, NDArray[np.int64]] = {
         key: to_labels(arrays[key], f"{path}: {key}") for key in ("y_train", "y_test") if key in arrays
     }
@@ -76,9 +77,8 @@ def _images(array: NDArray[Any], scale: ValueRange, what: str) -> NDArray[np.uin
 
 def _check_layouts(arrays: dict[str, NDArray[Any]], path: Path) -> None:
     """Channels last in one array and first in the other is more likely a mistake than meant."""
-    if "x_test" not in arrays:
-        return
-    train, test = (image_layout(arrays[key], f"{path}: {key}") for key in ("x_train", "x_test"))
+    layouts = [image_layout(arrays[key], f"{path}: {key}") for key in ("x_train", "x_test") if key in arrays]
+    train, test = layouts[0], layouts[-1]
     if train != test and "NHW" not in (train, test):
         axes = "(0, 2, 3, 1)" if train == "NHWC" else "(0, 3, 1, 2)"
         raise BaconError(
@@ -150,18 +150,22 @@ def _wanted(held: Iterable[str], path: Path) -> list[str]:
     needed = _TRAIN + (_TEST if any(key in held for key in _TEST) else ())
     missing = [key for key in needed if key not in held]
     if missing:
-        renamed = {key: next((name for name in _ALIASES[key] if name in held), None) for key in missing}
-        like = ", ".join(f"{key}=f[{name!r}]" for key, name in renamed.items() if name)
-        advice = (
-            f"Save them under those names: numpy.savez('new.npz', {like}, ...) of f = numpy.load({path.name!r})"
-            if like
-            else (
-                "Images and labels are saved with numpy.savez as x_train, y_train and, where there is a test set, "
-                "x_test, y_test"
-            )
+        raise BaconError(
+            f"{path}: {', '.join(missing)} missing; it holds {', '.join(held) or 'nothing'}. "
+            f"{_naming_advice(missing, held, path)}"
         )
-        raise BaconError(f"{path}: {', '.join(missing)} missing; it holds {', '.join(held) or 'nothing'}. {advice}")
     return [*needed, *(["class_names"] if "class_names" in held else [])]
+
+
+def _naming_advice(missing: list[str], held: list[str], path: Path) -> str:
+    """How the arrays get their names, where they have those of other programs."""
+    renamed = {key: next((name for name in (key, *_ALIASES[key]) if name in held), None) for key in _ALIASES}
+    like = ", ".join(f"{key}=f[{name!r}]" for key, name in renamed.items() if name)
+    if all(renamed[key] for key in missing):
+        return f"Save them under those names: numpy.savez('new.npz', {like}) of f = numpy.load({path.name!r})"
+    return "Images and labels are saved with numpy.savez as x_train, y_train and, where there is a test set, x_test "
+        "and y_test; without both, a share of each class is held out for "
+        "testing"
 
 
 def _array(file: Any, key: str, path: Path) -> NDArray[Any]:
@@ -187,4 +191,5 @@ def _class_names(names: NDArray[Any] | None, path: Path) -> tuple[str, ...]:
         raise BaconError(
             f"{path}: class_names is {names.dtype} {names.shape}; it must be a list of strings: numpy.array(['cat', 'dog'])"
         )
-    return tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist())
+    texts = (name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist())
+    return tuple(plain_name(text) for text in texts)
