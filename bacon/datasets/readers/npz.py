@@ -150,10 +150,8 @@ def _wanted(held: Iterable[str], path: Path) -> list[str]:
     needed = _TRAIN + (_TEST if any(key in held for key in _TEST) else ())
     missing = [key for key in needed if key not in held]
     if missing:
-        raise BaconError(
-            f"{path}: {', '.join(missing)} missing; it holds {', '.join(held) or 'nothing'}. "
-            f"{_naming_advice(missing, held, path)}"
-        )
+        found = f"{', '.join(missing)} missing; it holds {', '.join(held) or 'nothing'}"
+        raise BaconError(f"{path}: {found}. {_naming_advice(missing, held, path)}")
     return [*needed, *(["class_names"] if "class_names" in held else [])]
 
 
@@ -163,9 +161,10 @@ def _naming_advice(missing: list[str], held: list[str], path: Path) -> str:
     like = ", ".join(f"{key}=f[{name!r}]" for key, name in renamed.items() if name)
     if all(renamed[key] for key in missing):
         return f"Save them under those names: numpy.savez('new.npz', {like}) of f = numpy.load({path.name!r})"
-    return "Images and labels are saved with numpy.savez as x_train, y_train and, where there is a test set, x_test "
-        "and y_test; without both, a share of each class is held out for "
-        "testing"
+    return (
+        "Images and labels are saved with numpy.savez as x_train, y_train and, where there is a test set, x_test and y_test; "
+        "without both, a share of each class is held out for testing"
+    )
 
 
 def _array(file: Any, key: str, path: Path) -> NDArray[Any]:
