@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from bacon._version import __version__
+from bacon.commands.configuration import chosen_config, config_option
 from bacon.commands.data import data
 from bacon.commands.evaluate import evaluate_command
 from bacon.commands.export import export_command
@@ -48,23 +49,19 @@ main.add_command(ranking_command)
 main.add_command(checkpoints_command)
 main.add_command(report_command)
 
-_config_option = click.option(
-    "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."
-)
-
 
 @main.command("config")
-@_config_option
+@config_option
 @click.option("--cell", "cell_name", required=True, help="For example digits/bacon/ipc10/seed0, or digits/full.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
+def config_command(config_file: str | None, cell_name: str, as_json: bool) -> None:
     """Print the settings of a cell, and the layer that each value comes from."""
     from bacon.config.setting_errors import check_name
     from bacon.operations.job_status import training_rows
     from bacon.operations.workflow_plan import load_plan
     from bacon.settings.cells import Cell
 
-    plan, cell = load_plan(config_file), Cell.parse(cell_name)
+    plan, cell = load_plan(chosen_config(config_file)), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
     rows = plan.resolved(cell).rows()
     if as_json:

@@ -12,6 +12,9 @@ from pydantic.fields import FieldInfo
 from bacon.config.sections import Key, key_names, section_models
 from bacon.runtime.errors import BaconError
 
+# Characters of names that a message lists, and how many names of a longer list.
+_LISTED, _NEAREST = 200, 5
+
 
 def flatten(values: Mapping[str, Any], prefix: Key = ()) -> Iterator[tuple[Key, Any]]:
     """Leaves of nested mappings as (key path, value); lists are leaves."""
@@ -37,7 +40,16 @@ def check_name(what: str, name: str, allowed: Iterable[str], *, extra: str = "")
         return
     hint = nearest(name, names)
     suggestion = f"; did you mean {hint!r}?" if hint else ""
-    raise BaconError(f"{what} = {name!r} is unknown{suggestion} (allowed: {', '.join(names)}{extra})")
+    raise BaconError(f"{what} = {name!r} is unknown{suggestion} ({listing(name, names)}{extra})")
+
+
+def listing(name: str, allowed: Iterable[str]) -> str:
+    """The allowed names for a message: all of a few; of many the nearest to ``name``, and how many there are."""
+    names = tuple(allowed)
+    if len(whole := ", ".join(names)) <= _LISTED:
+        return f"allowed: {whole}"
+    close = difflib.get_close_matches(name, names, n=_NEAREST, cutoff=0.0)
+    return f"nearest: {', '.join(close)}; {len(names)} are allowed"
 
 
 def check_layer(label: str, values: Mapping[Key, Any]) -> None:
@@ -110,8 +122,8 @@ def _describe_one(problem: dict[str, Any], place: str, model: type[BaseModel] | 
         allowed = _names_at(model, location[:-1]) if model else []
         hint = nearest(location[-1], allowed)
         suggestion = f"; did you mean {hint!r}?" if hint else ""
-        listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
-        return f"{key} = {problem['input']!r}: unknown key{suggestion}{listing}"
+        known = f" ({listing(location[-1], allowed)})" if allowed else ""
+        return f"{key} = {problem['input']!r}: unknown key{suggestion}{known}"
     message = problem["msg"].removeprefix("Value error, ")
     # What several keys together are wrong about says itself which; all of them would only hide it.
     whole = problem["type"] == "missing" or isinstance(problem["input"], Mapping)

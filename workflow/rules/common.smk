@@ -15,7 +15,13 @@ from snakemake.utils import validate
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.registry import METHODS, OWN
-from bacon.operations import file_times, products, snakemake_internals, workflow_plan
+from bacon.operations import (
+    file_times,
+    products,
+    recorded_runs,
+    snakemake_internals,
+    workflow_plan,
+)
 from bacon.plan import stages
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
 from bacon.runtime.errors import BaconError
@@ -120,6 +126,20 @@ def source_fingerprint(wildcards):
     return workflow_plan.sources_fingerprint(PLAN, wildcards.dataset)
 
 
+def record_configuration():
+    """Record the configuration of a run that computes; the commands read it. A dry run records nothing."""
+    if not snakemake_internals.is_run(workflow):
+        return
+    try:
+        recorded_runs.record_run(
+            config,
+            files=workflow.configfiles,
+            overridden=bool(workflow.config_settings.config),
+        )
+    except (OSError, BaconError) as error:
+        logger.warning(f"The configuration of this run cannot be recorded: {error}")
+
+
 @lru_cache(maxsize=1)
 def settle_files():
     """Decide by the fingerprints that files carry, once for a call: what is right stays, what is not is made again.
@@ -129,6 +149,7 @@ def settle_files():
     """
     if not workflow.is_main_process:
         return None
+    record_configuration()
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
