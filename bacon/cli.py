@@ -20,6 +20,7 @@ from bacon.commands.report import report_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
+from bacon.runtime.scripts import disk_advice
 
 
 class _Group(click.Group):
@@ -30,6 +31,10 @@ class _Group(click.Group):
             return super().invoke(context)
         except BaconError as error:
             click.echo(f"Error: {error}", err=True)
+            context.exit(1)
+        except OSError as error:
+            advice = disk_advice(error)
+            click.echo(f"Error: {error}{f'; {advice}' if advice else ''}", err=True)
             context.exit(1)
 
 

@@ -28,10 +28,12 @@ def chosen_config(named: str | None) -> str:
     Raises:
         BaconError: none is named, no run is recorded here, and there is no default file.
     """
+    from bacon.config.loading import load_config
     from bacon.operations.recorded_runs import recorded_runs
 
     runs = recorded_runs()
     if named is not None:
+        load_config(named)  # what is wrong with it is told before how it differs
         if runs and not _same(named, str(runs[-1].path)):
             _say(f"Warning: {named} differs from the configuration of the last run here, {_described(runs[-1])}")
         return named

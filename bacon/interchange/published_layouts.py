@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,50 +17,15 @@ from bacon.interchange.tensors import as_images, as_labels, is_one_hot, with_cha
 from bacon.runtime.errors import BaconError
 
 # Names of images and labels in dicts and archives, in lower case and without _ and -.
-_IMAGES = [
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "x",
-    "xtrain",
-    "trainimages",
-    "trainx",
-    "imagessyn",
-    "imagesyn",
-    "synimages",
-    "syntheticimages",
-    "syndata",
-    "inputs",
-    "samples",
-    "features",
-    "pixels",
-    "pixelvalues",
-    "data",
-    "imagestrain",
-]
-_LABELS = [
-    "labels",
-    "label",
-    "labs",
-    "lab",
-    "y",
-    "ytrain",
-    "trainlabels",
-    "trainy",
-    "labelssyn",
-    "labelsyn",
-    "synlabels",
-    "syntheticlabels",
-    "synlabel",
-    "targets",
-    "target",
-    "classes",
-    "softlabels",
-    "softlabel",
-    "labelssoft",
-    "labelstrain",
-]
+_IMAGE_NAMES = (
+    "images image imgs img x xtrain trainimages imagestrain trainx imagessyn imagesyn synimages synimage syntheticimages "
+    "syndata inputs samples features pixels pixelvalues data"
+)
+_LABEL_NAMES = (
+    "labels label labs lab y ytrain trainlabels labelstrain trainy labelssyn labelsyn synlabels synlabel syntheticlabels "
+    "targets target softlabels softlabel labelssoft"
+)
+_IMAGES, _LABELS = frozenset(_IMAGE_NAMES.split()), frozenset(_LABEL_NAMES.split())
 # Positional arrays of np.savez, which means nothing else.
 _POSITIONAL = ("arr_0", "arr_1")
 _LAYOUTS = (
@@ -122,13 +88,15 @@ def _pair(path: Path, content: Any, experiment: int | None) -> tuple[Any, Any]:
         raise BaconError(f"{path}: holds one distilled set; leave --experiment out")
     if isinstance(content, Mapping):
         return _named(path, content)
+    if isinstance(content, tuple | list) and len(content) > 0 and all(_is_item(one) for one in content):
+        return [image for image, _ in content], [label for _, label in content]
     if isinstance(content, tuple | list) and len(content) == 2:
         return content[0], content[1]
     raise BaconError(f"{path}: holds {_described(content)}; supported are {_LAYOUTS}")
 
 
 def _named(path: Path, content: Mapping[Any, Any]) -> tuple[Any, Any]:
-    names = {str(name): str(name).lower().replace("_", "").replace("-", "") for name in content}
+    names = {str(name): re.sub(r".*/|[_ .-]", "", str(name)).lower() for name in content}
     if set(_POSITIONAL) == set(names):
         return content[_POSITIONAL[0]], content[_POSITIONAL[1]]
     found = [[name for name, plain in names.items() if plain in known] for known in (_IMAGES, _LABELS)]
@@ -150,7 +118,8 @@ def _described(content: Any) -> str:
         return f"a dict with {listed([str(name) for name in content])}"
     if hasattr(content, "shape") and tuple(content.shape):
         both = "torch.save((torch.load(images_file), torch.load(labels_file)), path)"
-        return f"{type(content).__name__} {tuple(content.shape)} alone; if its labels are in another file, save both as one: {both}"
+        alone = f"{type(content).__name__} {tuple(content.shape)} alone"
+        return f"{alone}; if its labels are in another file, save both as one: {both}"
     if isinstance(content, list | tuple):
         return f"a {type(content).__name__} of {len(content)}"
     return type(content).__name__
@@ -162,6 +131,11 @@ def _is_list_of_sets(sets: Any) -> bool:
 
 def _is_set(one: Any) -> bool:
     return isinstance(one, list | tuple) and len(one) == 2
+
+
+def _is_item(one: Any) -> bool:
+    """Whether it is one image with its label, as the item of a data set is."""
+    return _is_set(one) and len(getattr(one[0], "shape", ())) == 3 and not isinstance(one[1], list | tuple)
 
 
 def _experiment(path: Path, sets: Any, experiment: int | None) -> tuple[Any, Any]:

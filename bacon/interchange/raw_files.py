@@ -24,7 +24,7 @@ _ZIP_END_BYTES = 65_557  # a comment of at most 65535 bytes may follow the last 
 _AGAIN = "download it again"
 # What is often found under the name of a file of tensors: how it begins -> what it is, and what to do.
 _OTHERS: tuple[tuple[bytes, str], ...] = (
-    (rb"\s*(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head|body)", f"a web page, not tensors: {_AGAIN}, with the link to the file"),
+    (rb"\s*(\xef\xbb\xbf)?\s*<(!doctype|html|\?xml|head|body)", f"a web page: {_AGAIN}, with the link to the file itself"),
     (rb"version https://git-lfs", "a pointer of Git LFS, not the file itself: run `git lfs pull`"),
     (rb"\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!|\x28\xb5\x2f\xfd", "a compressed archive: unpack it, and give the file in it"),
     (rb"\x89PNG|\xff\xd8\xff|GIF8|RIFF....WEBP", "an image: give the folder of class folders that it belongs to"),
@@ -53,7 +53,7 @@ def read_content(path: Path) -> Any:
         raise BaconError(f"{path}: the file does not exist")
     if path.suffix.lower() not in SUFFIXES:
         raise BaconError(
-            f"{path}: unknown file type {path.suffix!r}; files of tensors are called {', '.join(SUFFIXES)}; rename it if it is one"
+            f"{path}: unknown file type {path.suffix!r}; those of tensors are {', '.join(SUFFIXES)}; rename it if it is one"
         )
     try:
         reader = _reader(path)
@@ -143,8 +143,8 @@ def _numbers(path: Path, file: Any, name: str) -> Any:
         if "allow_pickle" not in str(error):
             raise
         raise BaconError(
-            f"{path}: {name!r} is not a readable array of numbers: it holds Python objects, and unpickling them could run code. "
-            "Save it as an array of one shape: np.savez(path, images=np.stack(images), labels=np.array(labels))"
+            f"{path}: {name!r} is not a readable array of numbers: it holds Python objects, and unpickling those could run "
+            "code. Save it as an array of one shape: np.savez(path, images=np.stack(images), labels=np.array(labels))"
         ) from None
 
 
@@ -153,10 +153,15 @@ def _read_npy(path: Path) -> Any:
 
 
 def _read_hdf5(path: Path) -> dict[str, Any]:
+    """Every array by its path in the file, such as train/images."""
     import h5py
 
     with h5py.File(path) as file:
-        return {name: value[()] for name, value in file.items() if isinstance(value, h5py.Dataset)}
+        if file.attrs.get("format") == "bacon-dataset":
+            raise BaconError(f"{path}: is a prepared data set, not a distilled one; give it as --data")
+        names: list[str] = []
+        file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
+        return {name: file[name][()] for name in names}
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -89,8 +89,8 @@ def is_one_hot(labels: Tensor) -> bool:
 
 def _no_labels(path: Path, labels: Tensor, count: int) -> BaconError:
     return BaconError(
-        f"{path}: labels are {labels.dtype} {tuple(labels.shape)} for {count} images; they must be integers (N,), or soft labels: "
-        "floating-point numbers (N, classes)"
+        f"{path}: labels are {labels.dtype} {tuple(labels.shape)} for {count} images; they must be integers (N,), or soft "
+        "labels: floating-point numbers (N, classes)"
     )
 
 
