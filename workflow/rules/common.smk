@@ -8,7 +8,6 @@ from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.utils import validate
 
@@ -16,6 +15,7 @@ from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.registry import METHODS, OWN
 from bacon.operations import (
+    failures,
     file_times,
     products,
     recorded_runs,
@@ -47,7 +47,10 @@ try:
         PLAN.source(name)
     snakemake_internals.check_snakemake()
 except BaconError as error:
-    raise WorkflowError(str(error)) from None
+    failures.stop(error)
+
+if workflow.is_main_process:
+    failures.tell_at_the_end(logger)
 
 # The plan has checked everything; the schema repeats it in Snakemake's own way. It does not know the settings of methods that
 # installed packages bring.

@@ -16,6 +16,7 @@ from matplotlib.font_manager import findfont
 from matplotlib.ft2font import FT2Font
 
 FONT = "DejaVu Sans"
+_BLANK = "\N{NO-BREAK SPACE}"
 _ELLIPSIS, _MISSING = "\N{HORIZONTAL ELLIPSIS}", "\N{WHITE SQUARE}"
 _KEY_NAME = 48  # characters of a name in a key
 # Joiners and variation selectors change how the sign before them looks, in fonts that have both.
@@ -70,7 +71,8 @@ def _numbered(names: Sequence[str], numbers: Sequence[int]) -> ClassLabels:
     ]
     key = f"Classes by their number, from 0: {'; '.join(listed)}."
     if all(map(is_drawable, names)):
-        drawn = key
+        # A number and its name stay on one line.
+        drawn = f"Classes by their number, from 0: {'; '.join(one.replace(' ', _BLANK) for one in listed)}."
     else:
         drawn = "Classes by their number, from 0; this font lacks letters of their names, which are in the report's caption."
     return ClassLabels(tuple(map(str, numbers)), key, drawn)
