@@ -57,6 +57,7 @@ class Request:
         network: name of the evaluation network.
         protocol: name of the protocol.
         evaluation: keys of ``evaluation`` that win over the protocol.
+        own_network: keys of ``network`` that a data set which is not registered has in a configuration.
     """
 
     file: Path
@@ -71,6 +72,7 @@ class Request:
     network: str = "convnet"
     protocol: str = "paper"
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    own_network: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -294,7 +296,7 @@ def _job(
     request: Request, dataset: ImageDataset, content: FileContent, seed: int, device: torch.device, cache: Path
 ) -> EvaluationJob:
     registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
-    network = _network(request.network, registered.get("network", {}))
+    network = _network(request.network, registered.get("network", request.own_network))
     own = {**request.evaluation, **_learning_rate(request, content)}
     per_class = len(content.classes) // len(dataset.class_names)
     facts = DataFacts(

@@ -25,6 +25,7 @@ from bacon.interchange.class_images import read_class_images
 from bacon.interchange.evaluate_file import Request, evaluate_file
 from bacon.interchange.file_content import FileContent, FileFormat, training_set
 from bacon.interchange.published_layouts import read_tensors
+from bacon.operations.recorded_runs import record_run
 from bacon.runtime.errors import BaconError
 from tests.toy_images import CPU
 
@@ -384,3 +385,20 @@ def test_what_is_no_file_is_refused_in_one_line(tmp_path):
     path = saved(tmp_path / "a.pt", (IMAGES, LABELS))
     blocked = evaluate("--pixels", "raw", "--partition", 1, "--output", "/proc/no/o.json", path=path, here=tmp_path)
     assert_refused(blocked, "/proc/no")
+
+
+def test_an_own_data_set_is_evaluated_with_the_network_of_the_last_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    toy_dataset(tmp_path)
+    path = saved(tmp_path / "a.pt", (IMAGES, LABELS))
+    stated = ("--pixels", "raw", "--partition", 1)
+    assert "ConvNet, depth 3, width 128" in evaluate(*stated, path=path, here=tmp_path).stdout
+    own = {
+        "data": {"toy": {"format": "npz", "path": "toy.npz"}},
+        "datasets": {"toy": {"network": {"width": 16, "depth": 2}}},
+    }
+    run = record_run({"grid": {"datasets": ["toy"]}, **own}, files=["my.yaml"], overridden=False)
+    done = evaluate(*stated, path=path, here=tmp_path)
+    assert "ConvNet, depth 2, width 16" in done.stdout, done.output
+    assert f"the network of toy is that of the last run here, {run.path}" in done.stderr
+    assert "width 16" not in evaluate(*stated, "--network", "mlp", path=path, here=tmp_path).stdout

@@ -119,7 +119,7 @@ def test_names_that_fit_stay_as_they_are():
 
 def test_long_names_are_shortened_or_numbered_with_a_key():
     short = class_labels(["golden retriever", "labrador retriever"], [0, 1], most=12)
-    assert short.texts == ("golden…iever", "labrad…iever")
+    assert short.texts == ("golden…ever", "labrado…ever")
     assert short.key == ""
     long = class_labels(PLANTS[:2], [4, 7], most=12)
     assert long.texts == ("4", "7")

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 
 from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.figures.class_labels import ClassLabels, drawable
@@ -102,9 +102,11 @@ def keep_to_font(figure: FigurePage) -> None:
             text.set_text(drawable(text.get_text()))
     for ax in figure.axes:
         for axis in (ax.xaxis, ax.yaxis):
-            formatter = axis.get_major_formatter()
-            if isinstance(formatter, FixedFormatter):
-                formatter.seq = [drawable(str(text)) for text in formatter.seq]
+            if not isinstance(axis.get_major_locator(), FixedLocator):
+                continue
+            shown = [label.get_text() for label in axis.get_ticklabels()]
+            if shown != (kept := [drawable(text) for text in shown]):
+                axis.set_ticklabels(kept)
 
 
 def _legend_columns(legend: Sequence[Line2D], width: float) -> int:
