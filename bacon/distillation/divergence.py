@@ -63,7 +63,7 @@ class Divergence:
         if not size > _IMAGE_FACTOR * self.largest_real:  # not finite is an error of its own
             return None
         return (
-            f"iteration {iteration}: the root mean square of an image is {size:.3g}, {size / self.largest_real:,.0f} times the "
+            f"iteration {iteration}: the root mean square of an image is {size:.3g}, {size / self.largest_real:.3g} times the "
             f"largest real pixel ({self.largest_real:.3g})"
         )
 

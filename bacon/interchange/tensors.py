@@ -52,7 +52,7 @@ def _shape_advice(images: Tensor) -> str:
 
 def with_channels(images: Any, labels: Any) -> Any:
     """Grey images without a channel, (N, H, W) of N labels, with one; anything else as it is."""
-    shape = getattr(images, "shape", ())
+    shape: tuple[int, ...] = tuple(getattr(images, "shape", ()))
     if len(shape) == 3 and hasattr(labels, "__len__") and len(labels) == shape[0] and shape[0] > 0:
         return images[:, None]
     return images

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bacon.operations.failures import FailedJobs, last_error, stop
+from bacon.operations.failures import JobReports, last_error, stop, warnings_in
 
 INFO = "2026-01-01 00:00:00 INFO digits/dm: 100/2000 (5%), 3.1/s\n"
 ERROR = "2026-01-01 00:00:01 ERROR {}\n"
@@ -29,8 +29,12 @@ ValueError: the bad value
         (ERROR.format("first") + INFO + ERROR.format("second"), "second"),
         (INFO + TRACEBACK, "ValueError: the bad value"),
         (INFO * 2000 + ERROR.format("at the end of a long log"), "at the end of a long log"),
-        (ERROR.format("data.mine.path = 'a': does not exist\nand more"), "data.mine.path = 'a': does not exist"),
-        ("\xff\xfe" + ERROR.format("after odd bytes"), "after odd bytes"),
+        (
+            ERROR.format("photos: 1 file is no image:\n  a.png: broken\n") + INFO,
+            "photos: 1 file is no image: a.png: broken",
+        ),
+        (ERROR.format("x" * 900), "x" * 500 + "..."),
+        ("\xff\xfe\n" + ERROR.format("after odd bytes"), "after odd bytes"),
     ],
 )
 def test_the_reason_is_the_last_error_of_a_log(tmp_path, text, reason):
@@ -42,7 +46,7 @@ def test_the_reason_is_the_last_error_of_a_log(tmp_path, text, reason):
 
 @pytest.fixture
 def logger():
-    jobs, logger = FailedJobs(), logging.Logger("snakemake")
+    jobs, logger = JobReports(), logging.Logger("snakemake")
     logger.addHandler(jobs)
     logger.jobs = jobs
     return logger
@@ -67,6 +71,34 @@ def test_each_failed_job_is_one_line(logger, tmp_path, monkeypatch):
         "Failed: distill/digits/dm/ipc1/seed0: iteration 3: lower lr_img (log: results/logs/distill/digits/dm/ipc1/seed0.log)",
         "Failed: evaluate/digits/full/convnet: it ended without an error message: it was stopped, or had too little memory "
         "(log: results/logs/evaluate/digits/full/convnet.log)",
+    ]
+
+
+WARNINGS = """2026-01-01 00:00:00 WARNING photos: 8 files are not read: .jfif (8)
+2026-01-01 00:00:01 INFO a line
+2026-01-01 00:00:02 WARNING /lib/torch/a.py:12: UserWarning: of another package
+  return f(x)
+2026-01-01 00:00:03 WARNING photos: 8 files are not read: .jfif (8)
+2026-01-01 00:00:04 WARNING it diverges:
+  lower lr_img
+"""
+
+
+def test_warnings_of_finished_jobs_come_before_the_failures(logger, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("a.log").write_text(WARNINGS)
+    assert warnings_in(Path("a.log")) == ["photos: 8 files are not read: .jfif (8)", "it diverges: lower lr_img"]
+    for number, name in ((1, "preprocess/mine"), (2, "preprocess/other")):
+        log = Path(f"results/logs/{name}.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(WARNINGS)
+        logger.info("a job", extra={"event": "job_info", "jobid": number, "rule_name": "preprocess", "log": [str(log)]})
+    logger.info("Finished jobid: 1", extra={"event": "job_finished", "job_id": 1})
+    fail(logger, 3, "distill/a", "b")
+    assert logger.jobs.lines() == [
+        "Warning: preprocess/mine: photos: 8 files are not read: .jfif (8)",
+        "Warning: preprocess/mine: it diverges: lower lr_img",
+        "Failed: distill/a: b (log: results/logs/distill/a.log)",
     ]
 
 
