@@ -97,7 +97,8 @@ class _Job:
 
     def reason(self) -> str:
         said = (
-            last_error(Path(self.log)) or "it ended without an error message: it was stopped, or had too little memory"
+            last_error(Path(self.log))
+            or "it ended without an error message: stopped, out of memory, or the disk is full"
         )
         return said + (f" (log: {self.log})" if self.log else "")
 

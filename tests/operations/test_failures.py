@@ -69,7 +69,7 @@ def test_each_failed_job_is_one_line(logger, tmp_path, monkeypatch):
     logger.error("another message of Snakemake's")
     assert logger.jobs.lines() == [
         "Failed: distill/digits/dm/ipc1/seed0: iteration 3: lower lr_img (log: results/logs/distill/digits/dm/ipc1/seed0.log)",
-        "Failed: evaluate/digits/full/convnet: it ended without an error message: it was stopped, or had too little memory "
+        "Failed: evaluate/digits/full/convnet: it ended without an error message: stopped, out of memory, or the disk is full "
         "(log: results/logs/evaluate/digits/full/convnet.log)",
     ]
 

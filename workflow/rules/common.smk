@@ -25,6 +25,7 @@ from bacon.operations import (
 from bacon.plan import stages
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
 from bacon.runtime.errors import BaconError
+from bacon.runtime.scripts import disk_advice
 from bacon.settings import cells
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
@@ -67,7 +68,10 @@ shell.prefix(
 
 
 onstart:
-    workflow_plan.write_config(config)
+    try:
+        workflow_plan.write_config(config)
+    except OSError as error:
+        failures.stop(f"{error}; {disk_advice(error) or 'nothing was computed'}")
 
 
 wildcard_constraints:
