@@ -154,6 +154,16 @@ def test_titles_of_data_sets_and_methods_are_drawn_without_warnings():
     assert figure.caption == "变体 \\alpha", "the report's font has them"
 
 
+def test_a_long_title_is_one_line_that_fits():
+    with figure_style():
+        figure, _ = panels(1, 1, width=3, height=2)
+        finish(figure, title="Embeddings: " + "MMMM\nmmmm" * 40, caption="A caption")
+        figure.canvas.draw()
+        (title,) = (text for text in figure.texts if text.get_text().startswith("Embeddings"))
+        assert "\n" not in title.get_text()
+        assert "\N{HORIZONTAL ELLIPSIS}" in title.get_text()
+
+
 @pytest.mark.parametrize("title", SIGNS)
 def test_titles_are_whole_in_tables(title):
     row = markdown(Grid(title=title, groups=(), columns=("method", title), rows=((title, "1"),)))

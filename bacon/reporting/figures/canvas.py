@@ -20,13 +20,14 @@ from matplotlib.text import Text
 from matplotlib.ticker import FixedLocator
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.figures.class_labels import ClassLabels, drawable
+from bacon.reporting.figures.class_labels import ClassLabels, drawable, one_line, shortened
 from bacon.reporting.figures.style import method_style
 from bacon.runtime.atomic import atomic_path, write_json
 from bacon.runtime.errors import BaconError
 
 CAPTION_SIZE = 7.0
 _POINTS_PER_INCH = 72.0
+_TITLE_LETTER = 0.09  # inches, the mean width of a letter of a title, and a little more
 _BLANK = "\N{NO-BREAK SPACE}"
 
 
@@ -119,9 +120,10 @@ def _legend_columns(legend: Sequence[Line2D], width: float) -> int:
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Put the title at the upper left edge."""
+    """Put the title at the upper left edge, in one line that fits."""
     width, height = figure.get_size_inches()
-    text = figure.text(0.08 / width, 1 - 0.06 / height, title, fontsize=10.5, fontweight="bold", ha="left", va="top")
+    shown = shortened(one_line(title), int((width - 0.16) / _TITLE_LETTER))
+    text = figure.text(0.08 / width, 1 - 0.06 / height, shown, fontsize=10.5, fontweight="bold", ha="left", va="top")
     text.set_in_layout(False)
 
 

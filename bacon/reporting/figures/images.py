@@ -39,6 +39,7 @@ _SMALLEST, _LARGEST = 96, 192
 _MOST_WIDE, _MOST_HIGH = 1920, 1100  # pixels for a grid, unless its images would be too small
 _GAP = 4
 _LABEL_SIZE = 8.0
+_TITLE_LETTERS = 80  # that a figure becomes wider for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +178,7 @@ def compose(
     before = [names if block.names else block.space for block in mosaics]
     widths = [max(block.pixels.shape[1] / _DPI, max(map(len, block.heading.split("\n"))) * 0.066) for block in mosaics]
     needed = sum(before) + sum(widths) + 0.2
-    width = _whole_pixels(max(needed, len(title) * 0.093 + 0.3, 4.2))
+    width = _whole_pixels(max(needed, min(len(title), _TITLE_LETTERS) * 0.093 + 0.3, 4.2))
     figure = FigurePage()
     text = describe(figure, title=title, caption=caption, classes=classes, width=width)
     heading = 0.14 * max(block.heading.count("\n") + 1 for block in mosaics)
