@@ -8,22 +8,24 @@ from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from bacon.config.loading import data_settings
-from bacon.datasets.registry import REGISTRY
 from bacon.config.unreached import unreached_values
+from bacon.datasets.registry import REGISTRY
 from bacon.operations import (
     configuration_files,
+    failures,
     file_times,
     products,
+    recorded_runs,
     snakemake_internals,
     workflow_plan,
 )
 from bacon.plan import stages
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
 from bacon.runtime.errors import BaconError
+from bacon.runtime.scripts import disk_advice
 from bacon.settings import cells
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
@@ -52,9 +54,10 @@ try:
         PLAN.source(name)
     snakemake_internals.check_snakemake()
 except BaconError as error:
-    raise WorkflowError(str(error)) from None
+    failures.stop(error)
 
 if workflow.is_main_process:
+    failures.tell_at_the_end(logger)
     for line in unreached_values(PLAN.config):
         logger.warning(f"Configuration: {line}")
 
@@ -68,7 +71,10 @@ shell.prefix(
 
 
 onstart:
-    workflow_plan.write_config(config)
+    try:
+        workflow_plan.write_config(config)
+    except OSError as error:
+        failures.stop(f"{error}; {disk_advice(error) or 'nothing was computed'}")
 
 
 wildcard_constraints:
@@ -130,6 +136,20 @@ def source_fingerprint(wildcards):
     return workflow_plan.sources_fingerprint(PLAN, wildcards.dataset)
 
 
+def record_configuration():
+    """Record the configuration of a run that computes; the commands read it. A dry run records nothing."""
+    if not snakemake_internals.is_run(workflow):
+        return
+    try:
+        recorded_runs.record_run(
+            config,
+            files=workflow.configfiles,
+            overridden=bool(workflow.config_settings.config),
+        )
+    except (OSError, BaconError) as error:
+        logger.warning(f"The configuration of this run cannot be recorded: {error}")
+
+
 @lru_cache(maxsize=1)
 def settle_files():
     """Decide by the fingerprints that files carry, once for a call: what is right stays, what is not is made again.
@@ -139,6 +159,7 @@ def settle_files():
     """
     if not workflow.is_main_process:
         return None
+    record_configuration()
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
