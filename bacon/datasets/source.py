@@ -57,12 +57,20 @@ def source_digest(name: str, data: DataSettings, *, cache: Path) -> str:
     assert data.path is not None, "the settings check that own data has a path"
     path = Path(data.path)
     if not path.exists():
-        raise BaconError(f"data.{name}.path = {data.path!r}: does not exist (looked in {Path.cwd()})")
+        raise BaconError(f"data.{name}.path = {data.path!r}: does not exist ({_looked(path)})")
     if (data.format == "imagefolder") != path.is_dir():
         wanted = "a folder of class folders" if data.format == "imagefolder" else f"one .{data.format} file"
         raise BaconError(f"data.{name}.path = {data.path!r}: format {data.format} needs {wanted}")
     content = _cached(path.resolve(), cache)
     return content if name not in REGISTRY else _json_digest({"content": content, **_facts(REGISTRY[name])})
+
+
+def _looked(path: Path) -> str:
+    """Where a path was looked for, and what may be wrong with it."""
+    where = f"looked in {Path.cwd()}" if not path.is_absolute() else "looked there alone"
+    if "$" in str(path):
+        return f"{where}; variables such as $HOME are not replaced: write ~ for the home folder, or the whole path"
+    return where
 
 
 def _registered_digest(info: DatasetInfo, cache: Path) -> str:

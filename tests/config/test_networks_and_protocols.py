@@ -117,7 +117,7 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
         ),
         (
             {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "none"]}}}},
-            "EvaluationSettings: `augmentations` lists none, none: list each value once",
+            "evaluation: `augmentations` lists none, none: list each value once",
         ),
         (
             {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "dsa"], "dsa_strategy": "none"}}}},
