@@ -92,7 +92,7 @@ def _probed(summary: SourceSummary, layout: FolderLayout) -> SourceSummary:
             found[file] = probe(file)
         except UnreadableImageError as error:
             unreadable.append(f"{file.relative_to(summary.path)}: {error}")
-    problems = (_unreadable(unreadable, len(chosen)),) if unreadable else ()
+    named = (_unreadable(unreadable, len(chosen)),) if unreadable else ()
     facts = list(found.values())
     return replace(
         summary,
@@ -102,8 +102,8 @@ def _probed(summary: SourceSummary, layout: FolderLayout) -> SourceSummary:
         values=_deep_values([file for file, fact in found.items() if fact.bits > 8][:_DEEP]),
         probed=len(facts),
         unreadable=len(unreadable),
-        problems=problems,
-        warnings=summary.warnings + _fact_warnings(facts),
+        problems=() if facts else named,  # a run can leave some of them out
+        warnings=summary.warnings + (named if facts else ()) + _fact_warnings(facts),
     )
 
 
@@ -169,4 +169,4 @@ def _fact_warnings(facts: Sequence[ImageFacts]) -> tuple[str, ...]:
 
 def _class_warnings(classes: Sequence[str], test: Sequence[Sequence[object]] | None) -> tuple[str, ...]:
     empty = [name for name, files in zip(classes, test or (), strict=False) if not len(files)]
-    return (f"no test images of {some_names(empty)}",) if empty else ()
+    return (f"no test images of class {some_names(empty)}",) if empty else ()
