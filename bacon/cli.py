@@ -62,6 +62,7 @@ _config_option = click.option(
 def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
     """Print the settings of a cell, and the layer that each value comes from."""
     from bacon.config.setting_errors import check_name
+    from bacon.config.unreached import unreached_values
     from bacon.operations.job_status import training_rows
     from bacon.operations.workflow_plan import load_plan
     from bacon.settings.cells import Cell
@@ -69,6 +70,8 @@ def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
     plan, cell = load_plan(config_file), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
     rows = plan.resolved(cell).rows()
+    for line in unreached_values(plan.config):
+        click.echo(f"Warning: {line}", err=True)
     if as_json:
         click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))
     else:

@@ -14,6 +14,7 @@ from bacon.config.layering import NamedLayer, evaluation_network, kind, resolve
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.reading import read_file
+from bacon.config.sections import Key
 from bacon.config.setting_errors import describe, describe_all, layer_mistakes, nearest, numbers_from_words
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
@@ -57,7 +58,7 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
                 checked.add(settings_of)
                 _check_cell(config, cell)
     except BaconError as error:
-        lines = str(error).splitlines()
+        lines = str(error).split("\n")
         raise BaconError("\n".join(f"{source}: {line}" for line in lines)) from None
     return config
 
@@ -124,10 +125,15 @@ def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
 
 def _check_layers(config: Config) -> None:
     """Every layer by itself, also one that no cell takes; all mistakes at once."""
+    networks: dict[str, dict[Key, Any]] = {
+        name: {("network", key): value for key, value in own.items()} for name, own in config.networks.items()
+    }
     values = {label: NamedLayer.of(label, layer, strict=False).values for label, layer in file_layers(config)}
-    for name, changes in config.networks.items():
-        values[f"networks.{name}"] = {("network", key): value for key, value in changes.items()}
-    if found := [line for label, layer in values.items() for line in layer_mistakes(label, layer)]:
+    found = [line for label, layer in values.items() for line in layer_mistakes(label, layer)]
+    for name, changes in networks.items():
+        label = f"networks.{name}"
+        found += [line.replace(f"{label}.network", label, 1) for line in layer_mistakes(label, changes)]
+    if found:
         raise BaconError("\n".join(found))
     for pattern in (*config.overrides, *config.grid.exclude):
         _check_pattern(config, pattern)

@@ -22,6 +22,7 @@ def check_names(config: Config) -> None:
     """Refuse names that the rule forbids, that nothing has, or that name two things; raises :class:`BaconError`."""
     _check_rule(config)
     _check_known(config)
+    _check_letter_case(config)
     for number, layer in enumerate(config.cells):
         check_name(f"cells[{number}].dataset", layer.dataset, _datasets(config), extra=_OWN)
         _check_each(f"cells[{number}].methods", layer.methods or (), METHODS)
@@ -41,12 +42,15 @@ def _check_rule(config: Config) -> None:
     ):
         for name in names:
             check_name_rule(what, name, advice=advice)
-    for what, names in (
+
+
+def _check_letter_case(config: Config) -> None:
+    for where, together in (
         ("grid.datasets and data", (*config.grid.datasets, *config.data)),
         ("grid.methods and variants", (*METHODS, *config.grid.methods, *config.variants)),
         ("grid.networks and networks", (*config.grid.networks, *config.networks)),
     ):
-        check_letter_case(what, names)
+        check_letter_case(where, together)
 
 
 def _datasets(config: Config) -> tuple[str, ...]:
@@ -56,7 +60,7 @@ def _datasets(config: Config) -> tuple[str, ...]:
 def _check_known(config: Config) -> None:
     check_name("preset", config.preset, PRESETS)
     _check_each("grid.datasets", config.grid.datasets, _datasets(config), extra=_OWN)
-    _check_each("grid.methods", config.grid.methods, (*GRID_METHODS, *config.variants))
+    _check_each("grid.methods", config.grid.methods, (*GRID_METHODS, *config.variants), extra="; full is always added")
     _check_variants(config)
     _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
     _check_each("methods: key", config.methods, METHODS)

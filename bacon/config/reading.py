@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from bacon.config.value_words import printable
 from bacon.config.yaml_values import parse_yaml
 from bacon.runtime.errors import BaconError
 
@@ -64,9 +65,9 @@ def read_entry(entry: str) -> dict[str, Any]:
     """
     found = _ENTRY.fullmatch(entry)
     if found is None:
-        raise BaconError(f"--config {entry}: not of the form KEY=VALUE, for example --config preset=smoke")
+        raise BaconError(f"--config {printable(entry)}: not of the form KEY=VALUE, for example --config preset=smoke")
     key, text = found[1], found[2].strip("'\"")
-    return {key: parse_yaml(text, source=f"--config {key}={text}")}
+    return {key: parse_yaml(text, source=f"--config {key}={printable(text)}")}
 
 
 def _json(text: str) -> Any:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from bacon.config.model import Config
 from bacon.config.sections import Key, key_names, section_models
-from bacon.config.value_words import Mistake, mistakes, one_of, shown
+from bacon.config.value_words import Mistake, mistakes, one_of, printable, shown
 from bacon.runtime.errors import BaconError
 
 
@@ -60,7 +60,7 @@ def _check_key(label: str, key: Key, value: Any) -> None:
     sections = section_models()
     section, name = key[:-1], key[-1]
     models = sections.get(section)
-    place = f"{label}.{'.'.join(key)}"
+    place = _dotted((label, *key))
     if models is None:
         raise BaconError(f"{place} = {shown(value)}: {'.'.join(section)} is a single value and has no keys")
     known = [model for model in models if name in key_names(model)]
@@ -94,6 +94,9 @@ def _value_error(place: str, models: list[type[BaseModel]], name: str, value: An
     allowed = [each for mistakes_of in found for mistake in mistakes_of for each in mistake.allowed]
     lines = []
     for mistake in found[0]:
+        if mistake.type == "extra_forbidden":
+            lines.append(_unknown_key(mistake, _dotted((place, *mistake.key[1:])), models[0]))
+            continue
         words = one_of(mistake.value, allowed) if mistake.allowed else _keys_in_words(mistake, models[0])
         lines.append(_line(replace(mistake, words=words), place, mistake.key[1:]))
     return "\n".join(lines)
@@ -148,13 +151,17 @@ def describe_all(found: Iterable[Mistake], place: str = "", model: type[BaseMode
 
 def _describe_one(mistake: Mistake, place: str, model: type[BaseModel] | None) -> str:
     if mistake.type == "extra_forbidden":
-        allowed = _names_at(model, mistake.key[:-1]) if model else []
-        hint = nearest(mistake.key[-1], allowed) or _elsewhere(mistake.key[-1], model)
-        suggestion = f"; did you mean {hint!r}?" if hint else ""
-        listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
-        return f"{place or '.'.join(mistake.key)} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
+        return _unknown_key(mistake, place or _dotted(mistake.key), model)
     words = mistake.words if model is None else _keys_in_words(mistake, model)
     return _line(replace(mistake, words=words), place, () if place else mistake.key)
+
+
+def _unknown_key(mistake: Mistake, place: str, model: type[BaseModel] | None) -> str:
+    allowed = _names_at(model, mistake.key[:-1]) if model else []
+    hint = nearest(mistake.key[-1], allowed) or _elsewhere(mistake.key[-1], model)
+    suggestion = f"; did you mean {hint!r}?" if hint else ""
+    listing = f" (allowed: {', '.join(allowed)})" if allowed else ""
+    return f"{place} = {shown(mistake.value)}: unknown key{suggestion}{listing}"
 
 
 _NAMED_ENTRIES = {
@@ -174,24 +181,30 @@ def _keys_in_words(mistake: Mistake, model: type[BaseModel]) -> str:
         return mistake.words
     if model is Config and len(mistake.key) == 1 and mistake.key[0] in _NAMED_ENTRIES:
         return _NAMED_ENTRIES[mistake.key[0]]
-    section = section_models().get(mistake.key[-1:])
+    section = section_models().get(("network",) if mistake.key[:1] == ("networks",) else mistake.key[-1:])
     allowed = _all_names(section) if section else _names_at(model, mistake.key)
     return f"must hold keys: {', '.join(allowed)}" if allowed else mistake.words
 
 
 def _line(mistake: Mistake, place: str, key: Key) -> str:
-    where = ".".join(part for part in (place, *key) if part) or "configuration"
+    where = _dotted((place, *key)) or "configuration"
     return f"{where} = {shown(mistake.value)}: {mistake.words}" if mistake.shows_value else f"{where}: {mistake.words}"
+
+
+def _dotted(key: Key) -> str:
+    return ".".join(printable(part) for part in key if part)
 
 
 def _elsewhere(name: str, model: type[BaseModel] | None) -> str | None:
     """Where a key of this name would stand, where it is one of another part of the file."""
-    for part, field in {} if model is None else model.model_fields.items():
+    if model is not Config:
+        return None
+    for part, field in model.model_fields.items():
         inner = _inner_model(field.annotation)
         if part in ("grid", "run", "report") and inner is not None and name in key_names(inner):
             return f"{part}.{name}"
     sections = (section for section, models in section_models().items() if name in _all_names(models))
-    found = next(sections, None) if model is not None else None
+    found = next(sections, None)
     return f"methods.NAME.{'.'.join(found)}.{name}" if found else None
 
 

@@ -9,7 +9,6 @@ from bacon.config.layering import NamedLayer, Resolved, kind, layers, resolve
 from bacon.config.loading import file_layers, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.config.sections import Key
-from bacon.config.setting_errors import nearest
 from bacon.config.value_words import shown
 from bacon.settings.cells import Cell
 
@@ -102,9 +101,5 @@ def _no_cell(config: Config, label: str) -> str:
         )
     section, name = label.split(".", 1)
     listed = grid.datasets if section == "datasets" else grid.methods
-    hint = nearest(name, listed)
     where = "datasets" if section == "datasets" else "methods"
-    return (
-        f"{label} is used for no cell: grid.{where} lists {', '.join(listed)}, not {name}"
-        f"{f'; did you mean {hint!r}?' if hint else ''}"
-    )
+    return f"{label} is used for no cell: grid.{where} lists {', '.join(listed)}, not {name}"

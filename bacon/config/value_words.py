@@ -70,13 +70,18 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 4]} ..."
 
 
+def printable(text: str) -> str:
+    """A text for a line of a message: in quotes where it holds a line break or another character that cannot be printed."""
+    return text if text.isprintable() else repr(text)
+
+
 def _yaml(value: Any) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {_yaml(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{printable(str(key))}: {_yaml(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_yaml, value)) + "]"
     return repr(value) if isinstance(value, str | int | float) else repr(str(value))

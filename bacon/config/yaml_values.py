@@ -8,7 +8,7 @@ different numbers (``010`` is 8 or 10), it is an error. Anchors, aliases and mer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -27,7 +27,13 @@ _FLOAT = (
 class _Loader(yaml.SafeLoader):
     """PyYAML's scanner and parser, with the scalars of the core schema."""
 
-    yaml_implicit_resolvers: Mapping[str, Any] = {}
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - declared so by PyYAML
+
+
+class _Dumper(yaml.SafeDumper):
+    """PyYAML's writer, which puts text in quotes where this reader would take it for something else."""
+
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - declared so by PyYAML
 
 
 for _name, _pattern, _starts in (
@@ -37,7 +43,13 @@ for _name, _pattern, _starts in (
     ("float", _FLOAT, list("-+0123456789.")),
     ("merge", "<<", ["<"]),
 ):
-    _Loader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _starts)
+    for _reader_or_writer in (_Loader, _Dumper):
+        _reader_or_writer.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _starts)
+
+
+def yaml_text(values: Any) -> str:
+    """YAML that :func:`parse_yaml` reads as the same values; keys keep their order."""
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
 def parse_yaml(text: str, *, source: str) -> Any:
@@ -164,8 +176,13 @@ class _Values:
             if key in lines:
                 line = key_node.start_mark.line + 1
                 where = f"here and in line {lines[key]}" if lines[key] != line else "twice in this line"
-                raise self.error(key_node, f"the key {key!r} stands {where}; put what is under both under one")
+                raise self.error(key_node, f"the key {key!r} stands {where}; keep one, with what both hold")
             lines[key] = key_node.start_mark.line + 1
+            if node.flow_style and value_node.start_mark.index == key_node.end_mark.index:
+                raise self.error(
+                    key_node,
+                    f"{key!r} stands in braces without a value; a list is in brackets, [1, 2], and 1.5 has a point",
+                )
             if key_node.tag == f"{_TAG}merge":
                 for base in self.merge_bases(value_node):
                     merged = self.value(base) | merged

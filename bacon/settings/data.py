@@ -25,7 +25,8 @@ def usable_path(text: str) -> str:
     if not text.isprintable():
         raise ValueError("holds a character that cannot be printed, such as a line break; a path is a single line")
     try:
-        return str(Path(text).expanduser())
+        path = str(Path(text).expanduser() if text.startswith("~") else Path(text))
+        return path if text.startswith("~") or not path.startswith("~") else f"./{path}"
     except RuntimeError:
         raise ValueError(
             "begins with ~ and a name, but there is no such user; write ./~ for a file of that name"
@@ -51,9 +52,11 @@ class DataSettings(Strict):
         None, ge=4, le=1024, description="Side in pixels that images are resized to; null: as they are."
     )
     mean: tuple[float, ...] | None = Field(
-        None, description="Mean per channel in [0, 1]; null: registry, or measured on train."
+        None, min_length=1, description="Mean per channel in [0, 1]; null: registry, or measured on train."
     )
-    std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
+    std: tuple[float, ...] | None = Field(
+        None, min_length=1, description="Standard deviation per channel; null: as for mean."
+    )
     title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
     archives: OwnPath | None = Field(
         None,
@@ -111,8 +114,10 @@ class DataSettings(Strict):
 
     @model_validator(mode="after")
     def _keys_fit_the_format(self) -> DataSettings:
-        if (self.path is None) != (self.format == "registry"):
-            raise ValueError("`path` is needed by, and only by, the formats npz, imagefolder and hdf5")
+        if self.path is not None and self.format == "registry":
+            raise ValueError("`path` needs a `format` of your own data: npz, imagefolder or hdf5")
+        if self.path is None and self.format != "registry":
+            raise ValueError(f"the format {self.format} needs `path`, the file or folder with your data")
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both `mean` and `std`, or neither")
         if self.std is not None and min(self.std) <= 0:

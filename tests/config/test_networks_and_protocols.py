@@ -64,7 +64,7 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
     ("keys", "message"),
     [
         ({"grid": {"networks": ["resnet"]}}, "grid.networks = 'resnet' is unknown; did you mean 'resnet[0-9]+'"),
-        ({"networks": {"n": {"architecture": "vgg"}}}, r"networks.n.network.architecture = 'vgg'.*'vgg11'"),
+        ({"networks": {"n": {"architecture": "vgg"}}}, r"networks.n.architecture = 'vgg'.*'vgg11'"),
         (
             {"networks": {"n": {"architecture": "vgg11", "width": 3}}, "grid": {"networks": ["n"]}},
             "networks.n: vgg11 has no `width`; its keys are architecture, norm",
