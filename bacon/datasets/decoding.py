@@ -36,7 +36,7 @@ class UnreadableImageError(Exception):
     """A file is not an image, or is damaged; the message says how."""
 
 
-class PixelRangeError(Exception):
+class PixelRangeError(UnreadableImageError):
     """An image has pixels outside the range that is stated or known; the message says which."""
 
 
@@ -62,30 +62,30 @@ class ImageFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Decoding:
-    """How image files become arrays.
+    """How the pixels of image files are understood.
 
     Attributes:
-        channels: 1 for grey, 3 for colour; an image of the other kind is converted.
-        size: side of the square that an image is brought to, as ``resize_image`` does; ``None``: as it is.
         background: red, green and blue in 0..255, on which transparent images are laid.
         scale: range of the values of images of at most 8 bits.
         deep_scale: of those of more than 8 bits; ``None``: none is expected.
     """
 
-    channels: int
-    size: int | None = None
     background: Colour = WHITE
     scale: ValueRange = EIGHT_BITS
     deep_scale: ValueRange | None = None
 
 
+PLAIN = Decoding()
+
+
 def probe(path: Path) -> ImageFacts:
     """The facts of an image file, without decoding it; raises :class:`UnreadableImageError`."""
     with _opened(path) as image:
+        bits = bit_depth(image)  # first: looking for the orientation may load the image
+        coarse = bits > 8 and is_coarse(image)
         width, height = image.size
         # Pillow gives the size of TIFF images as they are meant to be seen.
         swapped = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _SWAPPED
-        bits = bit_depth(image)
         return ImageFacts(
             size=(width, height) if swapped else (height, width),
             grey=image.mode in _GREY,
@@ -94,20 +94,26 @@ def probe(path: Path) -> ImageFacts:
             transparent=bool(image.has_transparency_data),
             # A photograph with a depth map or a second view (MPO) is not animated.
             animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-            coarse=bits > 8 and is_coarse(image),
+            coarse=coarse,
         )
 
 
 def value_extremes(path: Path) -> tuple[float, float]:
     """The smallest and largest value of an image of more than 8 bits, transparency aside; as :func:`probe`."""
     with _opened(path) as image:
-        values = deep_values(image)
+        values = deep_values(image, path)
         values = values[..., :-1] if values.ndim == 3 and values.shape[2] in (2, 4) else values
         return float(values.min()), float(values.max())
 
 
-def read_image(path: Path, decoding: Decoding) -> NDArray[np.uint8]:
+def read_image(path: Path, *, channels: int, size: int | None, decoding: Decoding = PLAIN) -> NDArray[np.uint8]:
     """Decode an image file, its first frame, turned as its EXIF orientation says.
+
+    Args:
+        path: the file.
+        channels: 1 for grey, 3 for colour; the image is converted when it is the other kind.
+        size: side of the square that it is brought to, as :func:`bacon.datasets.resize.resize_image` does; ``None``: as it is.
+        decoding: how its pixels are understood.
 
     Returns:
         (channels, H, W) uint8.
@@ -117,19 +123,20 @@ def read_image(path: Path, decoding: Decoding) -> NDArray[np.uint8]:
         PixelRangeError: it has values out of the range.
     """
     with _opened(path) as image:
-        plain = _opaque(_deep(image, decoding.deep_scale) if bit_depth(image) > 8 else image, decoding.background)
-        # After decoding: Pillow turns TIFF images itself, and removes the tag.
+        deep = bit_depth(image) > 8
+        image.load()  # before the orientation is asked for: Pillow turns TIFF images itself as it loads them
+        plain = _opaque(_deep(image, path, decoding.deep_scale) if deep else image, decoding.background)
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
         plain = plain if turn is None else plain.transpose(turn)
-        plain = _scaled(plain.convert("L" if decoding.channels == 1 else "RGB"), decoding.scale)
-        return from_pillow(plain if decoding.size is None else resize_image(plain, decoding.size))
+        plain = _scaled(plain.convert("L" if channels == 1 else "RGB"), decoding.scale)
+        return from_pillow(plain if size is None else resize_image(plain, size))
 
 
-def _deep(image: Image.Image, scale: ValueRange | None) -> Image.Image:
+def _deep(image: Image.Image, path: Path, scale: ValueRange | None) -> Image.Image:
     """An image of more than 8 bits with 8."""
     if scale is None:
         raise PixelRangeError(f"its pixels have {bit_depth(image)} bits (mode {image.mode}); their range is not known")
-    values = deep_values(image)
+    values = deep_values(image, path)
     transparent = image.info.get("transparency") if values.ndim == 2 else None
     try:
         if values.ndim == 3 and values.shape[2] in (2, 4):
@@ -167,7 +174,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     if path.is_symlink() and not path.exists():
         raise UnreadableImageError(f"a link to {path.readlink()}, which does not exist")
     try:
-        with Image.open(path) as image:
+        # An open file, not its name: of a name Pillow 13 maps uncompressed TIFF images into memory with their sides swapped.
+        with path.open("rb") as file, Image.open(file) as image:
             yield image
     except (UnreadableImageError, PixelRangeError, MemoryError):
         raise

@@ -44,9 +44,9 @@ def deep_scale(files: Mapping[Path, ImageFacts], request: ReadRequest) -> ValueR
     coarse = next((path for path, facts in files.items() if facts.coarse), None)
     if coarse is not None and scale.high < _ENOUGH - 1:
         raise BaconError(
-            f"{coarse}: a 16-bit image with colour or transparency in a file that is no PNG; only its upper 8 bits "
-            f"can be read, "
-            f"which is too little for values in {scale}. Save such images as 8-bit images or as 16-bit PNG"
+            f"{coarse}: a 16-bit image of mode {files[coarse].mode}; only its upper 8 bits can be read, too little "
+            f"for values in "
+            f"{scale}. Save such images as 16-bit RGB, or as 8-bit images"
         )
     return scale
 

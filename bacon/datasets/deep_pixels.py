@@ -8,6 +8,7 @@ fewest of 8, 10, 12, 14 and 16 bits that hold it.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,28 +42,46 @@ def bit_depth(image: Image.Image) -> int:
 
 
 def is_coarse(image: Image.Image) -> bool:
-    """Whether Pillow gives only the upper 8 of the 16 bits of an image: one with colour or transparency."""
-    return not image.mode.startswith("I") and image.format != "PNG"
+    """Whether only the upper 8 of an image's 16 bits can be read: of kinds of colour other than red, green and blue."""
+    return not _one_channel(image) and image.mode not in ("RGB", "RGBA")
 
 
-def deep_values(image: Image.Image) -> NDArray[Any]:
-    """The values of an image of more than 8 bits: (H, W) or, with colour or transparency, (H, W, 2 to 4)."""
-    if image.mode.startswith("I") or image.mode == "F":
+def _one_channel(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def deep_values(image: Image.Image, path: Path) -> NDArray[Any]:
+    """The values of an image of more than 8 bits, opened from ``path``: (H, W) or, with colour, (H, W, C) with C of 2 to 4."""
+    if _one_channel(image):
         return np.asarray(image)
+    upper = np.asarray(image).astype(np.uint16)
     if is_coarse(image):
-        return np.asarray(image).astype(np.uint16) * _UPPER_BYTE
-    assert isinstance(image, ImageFile.ImageFile)
-    return _png_values(image)
+        return upper * _UPPER_BYTE
+    lower, of_four_bytes = _lower_bytes(path)
+    if of_four_bytes:  # grey and transparency, each of an upper and a lower byte
+        return lower[..., ::2] * 256 + lower[..., 1::2]
+    return upper * 256 + lower
 
 
-def _png_values(image: ImageFile.ImageFile) -> NDArray[Any]:
-    # Imported here: loading it takes a second, and few data sets have such files.
-    import torch
-    from torchvision.io import ImageReadMode, decode_png
+def _lower_bytes(path: Path) -> tuple[NDArray[np.uint16], bool]:
+    """What Pillow drops of 16-bit colours, read in the other order of bytes; or the 4 bytes of grey with transparency."""
+    with path.open("rb") as file, Image.open(file) as image:
+        assert isinstance(image, ImageFile.ImageFile)
+        raw_modes = [tile.args if isinstance(tile.args, str) else tile.args[0] for tile in image.tile]
+        image.tile = [_with_raw_mode(tile, _other_order(raw)) for tile, raw in zip(image.tile, raw_modes, strict=True)]
+        return np.asarray(image).astype(np.uint16), any(raw.startswith("LA;16") for raw in raw_modes)
 
-    content = torch.frombuffer(bytearray(Path(str(image.filename)).read_bytes()), dtype=torch.uint8)
-    values: NDArray[Any] = decode_png(content, mode=ImageReadMode.UNCHANGED).permute(1, 2, 0).numpy()
-    return values
+
+def _with_raw_mode(tile: Any, raw_mode: str) -> Any:
+    return tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
+
+
+def _other_order(raw_mode: str) -> str:
+    if raw_mode.startswith("LA;16"):
+        return "RGBA"
+    colours, _, order = raw_mode.partition(";16")
+    little = order == "L" or (order == "N" and sys.byteorder == "little")
+    return f"{colours};16{'B' if little else 'L'}"
 
 
 def range_of(largest: int) -> ValueRange:

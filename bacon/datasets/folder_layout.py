@@ -133,12 +133,13 @@ def _splits(top: Folder, reading: _Reading) -> tuple[Folder, Folder | None]:
         raise BaconError(
             f"{top.path}: holds {_quoted(train)} beside {_quoted(*unused)}, which may be a test set or classes. Accepted "
             f"are {ACCEPTED}. Rename the test set to 'test'; or set {reading.key}.path to {train.path}, of which a share is "
-            f"held out for testing; or, if all are classes, move them into a new folder {top.path / 'classes'}"
+            f"held out for testing; or, if {train.path.name!r} is a class, move the images in its folders directly into it"
         )
     if unused and test is not None:
         counts = ", ".join(f"{folder.name} ({len(folder.all_images())} images)" for folder in unused)
         reading.warnings.append(f"{top.path}: {test.name} is the test set; not used: {counts}")
-    return _inner(train, reading), test if test is None else _inner(test, reading, train)
+    inner = _inner(train, reading)
+    return inner, test if test is None else _inner(test, reading, inner)
 
 
 def _check_class_folders(top: Folder, named: Sequence[Folder], reading: _Reading) -> None:
@@ -283,7 +284,9 @@ def alike_names(names: Iterable[str]) -> list[str]:
     for name in names:
         alike[_loose(name)].append(name)
     return [
-        f"classes {' and '.join(map(repr, group))} differ by letter case or separators only; they are read as "
+        f"{len(group)} classes have the name {group[0]!r}"
+        if len(set(group)) == 1
+        else f"classes {' and '.join(map(repr, group))} differ by letter case or separators only; they are read as "
         f"{len(group)} classes"
         for group in alike.values()
         if len(group) > 1

@@ -13,9 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bacon.datasets.decoding import (
-    Decoding,
     ImageFacts,
-    PixelRangeError,
     UnreadableImageError,
     probe,
     read_image,
@@ -135,8 +133,8 @@ def _are_masks(files: Sequence[Path]) -> bool:
     brightest = 0
     for file in files:
         try:
-            brightest = max(brightest, int(read_image(file, Decoding(channels=1)).max()))
-        except (UnreadableImageError, PixelRangeError):
+            brightest = max(brightest, int(read_image(file, channels=1, size=None).max()))
+        except UnreadableImageError:
             continue
     return brightest == 1
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacon.datasets.checksums import file_digest
+from bacon.datasets.file_kinds import advice_for, file_kind
 from bacon.datasets.image_files import image_files
 from bacon.datasets.registry import REGISTRY, DatasetInfo
 from bacon.runtime.atomic import write_json
@@ -20,6 +21,8 @@ from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     from bacon.settings.data import DataSettings
+
+_SUFFIXES = {"npz": ".npz", "hdf5": ".h5"}
 
 
 def reader_module(name: str, data: DataSettings) -> str:
@@ -59,8 +62,7 @@ def source_digest(name: str, data: DataSettings, *, cache: Path) -> str:
     if not path.exists():
         raise BaconError(f"data.{name}.path = {data.path!r}: does not exist ({_looked(path)})")
     if (data.format == "imagefolder") != path.is_dir():
-        wanted = "a folder of class folders" if data.format == "imagefolder" else f"one .{data.format} file"
-        raise BaconError(f"data.{name}.path = {data.path!r}: format {data.format} needs {wanted}")
+        raise BaconError(_other_kind(name, data, path))
     content = _cached(path.resolve(), cache)
     return content if name not in REGISTRY else _json_digest({"content": content, **_facts(REGISTRY[name])})
 
@@ -71,6 +73,17 @@ def _looked(path: Path) -> str:
     if "$" in str(path):
         return f"{where}; variables such as $HOME are not replaced: write ~ for the home folder, or the whole path"
     return where
+
+
+def _other_kind(name: str, data: DataSettings, path: Path) -> str:
+    """What to do about a file where a folder is needed, or the other way round."""
+    wanted = "a folder of class folders" if data.format == "imagefolder" else f"one {_SUFFIXES[data.format]} file"
+    try:
+        kind, words = file_kind(path)
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror or error}"
+    advice = advice_for(kind, f"data.{name}")
+    return f"data.{name}.path = {data.path!r}: format {data.format} needs {wanted}, but this is {words}; {advice}"
 
 
 def _registered_digest(info: DatasetInfo, cache: Path) -> str:

@@ -19,9 +19,13 @@ from bacon.datasets.store import ImageDataset
 from bacon.datasets.whitening import Whitening
 from bacon.evaluation.evaluate_cell import training_images
 from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import get_logger
 from bacon.training.batches import ImageSet
 from bacon.transforms.partition import decode
 
+log = get_logger(__name__)
+
+_NAMED = 10
 Pixels = Literal["raw", "uint8", "normalised", "whitened"]
 LabelKind = Literal["classes", "probabilities", "logits"]
 
@@ -75,6 +79,7 @@ def training_set(path: Path, content: FileContent, dataset: ImageDataset, device
     """
     _check_pixels(path, content.images, content.format)
     _check_fit(path, content, dataset)
+    _warn_of_missing(path, content, dataset)
     synthetic = SyntheticSet(
         images=_training_images(content, dataset),
         classes=content.classes.repeat_interleave(content.format.partition**2),
@@ -97,6 +102,23 @@ def _check_fit(path: Path, content: FileContent, dataset: ImageDataset) -> None:
     low, high = int(content.classes.min()), int(content.classes.max())
     if not 0 <= low <= high < classes:
         raise BaconError(f"{path}: labels go from {low} to {high}; {dataset.name} has the classes 0 to {classes - 1}")
+
+
+def _warn_of_missing(path: Path, content: FileContent, dataset: ImageDataset) -> None:
+    """Classes without images in the file: networks never learn them, and count them as wrong."""
+    found = set(content.classes.tolist())
+    missing = [repr(name) for label, name in enumerate(dataset.class_names) if label not in found]
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        log.warning(
+            "%s: no image of %d of %d classes of %s: %s%s; they count as wrong in its accuracy",
+            path,
+            len(missing),
+            len(dataset.class_names),
+            dataset.name,
+            ", ".join(missing[:_NAMED]),
+            more,
+        )
 
 
 def _check_pixels(path: Path, images: Tensor, file_format: FileFormat) -> None:

@@ -53,6 +53,13 @@ def dataset() -> ImageDataset:
     )
 
 
+def test_a_file_without_images_of_a_class_is_told_of(dataset, caplog):
+    image_set(IMAGES, LABELS, RAW, dataset)
+    assert caplog.text == ""
+    image_set(IMAGES[:4], LABELS[:4], RAW, dataset)
+    assert "a.pt: no image of 1 of 3 classes of toy: 'c'; they count as wrong in its accuracy" in caplog.text
+
+
 # Layouts
 
 

@@ -5,6 +5,7 @@ rule report:
     input:
         evaluations=every("evaluate"),
         distilled=every("distill"),
+        data=every("data"),
         figures=drawn_figures,
         images=all_images,
     output:

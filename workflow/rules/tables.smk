@@ -8,6 +8,7 @@ rule tables:
     input:
         evaluations=every("evaluate"),
         distilled=every("distill"),
+        data=every("data"),
     output:
         **table_files(),
     log:

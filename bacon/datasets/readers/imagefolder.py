@@ -40,7 +40,7 @@ class _File:
 
 
 @dataclass
-class _Reading:
+class _FolderReading:
     """Files that cannot be read, which are an error as soon as there are more than the limit, and what is odd."""
 
     request: ReadRequest
@@ -77,7 +77,7 @@ def read(request: ReadRequest) -> RawDataset:
             more than ``request.corrupt_limit`` files cannot be read.
     """
     layout = find_layout(request.path, request.key)
-    reading = _Reading(request, list(layout.warnings))
+    reading = _FolderReading(request, list(layout.warnings))
     files = _probed(_listed(layout), reading)
     images, kept = _read(files, _decoding(files, reading), reading)
     if reading.unreadable:
@@ -99,7 +99,7 @@ def _dataset(
     images: NDArray[np.uint8],
     labels: NDArray[np.int64],
     test: NDArray[np.bool_],
-    reading: _Reading,
+    reading: _FolderReading,
 ) -> RawDataset:
     request = reading.request
     if layout.test is None:
@@ -121,7 +121,7 @@ def _dataset(
     )
 
 
-def _probed(files: Sequence[_File], reading: _Reading) -> dict[_File, ImageFacts]:
+def _probed(files: Sequence[_File], reading: _FolderReading) -> dict[_File, ImageFacts]:
     """The files that are images, with their facts."""
     found: dict[_File, ImageFacts] = {}
     for file in files:
@@ -145,9 +145,9 @@ def _no_image(request: ReadRequest) -> BaconError:
     )
 
 
-def _decoding(files: dict[_File, ImageFacts], reading: _Reading) -> Decoding:
+def _decoding(files: dict[_File, ImageFacts], reading: _FolderReading) -> Decoding:
     """How the images are decoded, from the facts of all of them."""
-    request, facts = reading.request, list(files.values())
+    request = reading.request
     if request.size is None:
         _check_sizes({facts.size: file.path for file, facts in reversed(files.items())}, request)
     deep = deep_scale({file.path: facts for file, facts in files.items() if facts.bits > 8}, request)
@@ -158,8 +158,6 @@ def _decoding(files: dict[_File, ImageFacts], reading: _Reading) -> Decoding:
         )
     only_deep = deep is not None or request.value_range is None
     return Decoding(
-        channels=request.channels or (1 if all(_stays_grey(one, request) for one in facts) else 3),
-        size=request.size,
         background=request.background,
         scale=EIGHT_BITS if only_deep or request.value_range is None else request.value_range,
         deep_scale=deep,
@@ -181,21 +179,22 @@ def _check_sizes(sizes: dict[tuple[int, int], Path], request: ReadRequest) -> No
 
 
 def _read(
-    files: dict[_File, ImageFacts], decoding: Decoding, reading: _Reading
+    files: dict[_File, ImageFacts], decoding: Decoding, reading: _FolderReading
 ) -> tuple[NDArray[np.uint8], list[_File]]:
     request, first = reading.request, next(iter(files.values()))
     size = first.size if request.size is None else (request.size, request.size)
-    images = _allocated((len(files), decoding.channels, *size), request)
+    channels = request.channels or (1 if all(_stays_grey(facts, request) for facts in files.values()) else 3)
+    images = _allocated((len(files), channels, *size), request)
     kept: list[_File] = []
     with Progress(f"reading {request.path}", len(files)) as progress:
         for file in files:
             try:
-                images[len(kept)] = read_image(file.path, decoding)
+                images[len(kept)] = read_image(file.path, channels=channels, size=request.size, decoding=decoding)
                 kept.append(file)
-            except UnreadableImageError as error:
-                reading.skip(file.path, error)
             except PixelRangeError as error:
                 raise BaconError(f"{file.path}: {error}; change {request.key}.value_range to hold them") from None
+            except UnreadableImageError as error:
+                reading.skip(file.path, error)
             progress.advance()
     reading.check()
     if not kept:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bacon.reporting.collect.best_checkpoints import best_checkpoints
 from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.data_facts import collect_data, warning_notes
 from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
@@ -73,12 +74,13 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     accuracy = average_augmentations(networks)
     results = PublishedResults.read(published)
     summary = summarise(accuracy, results)
+    warnings = warning_notes(collect_data(plan))
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=notes(accuracy, summary),
-            grids=summary_grids(accuracy, summary),
+            notes=[*notes(accuracy, summary), *(line for lines in warnings.values() for line in lines)],
+            grids=summary_grids(accuracy, summary, warnings),
         ),
         "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results),
