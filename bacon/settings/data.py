@@ -115,11 +115,9 @@ class DataSettings(Strict):
     @model_validator(mode="after")
     def _keys_fit_the_format(self) -> DataSettings:
         if self.path is not None and self.format == "registry":
-            raise ValueError(
-                "`path` is of your own data: set `format` as well, to imagefolder (a folder of class folders), npz or hdf5"
-            )
+            raise ValueError("`path` needs a `format` of your own data: npz, imagefolder or hdf5")
         if self.path is None and self.format != "registry":
-            raise ValueError(f"the format {self.format} needs `path`: where your own data is")
+            raise ValueError(f"the format {self.format} needs `path`, the file or folder with your data")
         if (self.mean is None) != (self.std is None):
             raise ValueError("give both `mean` and `std`, or neither")
         if self.std is not None and min(self.std) <= 0:
