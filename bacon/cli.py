@@ -13,6 +13,7 @@ from bacon.commands.configuration import chosen_config, config_option
 from bacon.commands.data import data
 from bacon.commands.evaluate import evaluate_command
 from bacon.commands.export import export_command
+from bacon.commands.init import init_command
 from bacon.commands.printing import print_table
 from bacon.commands.prune import prune_command
 from bacon.commands.ranking import checkpoints_command, ranking_command
@@ -45,6 +46,7 @@ def main() -> None:
     set_up_logging()
 
 
+main.add_command(init_command)
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
