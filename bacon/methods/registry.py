@@ -14,6 +14,7 @@ from bacon.methods.base import Method
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
+from bacon.methods.mtt.record import MTT
 from bacon.methods.random.record import RANDOM
 from bacon.runtime.errors import BaconError
 
@@ -25,6 +26,7 @@ OWN: tuple[Method, ...] = (
     DM,
     IDM,
     BACON,
+    MTT,
 )
 
 
