@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from types import SimpleNamespace
 
 import torch
 
 from bacon.distillation.real_images import RealImages
+from bacon.networks.build import build_network
+from bacon.runtime.draws import device_uniform
 from bacon.settings.cell_settings import CellSettings
 from bacon.training.image_set import ImageSet
 from bacon.training.real_set import RealSetRun, train_together
@@ -57,6 +60,33 @@ class RunsInMemory:
         return torch.from_numpy(self._result(run)[0].soft_labels)
 
 
+class DrawnRuns(RunsInMemory):
+    """The same with drawn weights, which are those of any machine: an untrained network that moves a little every epoch."""
+
+    def _result(self, run):
+        if run not in self._results:
+            channels, size = self._dataset.train_images.shape[1:3]
+            network = build_network(
+                self.need.network, channels=channels, size=size, classes=len(self._dataset.class_names), seed=(0, run),
+                device=CPU,
+            )  # fmt: skip
+            snapshots = {epoch: moved(network.state_dict(), run, epoch) for epoch in self._epochs()}
+            self._results[run] = SimpleNamespace(train_loss=1.0, train_accuracy=0.9, weights=None), snapshots
+        return self._results[run]
+
+    def _epochs(self):
+        return self.need.snapshot_epochs(self.need.recipe.total_epochs(len(self._dataset.train_labels)))
+
+
+def moved(state, run, epoch):
+    """The floating tensors of a state, further from where they were with every epoch."""
+    return {
+        name: tensor
+        + 0.02 * epoch * (device_uniform((1, run), name, count=tensor.numel(), device=CPU) - 0.5).view_as(tensor)
+        for name, tensor in state.items()
+    }
+
+
 def trained_run(need, dataset, run):
     """Result and snapshots of one run on the images in the order of ``RealImages``; trained once in a process."""
     content = hashlib.sha256(dataset.train_images.tobytes() + repr((dataset.mean, dataset.std)).encode()).hexdigest()
@@ -83,7 +113,7 @@ def usual_dataset():
     return toy_dataset()
 
 
-def inputs_of(method, settings, network, dataset=None):
+def inputs_of(method, settings, network, dataset=None, runs=RunsInMemory):
     """Name of each need -> its runs."""
     needs = method.needs(CellSettings(network=network, distillation=settings))
-    return {need.name: RunsInMemory(need, dataset or usual_dataset()) for need in needs}
+    return {need.name: runs(need, dataset or usual_dataset()) for need in needs}
