@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.datm.record import DATM
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
@@ -27,6 +28,7 @@ OWN: tuple[Method, ...] = (
     IDM,
     BACON,
     MTT,
+    DATM,
 )
 
 
