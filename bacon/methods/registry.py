@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
 from bacon.methods.datm.record import DATM
+from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
@@ -24,6 +25,7 @@ GROUP = "bacon.methods"
 OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
+    DD,
     DM,
     IDM,
     BACON,

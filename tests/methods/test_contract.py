@@ -30,6 +30,7 @@ from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 from tests.methods import example
+from tests.methods.naive_dd import NaiveDD
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.trained import inputs_of
 
@@ -38,7 +39,14 @@ NETWORK = NetworkSettings(width=6, depth=2)
 ITERATIONS = 6
 ALL = (*METHODS.values(), example.record())
 DISTILLED = tuple(method for method in ALL if method.is_distilled)
-ORACLES = {"dm": NaiveLoop, "idm": NaiveLoop, "bacon": NaiveLoop, "mtt": NaiveTrajectories, "datm": NaiveDATM}
+ORACLES = {
+    "dm": NaiveLoop,
+    "idm": NaiveLoop,
+    "bacon": NaiveLoop,
+    "mtt": NaiveTrajectories,
+    "datm": NaiveDATM,
+    "dd": NaiveDD,
+}
 """Method -> published-style loop that shares no code with it."""
 
 every_record = pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
