@@ -16,6 +16,7 @@ from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
+from bacon.methods.ld.record import LD
 from bacon.methods.mtt.record import MTT
 from bacon.methods.random.record import RANDOM
 from bacon.runtime.errors import BaconError
@@ -26,6 +27,7 @@ OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
     DD,
+    LD,
     DM,
     IDM,
     BACON,
