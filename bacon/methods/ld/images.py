@@ -45,5 +45,5 @@ def divided(context: Context, validation: float) -> Division:
         for label, count in enumerate(real.counts)
     ]
     parts = [(order[:ipc], order[ipc : ipc + out], order[ipc + out :]) for order, out in zip(orders, held, strict=True)]
-    base, out, rest = (torch.cat(places) for places in zip(*parts, strict=True))
-    return Division(base=base, target=torch.cat([base, rest]), validation=out)
+    base, held_out, rest = (torch.cat(places) for places in zip(*parts, strict=True))
+    return Division(base=base, target=torch.cat([base, rest]), validation=held_out)
