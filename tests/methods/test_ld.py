@@ -9,7 +9,7 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.initialisation import real_images
 from bacon.distillation.real_images import RealImages
 from bacon.methods.ld.algorithm import LD
-from bacon.methods.ld.images import divided
+from bacon.methods.ld.division import divided
 from bacon.methods.ld.record import LDSettings
 from bacon.methods.ld.restart import RestartRule
 from bacon.methods.registry import METHODS

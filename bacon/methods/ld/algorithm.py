@@ -15,7 +15,7 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.real_images import draw_without_replacement
 from bacon.distillation.unroll import FlatNetwork
 from bacon.distillation.variables import AdamUpdate, Variable, Variables
-from bacon.methods.ld.images import divided
+from bacon.methods.ld.division import divided
 from bacon.methods.ld.restart import RestartRule
 from bacon.runtime.draws import Seed
 
