@@ -11,7 +11,11 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.dc.record import DC
+from bacon.methods.dcc.record import DCC
 from bacon.methods.dm.record import DM
+from bacon.methods.dsa.record import DSA
+from bacon.methods.dsac.record import DSAC
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
 from bacon.methods.random.record import RANDOM
@@ -22,6 +26,10 @@ GROUP = "bacon.methods"
 OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
+    DC,
+    DSA,
+    DCC,
+    DSAC,
     DM,
     IDM,
     BACON,

@@ -79,17 +79,21 @@ class Operations:
         forward: 0.1014e9 for ConvNet-3 on 32x32 colour images.
         training: forward, and backward to the weights of every block and to all maps but the image.
         image_gradient: forward, and backward to the image through a network whose weights stay.
+        matching_gradient: forward, backward to the weights of every block, and through both to the image.
     """
 
     forward: float
     training: float
     image_gradient: float
+    matching_gradient: float
 
 
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
     """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
     forward, first = forward_operations(network, channels, size)
-    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward)
+    # A gradient of the weights has two derivatives, that of the maps, of the blocks after the first, one; then the way back.
+    matching = 7 * forward - 2 * first
+    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward, matching_gradient=matching)
 
 
 def distill_seconds(plan: Plan, cell: Cell) -> float:
