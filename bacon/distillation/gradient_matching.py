@@ -52,7 +52,7 @@ class GradientMatching:
             self._initial_images(), rate=settings.lr_img, momentum=settings.momentum, update="joint"
         )
         trainings = settings.iterations * (self.loops.outer - 1)
-        self._training = InnerTraining(settings, self.strategy, context, epochs=self.loops.inner, trainings=trainings)
+        self.training = InnerTraining(settings, self.strategy, context, epochs=self.loops.inner, trainings=trainings)
 
     @property
     def images(self) -> Tensor:
@@ -79,13 +79,13 @@ class GradientMatching:
         """
         network, found = self.context.build(iteration), []
         for step in range(self.loops.outer):
-            found.append(self._match(network, iteration, step))
+            found.append(self.match(network, iteration, step))
             if step + 1 < self.loops.outer:
-                self._training(network, self.images, iteration, step)
+                self.training(network, self.images, iteration, step)
         distances = torch.stack(found)  # (steps, 2)
         return dict(zip(self.terms, distances.mean(dim=0), strict=True))
 
-    def _match(self, network: Network, iteration: int, step: int) -> Tensor:
+    def match(self, network: Network, iteration: int, step: int) -> Tensor:
         """Move the images by one step; returns (2,) the mean distance and the loss."""
         occasion = iteration * self.loops.outer + step
         self._prepare(network, occasion)

@@ -9,7 +9,7 @@ from bacon.methods.base import CellSize, Passes, Work
 from bacon.settings.gradient_matching import PUBLISHED_LOOPS, GradientMatchingSettings
 
 SMOKE = {"iterations": 3, "snapshot_interval": 2, "batch_real": 16, "outer": 2, "inner": 1}
-DEMO = {"iterations": 30, "snapshot_interval": 10, "batch_real": 64, "inner": 5}
+DEMO = {"iterations": 60, "snapshot_interval": 20, "batch_real": 64, "outer": 2, "inner": 10}
 
 SMALL_SETS = ("mnist", "fashionmnist", "svhn", "cifar10")
 

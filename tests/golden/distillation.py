@@ -30,7 +30,9 @@ def short_settings(method):
     if issubclass(record.settings_model, MatchingSettings):
         return settings(method)
     layers = (record.settings, record.scales["smoke"])
-    return record.settings_model.model_validate({k: v for layer in layers for k, v in layer["distillation"].items()})
+    return record.settings_model.model_validate(
+        {k: v for layer in layers for k, v in layer.get("distillation", {}).items()}
+    )
 
 
 def short_run(method):

@@ -29,13 +29,16 @@ from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
+from tests.distillation.naive_gradients import NaiveGradientMatching
 from tests.methods import example
 
 CPU = torch.device("cpu")
 ITERATIONS = 6
 ALL = (*METHODS.values(), example.record())
 DISTILLED = tuple(method for method in ALL if method.is_distilled)
-ORACLES = {"dm": NaiveLoop, "idm": NaiveLoop, "bacon": NaiveLoop}
+ORACLES = {"dm": NaiveLoop, "idm": NaiveLoop, "bacon": NaiveLoop} | dict.fromkeys(
+    ("dc", "dsa", "dcc", "dsac"), NaiveGradientMatching
+)
 """Method -> published-style loop that shares no code with it."""
 
 every_record = pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)

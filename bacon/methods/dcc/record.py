@@ -20,9 +20,8 @@ DCC = Method(
     reference="Lee et al., Dataset Condensation with Contrastive Signals, ICML 2022",
     settings_model=DCCSettings,
     algorithm="bacon.methods.dcc.algorithm:DCC",
-    settings={"distillation": {"init": "real", "lr_img": 0.1, "momentum": 0.5}},
     scales={
-        "demo": {"distillation": {**DEMO, "warmup_iterations": 8}},
+        "demo": {"distillation": {**DEMO, "warmup_iterations": 15}},
         "smoke": {"distillation": {**SMOKE, "warmup_iterations": 2, "warmup_steps": 1}},
     },
     published=published_loops(_CELLS),

@@ -22,7 +22,6 @@ DSA = Method(
     reference="Zhao and Bilen, Dataset Condensation with Differentiable Siamese Augmentation, ICML 2021",
     settings_model=DSASettings,
     algorithm="bacon.methods.dsa.algorithm:DSA",
-    settings={"distillation": {"init": "real", "lr_img": 0.1, "momentum": 0.5}},
     scales={"demo": {"distillation": DEMO}, "smoke": {"distillation": SMOKE}},
     published={**published_loops(_CELLS), **_SVHN},
     protocol="p-dsa",
