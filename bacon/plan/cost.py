@@ -91,8 +91,8 @@ class Operations:
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
     """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
     forward, first = forward_operations(network, channels, size)
-    # A gradient of the weights has two derivatives, that of the maps, of the blocks after the first, one; then the way back.
-    matching = 7 * forward - 2 * first
+    # Forward, both gradients, two derivatives of each (the first block has none of its maps), and the way back to the image.
+    matching = 8 * forward - 3 * first
     return Operations(forward, training=3 * forward - first, image_gradient=2 * forward, matching_gradient=matching)
 
 

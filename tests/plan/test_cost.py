@@ -29,7 +29,9 @@ def counted(network, channels, size, kind):
     images = torch.zeros(2, channels, size, size, requires_grad=kind == "image_gradient" or twice)
     weights = [layer.weight for layer in net.features if isinstance(layer, torch.nn.Conv2d)]
     with FlopCounterMode(display=False) as counter:
-        embedding = net.features(images)  # layer by layer: PyTorch does not see into compiled passes
+        embedding = images  # layer by layer: PyTorch does not see into compiled passes
+        for layer in net.features:
+            embedding = layer.forward(embedding)  # not called: the counter's hooks know no derivative of a derivative
         if twice:
             found = torch.autograd.grad(embedding.square().sum(), weights, create_graph=True)
             torch.autograd.grad(sum(each.square().sum() for each in found), images)
