@@ -34,7 +34,8 @@ def _rows_apart(a: Tensor, b: Tensor) -> Tensor:
     """(K,) of (K, out, ...)."""
     a, b = a.flatten(2), b.flatten(2)
     norms = torch.linalg.vector_norm(a, dim=2) * torch.linalg.vector_norm(b, dim=2)
-    return (1 - (a * b).sum(dim=2) / (norms + _SMALL)).sum(dim=1)
+    apart: Tensor = (1 - (a * b).sum(dim=2) / (norms + _SMALL)).sum(dim=1)
+    return apart
 
 
 def image_gradient(
@@ -66,7 +67,8 @@ def image_gradient(
     if size > limit:
         return _in_pieces(network, parameters, images, labels, real, limit=limit)
     groups = max(1, min(together, limit) // size)
-    distances, gradients = [], []
+    distances: list[Tensor] = []
+    gradients: list[Tensor] = []
     for first in range(0, len(images), groups):
         part = slice(first, first + groups)
         some = images[part].detach().requires_grad_()

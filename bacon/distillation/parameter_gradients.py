@@ -67,8 +67,8 @@ def summed_in_pieces(
     groups, size = labels.shape
     if size <= at_once:
         parts = zip(*(tensor.split(at_once // size) for tensor in (images, labels)), strict=True)
-        found = [parameter_gradients(network, parameters, *part) for part in parts]
-        return tuple(torch.cat(of_parts) for of_parts in zip(*found, strict=True))
+        each = [parameter_gradients(network, parameters, *part) for part in parts]
+        return tuple(torch.cat(of_parts) for of_parts in zip(*each, strict=True))
     totals = [parameter.new_zeros(groups, *parameter.shape) for parameter in parameters]
     for group in range(groups):
         for some, classes in zip(images[group].split(at_once), labels[group].split(at_once), strict=True):

@@ -50,7 +50,8 @@ class GroupedWeight(Tensor):
         layer = _LAYERS.get(func)
         if layer is not None:
             return layer(*args, **(kwargs or {}))
-        return super().__torch_function__(func, types, args, dict(kwargs or {}))
+        plain: Any = super()
+        return plain.__torch_function__(func, types, args, dict(kwargs or {}))
 
 
 def takes_grouped_weight(layer: nn.Module) -> bool:
@@ -92,17 +93,34 @@ class _Convolution(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(x, weights)
         ctx.geometry = geometry
-        return F.conv2d(x, weights[0], bias, *geometry)
+        stride, padding, dilation = geometry
+        return F.conv2d(x, weights[0], bias, stride, padding, dilation)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         # Under autocast the maps are bfloat16, and so is their gradient.
         x, weights = (tensor.to(gradient.dtype) for tensor in ctx.saved_tensors)
         needed = ctx.needs_input_grad
-        dx = _input_gradient(gradient, x, weights[0], ctx.geometry) if needed[0] else None
+        dx = _InputGradient.apply(gradient, x, weights[0], ctx.geometry) if needed[0] else None
         dweights = _WeightGradients.apply(x, gradient, weights, ctx.geometry) if needed[1] else None
         dbias = gradient.sum(dim=(0, 2, 3)) if needed[2] else None
         return dx, dweights, dbias, None
+
+
+class _InputGradient(torch.autograd.Function):
+    """The gradient of the maps that a convolution read, differentiable with respect to that of its output alone."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.geometry = geometry
+        return _input_gradient(gradient, x, weight, geometry)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        return _convolved(given, weight, ctx.geometry), None, None, None
 
 
 class _WeightGradients(torch.autograd.Function):
@@ -112,14 +130,15 @@ class _WeightGradients(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
         ctx.save_for_backward(x, gradient)
         ctx.geometry = geometry
-        groups, one_by_one = len(weights), (_side_by_side(tensor, len(weights)) for tensor in (gradient, x))
-        found = torch.ops.aten.convolution_backward(
-            *one_by_one, weights.flatten(0, 1), None, *geometry, False, [0, 0], groups, _WEIGHT
-        )
-        return found[1].view_as(weights)  # type: ignore[no-any-return]
+        groups = len(weights)
+        maps = (_side_by_side(tensor, groups) for tensor in (gradient, x))
+        found: Tensor = torch.ops.aten.convolution_backward(
+            *maps, weights.flatten(0, 1), None, *geometry, False, [0, 0], groups, _WEIGHT
+        )[1]
+        return found.view_as(weights)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         """With one cotangent V of each group's gradient: convolutions of every group by its own V."""
         x, gradient = ctx.saved_tensors
@@ -129,20 +148,29 @@ class _WeightGradients(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             by_x = _one_after_the_other(_input_gradient(gradient, x, filters, ctx.geometry, groups), groups)
         if ctx.needs_input_grad[1]:
-            by_gradient = _one_after_the_other(F.conv2d(x, filters, None, *ctx.geometry, groups), groups)
+            by_gradient = _one_after_the_other(_convolved(x, filters, ctx.geometry, groups), groups)
         return by_x, by_gradient, None, None
 
 
 def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
-    found = torch.ops.aten.convolution_backward(gradient, x, weight, None, *geometry, False, [0, 0], groups, _INPUT)
-    return found[0]  # type: ignore[no-any-return]
+    found: Tensor = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, *geometry, False, [0, 0], groups, _INPUT
+    )[0]
+    return found
+
+
+def _convolved(x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
+    stride, padding, dilation = geometry
+    return F.conv2d(x, weight, None, stride, padding, dilation, groups)
 
 
 def _side_by_side(maps: Tensor, groups: int) -> Tensor:
     """(n, K C, H, W) of (K n, C, H, W): the groups become groups of channels."""
-    return maps.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
+    beside: Tensor = maps.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
+    return beside
 
 
 def _one_after_the_other(maps: Tensor, groups: int) -> Tensor:
     """(K n, C, H, W) of (n, K C, H, W)."""
-    return maps.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+    after: Tensor = maps.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+    return after
