@@ -19,7 +19,7 @@ from bacon.distillation.gradient_distance import image_gradient
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.inner_training import InnerTraining
 from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, matched_parameters, summed_in_pieces
-from bacon.distillation.variables import ImageVariables
+from bacon.distillation.variables import MomentumUpdate, Variable, Variables
 from bacon.networks.network import Network
 from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
 
@@ -46,20 +46,19 @@ class GradientMatching:
         self.settings, self.context, self.real = settings, context, context.real
         self.iterations, self.loops = settings.iterations, settings.loops(context.ipc)
         self.strategy = settings.matching_strategy()
-        self.variables = ImageVariables(
-            self._initial_images(), rate=settings.lr_img, momentum=settings.momentum, update="joint"
-        )
+        update = MomentumUpdate(settings.lr_img, momentum=settings.momentum)
+        self.variables = Variables(classes=context.classes, images=Variable(self._initial_images(), update))
         trainings = settings.iterations * (self.loops.outer - 1)
         self.training = InnerTraining(settings, self.strategy, context, epochs=self.loops.inner, trainings=trainings)
 
     @property
     def images(self) -> Tensor:
         """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images
+        return self.variables.images.values
 
     def synthetic(self) -> SyntheticSet:
         """The images with their classes."""
-        return SyntheticSet(images=self.images.detach().float(), classes=self.context.classes)
+        return self.variables.synthetic()
 
     def state_dict(self) -> dict[str, Any]:
         """Images and momentum; the iteration names its network."""
@@ -92,7 +91,7 @@ class GradientMatching:
             iteration=iteration,
             device=self.context.device,
         )
-        self.variables.step(gradient, classes=self.real.classes)
+        self.variables.step({"images": gradient})
         return torch.stack([distances.mean(), distances.sum()])
 
     def _initial_images(self) -> Tensor:
