@@ -18,7 +18,7 @@ from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.gradient_distance import image_gradient
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.inner_training import InnerTraining
-from bacon.distillation.parameter_gradients import matched_parameters, summed_in_pieces
+from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, matched_parameters, summed_in_pieces
 from bacon.distillation.variables import MomentumUpdate, Variable, Variables
 from bacon.networks.network import Network
 from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
@@ -26,8 +26,6 @@ from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
 if TYPE_CHECKING:
     from bacon.settings.gradient_matching import GradientMatchingSettings
 
-# Images of several classes in one pass for second derivatives: on a CPU, more run out of its cache.
-_TOGETHER_ON_CPU = 16
 # Second derivatives keep about so many times the maps of a forward and backward pass.
 _GRAPH = 4
 # Real images of each class that running statistics are taken from (published code).
@@ -175,7 +173,7 @@ class GradientMatching:
             augmented.detach().flatten(0, 1).unflatten(0, groups),
             labels.flatten().unflatten(0, groups),
             real,
-            together=_TOGETHER_ON_CPU if self.real.device.type == "cpu" else self._limit(),
+            together=IMAGES_TOGETHER_ON_CPU if self.real.device.type == "cpu" else self._limit(),
             limit=max(1, self._limit() // _GRAPH),
         )
         (moved,) = torch.autograd.grad(augmented, images, gradient.reshape(augmented.shape))

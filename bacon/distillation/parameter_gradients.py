@@ -13,8 +13,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from bacon.networks.grouped_weights import GroupedWeight, takes_grouped_weight
 from bacon.networks.network import Network
 
-# A group of so many images keeps a processor busy by itself: groups of this size go through the network one by one.
-_BUSY = 64
+# Images of several groups in one pass: on a CPU, more run out of its cache.
+IMAGES_TOGETHER_ON_CPU = 16
+# A group of more images keeps the device busy by itself.
+_MOST_ON_CPU, _MOST_ON_GPU = 8, 64
 
 
 def parameter_gradients(
@@ -36,8 +38,13 @@ def parameter_gradients(
     Returns:
         For each parameter (K, *its shape).
     """
-    if len(images) > 1 and images.shape[1] < _BUSY and is_groupable(network, parameters):
-        return _together(network, parameters, images, labels, create_graph=create_graph)
+    groups, size = labels.shape
+    on_cpu = images.device.type == "cpu"
+    if groups > 1 and size <= (_MOST_ON_CPU if on_cpu else _MOST_ON_GPU) and is_groupable(network, parameters):
+        together = IMAGES_TOGETHER_ON_CPU // size if on_cpu else groups
+        parts = zip(images.split(together), labels.split(together), strict=True)
+        found = [_together(network, parameters, *part, create_graph=create_graph) for part in parts]
+        return tuple(torch.cat(of_parts) for of_parts in zip(*found, strict=True))
     each = [
         _of_one_group(network, parameters, *group, create_graph=create_graph)
         for group in zip(images, labels, strict=True)

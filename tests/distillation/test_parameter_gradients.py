@@ -16,7 +16,9 @@ from bacon.networks.build import build_network
 from bacon.settings.network import NetworkSettings
 
 CPU = torch.device("cpu")
-LABELS = torch.tensor([[2, 2, 2], [0, 0, 0], [1, 2, 0]])  # a group may hold several classes
+# A group may hold several classes; 18 images are more than go through a network together on a CPU.
+LABELS = torch.tensor([[2, 2, 2], [0, 0, 0], [1, 2, 0], [1, 1, 1], [0, 0, 1], [2, 0, 2]])
+GROUPS = len(LABELS)
 
 
 def network_of(size=8, dtype=torch.float64, **settings):
@@ -27,8 +29,8 @@ def network_of(size=8, dtype=torch.float64, **settings):
     ).eval()
 
 
-def images_of(groups=3, each=3, size=8, dtype=torch.float64, seed=0):
-    return torch.randn(groups, each, 2, size, size, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+def images_of(each=3, size=8, dtype=torch.float64, seed=0):
+    return torch.randn(GROUPS, each, 2, size, size, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def one_by_one(network, parameters, images, labels, **keywords):
@@ -59,7 +61,7 @@ def test_small_groups_share_a_pass_and_get_their_own_gradients(settings, monkeyp
     monkeypatch.setattr(module, "_of_one_group", None)
     found = parameter_gradients(network, parameters, images, LABELS)
     for ours, theirs, parameter in zip(found, expected, parameters, strict=True):
-        assert ours.shape == (3, *parameter.shape)
+        assert ours.shape == (GROUPS, *parameter.shape)
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
@@ -67,7 +69,7 @@ def test_small_groups_share_a_pass_and_get_their_own_gradients(settings, monkeyp
 def test_gradients_taken_together_have_the_same_derivatives(settings):
     network, size = network_of(**settings), settings.get("size", 8)
     parameters, images = matched_parameters(network), images_of(size=size).requires_grad_()
-    towards = [torch.randn(3, *each.shape, dtype=each.dtype) for each in parameters]
+    towards = [torch.randn(GROUPS, *each.shape, dtype=each.dtype) for each in parameters]
 
     def derivative(gradients):
         return torch.autograd.grad(sum((a * b).sum() for a, b in zip(towards, gradients, strict=True)), images)[0]
@@ -149,7 +151,7 @@ def test_a_row_of_zeros_has_a_finite_derivative():
 def test_the_derivative_of_the_distance_does_not_depend_on_what_is_computed_together(together, limit):
     network, images = network_of(), images_of()
     parameters = matched_parameters(network)
-    real = one_by_one(network, parameters, images_of(each=5, seed=1), LABELS[:, :1].expand(3, 5))
+    real = one_by_one(network, parameters, images_of(each=5, seed=1), LABELS[:, :1].expand(GROUPS, 5))
     leaf = images.clone().requires_grad_()
     found = one_by_one(network, parameters, leaf, LABELS, create_graph=True)
     expected = gradient_distance(real, found)

@@ -47,7 +47,10 @@ ORACLES = {
     "mtt": NaiveTrajectories,
     "datm": NaiveDATM,
     "dd": NaiveDD,
-    **dict.fromkeys(("dc", "dsa", "dcc", "dsac"), NaiveGradientMatching),
+    "dc": NaiveGradientMatching,
+    "dsa": NaiveGradientMatching,
+    "dcc": NaiveGradientMatching,
+    "dsac": NaiveGradientMatching,
 }
 """Method -> published-style loop that shares no code with it."""
 

@@ -116,9 +116,8 @@ def test_lambda_outside_the_unit_interval_is_refused():
 
 
 def test_every_method_folder_is_registered_under_its_name():
-    """The references come first, BACON last: tables follow the order of the registry."""
+    """The references come first: tables follow the order of the registry."""
     folders = {path.parent.name for path in (Path(registry.__file__).parent).glob("*/record.py")}
     assert {method.name for method in OWN} == folders
     assert all(method.name == name for name, method in METHODS.items())
-    names = list(METHODS)
-    assert (names[:2], names[-1]) == (["full", "random"], "bacon")
+    assert list(METHODS)[:2] == ["full", "random"]
