@@ -30,7 +30,20 @@ _INTRODUCTION = """# Configuration
 settings of one cell and the layer each value came from. This page is generated from the typed settings in `bacon/settings`,
 `bacon/config/model.py` and the methods' records (`bacon reference --write`).
 
-In YAML write `5.0e-4`, not `5e-4`: the latter is a string.
+## How a file is read
+
+The file is YAML 1.2, or JSON, in UTF-8; `bacon` and Snakemake read it by the same rules, and one check decides for both.
+
+- A key that stands twice in one place is an error, whichever value it has. Anchors (`&name`), aliases (`*name`) and merge keys
+  (`<<: *name`) work. A key that holds others and is left empty (`data:`) is as if it were not there.
+- Numbers: `0.0005`, `5e-4`, `1_000`; numbers in quotes count as numbers. `010` is an error, since YAML readers disagree on it.
+- `true` or `false`, and for keys of that type also `yes`, `no`, `on`, `off`. Elsewhere `no`, `on` and dates are text.
+- Names of data sets, networks and variants are used in paths and commands: letters a-z and A-Z, digits and `. _ + -`, starting
+  with a letter or a digit, at most 64 characters. What tables and figures show is `title`.
+- Paths: relative ones are relative to the working directory; `~` is the home folder; all other characters stand for
+  themselves, also spaces, braces and `$`.
+- A value that no cell of the grid takes, because a higher layer sets the key or no cell is in its layer, gives a warning that
+  names the key and the layer that wins.
 
 A file names what is computed, and changes settings where it wants to, stage by stage: [data](#data), [networks](#networks),
 [distillation](#distillation), [evaluation](#evaluation). A change makes exactly those artifacts stale whose numbers it can
@@ -154,7 +167,7 @@ def _layer_parts() -> Iterable[str]:
         yield f"## `{key}`\n\n{_first_line(_models_of(key)[0])}\n\n{_table(_rows(_models_of(key)[0]))}"
     yield "## Layers that name more than their sections\n"
     for title, model in (("`cells[]`", CellLayer), ("`variants.NAME`", VariantLayer)):
-        yield f"### {title}\n\n{_first_line(model)}\n\n{_table(_rows(model, skip=set(Layer.model_fields)))}"
+        yield f"### {title}\n\n{_first_line(model)}\n\n{_table(_rows(model, beyond=Layer))}"
 
 
 _LAYERS = frozenset({"methods", "datasets", "cells", "variants", "overrides"})
@@ -171,7 +184,8 @@ def _distillation(methods: tuple[Method, ...]) -> Iterable[str]:
     yield "### Methods\n\n" + _methods_table(methods)
     for model in _shared_models(methods):
         words = f"{_first_line(model)}{_parent(model)}"
-        yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(_rows(model, skip=_inherited(model)))}"
+        own = [(name, field) for name, field in _rows(model, beyond=model.__mro__[1]) if not nested_models(field)]
+        yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(own)}"
     for key, models in section_models(methods).items():
         if key[0] == "distillation" and len(key) > 1:
             yield _model_part(f"`{'.'.join(key)}`", models)
@@ -195,20 +209,21 @@ def _methods_table(methods: tuple[Method, ...]) -> str:
 def _shared_models(methods: tuple[Method, ...]) -> list[type[BaseModel]]:
     """Models that methods' settings derive from, the more general first."""
     mros = [method.settings_model.__mro__ for method in methods if method.settings_model is not None]
-    bases = {base for mro in mros for base in mro if base.__module__ == shared_settings.__name__}
-    return [
-        model for model in vars(shared_settings).values() if isinstance(model, type) and model in bases and _rows(model)
-    ]
+    bases = dict.fromkeys(base for mro in mros for base in mro if _is_shared(base) and _rows(base))
+    places = {model: place for place, model in enumerate(vars(shared_settings).values()) if isinstance(model, type)}
+    return sorted(bases, key=lambda model: places.get(model, len(places) + len(model.__mro__)))
+
+
+def _is_shared(model: type[BaseModel]) -> bool:
+    """Whether a model lies in the room of the settings, not in a method's folder."""
+    room = shared_settings.__name__.rpartition(".")[0]
+    return model.__module__.startswith(f"{room}.") and issubclass(model, shared_settings.DistillationSettings)
 
 
 def _shared_base(method: Method) -> type[BaseModel] | None:
     """The shared model that a method's settings are, or derive from."""
     mro = () if method.settings_model is None else method.settings_model.__mro__
-    return next((model for model in mro if model.__module__ == shared_settings.__name__), None)
-
-
-def _inherited(model: type[BaseModel]) -> set[str]:
-    return {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", {})}
+    return next((model for model in mro if _is_shared(model)), None)
 
 
 def _parent(model: type[BaseModel]) -> str:
@@ -222,7 +237,7 @@ def _own_part(method: Method) -> Iterable[str]:
     base, model = _shared_base(method), method.settings_model
     if model is None or base is None:
         return
-    own = [(name, field) for name, field in _rows(model, skip=set(base.model_fields)) if not nested_models(field)]
+    own = [(name, field) for name, field in _rows(model, beyond=base) if not nested_models(field)]
     layer = ", ".join(f"`{'.'.join(key[1:])}: {value}`" for key, value in flatten(method.settings))
     if own or layer:
         table = f"\n{_table(own)}" if own else ""
@@ -240,9 +255,14 @@ def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().splitlines()[0]
 
 
-def _rows(model: type[BaseModel], *, skip: Iterable[str] = ()) -> list[tuple[str, Any]]:
-    left_out = set(skip)
-    return [(field.alias or name, field) for name, field in model.model_fields.items() if name not in left_out]
+def _rows(model: type[BaseModel], *, beyond: type[BaseModel] | None = None) -> list[tuple[str, Any]]:
+    """Keys of a model; ``beyond`` another, those that it has besides or with another default."""
+    known = {} if beyond is None else getattr(beyond, "model_fields", {})
+    return [
+        (field.alias or name, field)
+        for name, field in model.model_fields.items()
+        if name not in known or known[name].default != field.default
+    ]
 
 
 def _table(rows: list[tuple[str, Any]]) -> str:
@@ -287,8 +307,8 @@ def _words(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
-        return "list of " + _words(schema.get("items", {}))
-    names = {"object": "mapping", "null": "null"}
+        return f"list of {_words(schema.get('items', {}))}"
+    names = {"object": "keys with values", "integer": "whole number", "string": "text", "boolean": "true or false"}
     kind = str(schema.get("type", "object"))
     return names.get(kind, kind)
 

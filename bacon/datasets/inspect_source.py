@@ -90,7 +90,7 @@ def _probed(summary: SourceSummary, layout: FolderLayout) -> SourceSummary:
             found[file] = probe(file)
         except UnreadableImageError as error:
             unreadable.append(f"{file.relative_to(summary.path)}: {error}")
-    problems = (_unreadable(unreadable, len(chosen)),) if unreadable else ()
+    named = (_unreadable(unreadable, len(chosen)),) if unreadable else ()
     facts = list(found.values())
     return replace(
         summary,
@@ -100,8 +100,8 @@ def _probed(summary: SourceSummary, layout: FolderLayout) -> SourceSummary:
         values=_deep_values([file for file, fact in found.items() if fact.bits > 8][:_DEEP]),
         probed=len(facts),
         unreadable=len(unreadable),
-        problems=problems,
-        warnings=summary.warnings + _fact_warnings(facts),
+        problems=() if facts else named,  # a run can leave some of them out
+        warnings=summary.warnings + (named if facts else ()) + _fact_warnings(facts),
     )
 
 

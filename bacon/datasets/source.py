@@ -60,11 +60,19 @@ def source_digest(name: str, data: DataSettings, *, cache: Path) -> str:
     assert data.path is not None, "the settings check that own data has a path"
     path = Path(data.path)
     if not path.exists():
-        raise BaconError(f"data.{name}.path = {data.path!r}: does not exist (looked in {Path.cwd()})")
+        raise BaconError(f"data.{name}.path = {data.path!r}: does not exist ({_looked(path)})")
     if (data.format == "imagefolder") != path.is_dir():
         raise BaconError(_other_kind(name, data, path))
     content = _cached(path.resolve(), cache)
     return content if name not in REGISTRY else _json_digest({"content": content, **_facts(REGISTRY[name])})
+
+
+def _looked(path: Path) -> str:
+    """Where a path was looked for, and what may be wrong with it."""
+    where = f"looked in {Path.cwd()}" if not path.is_absolute() else "looked there alone"
+    if "$" in str(path):
+        return f"{where}; variables such as $HOME are not replaced: write ~ for the home folder, or the whole path"
+    return where
 
 
 def _other_kind(name: str, data: DataSettings, path: Path) -> str:

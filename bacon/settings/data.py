@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from bacon.settings.base import Strict
 
 Level = Annotated[int, Field(ge=0, le=255)]
+
+
+def usable_path(text: str) -> str:
+    """A path with ``~`` replaced by the home folder, and without a trailing slash; everything else stands for itself.
+
+    Raises:
+        ValueError: it is empty, or holds a control character such as a line break.
+    """
+    if not text.strip():
+        raise ValueError("is empty; name a file or folder, or leave the key out")
+    if not text.isprintable():
+        raise ValueError("holds a character that cannot be printed, such as a line break; a path is a single line")
+    try:
+        path = str(Path(text).expanduser() if text.startswith("~") else Path(text))
+        return path if text.startswith("~") or not path.startswith("~") else f"./{path}"
+    except RuntimeError:
+        raise ValueError(
+            "begins with ~ and a name, but there is no such user; write ./~ for a file of that name"
+        ) from None
+
+
+OwnPath = Annotated[str, AfterValidator(usable_path)]
+"""A path as the user writes it; relative ones are relative to the working directory."""
 
 
 class DataSettings(Strict):
@@ -19,19 +43,25 @@ class DataSettings(Strict):
     format: Literal["registry", "npz", "imagefolder", "hdf5"] = Field(
         "registry", description="A data set of the registry, or the user's own files."
     )
-    path: str | None = Field(None, description="Your own data: the file or folder, relative to the working directory.")
+    path: OwnPath | None = Field(
+        None,
+        description="Your own data: the file or folder, relative to the working directory; ~ is the home folder, and all other "
+        "characters stand for themselves (variables such as $HOME are not replaced).",
+    )
     size: int | None = Field(
         None, ge=4, le=1024, description="Side in pixels that images are resized to; null: as they are."
     )
     mean: tuple[float, ...] | None = Field(
-        None, description="Mean per channel in [0, 1]; null: registry, or measured on train."
+        None, min_length=1, description="Mean per channel in [0, 1]; null: registry, or measured on train."
     )
-    std: tuple[float, ...] | None = Field(None, description="Standard deviation per channel; null: as for mean.")
+    std: tuple[float, ...] | None = Field(
+        None, min_length=1, description="Standard deviation per channel; null: as for mean."
+    )
     title: str | None = Field(None, description="Name in tables and figures; null: the registry's, or the key.")
-    archives: str | None = Field(
+    archives: OwnPath | None = Field(
         None,
         description=(
-            "Registry data: folder with official archives, relative to the working directory. They are verified "
+            "Registry data: folder with official archives, a path as for `path`. They are verified "
             "and copied; only files that are missing there are downloaded."
         ),
     )

@@ -26,5 +26,5 @@ rule report:
     message:
         "Writing the report"
     shell:
-        'exec "$PYTHON" "$SCRIPTS/report.py" --config "$CONFIG" --output {output.page}'
-        " --fingerprint {params.fingerprint} >{log} 2>&1"
+        'exec "$PYTHON" "$SCRIPTS/report.py" --config "$CONFIG" --output {output.page:q}'
+        " --fingerprint {params.fingerprint:q} >{log:q} 2>&1"

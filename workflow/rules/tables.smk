@@ -28,4 +28,4 @@ rule tables:
         "Writing the tables"
     shell:
         'exec "$PYTHON" "$SCRIPTS/aggregate.py" --config "$CONFIG" --target tables'
-        " --fingerprint {params.fingerprint} >{log} 2>&1"
+        " --fingerprint {params.fingerprint:q} >{log:q} 2>&1"
