@@ -11,9 +11,13 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.datm.record import DATM
+from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
+from bacon.methods.ld.record import LD
+from bacon.methods.mtt.record import MTT
 from bacon.methods.random.record import RANDOM
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule
@@ -23,9 +27,13 @@ GROUP = "bacon.methods"
 OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
+    DD,
+    LD,
     DM,
     IDM,
     BACON,
+    MTT,
+    DATM,
 )
 
 

@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[2]
         ({"grid": {"seed": 3}}, ["grid.seed", "did you mean 'seeds'"]),
         ({"grid": {"datasets": ["digit"]}}, ["grid.datasets = 'digit'", "did you mean 'digits'", "cifar10"]),
         ({"grid": {"datasets": ["CIFAR10"]}}, ["did you mean 'cifar10'"]),
-        ({"grid": {"methods": ["bacn"]}}, ["grid.methods = 'bacn'", "did you mean 'bacon'", "random, dm, idm"]),
+        (
+            {"grid": {"methods": ["bacn"]}},
+            ["grid.methods = 'bacn'", "did you mean 'bacon'", "allowed: random, ", "dm, idm, bacon"],
+        ),
         ({"grid": {"methods": ["full"]}}, ["grid.methods = 'full'", "unknown"]),
         ({"grid": {"ipc": [0]}}, ["grid.ipc.0 = 0", "greater than or equal to 1"]),
         ({"grid": {"ipc": ["ten"]}}, ["grid.ipc.0 = 'ten'", "whole number"]),

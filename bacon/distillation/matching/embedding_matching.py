@@ -20,7 +20,7 @@ from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss, RealStatistics
 from bacon.distillation.pools import DrawnNetwork, NetworkPool
-from bacon.distillation.variables import ImageVariables
+from bacon.distillation.variables import MomentumUpdate, Variable, Variables
 from bacon.networks.network import Network
 from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
 from bacon.transforms.partition import decode
@@ -58,14 +58,16 @@ class EmbeddingMatching:
         self._chunks: dict[int, list[ClassChunk]] = {}
         added = (name for term in self.extra for name in (term.name, *term.figures))
         self.terms: tuple[str, ...] = (*loss.weights(), *added, "loss")
-        self.variables = ImageVariables(
-            self.initial_images(), rate=settings.lr_img, momentum=settings.momentum, update=settings.update
+        turns = self.real.classes if settings.update == "per_class" else 1
+        update = MomentumUpdate(settings.lr_img, momentum=settings.momentum, turns=turns)
+        self.variables = Variables(
+            classes=context.classes, images=Variable(self.initial_images(), update), partition=settings.partition
         )
 
     @property
     def images(self) -> Tensor:
         """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images
+        return self.variables.images.values
 
     def initial_images(self) -> Tensor:
         """(classes * ipc, C, H, W): the images of iteration 0."""
@@ -76,8 +78,7 @@ class EmbeddingMatching:
 
     def synthetic(self) -> SyntheticSet:
         """The images with their classes."""
-        images = self.images.detach().float()
-        return SyntheticSet(images=images, classes=self.context.classes, partition=self.settings.partition)
+        return self.variables.synthetic()
 
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""
@@ -95,7 +96,7 @@ class EmbeddingMatching:
         gradient, terms = self.context.memory.within(
             lambda: self.gradient(iteration, drawn), iteration=iteration, device=self.context.device
         )
-        self.variables.step(gradient, classes=self.real.classes)
+        self.variables.step({"images": gradient})
         self.pool.advance(iteration, self.synthetic)
         return terms
 

@@ -1,0 +1,30 @@
+"""MTT: trajectory matching with hard labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bacon.distillation.algorithm import Context
+from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.trajectory_matching import TrajectoryMatching
+from bacon.distillation.variables import Variables
+
+if TYPE_CHECKING:
+    from bacon.methods.mtt.record import MTTSettings
+
+
+class MTT(TrajectoryMatching):
+    """Images of fixed classes, and the student's rate."""
+
+    def __init__(self, settings: MTTSettings, context: Context) -> None:
+        self._init = settings.init
+        super().__init__(settings, context)
+
+    def initial_variables(self) -> Variables:
+        """Real images or noise, and the rate."""
+        ipc, seed, real = self.context.ipc, self.context.seed, self.context.real
+        if self._init == "noise":
+            images = noise_images(real, ipc=ipc, seed=seed)
+        else:
+            images = real_images(real, ipc=ipc, partition=1, seed=seed)
+        return Variables(classes=self.context.classes, images=self.image_variable(images), rates=self.rate_variable())
