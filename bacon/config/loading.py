@@ -216,7 +216,8 @@ def _check_size(config: Config, cell: Cell) -> None:
         return
     smallest = REGISTRY[cell.dataset].smallest_class
     smallest -= held_out_count(smallest, data.validation) if data.validation else 0
-    parts, needed = distillation.parts(), distillation.real_images_needed(cell.ipc)
+    needed = distillation.real_images_needed(cell.ipc)
+    parts = needed // cell.ipc  # real images in each stored one
     if needed > smallest:
         packed = f" x {parts} parts" if parts > 1 else ""
         raise BaconError(

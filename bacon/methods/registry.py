@@ -18,11 +18,16 @@ from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
 from bacon.methods.dsa.record import DSA
 from bacon.methods.dsac.record import DSAC
+from bacon.methods.forgetting.record import FORGETTING
 from bacon.methods.full.record import FULL
+from bacon.methods.herding.record import HERDING
 from bacon.methods.idm.record import IDM
+from bacon.methods.kcenter.record import KCENTER
+from bacon.methods.kmeans.record import KMEANS
 from bacon.methods.ld.record import LD
 from bacon.methods.mtt.record import MTT
 from bacon.methods.random.record import RANDOM
+from bacon.methods.rded.record import RDED
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule
 
@@ -31,6 +36,11 @@ GROUP = "bacon.methods"
 OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
+    HERDING,
+    KCENTER,
+    FORGETTING,
+    KMEANS,
+    RDED,
     DD,
     LD,
     DC,
