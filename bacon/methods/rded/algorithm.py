@@ -62,10 +62,7 @@ class RDED(Selection):
         Returns:
             Crops (N, C, H / factor, W / factor) normalised, and their losses (N,) in nats.
         """
-        context, wanted = self.context, self._settings.candidates
-        needed = self._settings.real_images_needed(context.ipc)
-        size = min(max(wanted, needed), context.real.counts[label])
-        places = context.real.sample_classes(context.seed, "rded-images", iteration=0, classes=[label], size=size)[0]
+        context, places = self.context, self.places_of_candidates(label)
 
         def rank() -> tuple[Tensor, Tensor]:
             pairs = [self._best_of(some, label) for some in places.split(context.memory.images(context.real.shape))]
@@ -73,6 +70,13 @@ class RDED(Selection):
             return torch.cat(crops), torch.cat(losses)
 
         return context.memory.within(rank, iteration=0, device=context.device)
+
+    def places_of_candidates(self, label: int) -> Tensor:
+        """(N,) int64: where the images of a class that crops are taken of are among all."""
+        context, wanted = self.context, self._settings.candidates
+        needed = self._settings.real_images_needed(context.ipc)
+        size = min(max(wanted, needed), context.real.counts[label])
+        return context.real.sample_classes(context.seed, "rded-images", iteration=0, classes=[label], size=size)[0]
 
     def _best_of(self, places: Tensor, label: int) -> tuple[Tensor, Tensor]:
         images = self.context.real.batch(places)
