@@ -1,4 +1,4 @@
-"""Networks trained on the real set that a selection of real images looks through: how they are trained. No torch."""
+"""Networks trained on the real set that select real images, or label batches in evaluation: how they are trained. No torch."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from bacon.settings.base import Strict
 from bacon.settings.network import NetworkSettings
 from bacon.settings.recipe import Drop, MultiStep, ScheduleSettings, SgdSettings, TrainingRecipe
 from bacon.settings.training_need import Kept, TrainingNeed
+
+TEACHERS = "teachers"
+"""Name of the training need of networks that rank or label images."""
 
 PURPOSE = "selection"
 """Purpose of the draws of these networks, the same for every method, so that methods share them."""
@@ -55,6 +58,16 @@ class TrainedNetworkSettings(Strict):
             schedule=self.schedule(),
             augmentation=augmentations[self.augmentation],
         )
+
+
+class TeacherSettings(TrainedNetworkSettings):
+    """How teachers are trained; with the settings of feature networks, they are the first of these."""
+
+    runs: int = Field(
+        1,
+        ge=1,
+        description="Number of teachers. Evaluation averages their logits; RDED with distillation seed s uses s modulo it.",
+    )
 
 
 class HistoryNetworkSettings(TrainedNetworkSettings):

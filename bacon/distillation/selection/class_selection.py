@@ -11,11 +11,8 @@ from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.distillation.algorithm import Context, Selection
 from bacon.distillation.initialisation import check_class_sizes
 from bacon.networks.network import Network
-from bacon.runtime.logs import get_logger
-from bacon.training.run_networks import run_network
+from bacon.training.run_networks import run_network, warn_at_chance
 from bacon.transforms.partition import encode
-
-log = get_logger(__name__)
 
 
 class ClassSelection(Selection):
@@ -50,17 +47,9 @@ class ClassSelection(Selection):
 def network_of_seed(runs: TrainedRuns, context: Context) -> Network:
     """The network that the cell's seed chooses with, number seed modulo their number, in eval mode and the real images' dtype.
 
-    A warning says so if it classified its training images hardly better than chance: what it sees means nothing then.
-
     Raises:
         BaconError: the run is damaged.
     """
-    run = context.seed % len(runs)
-    accuracy, chance = runs.entry(run).train_accuracy, 1 / context.real.classes
-    if accuracy <= chance + 3 * (chance * (1 - chance) / len(context.real.labels)) ** 0.5:
-        log.warning(
-            "%s: training run %d (%s) classified %.1f %% of its training images correctly, where chance is %.1f %%; what is "
-            "chosen with it says little: train longer, or with another rate",
-            context.cell, run, runs.key, 100 * accuracy, 100 * chance,
-        )  # fmt: skip
-    return run_network(runs, run, device=context.device, dtype=context.real.dtype)
+    run, real = context.seed % len(runs), context.real
+    warn_at_chance(runs, run, classes=real.classes, images=len(real.labels), where=context.cell)
+    return run_network(runs, run, device=context.device, dtype=real.dtype)

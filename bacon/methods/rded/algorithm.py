@@ -12,10 +12,10 @@ from torch import Tensor
 from bacon.distillation.algorithm import Context, Selection
 from bacon.distillation.initialisation import check_class_sizes
 from bacon.distillation.selection.class_selection import network_of_seed
-from bacon.methods.rded.record import TEACHERS
 from bacon.networks.network import Network
 from bacon.runtime.draws import device_uniform
 from bacon.runtime.errors import BaconError
+from bacon.settings.trained_networks import TEACHERS
 from bacon.transforms.resized_crop import NUMBERS, crop_box, resized
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class RDED(Selection):
         top, left = (height - crops.shape[-2]) // 2, (width - crops.shape[-1]) // 2
         right, bottom = width - crops.shape[-1] - left, height - crops.shape[-2] - top
         logits = self._teacher(F.pad(crops, (left, right, top, bottom)))
-        return -logits.log_softmax(dim=1)[:, label]
+        losses: Tensor = -logits.log_softmax(dim=1)[:, label]
+        return losses
 
 
 def tiled(crops: Tensor, factor: int) -> Tensor:

@@ -11,19 +11,10 @@ from bacon.methods.feature_needs import DEMO, SMOKE
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.distillation import DistillationSettings
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, check_dsa_strategy
-from bacon.settings.trained_networks import TrainedNetworkSettings, selection_need
+from bacon.settings.trained_networks import TEACHERS, TeacherSettings, selection_need
 from bacon.settings.training_need import TrainingNeed
 
-TEACHERS = "teachers"
-"""Name of the training need."""
-
 Share = Annotated[float, Field(gt=0, le=1)]
-
-
-class TeacherSettings(TrainedNetworkSettings):
-    """How the teacher is trained; with the settings of Herding's networks, it is one of these."""
-
-    runs: int = Field(1, ge=1, description="Number of teachers; distillation seed s uses number s modulo it.")
 
 
 class RDEDSettings(DistillationSettings):
