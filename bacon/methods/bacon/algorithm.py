@@ -10,7 +10,7 @@ from torch import Tensor
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.matching.matching_losses import MatchingLoss, RealStatistics
-from bacon.methods.idm.terms import pool_and_terms
+from bacon.distillation.matching.weighted_cross_entropy import pool_and_terms
 
 if TYPE_CHECKING:
     from bacon.methods.bacon.record import BaconObjective, BaconSettings
