@@ -65,17 +65,19 @@ class Fresh:
         build: builds the network with a given serial number.
         device: of the accuracy.
         dtype: of the accuracy.
+        training: whether networks are in training mode, in which batch norm uses the batch at hand.
     """
 
-    def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype, training: bool = False) -> None:
         self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
+        self._training = training
 
     def begin(self, iteration: int) -> None:
         """Nothing to prepare."""
 
     def draw(self, iteration: int) -> DrawnNetwork:
         """The network of this iteration."""
-        return DrawnNetwork(self._build(iteration).requires_grad_(False).eval(), self._accuracy)
+        return DrawnNetwork(self._build(iteration).requires_grad_(False).train(self._training), self._accuracy)
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
         """Nothing to train."""

@@ -14,7 +14,8 @@ class MatchedImages(Protocol):
     iterations: int
     batch_real: int
 
-    def parts(self) -> int: ...
+    def parts(self) -> int:
+        """Training images that a stored image decodes to."""
 
 
 class MatchedInAPool(MatchedImages, Protocol):

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.datadam.record import DATADAM
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
@@ -24,6 +25,7 @@ OWN: tuple[Method, ...] = (
     RANDOM,
     DM,
     IDM,
+    DATADAM,
     BACON,
 )
 

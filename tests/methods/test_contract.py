@@ -30,13 +30,20 @@ from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 from tests.methods import example
+from tests.methods.test_datadam import NaiveDataDAM
 
 CPU = torch.device("cpu")
 ITERATIONS = 6
 ALL = (*METHODS.values(), example.record())
 DISTILLED = tuple(method for method in ALL if method.is_distilled)
-ORACLES = {"dm": NaiveLoop, "idm": NaiveLoop, "bacon": NaiveLoop}
-"""Method -> published-style loop that shares no code with it."""
+ORACLES = {
+    "dm": (NaiveLoop, {}),
+    "idm": (NaiveLoop, {}),
+    "bacon": (NaiveLoop, {}),
+    "datadam": (NaiveDataDAM, {}),
+    "datadam-paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
+}
+"""Method, and perhaps a name of its settings -> published-style loop that shares no code with it, and what is set."""
 
 every_record = pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 every_method = pytest.mark.parametrize("method", DISTILLED, ids=lambda method: method.name)
@@ -271,12 +278,13 @@ def test_a_class_of_four_images_beside_larger_ones(method):
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_each_step_equals_the_oracles(name):
-    method = METHODS[name]
-    settings, network = small(method), NetworkSettings(width=6, depth=2)
+    oracle_class, changes = ORACLES[name]
+    method = METHODS[name.partition("-")[0]]
+    settings, network = small(method, **changes), NetworkSettings(width=6, depth=2)
     engine = engine_of(method, settings, dtype=torch.float64)
     start = engine.algorithm.images.clone()
     real = RealImages(toy_dataset(), device=CPU, dtype=torch.float64)
-    oracle = ORACLES[name](real, settings, network, ipc=2, seed=3, initial=start)
+    oracle = oracle_class(real, settings, network, ipc=2, seed=3, initial=start)
     for iteration in range(settings.iteration_count()):
         seen = oracle.iteration(iteration)
         torch.testing.assert_close(engine.algorithm.images, seen, rtol=0, atol=1e-10)

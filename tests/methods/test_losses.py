@@ -4,6 +4,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from bacon.distillation.matching.features import Features
 from bacon.distillation.matching.matching_losses import RealStatistics
 from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.methods.bacon.algorithm import BaconMatching, gaussian_negative_log_likelihood
@@ -24,7 +25,7 @@ def bacon(**settings):
 
 def terms_of(loss, real, synthetic_mean):
     """The terms for one synthetic image of each class, whose embedding is its mean."""
-    return loss.terms(real, synthetic_mean[:, None])
+    return loss.terms(real, Features(embedding=synthetic_mean[:, None]))
 
 
 def test_llh_is_the_negative_log_density_where_that_does_not_underflow():
@@ -114,5 +115,5 @@ def test_lambda_outside_the_unit_interval_is_refused():
 
 
 def test_registry_names_are_the_keys():
-    assert list(METHODS) == ["full", "random", "dm", "idm", "bacon"]
+    assert list(METHODS) == ["full", "random", "dm", "idm", "datadam", "bacon"]
     assert all(method.name == name for name, method in METHODS.items())

@@ -8,7 +8,8 @@ independent of each other, and the loop over classes equals one step with the re
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,18 +19,18 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.initialisation import noise_images, real_images
-from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss, RealStatistics
+from bacon.distillation.matching.features import features_of
+from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
+from bacon.distillation.matching.real_features import RealFeatures, Siamese
 from bacon.distillation.pools import DrawnNetwork, NetworkPool
 from bacon.distillation.variables import ImageVariables
 from bacon.networks.network import Network
-from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
+from bacon.settings.distillation import MatchingSettings
+from bacon.transforms.dsa import siamese_augment, siamese_draw
 from bacon.transforms.partition import decode
 
 if TYPE_CHECKING:
-    from bacon.settings.distillation import MatchingSettings
-
-# First maps of a piece, per thread: what a core's cache holds.
-_CACHE_BYTES = 8 * 2**20
+    from bacon.settings.distillation import ImageMatchingSettings
 
 
 class EmbeddingMatching:
@@ -38,34 +39,57 @@ class EmbeddingMatching:
     Args:
         settings: the method's.
         context: what it is given.
-        loss: matches the embeddings.
+        loss: matches the features.
         pool: where the embedding networks come from.
         extra: further terms of the loss.
+        mixes_images: whether the networks mix the images of a batch (batch norm in training mode): the real images of all
+            classes are then one batch, and the synthetic images another, however large.
     """
 
     def __init__(
         self,
-        settings: MatchingSettings,
+        settings: ImageMatchingSettings,
         context: Context,
         *,
-        loss: MatchingLoss,
+        loss: MatchingLoss[Any],
         pool: NetworkPool,
         extra: Sequence[ExtraTerm] = (),
+        mixes_images: bool = False,
     ) -> None:
         self.settings, self.context, self.real = settings, context, context.real
         self.loss, self.pool, self.extra = loss, pool, tuple(extra)
         self.iterations = settings.iterations
+        self._is_whole = mixes_images or loss.couples_classes
+        self._real_features = RealFeatures(
+            context, loss, self.siamese, batch_real=settings.batch_real, mixes_images=mixes_images
+        )
         self._chunks: dict[int, list[ClassChunk]] = {}
         added = (name for term in self.extra for name in (term.name, *term.figures))
         self.terms: tuple[str, ...] = (*loss.weights(), *added, "loss")
-        self.variables = ImageVariables(
-            self.initial_images(), rate=settings.lr_img, momentum=settings.momentum, update=settings.update
-        )
+        self.variables = self.make_variables()
 
     @property
     def images(self) -> Tensor:
         """(classes * ipc, C, H, W): the current synthetic images."""
         return self.variables.images
+
+    def make_variables(self) -> ImageVariables:
+        """The images of iteration 0 with their optimiser."""
+        settings = self.settings
+        assert isinstance(settings, MatchingSettings)
+        return ImageVariables(
+            self.initial_images(), rate=settings.lr_img, momentum=settings.momentum, update=settings.update
+        )
+
+    def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
+        """The augmentation of real and synthetic images of ``classes`` in an iteration."""
+        assert isinstance(self.settings, MatchingSettings)
+        return partial(siamese_augment, siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, classes))
+
+    def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
+        """The training images (K, n, C, H, W) of stored images (K, ipc, C, H, W) of ``classes``, or those that are matched."""
+        del iteration, classes
+        return decode(images, self.settings.partition)
 
     def initial_images(self) -> Tensor:
         """(classes * ipc, C, H, W): the images of iteration 0."""
@@ -101,15 +125,14 @@ class EmbeddingMatching:
 
     def chunks(self) -> list[ClassChunk]:
         """The classes that are computed together; worked out again when the memory limit has changed."""
-        limit = self._limit()
+        if self._is_whole:
+            return [ClassChunk(tuple(range(self.real.classes)), min(self.settings.batch_real, max(self.real.counts)))]
+        limit = self.context.memory.images(self.real.shape)
         if limit not in self._chunks:
             counts, synthetic = self.real.counts, self.context.ipc * self.settings.parts()
             chunks = class_chunks(counts, batch_real=self.settings.batch_real, synthetic=synthetic, limit=limit)
             self._chunks = {limit: chunks}
         return self._chunks[limit]
-
-    def _limit(self) -> int:
-        return self.context.memory.images(self.real.shape)
 
     def gradient(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient of the loss with respect to the images, and each term's mean over classes.
@@ -136,54 +159,39 @@ class EmbeddingMatching:
     def _chunk_gradient(
         self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        draw = siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, chunk.classes)
-        statistics = self.real_statistics(chunk, draw, iteration, drawn.network)
+        statistics = self.real_statistics(chunk, iteration, drawn.network)
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
         images = images.detach().requires_grad_()
-        terms = self._terms(chunk, draw, images, statistics, drawn)
+        terms = self._terms(chunk, iteration, images, statistics, drawn)
         (gradient,) = torch.autograd.grad(terms["loss"].sum(), images)
         return gradient, terms
 
     def _terms(
-        self, chunk: ClassChunk, draw: SiameseDraw, images: Tensor, statistics: RealStatistics, drawn: DrawnNetwork
+        self, chunk: ClassChunk, iteration: int, images: Tensor, statistics: Any, drawn: DrawnNetwork
     ) -> dict[str, Tensor]:
         """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
-        decoded = siamese_augment(draw, decode(images, self.settings.partition))  # (K, n, C, H, W)
-        embedding = drawn.network.embed(decoded.flatten(0, 1))  # (K n, D)
-        shape = (decoded.shape[0], decoded.shape[1])
-        terms = self.loss.terms(statistics, embedding.unflatten(0, shape))
+        decoded = self.decoded(images, iteration, chunk.classes)
+        augmented = self.siamese(iteration, chunk.classes)(decoded)  # (K, n, C, H, W)
+        shape = (augmented.shape[0], augmented.shape[1])
+        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads)  # (K n, ...)
+        terms = self.loss.terms(statistics, features.by_class(shape[1]))
         weights = self.loss.weights()
         loss = sum((weight * terms[name] for name, weight in weights.items()), start=drawn.accuracy.new_zeros(()))
-        embedded = Embedded(embedding=embedding, classes=self.real.index(chunk.classes), shape=shape, drawn=drawn)
+        embedded = Embedded(
+            iteration=iteration,
+            images=augmented.flatten(0, 1),
+            embedding=features.embedding,
+            classes=self.real.index(chunk.classes),
+            shape=shape,
+            drawn=drawn,
+        )
         for term in self.extra:
             terms[term.name] = term.values(embedded)
             loss = loss + term.weight(drawn) * terms[term.name]
         return {**terms, "loss": loss}
 
     @torch.no_grad()
-    def real_statistics(self, chunk: ClassChunk, draw: SiameseDraw, iteration: int, network: Network) -> RealStatistics:
-        """What the loss keeps of the embedded real batch of each class of the chunk."""
-        indices = self.real.sample_classes(
-            self.context.seed, "real-batch", iteration=iteration, classes=chunk.classes, size=chunk.batch_real
-        )
-        pieces = (piece for part in self._augmented(indices, draw) for piece in part.split(self._at_once()))
-        embedded = torch.cat([network.embed(piece) for piece in pieces])
-        return self.loss.reduce(embedded.unflatten(0, indices.shape))
-
-    def _at_once(self) -> int:
-        """Images embedded at a time without a gradient: on the CPU as many as its cache holds first maps of."""
-        if self.real.device.type != "cpu":
-            return self._limit()
-        _, height, width = self.real.shape
-        map_bytes = self.context.network.width * height * width * self.real.dtype.itemsize
-        return min(self._limit(), max(1, torch.get_num_threads() * _CACHE_BYTES // map_bytes))
-
-    def _augmented(self, indices: Tensor, draw: SiameseDraw) -> Iterator[Tensor]:
-        """The real images at ``indices`` (K, B), normalised and augmented, in pieces that memory has room for."""
-        per_class = max(1, self._limit() // len(indices))
-        if per_class >= indices.shape[1]:
-            yield siamese_augment(draw, self.real.batch(indices)).flatten(0, 1)
-            return
-        # One class exceeds the limit on its own; chunks of several classes never do.
-        for piece in indices.split(per_class, dim=1):
-            yield siamese_augment(draw, self.real.batch(piece)).flatten(0, 1)
+    def real_statistics(self, chunk: ClassChunk, iteration: int, network: Network) -> Any:
+        """What the loss keeps of the real batch of each class of the chunk."""
+        pieces = self._real_features.pieces(chunk, iteration, network)
+        return self.loss.reduce(pieces, len(chunk.classes))
