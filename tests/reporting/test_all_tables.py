@@ -35,10 +35,10 @@ from tests.reporting.test_published import rows
 def test_against_published(accuracy_of):
     known = PublishedResults(
         rows(
-            ("BACON", "CIFAR10", "1", 45.62, 0.5, "a", "BACON README @9c3f7af", ""),
-            ("BACON", "CIFAR10", "1", 44.0, None, "a", "PAD", ""),
-            ("BACON", "CIFAR10", "1", 99.0, None, "a", "BACON README @51fd4fb", "SUPERSEDED"),
-            ("Random", "CIFAR10", "1", 14.4, None, "a", "PAD", ""),
+            ("BACON", "CIFAR10", "1", 45.62, 0.5, "ConvNet", "BACON README @9c3f7af", ""),
+            ("BACON", "CIFAR10", "1", 44.0, None, "ConvNet", "PAD", ""),
+            ("BACON", "CIFAR10", "1", 99.0, None, "ConvNet", "BACON README @51fd4fb", "SUPERSEDED"),
+            ("Random", "CIFAR10", "1", 14.4, None, "ConvNet", "PAD", ""),
         )
     )
     table = against_published(summarise(accuracy_of("cifar10"), known), known)

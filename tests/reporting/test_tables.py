@@ -117,7 +117,9 @@ def test_no_published_column_where_nothing_is_published(accuracy_of, published, 
 
 
 def test_published_sd_and_known_problems_are_shown(accuracy_of, tmp_path):
-    known = PublishedResults(rows(("BACON", "CIFAR10", "1", 45.0, 0.25, "a", "BACON README @51fd4fb", "SUPERSEDED")))
+    known = PublishedResults(
+        rows(("BACON", "CIFAR10", "1", 45.0, 0.25, "ConvNet", "BACON README @51fd4fb", "SUPERSEDED"))
+    )
     outputs = [tmp_path / "summary.md", tmp_path / "summary.tex"]
     write_summary(accuracy_of("cifar10"), published=known, fingerprint="f", outputs=outputs)
     cells = markdown_cells(outputs[0].read_text())

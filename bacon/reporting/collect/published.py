@@ -1,4 +1,8 @@
-"""Published accuracies: every row kept with its source, one preferred row per (method, data set, IPC).
+"""Published accuracies: every row kept with its source, one preferred row per (method, data set, IPC, evaluation network).
+
+A number is compared with ours only where the source names the network that we evaluate with (``networks`` in
+``resources/published_sources.yaml``), and not where it is known to be a copy of another row (``not_targets`` there). A row
+that a source files under another method's name is that method's (``other_methods`` there).
 
 The rule that chooses, in this order:
 
@@ -15,9 +19,10 @@ A preferred row with a note or a remark (``remarks`` there: what is known of a w
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -69,15 +74,30 @@ def read_published(path: Path) -> pd.DataFrame:
     return rows
 
 
+_KEYS = ["method", "dataset", "ipc", "network"]
+
+
+def with_network(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows under the method that they belong to, with ``network``: our name of the network, empty where there is none."""
+    rules = source_rules()
+    named = _strings(rows, "method", "source")
+    networks = [rules.network(architecture) for (architecture,) in _strings(rows, "architecture")]
+    return rows.assign(method=[rules.method(*one) for one in named], network=networks)
+
+
 def preferred(rows: pd.DataFrame) -> pd.DataFrame:
-    """One row per (method, data set, IPC), chosen by the rule in this module's docstring; file order of the groups.
+    """One row per (method, data set, IPC, network), chosen by the rule in this module's docstring; file order of the groups.
 
     Args:
         rows: all rows, as :func:`read_published` gives them.
+
+    Returns:
+        ``COLUMNS`` and network, as :func:`with_network` gives it.
     """
+    rows = with_network(rows)
     ranks = [rank(method, source, note) for method, source, note in _strings(rows, "method", "source", "note")]
     ranked = rows.assign(_rank=ranks).sort_values("_rank", kind="stable")
-    chosen = ranked.drop_duplicates(["method", "dataset", "ipc"]).sort_index()
+    chosen = ranked.drop_duplicates(_KEYS).sort_index()
     return chosen.drop(columns="_rank")
 
 
@@ -95,10 +115,17 @@ def rank(method: str, source: str, note: str) -> int:
     return doubt + 300
 
 
-def remark(method: str, source: str, note: str) -> str:
-    """The row's note and what is known of its source for this method; empty if there is neither."""
-    known = [one.text for one in source_rules().remarks if method in one.methods and source.startswith(one.source)]
-    return "; ".join([note] * bool(note) + known)
+def remark(row: Mapping[Hashable, Any]) -> str:
+    """A row's note and what is known of its source for this method and of its cell; empty if there is nothing.
+
+    Args:
+        row: method, dataset, ipc, source and note.
+    """
+    rules, source = source_rules(), row["source"]
+    known = [one.text for one in rules.remarks if row["method"] in one.methods and source.startswith(one.source)]
+    copied = rules.not_target(row["method"], row["dataset"], row["ipc"])
+    parts = [row["note"], *known, copied]
+    return "; ".join(part for part in parts if part)
 
 
 def remarks(notes: Iterable[str]) -> str:
@@ -107,15 +134,14 @@ def remarks(notes: Iterable[str]) -> str:
 
 
 def conflicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that disagree with the preferred row of their (method, data set, IPC) by more than rounding.
+    """Rows that disagree with the preferred row of their (method, data set, IPC, network) by more than rounding.
 
     Returns:
-        ``COLUMNS`` and preferred_percent, preferred_source, difference_points (this row minus the preferred one).
+        ``COLUMNS``, network, preferred_percent, preferred_source, difference_points (this row minus the preferred one).
     """
-    keys = ["method", "dataset", "ipc"]
-    chosen = preferred(rows)[[*keys, "accuracy_percent", "source"]]
+    chosen = preferred(rows)[[*_KEYS, "accuracy_percent", "source"]]
     chosen = chosen.rename(columns={"accuracy_percent": "preferred_percent", "source": "preferred_source"})
-    merged = rows.merge(chosen, on=keys, how="left", validate="many_to_one")
+    merged = with_network(rows).merge(chosen, on=_KEYS, how="left", validate="many_to_one")
     merged["difference_points"] = merged["accuracy_percent"] - merged["preferred_percent"]
     return merged[merged["difference_points"].abs() > _ROUNDING].reset_index(drop=True)
 
@@ -134,21 +160,18 @@ class PublishedResults:
 
     def __init__(self, rows: pd.DataFrame) -> None:
         self.rows = rows
+        self._named = with_network(rows)
         chosen = preferred(rows)
+        rules = source_rules()
         self._by_key = {
-            (_plain(method), dataset, ipc): Published(
-                accuracy_percent=float(accuracy),
-                std_percent=None if pd.isna(std) else float(std),
-                architecture=architecture,
-                source=source,
-                note=remark(method, source, note),
-            )
-            for method, dataset, ipc, accuracy, std, architecture, source, note in chosen[list(COLUMNS)].itertuples(
-                index=False, name=None
-            )
+            (_plain(row["method"]), row["dataset"], row["ipc"], row["network"]): _published(row)
+            for row in chosen.to_dict("records")
+            if row["network"] and not rules.not_target(row["method"], row["dataset"], row["ipc"])
         }
 
-    def find(self, *, published_method: str | None, published_dataset: str | None, ipc: int | None) -> Published | None:
+    def find(
+        self, *, published_method: str | None, published_dataset: str | None, ipc: int | None, network: str
+    ) -> Published | None:
         """The preferred published accuracy, or ``None``.
 
         Args:
@@ -156,18 +179,32 @@ class PublishedResults:
                 its letters and digits, so ``k-center`` is ``K-Center``.
             published_dataset: the data set's name in the CSV, compared in the same way.
             ipc: images per class, ``None`` for the full data set.
+            network: our name of the evaluation network.
         """
         key = _key(published_method, published_dataset, ipc)
-        return None if key is None else self._by_key.get(key)
+        return None if key is None else self._by_key.get((*key, network))
 
-    def all_of(self, *, published_method: str | None, published_dataset: str | None, ipc: int | None) -> pd.DataFrame:
-        """Every row of one (method, data set, IPC), the preferred one too; arguments as for :meth:`find`."""
+    def all_of(
+        self, *, published_method: str | None, published_dataset: str | None, ipc: int | None, network: str
+    ) -> pd.DataFrame:
+        """Every row of one (method, data set, IPC, network), the preferred one too; arguments as for :meth:`find`."""
         key = _key(published_method, published_dataset, ipc)
-        rows = self.rows
+        rows = self._named
         if key is None:
             return rows.iloc[:0]
         chosen = (rows["method"].map(_plain) == key[0]) & (rows["dataset"] == key[1]) & (rows["ipc"] == key[2])
-        return rows[chosen]
+        return rows[chosen & (rows["network"] == network)]
+
+
+def _published(row: Mapping[Hashable, Any]) -> Published:
+    std = row["std_percent"]
+    return Published(
+        accuracy_percent=float(row["accuracy_percent"]),
+        std_percent=None if pd.isna(std) else float(std),
+        architecture=row["architecture"],
+        source=row["source"],
+        note=remark(row),
+    )
 
 
 def _key(method: str | None, dataset: str | None, ipc: int | None) -> tuple[str, str, str] | None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import yaml
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from bacon.runtime.errors import BaconError
 from bacon.settings.base import Strict
@@ -21,6 +21,27 @@ class Remark(Strict):
     source: str
     """Start of the source's name."""
     text: str
+
+
+class OtherMethod(Strict):
+    """Rows that a source files under the name of another method."""
+
+    method: str
+    """Name that the source prints."""
+    source: str
+    """Start of the source's name."""
+    of: str = Field(alias="is")
+    """Name of the method that it is."""
+    why: str
+
+
+class NoTarget(Strict):
+    """Rows of one cell that nothing is compared with."""
+
+    method: str
+    dataset: str
+    ipc: str
+    why: str
 
 
 class PaperTable(Strict):
@@ -58,9 +79,30 @@ class SourceRules(Strict):
     """Method -> starts of the names of its own sources, first choice first."""
     quoting: tuple[str, ...]
     """Starts of the names of the sources that quote others, first choice first."""
+    networks: dict[str, tuple[str, ...]]
+    """Name of an evaluation network -> what the sources call it."""
+    no_network: tuple[str, ...]
+    """Called so by a source, and no network that is trained: never compared with."""
+    other_methods: tuple[OtherMethod, ...]
+    not_targets: tuple[NoTarget, ...]
     remarks: tuple[Remark, ...]
     table1: PaperTable
     figure3: PaperFigure
+
+    def network(self, architecture: str) -> str:
+        """Our name of the network that a source calls ``architecture``; empty where there is none."""
+        return next((name for name, texts in self.networks.items() if architecture in texts), "")
+
+    def method(self, method: str, source: str) -> str:
+        """Name of the method whose number it is that ``source`` files under ``method``."""
+        found = (one.of for one in self.other_methods if one.method == method and source.startswith(one.source))
+        return next(found, method)
+
+    def not_target(self, method: str, dataset: str, ipc: str) -> str:
+        """Why nothing is compared with the numbers of this cell; empty where they are compared."""
+        cell = (method, dataset, ipc)
+        found = (one.why for one in self.not_targets if (one.method, one.dataset, one.ipc) == cell)
+        return next(found, "")
 
 
 @lru_cache(maxsize=4)

@@ -73,10 +73,8 @@ def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, 
     first = group.iloc[0]
     ours = _two_level(group)
     ipc = None if pd.isna(first["ipc"]) else int(first["ipc"])
-    found = None
-    if first["network"] == PUBLISHED_NETWORK:
-        names = {key: text_or_none(first[key]) for key in ("published_method", "published_dataset")}
-        found = published.find(**names, ipc=ipc)
+    names = {key: text_or_none(first[key]) for key in ("published_method", "published_dataset")}
+    found = published.find(**names, ipc=ipc, network=str(first["network"]))
     return {
         **{key: first[key] for key in ("dataset", "dataset_title", "method", "method_title")},
         "ipc": ipc,

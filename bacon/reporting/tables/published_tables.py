@@ -23,16 +23,16 @@ def against_published(summary: pd.DataFrame, published: PublishedResults) -> pd.
         published: what the sources print.
 
     Returns:
-        Columns: dataset, dataset_title, method, method_title, ipc, mean_percent, ci_low, ci_high, n, published_percent,
-        published_sd_percent, published_architecture, published_source, gap_points (ours minus published), gap_ci_low,
-        gap_ci_high (our interval minus the published number, taken as exact: its n is not printed), published_in_interval,
-        sources (rows printed for it), lowest_percent, highest_percent (over sources that were not superseded), conflict
-        (they differ by more than rounding), published_note.
+        Columns: dataset, dataset_title, method, method_title, ipc, network, mean_percent, ci_low, ci_high, n,
+        published_percent, published_sd_percent, published_architecture, published_source, gap_points (ours minus
+        published), gap_ci_low, gap_ci_high (our interval minus the published number, taken as exact: its n is not printed),
+        published_in_interval, sources (rows printed for it), lowest_percent, highest_percent (over sources that were not
+        superseded), conflict (they differ by more than rounding), published_note.
     """
     rows = summary[summary["published_percent"].notna()]
     columns = (
-        "dataset", "dataset_title", "method", "method_title", "ipc", "mean_percent", "ci_low", "ci_high", "n",
-        "published_percent", "published_sd_percent", "published_architecture", "published_source", "gap_points",
+        "dataset", "dataset_title", "method", "method_title", "ipc", "network", "mean_percent", "ci_low", "ci_high",
+        "n", "published_percent", "published_sd_percent", "published_architecture", "published_source", "gap_points",
     )  # fmt: skip
     table = rows[list(columns)].reset_index(drop=True)
     table["gap_ci_low"] = table["ci_low"] - table["published_percent"]
@@ -50,7 +50,7 @@ def against_published(summary: pd.DataFrame, published: PublishedResults) -> pd.
 def _sources(row: pd.Series[Any], published: PublishedResults) -> tuple[int, float, float, bool]:
     ipc = None if pd.isna(row["ipc"]) else int(row["ipc"])
     names = {key: text_or_none(row[key]) for key in ("published_method", "published_dataset")}
-    found = published.all_of(**names, ipc=ipc)
+    found = published.all_of(**names, ipc=ipc, network=str(row["network"]))
     standing = found.loc[~found["note"].str.contains("SUPERSEDED"), "accuracy_percent"]
     values = standing if len(standing) else found["accuracy_percent"]
     low, high = float(values.min()), float(values.max())
@@ -58,16 +58,17 @@ def _sources(row: pd.Series[Any], published: PublishedResults) -> tuple[int, flo
 
 
 def against_grid(table: pd.DataFrame) -> list[Grid]:
-    """The comparison arranged for reading, one grid per data set."""
+    """The comparison arranged for reading, one grid per data set and evaluation network."""
+    several = table["network"].nunique() > 1
     columns = ("Method", "IPC", "Ours", "Published", "Gap (points)", "Inside", "Other sources")
     return [
         Grid(
-            title=f"{group['dataset_title'].iloc[0]}: ours against published",
+            title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}: ours against published",
             groups=(),
             columns=columns,
             rows=tuple(_against_row(row) for _, row in group.iterrows()),
         )
-        for _, group in table.groupby("dataset", sort=False)
+        for (_, network), group in table.groupby(["dataset", "network"], sort=False)
     ]
 
 
@@ -97,7 +98,9 @@ def against_notes(table: pd.DataFrame) -> list[str]:
         "Ours: mean [95 % confidence interval] (n networks). Gap: ours minus published, with our interval; the "
         "published number is treated as exact, because the sources do not say over how many networks it is "
         "averaged. Inside: whether the published number lies in our interval. Other sources: the range where "
-        "sources disagree by more than rounding; a fixed rule says which one is preferred (resources/README.md).",
+        "sources disagree by more than rounding; a fixed rule says which one is preferred (resources/README.md). "
+        "Only numbers of the network that ours was evaluated with are compared; the sources call it "
+        f"{', '.join(table['published_architecture'].drop_duplicates())}.",
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
     marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
@@ -109,7 +112,8 @@ def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
 
     Returns:
         Columns: dataset, dataset_title, ipc (text: a number or ``full``), method, paper_percent, note, mean_percent, ci_low,
-        ci_high, n (ours; missing where the grid has no such cell), gap_points, protocol.
+        ci_high, n (ours; missing where the grid has no such cell), gap_points (missing too where the printed number is no
+        target), protocol.
     """
     paper = source_rules().table1
     printed = published.rows[published.rows["source"].str.startswith(paper.source)]
@@ -118,12 +122,17 @@ def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
     for _, row in printed.iterrows():
         own: Any = next((one for one in ours if _is_of(one, row)), {})
         found = {name: own.get(name) for name in ("mean_percent", "ci_low", "ci_high", "n", "protocol")}
-        note = remark(row["method"], row["source"], row["note"])
+        note = remark(row.to_dict())
         number = {"method": row["method"], "paper_percent": row["accuracy_percent"], "note": note}
         place = {"dataset": row["dataset"], "dataset_title": paper.datasets[row["dataset"]], "ipc": row["ipc"]}
         rows.append({**place, **number, **found})
     table = pd.DataFrame(rows).astype({"n": "Int64", **dict.fromkeys(("mean_percent", "ci_low", "ci_high"), "float64")})
-    table.insert(len(table.columns) - 1, "gap_points", table["mean_percent"] - table["paper_percent"])
+    target = [
+        not source_rules().not_target(*cell)
+        for cell in zip(table["method"], table["dataset"], table["ipc"], strict=True)
+    ]
+    gap = (table["mean_percent"] - table["paper_percent"]).where(pd.Series(target, index=table.index))
+    table.insert(len(table.columns) - 1, "gap_points", gap)
     datasets = {name: place for place, name in enumerate(paper.datasets)}
     order = table.assign(_dataset=table["dataset"].map(datasets), _method=table["method"].map(paper.place))
     return table.loc[order.sort_values(["_dataset", "_method"], kind="stable").index].reset_index(drop=True)
