@@ -1,12 +1,16 @@
-"""What a distillation optimises, each with its optimiser: synthetic images so far."""
+"""What a distillation optimises, each with its optimiser: images, soft labels, learning rates, and what a method adds."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+
+from bacon.artifacts.synthetic_set import SoftKind, SyntheticSet
+from bacon.runtime.errors import BaconError
+from bacon.training.adam import Adam
 
 
 def image_step(
@@ -32,30 +36,185 @@ def image_step(
     images.sub_(momentum_buffer, alpha=rate * (1 - decay) / (1 - momentum))
 
 
-class ImageVariables:
-    """Synthetic images with SGD and momentum.
+class Update(Protocol):
+    """An optimiser of one tensor.
 
-    Args:
-        images: (classes * ipc, C, H, W) float, class order, moved in place.
-        rate: learning rate.
-        momentum: of SGD.
-        update: ``joint``: one step; ``per_class``: the published loop over the classes as one exact step, which holds where a
-            class's gradient does not depend on the images of the others.
+    Attributes:
+        rate: learning rate; a method with a schedule sets it as a function of the iteration.
     """
 
-    def __init__(self, images: Tensor, *, rate: float, momentum: float, update: Literal["joint", "per_class"]) -> None:
-        self.images, self.momentum = images, torch.zeros_like(images)
-        self._rate, self._momentum, self._update = rate, momentum, update
+    rate: float
 
-    def step(self, gradient: Tensor, *, classes: int) -> None:
-        """Move the images against the gradient (classes * ipc, C, H, W)."""
-        turns = classes if self._update == "per_class" else 1
-        image_step(self.images, self.momentum, gradient, rate=self._rate, momentum=self._momentum, turns=turns)
+    def step(self, values: Tensor, gradient: Tensor) -> None:
+        """Move ``values`` in place against ``gradient``, of the same shape."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Images and momentum."""
-        return {"images": self.images, "momentum": self.momentum}
+        """What the next step depends on, but for the values: tensors and numbers."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with the tensors of :meth:`state_dict`."""
+
+
+class MomentumUpdate:
+    """SGD with momentum: b <- m b + g, x <- x - lr b, with b = 0 in the beginning.
+
+    Args:
+        rate: learning rate lr.
+        momentum: m, in [0, 1).
+        turns: number of classes that take turns in the published loop over classes, as one exact step
+            (:func:`image_step`), which holds where a class's gradient does not depend on the images of the others.
+    """
+
+    def __init__(self, rate: float, *, momentum: float = 0.0, turns: int = 1) -> None:
+        self.rate, self._momentum, self._turns = rate, momentum, turns
+        self._buffer: Tensor | None = None
+
+    @torch.no_grad()
+    def step(self, values: Tensor, gradient: Tensor) -> None:
+        """One step, in place."""
+        if self._buffer is None:
+            self._buffer = torch.zeros_like(values)
+        image_step(values, self._buffer, gradient, rate=self.rate, momentum=self._momentum, turns=self._turns)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The momentum, ``None`` before the first step."""
+        return {"momentum": self._buffer}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the momentum."""
+        self._buffer = state["momentum"]
+
+
+class AdamUpdate:
+    """Adam (Kingma and Ba, 2015), the update of ``torch.optim.Adam``.
+
+    Args:
+        rate: learning rate.
+        betas: decay of the means of gradients and of squared gradients.
+        epsilon: added to the root of the mean squared gradient.
+    """
+
+    def __init__(self, rate: float, *, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
+        self.rate, self._betas, self._epsilon = rate, betas, epsilon
+        self._adam: Adam | None = None
+        self._kept: Mapping[str, Any] | None = None
+
+    @torch.no_grad()
+    def step(self, values: Tensor, gradient: Tensor) -> None:
+        """One step, in place."""
+        if self._adam is None:
+            self._adam = Adam(
+                [values], lr=self.rate, betas=self._betas, epsilon=self._epsilon, weight_decay=0.0, decoupled=False
+            )
+            if self._kept is not None:
+                self._adam.load_state_dict(self._kept)
+        self._adam.parameters, self._adam.lr = [values], self.rate
+        self._adam.step([gradient])
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both means and the number of steps; nothing before the first."""
+        return {"adam": self._kept if self._adam is None else self._adam.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on with what :meth:`state_dict` gave."""
+        self._adam, self._kept = None, state["adam"]
+
+
+class Variable:
+    """A tensor that a distillation moves.
+
+    Args:
+        values: float, on the device; moved in place.
+        update: its optimiser; ``None``: it stays as it is (label distillation's images).
+    """
+
+    def __init__(self, values: Tensor, update: Update | None) -> None:
+        self.values, self.update = values, update
+
+    def leaf(self) -> Tensor:
+        """The values as a leaf of a new graph, which takes a gradient; they share their memory."""
+        return self.values.detach().requires_grad_()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Values, and what the optimiser keeps."""
+        return {"values": self.values, **({} if self.update is None else self.update.state_dict())}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the tensors of :meth:`state_dict`."""
-        self.images, self.momentum = state["images"], state["momentum"]
+        self.values = state["values"]
+        if self.update is not None:
+            self.update.load_state_dict(state)
+
+
+class Variables:
+    """All that a distillation optimises; it resumes to the bit, and makes the synthetic set.
+
+    Args:
+        classes: (M,) int64, the class of each image.
+        images: (M, C, H, W) float, in class order.
+        labels: (M, K) float soft labels; ``None``: the class is the label.
+        label_kind: whether they are probabilities or logits; ``None`` where there are none.
+        rates: () or (T,) float learned learning rates; ``None``: there are none.
+        own: further tensors of the method, by names other than ``images``, ``labels`` and ``rates``.
+        partition: stored images hold partition^2 training images.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: Tensor,
+        images: Variable,
+        labels: Variable | None = None,
+        label_kind: SoftKind | None = None,
+        rates: Variable | None = None,
+        own: Mapping[str, Variable] | None = None,
+        partition: int = 1,
+    ) -> None:
+        self.classes, self.images, self.labels, self.rates = classes, images, labels, rates
+        self.label_kind, self.partition = label_kind, partition
+        shared = {"images": images, "labels": labels, "rates": rates}
+        self.all = {name: each for name, each in shared.items() if each is not None} | dict(own or {})
+
+    def leaves(self) -> dict[str, Tensor]:
+        """Name -> values as a leaf that takes a gradient, of every variable that has an optimiser."""
+        return {name: each.leaf() for name, each in self.all.items() if each.update is not None}
+
+    def step(self, gradients: Mapping[str, Tensor]) -> None:
+        """Move each variable that is named against its gradient, of its shape."""
+        for name, gradient in gradients.items():
+            update = self.all[name].update
+            assert update is not None, f"{name} has no optimiser"
+            update.step(self.all[name].values, gradient)
+
+    def synthetic(self) -> SyntheticSet:
+        """The synthetic set; with the variables themselves where they are float32.
+
+        Raises:
+            BaconError: a learning rate is not above 0.
+        """
+        return SyntheticSet(
+            images=self.images.values.detach().float(),
+            classes=self.classes,
+            soft=None if self.labels is None else self.labels.values.detach().float(),
+            soft_kind=self.label_kind,
+            rates=None if self.rates is None else _positive(self.rates.values.detach().float().reshape(-1)),
+            partition=self.partition,
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Name -> values and what the optimiser keeps."""
+        return {name: each.state_dict() for name, each in self.all.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the tensors of :meth:`state_dict`, which then must not be used elsewhere."""
+        for name, each in self.all.items():
+            each.load_state_dict(state[name])
+
+
+def _positive(rates: Tensor) -> Tensor:
+    if not bool((rates.isfinite() & (rates > 0)).all()):
+        raise BaconError(
+            f"the learned learning rates are {float(rates.min()):.3g} to {float(rates.max()):.3g}: they must stay above 0 and "
+            "finite; lower the rate at which they are learned (distillation.lr_lr) or that of the images (distillation.lr_img)"
+        )
+    return rates

@@ -1,8 +1,7 @@
-"""Embedding matching: bring synthetic to real embeddings, all classes in one step (docs/algorithms.md).
+"""Embedding matching: features are matched and images moved by momentum steps, all classes in one step (docs/algorithms.md).
 
-A toolkit for methods: a method chooses the loss, the pool of networks and further terms. The published code takes one momentum
-step per class over the whole tensor. The network is frozen and its norm has no batch dependence, so the classes' gradients are
-independent of each other, and the loop over classes equals one step with the recurrence in
+The published code takes one step per class over the whole tensor. The network is frozen and its norm has no batch dependence, so
+the classes' gradients are independent of each other, and the loop over classes equals one step with the recurrence in
 :func:`bacon.distillation.variables.image_step`.
 """
 
@@ -12,29 +11,23 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
-from bacon.distillation.chunks import ClassChunk, class_chunks
-from bacon.distillation.initialisation import noise_images, real_images
-from bacon.distillation.matching.features import features_of
-from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
-from bacon.distillation.matching.real_features import RealFeatures, Siamese
-from bacon.distillation.pools import DrawnNetwork, NetworkPool
-from bacon.distillation.variables import ImageVariables
-from bacon.networks.network import Network
-from bacon.settings.distillation import MatchingSettings
+from bacon.distillation.matching.feature_matching import FeatureMatching
+from bacon.distillation.matching.matching_losses import ExtraTerm, MatchingLoss
+from bacon.distillation.matching.real_features import Siamese
+from bacon.distillation.pools import NetworkPool
+from bacon.distillation.variables import MomentumUpdate, Variable, Variables
 from bacon.transforms.dsa import siamese_augment, siamese_draw
-from bacon.transforms.partition import decode
 
 if TYPE_CHECKING:
-    from bacon.settings.distillation import ImageMatchingSettings
+    from bacon.settings.distillation import MatchingSettings
 
 
-class EmbeddingMatching:
-    """An algorithm that matches embeddings class by class; methods derive from it and choose its parts.
+class EmbeddingMatching(FeatureMatching):
+    """An algorithm that matches features class by class under DSA; methods derive from it and choose its parts.
 
     Args:
         settings: the method's.
@@ -42,13 +35,14 @@ class EmbeddingMatching:
         loss: matches the features.
         pool: where the embedding networks come from.
         extra: further terms of the loss.
-        mixes_images: whether the networks mix the images of a batch (batch norm in training mode): the real images of all
-            classes are then one batch, and the synthetic images another, however large.
+        mixes_images: as for :class:`FeatureMatching`.
     """
+
+    settings: MatchingSettings
 
     def __init__(
         self,
-        settings: ImageMatchingSettings,
+        settings: MatchingSettings,
         context: Context,
         *,
         loss: MatchingLoss[Any],
@@ -56,52 +50,25 @@ class EmbeddingMatching:
         extra: Sequence[ExtraTerm] = (),
         mixes_images: bool = False,
     ) -> None:
-        self.settings, self.context, self.real = settings, context, context.real
-        self.loss, self.pool, self.extra = loss, pool, tuple(extra)
-        self.iterations = settings.iterations
-        self._is_whole = mixes_images or loss.couples_classes
-        self._real_features = RealFeatures(
-            context, loss, self.siamese, batch_real=settings.batch_real, mixes_images=mixes_images
+        super().__init__(settings, context, loss=loss, pool=pool, extra=extra, mixes_images=mixes_images)
+        turns = self.real.classes if settings.update == "per_class" else 1
+        update = MomentumUpdate(settings.lr_img, momentum=settings.momentum, turns=turns)
+        self.variables = Variables(
+            classes=context.classes, images=Variable(self.initial_images(), update), partition=settings.partition
         )
-        self._chunks: dict[int, list[ClassChunk]] = {}
-        added = (name for term in self.extra for name in (term.name, *term.figures))
-        self.terms: tuple[str, ...] = (*loss.weights(), *added, "loss")
-        self.variables = self.make_variables()
 
     @property
     def images(self) -> Tensor:
         """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images
-
-    def make_variables(self) -> ImageVariables:
-        """The images of iteration 0 with their optimiser."""
-        settings = self.settings
-        assert isinstance(settings, MatchingSettings)
-        return ImageVariables(
-            self.initial_images(), rate=settings.lr_img, momentum=settings.momentum, update=settings.update
-        )
+        return self.variables.images.values
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
-        """The augmentation of real and synthetic images of ``classes`` in an iteration."""
-        assert isinstance(self.settings, MatchingSettings)
+        """DSA, one draw per iteration and class."""
         return partial(siamese_augment, siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, classes))
-
-    def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
-        """The training images (K, n, C, H, W) of stored images (K, ipc, C, H, W) of ``classes``, or those that are matched."""
-        del iteration, classes
-        return decode(images, self.settings.partition)
-
-    def initial_images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the images of iteration 0."""
-        ipc, seed = self.context.ipc, self.context.seed
-        if self.settings.init == "noise":
-            return noise_images(self.real, ipc=ipc, seed=seed)
-        return real_images(self.real, ipc=ipc, partition=self.settings.partition, seed=seed)
 
     def synthetic(self) -> SyntheticSet:
         """The images with their classes."""
-        images = self.images.detach().float()
-        return SyntheticSet(images=images, classes=self.context.classes, partition=self.settings.partition)
+        return self.variables.synthetic()
 
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""
@@ -115,83 +82,7 @@ class EmbeddingMatching:
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: match, move the images, let the pool go on."""
         self.pool.begin(iteration)
-        drawn = self.pool.draw(iteration)
-        gradient, terms = self.context.memory.within(
-            lambda: self.gradient(iteration, drawn), iteration=iteration, device=self.context.device
-        )
-        self.variables.step(gradient, classes=self.real.classes)
+        gradient, terms = self.matched(iteration, self.pool.draw(iteration))
+        self.variables.step({"images": gradient})
         self.pool.advance(iteration, self.synthetic)
         return terms
-
-    def chunks(self) -> list[ClassChunk]:
-        """The classes that are computed together; worked out again when the memory limit has changed."""
-        if self._is_whole:
-            return [ClassChunk(tuple(range(self.real.classes)), min(self.settings.batch_real, max(self.real.counts)))]
-        limit = self.context.memory.images(self.real.shape)
-        if limit not in self._chunks:
-            counts, synthetic = self.real.counts, self.context.ipc * self.settings.parts()
-            chunks = class_chunks(counts, batch_real=self.settings.batch_real, synthetic=synthetic, limit=limit)
-            self._chunks = {limit: chunks}
-        return self._chunks[limit]
-
-    def gradient(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gradient of the loss with respect to the images, and each term's mean over classes.
-
-        Args:
-            iteration: key of the draws.
-            drawn: frozen embedding network, and its running training accuracy in percent.
-
-        Returns:
-            (classes * ipc, C, H, W) gradient, and name -> 0-d tensor.
-        """
-        gradient = torch.empty_like(self.images)
-        shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
-        totals = {name: drawn.accuracy.new_zeros(()) for name in self.terms}
-        for chunk in self.chunks():
-            chosen, terms = self._chunk_gradient(chunk, iteration, drawn)
-            shaped[self.real.index(chunk.classes)] = chosen
-            for name, values in terms.items():
-                totals[name] = totals[name] + values.detach().sum() / self.real.classes
-        for term in self.extra:
-            totals.update(term.recorded(drawn))
-        return gradient, totals
-
-    def _chunk_gradient(
-        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        statistics = self.real_statistics(chunk, iteration, drawn.network)
-        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
-        images = images.detach().requires_grad_()
-        terms = self._terms(chunk, iteration, images, statistics, drawn)
-        (gradient,) = torch.autograd.grad(terms["loss"].sum(), images)
-        return gradient, terms
-
-    def _terms(
-        self, chunk: ClassChunk, iteration: int, images: Tensor, statistics: Any, drawn: DrawnNetwork
-    ) -> dict[str, Tensor]:
-        """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
-        decoded = self.decoded(images, iteration, chunk.classes)
-        augmented = self.siamese(iteration, chunk.classes)(decoded)  # (K, n, C, H, W)
-        shape = (augmented.shape[0], augmented.shape[1])
-        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads)  # (K n, ...)
-        terms = self.loss.terms(statistics, features.by_class(shape[1]))
-        weights = self.loss.weights()
-        loss = sum((weight * terms[name] for name, weight in weights.items()), start=drawn.accuracy.new_zeros(()))
-        embedded = Embedded(
-            iteration=iteration,
-            images=augmented.flatten(0, 1),
-            embedding=features.embedding,
-            classes=self.real.index(chunk.classes),
-            shape=shape,
-            drawn=drawn,
-        )
-        for term in self.extra:
-            terms[term.name] = term.values(embedded)
-            loss = loss + term.weight(drawn) * terms[term.name]
-        return {**terms, "loss": loss}
-
-    @torch.no_grad()
-    def real_statistics(self, chunk: ClassChunk, iteration: int, network: Network) -> Any:
-        """What the loss keeps of the real batch of each class of the chunk."""
-        pieces = self._real_features.pieces(chunk, iteration, network)
-        return self.loss.reduce(pieces, len(chunk.classes))

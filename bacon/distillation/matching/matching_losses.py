@@ -41,6 +41,10 @@ class MatchingLoss(ABC, Generic[Statistics]):
     reads: ClassVar[frozenset[Read]] = frozenset({"embedding"})
     couples_classes: ClassVar[bool] = False
 
+    def begin(self, iteration: int) -> None:
+        """An iteration's gradient is computed now, perhaps not for the first time; for losses that draw random numbers."""
+        del iteration
+
     @abstractmethod
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Statistics:
         """What is kept of the real images of a chunk of ``classes`` classes; class by class, computed without a gradient."""
