@@ -1,4 +1,7 @@
-"""Where the embedding networks come from: fresh ones (DM), or a queue of partly trained ones (IDM, BACON)."""
+"""Where the embedding networks come from: fresh ones (DM), or a queue of partly trained ones (IDM, BACON).
+
+Pools of networks that were trained before distillation are in ``bacon.distillation.trained_pools``.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,24 @@ class NetworkPool(Protocol):
         """Become the pool that :meth:`state_dict` was taken from; ``state`` may be used up by it."""
 
 
-class Fresh:
+class UntrainedPool:
+    """What pools share whose networks are not trained while they are used, and which keep no state."""
+
+    def begin(self, iteration: int) -> None:
+        """Nothing to prepare."""
+
+    def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
+        """Nothing to train."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Nothing to keep: the iteration names the network."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Nothing to restore."""
+
+
+class Fresh(UntrainedPool):
     """A fresh random network per iteration; it is never trained, so its accuracy is zero.
 
     Args:
@@ -72,22 +92,9 @@ class Fresh:
         self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
         self._training = training
 
-    def begin(self, iteration: int) -> None:
-        """Nothing to prepare."""
-
     def draw(self, iteration: int) -> DrawnNetwork:
         """The network of this iteration."""
         return DrawnNetwork(self._build(iteration).requires_grad_(False).train(self._training), self._accuracy)
-
-    def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
-        """Nothing to train."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing to keep: the iteration names the network."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Nothing to restore."""
 
 
 @dataclass

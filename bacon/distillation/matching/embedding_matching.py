@@ -1,7 +1,7 @@
 """Embedding matching: features are matched and images moved by momentum steps, all classes in one step (docs/algorithms.md).
 
-The published code takes one step per class over the whole tensor. The network is frozen and its norm has no batch dependence, so
-the classes' gradients are independent of each other, and the loop over classes equals one step with the recurrence in
+The published code takes one step per class over the whole tensor. The network is frozen and its norm has no batch dependence,
+so the classes' gradients are independent of each other, and the loop over classes equals one step with the recurrence in
 :func:`bacon.distillation.variables.image_step`.
 """
 

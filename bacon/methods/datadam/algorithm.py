@@ -74,7 +74,7 @@ class AttentionMatching(MatchingLoss[MeanAttention]):
 
 
 def attention(maps: Tensor, exponent: float) -> Tensor:
-    """Spatial attention A (DataDAM, section 3.2): the sum over channels of ``|F|^p``, flattened, of unit Euclidean norm.
+    """Spatial attention A (DataDAM): the sum over channels of ``|F|^p``, flattened, of unit Euclidean norm.
 
     Args:
         maps: (..., C, H, W) float.
