@@ -65,6 +65,7 @@ class Context:
         memory: how many images are computed at a time.
         inputs: name of each training need of the record -> the networks trained for it; history and soft labels are in the
             order of ``real``. ``bacon.training.run_networks.run_network`` makes a network of one.
+        data_fingerprint: of the data set, normalisation included; ``None``: unknown.
     """
 
     cell: Cell
@@ -72,6 +73,7 @@ class Context:
     network: NetworkSettings
     memory: MemoryLimit = field(default_factory=MemoryLimit)
     inputs: Mapping[str, TrainedRuns] = field(default_factory=dict)
+    data_fingerprint: str | None = None
 
     @property
     def ipc(self) -> int:

@@ -129,7 +129,8 @@ class TurnedImages:
 
     def normalised(self) -> Tensor:
         """(classes * ipc, C, H, W) float, as networks see them."""
-        return self.pixels.flatten(0, 1).sub(self._mean).div_(self._std)
+        images: Tensor = self.pixels.flatten(0, 1)
+        return (images - self._mean) / self._std
 
     def clamp(self) -> None:
         """Bring all pixels into [0, 1]."""

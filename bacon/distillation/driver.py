@@ -94,7 +94,14 @@ def distil_cell(
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset  # on a GPU, its images are there now
     cell = Cell(identity.dataset, identity.method, identity.ipc, identity.seed)
-    context = Context(cell=cell, real=real, network=settings.network, memory=MemoryLimit(chunk_images), inputs=trained)
+    context = Context(
+        cell=cell,
+        real=real,
+        network=settings.network,
+        memory=MemoryLimit(chunk_images),
+        inputs=trained,
+        data_fingerprint=identity.data_fingerprint,
+    )
     engine = _engine(load_algorithm(algorithm, settings.distillation, context), settings, device, running)
     _run(engine, str(cell), running)
     seconds = running.heartbeat.seconds()

@@ -126,10 +126,18 @@ class Variable:
     Args:
         values: float, on the device; moved in place.
         update: its optimiser; ``None``: it stays as it is (label distillation's images).
+        minimum: values below it are set to it after every step; ``None``: no bound.
     """
 
-    def __init__(self, values: Tensor, update: Update | None) -> None:
-        self.values, self.update = values, update
+    def __init__(self, values: Tensor, update: Update | None, *, minimum: float | None = None) -> None:
+        self.values, self.update, self.minimum = values, update, minimum
+
+    def step(self, gradient: Tensor) -> None:
+        """Move the values against ``gradient``, of the same shape."""
+        assert self.update is not None, "it has no optimiser"
+        self.update.step(self.values, gradient)
+        if self.minimum is not None:
+            self.values.clamp_(min=self.minimum)
 
     def leaf(self) -> Tensor:
         """The values as a leaf of a new graph, which takes a gradient; they share their memory."""
@@ -182,9 +190,7 @@ class Variables:
     def step(self, gradients: Mapping[str, Tensor]) -> None:
         """Move each variable that is named against its gradient, of its shape."""
         for name, gradient in gradients.items():
-            update = self.all[name].update
-            assert update is not None, f"{name} has no optimiser"
-            update.step(self.all[name].values, gradient)
+            self.all[name].step(gradient)
 
     def synthetic(self) -> SyntheticSet:
         """The synthetic set; with the variables themselves where they are float32.

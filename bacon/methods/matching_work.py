@@ -11,8 +11,13 @@ from bacon.settings.pools import FreshNetworks, NetworkQueue, WeightedQueue
 class MatchedImages(Protocol):
     """Settings of a method that matches real with synthetic images."""
 
-    iterations: int
-    batch_real: int
+    @property
+    def iterations(self) -> int:
+        """Distillation iterations."""
+
+    @property
+    def batch_real(self) -> int:
+        """Real images per class and iteration."""
 
     def parts(self) -> int:
         """Training images that a stored image decodes to."""
@@ -21,7 +26,9 @@ class MatchedImages(Protocol):
 class MatchedInAPool(MatchedImages, Protocol):
     """In networks of a queue, or fresh ones."""
 
-    networks: FreshNetworks | WeightedQueue
+    @property
+    def networks(self) -> FreshNetworks | WeightedQueue:
+        """Where the networks come from."""
 
 
 def image_passes(settings: MatchedImages, size: CellSize) -> tuple[Passes, ...]:

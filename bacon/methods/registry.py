@@ -11,10 +11,13 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.dance.record import DANCE
 from bacon.methods.datadam.record import DATADAM
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
+from bacon.methods.mtt.record import MTT
+from bacon.methods.ncfm.record import NCFM
 from bacon.methods.random.record import RANDOM
 from bacon.runtime.errors import BaconError
 
@@ -26,7 +29,10 @@ OWN: tuple[Method, ...] = (
     DM,
     IDM,
     DATADAM,
+    DANCE,
+    NCFM,
     BACON,
+    MTT,
 )
 
 

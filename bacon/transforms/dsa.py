@@ -129,11 +129,44 @@ def augmentation_of(strategy: str) -> BatchAugmentation:
     def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
         if strategy == "none":
             return images
-        chosen = _choose(strategy, stream.per_batch("operation", sizes)[:, 0])
-        parameters = stream.per_image("parameters", sizes, _PARAMETERS, images)
-        return apply_each(_OPERATIONS, np.repeat(chosen, sizes), parameters, images[:, None])[:, 0]
+        draw = batch_draws(strategy, sizes, stream, images)
+        return apply_each(_OPERATIONS, np.repeat(draw.operations, sizes), torch.cat(draw.parameters), images[:, None])[
+            :, 0
+        ]
 
     return augment
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchDraws:
+    """Operation of each of consecutive batches, and the parameters of its images.
+
+    Attributes:
+        operations: (batches,) names of operations, as objects.
+        parameters: for each batch (size, 3) in [0, 1), on the device.
+    """
+
+    operations: npt.NDArray[np.object_]
+    parameters: tuple[Tensor, ...]
+
+    def augment(self, batch: int, images: Tensor) -> Tensor:
+        """The images (size, C, H, W) of a batch with its draws, differentiable in them; any number of times the same."""
+        operation = self.operations[batch : batch + 1]
+        return apply_each(_OPERATIONS, np.repeat(operation, len(images)), self.parameters[batch], images[:, None])[:, 0]
+
+
+def batch_draws(strategy: str, sizes: Sequence[int], stream: Stream, like: Tensor) -> BatchDraws:
+    """The draws of :func:`augment_batches`, for batches that are not augmented together.
+
+    Args:
+        strategy: names of operations joined by "_", or "none".
+        sizes: images of each batch.
+        stream: where the numbers come from.
+        like: a tensor of the device and dtype of the images.
+    """
+    chosen = _choose(strategy, stream.per_batch("operation", sizes)[:, 0])
+    parameters = stream.per_image("parameters", sizes, _PARAMETERS, like)
+    return BatchDraws(operations=chosen, parameters=parameters.split(list(sizes)))
 
 
 def _choose(strategy: str, drawn: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:

@@ -6,6 +6,7 @@ from bacon.distillation.engine import Engine
 from bacon.methods.registry import METHODS
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
+from tests.methods.trained import DrawnRuns, inputs_of
 
 NETWORK = NetworkSettings(width=6, depth=2)
 QUEUE = {
@@ -37,6 +38,12 @@ def method_of(chosen):
 def make_engine(real, chosen, network=NETWORK, *, ipc, seed, chunk_images=2048, snapshots=None):
     """An engine of the method that the settings are of."""
     method = method_of(chosen)
-    context = Context(cell=Cell("toy", method, ipc, seed), real=real, network=network, memory=MemoryLimit(chunk_images))
+    context = Context(
+        cell=Cell("toy", method, ipc, seed),
+        real=real,
+        network=network,
+        memory=MemoryLimit(chunk_images),
+        inputs=inputs_of(METHODS[method], chosen, network, runs=DrawnRuns),
+    )
     algorithm = load_algorithm(METHODS[method].algorithm, chosen, context)
     return Engine(algorithm, device=real.device, keep=chosen.snapshot_iterations(), snapshots=snapshots)

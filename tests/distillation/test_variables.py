@@ -81,6 +81,12 @@ def test_a_leaf_shares_memory_and_takes_a_gradient():
     assert leaves["images"].data_ptr() == ones.images.values.data_ptr()
 
 
+def test_values_stay_at_or_above_their_minimum():
+    variable = Variable(torch.tensor([0.5, 2.0]), MomentumUpdate(1.0), minimum=0.1)
+    variable.step(torch.ones(2))
+    assert variable.values.tolist() == pytest.approx([0.1, 1.0])
+
+
 def test_the_synthetic_set_has_every_part():
     ones = variables()
     synthetic = ones.synthetic()

@@ -29,8 +29,8 @@ def short_settings(method):
     record = REGISTERED[method]
     if issubclass(record.settings_model, MatchingSettings):
         return settings(method)
-    layers = (record.settings, record.scales["smoke"])
-    return record.settings_model.model_validate({k: v for layer in layers for k, v in layer["distillation"].items()})
+    layers = (record.settings.get("distillation", {}), record.scales["smoke"]["distillation"])
+    return record.settings_model.model_validate({k: v for layer in layers for k, v in layer.items()})
 
 
 def short_run(method):

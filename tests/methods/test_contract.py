@@ -30,9 +30,13 @@ from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 from tests.methods import example
+from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
+from tests.methods.naive_trajectories import NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
+from tests.methods.trained import inputs_of
 
 CPU = torch.device("cpu")
+NETWORK = NetworkSettings(width=6, depth=2)
 ITERATIONS = 6
 ALL = (*METHODS.values(), example.record())
 DISTILLED = tuple(method for method in ALL if method.is_distilled)
@@ -40,6 +44,10 @@ ORACLES = {
     "dm": (NaiveLoop, {}),
     "idm": (NaiveLoop, {}),
     "bacon": (NaiveLoop, {}),
+    "dance": (NaiveDance, {"batch_synthetic": 5}),
+    "ncfm": (NaiveNCFM, {"lr_img": 0.02, "patience": 1}),
+    "ncfm-sgd": (NaiveNCFM, {"optimiser": "sgd"}),
+    "mtt": (NaiveTrajectories, {}),
     "datadam": (NaiveDataDAM, {}),
     "datadam-paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }
@@ -73,8 +81,9 @@ def engine_of(method, settings=None, *, dataset=None, dtype=torch.float32, ipc=2
     context = Context(
         cell=Cell("toy", method.name, ipc, seed),
         real=real,
-        network=NetworkSettings(width=6, depth=2),
+        network=NETWORK,
         memory=MemoryLimit(chunk_images),
+        inputs=inputs_of(method, settings, NETWORK, dataset),
     )
     algorithm = load_algorithm(method.algorithm, settings, context)
     return Engine(algorithm, device=CPU, keep=settings.snapshot_iterations())
@@ -168,7 +177,7 @@ def test_costs_and_needs_follow_from_the_settings(method):
     work = method.cost(settings, CellSize(ipc=2, classes=3, train=42))
     assert work.iterations == max(settings.iteration_count(), 1)
     assert sum(passes.images * passes.count for passes in work.passes) > 0
-    needs = method.needs(CellSettings(distillation=settings))
+    needs = method.needs(CellSettings(network=NETWORK, distillation=settings))
     assert len({need.name for need in needs}) == len(needs)
 
 
@@ -280,7 +289,7 @@ def test_a_class_of_four_images_beside_larger_ones(method):
 def test_each_step_equals_the_oracles(name):
     oracle_class, changes = ORACLES[name]
     method = METHODS[name.partition("-")[0]]
-    settings, network = small(method, **changes), NetworkSettings(width=6, depth=2)
+    settings, network = small(method, **changes), NETWORK
     engine = engine_of(method, settings, dtype=torch.float64)
     start = engine.algorithm.images.clone()
     real = RealImages(toy_dataset(), device=CPU, dtype=torch.float64)
