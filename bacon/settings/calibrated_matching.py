@@ -41,7 +41,7 @@ class CalibratedSettings(ImageMatchingSettings):
         ge=0,
         description="Weight of the cross-entropy in the trained network, which takes a step of its own; 0: no such step.",
     )
-    pool: TrainedNetworks = Field(TrainedNetworks(), description="The networks trained on the real set.")
+    networks: TrainedNetworks = Field(TrainedNetworks(), description="The networks trained on the real set.")
 
     @field_validator("idc_strategy")
     @classmethod
@@ -54,7 +54,7 @@ def endpoints(settings: CellSettings) -> tuple[TrainingNeed, ...]:
     own = settings.distillation
     assert isinstance(own, CalibratedSettings)
     recipe = TrainingRecipe(
-        epochs=own.pool.epochs,
+        epochs=own.networks.epochs,
         batch_size=128,
         optimiser=SgdSettings(lr=0.01, momentum=0.9, weight_decay=5e-4),
         schedule=MultiStep(milestones=(2 / 3, 5 / 6), factor=0.2),
@@ -65,8 +65,8 @@ def endpoints(settings: CellSettings) -> tuple[TrainingNeed, ...]:
         name=ENDPOINTS,
         network=settings.network,
         recipe=recipe,
-        runs=own.pool.runs,
+        runs=own.networks.runs,
         keep=frozenset({"snapshots"}),
-        snapshot_every=own.pool.epochs,
+        snapshot_every=own.networks.epochs,
     )
     return (need,)

@@ -26,7 +26,9 @@ class NaiveCalibrated:
         seen, losses = (self.x.detach() - self.mean) / self.std, []
         self.x.data.clamp_(0, 1)
         run, share = uniform(self.seed, "interpolated-pool", count=2, iteration=it)
-        first, last = (self.runs.snapshot(int(run * len(self.runs)), epoch) for epoch in (0, self.settings.pool.epochs))
+        first, last = (
+            self.runs.snapshot(int(run * len(self.runs)), epoch) for epoch in (0, self.settings.networks.epochs)
+        )
         between = {name: share * first[name].double() + (1 - share) * last[name].double() for name in first}
         for weights, loss_of in ((between, self.matching), (last, self.calibration)):
             network = self.load(weights)

@@ -52,9 +52,9 @@ def scales(iterations: int) -> Mapping[str, Mapping[str, Any]]:
         "iterations": iterations,
         "snapshot_interval": iterations // 3,
         "batch_real": 64,
-        "pool": {"runs": 5, "epochs": 20},
+        "networks": {"runs": 5, "epochs": 20},
     }
-    smoke = {"iterations": 4, "snapshot_interval": 2, "batch_real": 16, "pool": {"runs": 2, "epochs": 2}}
+    smoke = {"iterations": 4, "snapshot_interval": 2, "batch_real": 16, "networks": {"runs": 2, "epochs": 2}}
     return {"demo": {"distillation": demo}, "smoke": {"distillation": smoke}}
 
 
