@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.cafe.record import CAFE, CAFE_DSA
 from bacon.methods.dance.record import DANCE
 from bacon.methods.datadam.record import DATADAM
 from bacon.methods.dm.record import DM
@@ -28,6 +29,8 @@ OWN: tuple[Method, ...] = (
     RANDOM,
     DM,
     IDM,
+    CAFE,
+    CAFE_DSA,
     DATADAM,
     DANCE,
     NCFM,

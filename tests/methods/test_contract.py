@@ -30,6 +30,7 @@ from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 from tests.methods import example
+from tests.methods.naive_cafe import NaiveCafe
 from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
 from tests.methods.naive_trajectories import NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
@@ -46,10 +47,13 @@ ORACLES = {
     "bacon": (NaiveLoop, {}),
     "dance": (NaiveDance, {"batch_synthetic": 5}),
     "ncfm": (NaiveNCFM, {"lr_img": 0.02, "patience": 1}),
-    "ncfm-sgd": (NaiveNCFM, {"optimiser": "sgd"}),
+    "ncfm sgd": (NaiveNCFM, {"optimiser": "sgd"}),
     "mtt": (NaiveTrajectories, {}),
+    "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
+    "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
+    "cafe-dsa": (NaiveCafe, {"batch_train": 4}),
     "datadam": (NaiveDataDAM, {}),
-    "datadam-paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
+    "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }
 """Method, and perhaps a name of its settings -> published-style loop that shares no code with it, and what is set."""
 
@@ -288,7 +292,7 @@ def test_a_class_of_four_images_beside_larger_ones(method):
 @pytest.mark.parametrize("name", ORACLES)
 def test_each_step_equals_the_oracles(name):
     oracle_class, changes = ORACLES[name]
-    method = METHODS[name.partition("-")[0]]
+    method = METHODS[name.partition(" ")[0]]
     settings, network = small(method, **changes), NETWORK
     engine = engine_of(method, settings, dtype=torch.float64)
     start = engine.algorithm.images.clone()
