@@ -17,6 +17,7 @@ from bacon.methods.datadam.record import DATADAM
 from bacon.methods.dm.record import DM
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
+from bacon.methods.iid.record import DM_IID, IDM_IID
 from bacon.methods.mtt.record import MTT
 from bacon.methods.ncfm.record import NCFM
 from bacon.methods.random.record import RANDOM
@@ -32,6 +33,8 @@ OWN: tuple[Method, ...] = (
     CAFE,
     CAFE_DSA,
     DATADAM,
+    DM_IID,
+    IDM_IID,
     DANCE,
     NCFM,
     BACON,

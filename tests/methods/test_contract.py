@@ -32,6 +32,7 @@ from tests.distillation.naive import NaiveLoop
 from tests.methods import example
 from tests.methods.naive_cafe import NaiveCafe
 from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
+from tests.methods.naive_iid import NaiveDmIid, NaiveIdmIid
 from tests.methods.naive_trajectories import NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
 from tests.methods.trained import inputs_of
@@ -48,6 +49,8 @@ ORACLES = {
     "dance": (NaiveDance, {"batch_synthetic": 5}),
     "ncfm": (NaiveNCFM, {"lr_img": 0.02, "patience": 1}),
     "ncfm sgd": (NaiveNCFM, {"optimiser": "sgd"}),
+    "dm-iid": (NaiveDmIid, {}),
+    "idm-iid": (NaiveIdmIid, {"weights": "code"}),
     "mtt": (NaiveTrajectories, {}),
     "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
     "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
