@@ -154,7 +154,7 @@ def _layer_parts() -> Iterable[str]:
         yield f"## `{key}`\n\n{_first_line(_models_of(key)[0])}\n\n{_table(_rows(_models_of(key)[0]))}"
     yield "## Layers that name more than their sections\n"
     for title, model in (("`cells[]`", CellLayer), ("`variants.NAME`", VariantLayer)):
-        yield f"### {title}\n\n{_first_line(model)}\n\n{_table(_rows(model, skip=set(Layer.model_fields)))}"
+        yield f"### {title}\n\n{_first_line(model)}\n\n{_table(_rows(model, beyond=Layer))}"
 
 
 _LAYERS = frozenset({"methods", "datasets", "cells", "variants", "overrides"})
@@ -171,7 +171,8 @@ def _distillation(methods: tuple[Method, ...]) -> Iterable[str]:
     yield "### Methods\n\n" + _methods_table(methods)
     for model in _shared_models(methods):
         words = f"{_first_line(model)}{_parent(model)}"
-        yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(_rows(model, skip=_inherited(model)))}"
+        own = [(name, field) for name, field in _rows(model, beyond=model.__mro__[1]) if not nested_models(field)]
+        yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(own)}"
     for key, models in section_models(methods).items():
         if key[0] == "distillation" and len(key) > 1:
             yield _model_part(f"`{'.'.join(key)}`", models)
@@ -195,20 +196,21 @@ def _methods_table(methods: tuple[Method, ...]) -> str:
 def _shared_models(methods: tuple[Method, ...]) -> list[type[BaseModel]]:
     """Models that methods' settings derive from, the more general first."""
     mros = [method.settings_model.__mro__ for method in methods if method.settings_model is not None]
-    bases = {base for mro in mros for base in mro if base.__module__ == shared_settings.__name__}
-    return [
-        model for model in vars(shared_settings).values() if isinstance(model, type) and model in bases and _rows(model)
-    ]
+    bases = dict.fromkeys(base for mro in mros for base in mro if _is_shared(base) and _rows(base))
+    places = {model: place for place, model in enumerate(vars(shared_settings).values()) if isinstance(model, type)}
+    return sorted(bases, key=lambda model: places.get(model, len(places) + len(model.__mro__)))
+
+
+def _is_shared(model: type[BaseModel]) -> bool:
+    """Whether a model lies in the room of the settings, not in a method's folder."""
+    room = shared_settings.__name__.rpartition(".")[0]
+    return model.__module__.startswith(f"{room}.") and issubclass(model, shared_settings.DistillationSettings)
 
 
 def _shared_base(method: Method) -> type[BaseModel] | None:
     """The shared model that a method's settings are, or derive from."""
     mro = () if method.settings_model is None else method.settings_model.__mro__
-    return next((model for model in mro if model.__module__ == shared_settings.__name__), None)
-
-
-def _inherited(model: type[BaseModel]) -> set[str]:
-    return {name for base in model.__mro__[1:] for name in getattr(base, "model_fields", {})}
+    return next((model for model in mro if _is_shared(model)), None)
 
 
 def _parent(model: type[BaseModel]) -> str:
@@ -222,7 +224,7 @@ def _own_part(method: Method) -> Iterable[str]:
     base, model = _shared_base(method), method.settings_model
     if model is None or base is None:
         return
-    own = [(name, field) for name, field in _rows(model, skip=set(base.model_fields)) if not nested_models(field)]
+    own = [(name, field) for name, field in _rows(model, beyond=base) if not nested_models(field)]
     layer = ", ".join(f"`{'.'.join(key[1:])}: {value}`" for key, value in flatten(method.settings))
     if own or layer:
         table = f"\n{_table(own)}" if own else ""
@@ -240,9 +242,14 @@ def _first_line(model: type[BaseModel]) -> str:
     return (model.__doc__ or "").strip().splitlines()[0]
 
 
-def _rows(model: type[BaseModel], *, skip: Iterable[str] = ()) -> list[tuple[str, Any]]:
-    left_out = set(skip)
-    return [(field.alias or name, field) for name, field in model.model_fields.items() if name not in left_out]
+def _rows(model: type[BaseModel], *, beyond: type[BaseModel] | None = None) -> list[tuple[str, Any]]:
+    """Keys of a model; ``beyond`` another, those that it has besides or with another default."""
+    known = {} if beyond is None else getattr(beyond, "model_fields", {})
+    return [
+        (field.alias or name, field)
+        for name, field in model.model_fields.items()
+        if name not in known or known[name].default != field.default
+    ]
 
 
 def _table(rows: list[tuple[str, Any]]) -> str:

@@ -1,0 +1,29 @@
+"""What matching trajectories needs and costs, for the records of methods. No torch."""
+
+from __future__ import annotations
+
+from bacon.methods.base import CellSize, Passes, Work
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.experts import expert_need
+from bacon.settings.training_need import TrainingNeed
+from bacon.settings.trajectories import TrajectorySettings
+
+# What an iteration's step costs in passes of a training step: forward and backward, and both of these differentiated; in
+# constant memory the step is taken twice.
+_NAIVE, _AGAIN = 3, 1
+
+
+def experts_needed(settings: CellSettings) -> tuple[TrainingNeed, ...]:
+    """The experts, in the architecture that the cell is distilled with."""
+    own = settings.distillation
+    assert isinstance(own, TrajectorySettings), "a method that matches trajectories has their settings"
+    return (expert_need(own.experts, settings.network, dsa_strategy=own.dsa_strategy),)
+
+
+def trajectory_work(settings: TrajectorySettings, size: CellSize) -> Work:
+    """Per iteration: N steps of the student, differentiated twice."""
+    images = size.ipc * settings.parts() * size.classes
+    each = _NAIVE + (_AGAIN if settings.constant_memory else 0)
+    batch = min(images, settings.batch_syn or images)
+    passes = (Passes(kind="training", images=batch, count=settings.student_steps * each),)
+    return Work(iterations=settings.iterations, passes=passes)
