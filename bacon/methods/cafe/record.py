@@ -124,7 +124,7 @@ CAFE = Method(
     scales=_SCALES,
     protocol="p-cafe",
     cost=work,
-    figure_place=13,
+    figure_place=23,
     term_titles=_TERM_TITLES,
 )
 
@@ -138,6 +138,6 @@ CAFE_DSA = Method(
     scales=_SCALES,
     protocol="p-cafe-dsa",
     cost=work,
-    figure_place=14,
+    figure_place=24,
     term_titles=_TERM_TITLES,
 )

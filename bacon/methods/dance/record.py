@@ -69,6 +69,6 @@ DANCE = Method(
     protocol="p-dance",
     needs=endpoints,
     cost=calibrated_work,
-    figure_place=12,
+    figure_place=22,
     term_titles={"mean": "Mean matching", "calibration": "Cross-entropy (nats)"},
 )

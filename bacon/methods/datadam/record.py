@@ -50,6 +50,6 @@ DATADAM = Method(
     },
     protocol="p-dam",
     cost=image_work,
-    figure_place=10,
+    figure_place=20,
     term_titles={"attention": "Attention matching", "embedding": "Mean matching"},
 )

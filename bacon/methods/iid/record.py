@@ -103,7 +103,7 @@ DM_IID = Method(
     protocol="p-dsa",
     needs=needs,
     cost=work,
-    figure_place=15,
+    figure_place=25,
     published_name="IID",
     term_titles={**DM.term_titles, **_TERM_TITLES},
 )
@@ -121,6 +121,6 @@ IDM_IID = Method(
     protocol="p-dsa",
     needs=needs,
     cost=work,
-    figure_place=16,
+    figure_place=26,
     term_titles={**IDM.term_titles, **_TERM_TITLES},
 )

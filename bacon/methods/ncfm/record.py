@@ -47,6 +47,6 @@ NCFM = Method(
     protocol="p-ncfm",
     needs=endpoints,
     cost=calibrated_work,
-    figure_place=11,
+    figure_place=21,
     term_titles={"characteristic": "Characteristic function matching", "calibration": "Cross-entropy (nats)"},
 )
