@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from bacon.distillation.real_images import draw_without_replacement
+from bacon.methods.ncfm.sampling_network import SamplingNetwork
 from bacon.methods.registry import METHODS
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_normal, uniform
@@ -99,12 +100,34 @@ class NaiveNCFM(NaiveCalibrated):
         self.schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=s.patience)
         return optimiser
 
-    def distance(self, real, synthetic, it):
-        s, dimensions = self.settings, real.shape[1]
+    def frequencies(self, it, dimensions):
+        count = self.settings.frequencies
+        if self.settings.sampling == "normal":
+            return self.normal("characteristic-frequencies", count, dimensions, it)
+        if not hasattr(self, "sampler"):
+            network = SamplingNetwork(
+                dimensions,
+                seed=self.seed,
+                device=self.real.device,
+                dtype=torch.float64,
+                width=self.settings.sampling_width,
+            )
+            self.sampler = [parameter.clone().requires_grad_() for parameter in network.parameters]
+            self.upwards = torch.optim.SGD(self.sampler, lr=1e-3, momentum=0.5, maximize=True)
+        w1, b1, w2, b2, w3, b3, scale, shift = self.sampler
+        hidden = self.normal("sampling-noise", count // 16, dimensions, it) @ w1.T + b1
+        hidden = (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt() * scale + shift
+        hidden = F.leaky_relu(F.leaky_relu(hidden, 0.2) @ w2.T + b2, 0.2)
+        return (hidden @ w3.T + b3).tanh()
+
+    def normal(self, purpose, count, dimensions, it):
         drawn = device_normal(
-            self.seed, "characteristic-frequencies", count=s.frequencies * dimensions, device=real.device,
-            dtype=torch.float64, iteration=it,
-        ).view(s.frequencies, dimensions)  # fmt: skip
+            self.seed, purpose, count=count * dimensions, device=self.real.device, dtype=torch.float64, iteration=it
+        )
+        return drawn.view(count, dimensions)
+
+    def distance(self, real, synthetic, it):
+        s, drawn = self.settings, self.frequencies(it, real.shape[1])
         one, other = (
             torch.exp(1j * (f / f.norm(dim=1, keepdim=True)) @ drawn.T.to(torch.complex128)).mean(0)
             for f in (real, synthetic)
@@ -115,3 +138,6 @@ class NaiveNCFM(NaiveCalibrated):
 
     def after(self, loss):
         self.schedule.step(loss)
+        if self.settings.sampling == "network":
+            self.upwards.step()
+            self.upwards.zero_grad()

@@ -113,6 +113,22 @@ def test_the_learning_rate_is_halved_where_the_loss_no_longer_falls():
     assert engine.algorithm.turn.rate == pytest.approx(rate)
 
 
+def test_a_sampling_network_goes_on_from_its_state_and_does_not_know_chunks():
+    method = METHODS["ncfm"]
+    chosen = small(method, sampling="network", sampling_width=16, frequencies=64, iterations=3)
+    whole, first, rest, pieces = (
+        engine_of(method, chosen, dtype=torch.float64, chunk_images=size) for size in (2048, 2048, 2048, 13)
+    )
+    run(whole)
+    run(first, 2)
+    rest.load_state_dict(first.state_dict())
+    run(rest)
+    assert torch.equal(whole.algorithm.images, rest.algorithm.images)
+    assert all(map(torch.equal, *(e.algorithm.loss.sampler.network.parameters for e in (whole, rest))))
+    run(pieces)
+    torch.testing.assert_close(pieces.algorithm.images, whole.algorithm.images, rtol=0, atol=1e-9)
+
+
 def test_published_settings_of_ncfm_and_dance():
     dance, ncfm = METHODS["dance"], METHODS["ncfm"]
     chosen = dance.settings_model()

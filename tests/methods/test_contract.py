@@ -49,6 +49,7 @@ ORACLES = {
     "dance": (NaiveDance, {"batch_synthetic": 5}),
     "ncfm": (NaiveNCFM, {"lr_img": 0.02, "patience": 1}),
     "ncfm sgd": (NaiveNCFM, {"optimiser": "sgd"}),
+    "ncfm network": (NaiveNCFM, {"sampling": "network", "sampling_width": 16, "frequencies": 128, "lr_img": 0.02}),
     "dm-iid": (NaiveDmIid, {}),
     "idm-iid": (NaiveIdmIid, {"weights": "code"}),
     "mtt": (NaiveTrajectories, {}),

@@ -138,7 +138,8 @@ class FeatureMatching(ABC):
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(chunk, iteration, images, statistics, drawn)
-        (gradient,) = torch.autograd.grad(terms["loss"].sum(), images)
+        gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
+        self.loss.collect(others)
         return gradient, terms
 
     def _terms(

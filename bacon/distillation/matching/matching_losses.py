@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
@@ -44,6 +44,14 @@ class MatchingLoss(ABC, Generic[Statistics]):
     def begin(self, iteration: int) -> None:
         """An iteration's gradient is computed now, perhaps not for the first time; for losses that draw random numbers."""
         del iteration
+
+    def variables(self) -> list[Tensor]:
+        """Tensors of the loss itself whose gradients it wants, as they take part in :meth:`terms`."""
+        return []
+
+    def collect(self, gradients: Sequence[Tensor]) -> None:
+        """A chunk's gradients of :meth:`variables`; those of an iteration add up."""
+        del gradients
 
     @abstractmethod
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Statistics:

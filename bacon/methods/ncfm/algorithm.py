@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from bacon.distillation.class_turns import AdamWTurn, MomentumTurn, Turn
 from bacon.distillation.matching.calibrated_matching import CalibratedMatching
 from bacon.distillation.matching.features import Features
 from bacon.distillation.matching.matching_losses import MatchingLoss, RealPiece
+from bacon.methods.ncfm.sampling_network import ROWS_REPEATED, SampledFrequencies, SamplingNetwork
 from bacon.runtime.draws import device_normal
 
 if TYPE_CHECKING:
@@ -48,53 +49,61 @@ def characteristic(embedding: Tensor, frequencies: Tensor) -> Characteristic:
     return Characteristic(real=phase.cos().mean(dim=1), imaginary=phase.sin().mean(dim=1))
 
 
-class CharacteristicMatching(MatchingLoss[Characteristic]):
-    """``w mean_t sqrt(alpha (|a_T - a_S|)^2 + beta (2 (a_T a_S - Re_T Re_S - Im_T Im_S)))`` of each class.
+class CharacteristicMatching(MatchingLoss[Tensor]):
+    """``w mean_t sqrt(alpha (|Phi_T| - |Phi_S|)^2 + beta 2 (|Phi_T| |Phi_S| - Re Phi_T conj(Phi_S)))`` of each class.
 
     Args:
         settings: number of frequencies and weights.
-        seed: distillation seed, of the frequencies.
+        context: seed, and where it is computed.
     """
 
-    def __init__(self, settings: NCFMSettings, *, seed: int) -> None:
-        self.settings, self._seed, self._iteration = settings, seed, 0
-        self._drawn: tuple[int, Tensor] | None = None
+    def __init__(self, settings: NCFMSettings, context: Context) -> None:
+        self.settings, self._seed = settings, context.seed
+        real = context.real
+        dimensions = context.build(0).embedding_size
+        self._shape = settings.frequencies, dimensions
+        self._like = {"device": real.device, "dtype": real.dtype}
+        self.sampler: SampledFrequencies | None = None
+        if settings.sampling == "network":
+            network = SamplingNetwork(dimensions, seed=context.seed, width=settings.sampling_width, **self._like)
+            self.sampler = SampledFrequencies(network, settings.frequencies // ROWS_REPEATED)
+        self._frequencies = torch.empty(0, **self._like)
 
     def begin(self, iteration: int) -> None:
-        """The iteration of the frequencies."""
-        self._iteration = iteration
+        """Draw the frequencies (F, D) of an iteration, the same for all classes."""
+        if self.sampler is not None:
+            self._frequencies = self.sampler.begin(iteration)
+            return
+        count, dimensions = self._shape
+        drawn = device_normal(
+            self._seed, "characteristic-frequencies", count=count * dimensions, iteration=iteration, **self._like
+        )
+        self._frequencies = drawn.view(count, dimensions)
 
-    def frequencies(self, like: Tensor) -> Tensor:
-        """(F, D) ~ N(0, 1) of this iteration for embeddings (..., D), the same for all classes."""
-        if self._drawn is None or self._drawn[0] != self._iteration:
-            shape = (self.settings.frequencies, like.shape[-1])
-            drawn = device_normal(
-                self._seed,
-                "characteristic-frequencies",
-                count=shape[0] * shape[1],
-                device=like.device,
-                dtype=like.dtype,
-                iteration=self._iteration,
-            )
-            self._drawn = self._iteration, drawn.view(shape)
-        return self._drawn[1]
+    def variables(self) -> list[Tensor]:
+        """The frequencies, where a network makes them."""
+        return [] if self.sampler is None else [self._frequencies]
 
-    def reduce(self, real: Iterable[RealPiece], classes: int) -> Characteristic:
-        """Characteristic functions of the real embeddings."""
+    def collect(self, gradients: Sequence[Tensor]) -> None:
+        """Gradients of the frequencies."""
+        if self.sampler is not None:
+            self.sampler.collect(gradients[0])
+
+    def reduce(self, real: Iterable[RealPiece], classes: int) -> Tensor:
+        """(K, B, D) the real embeddings: with a sampling network, what follows from them has a gradient."""
         (piece,) = real
-        embedding = piece.features.embedding
-        assert len(embedding) == classes
-        return characteristic(embedding, self.frequencies(embedding))
+        assert len(piece.features.embedding) == classes
+        return piece.features.embedding
 
     def weights(self) -> dict[str, float]:
         """One term, with the weight of the settings."""
         return {"characteristic": self.settings.weight}
 
-    def terms(self, real: Characteristic, synthetic: Features) -> dict[str, Tensor]:
+    def terms(self, real: Tensor, synthetic: Features) -> dict[str, Tensor]:
         """``{"characteristic": (K,)}``."""
-        own = characteristic(synthetic.embedding, self.frequencies(synthetic.embedding))
+        there, here = (characteristic(each, self._frequencies) for each in (real, synthetic.embedding))
         alpha, beta = self.settings.amplitude_weight, self.settings.phase_weight
-        return {"characteristic": distance(real, own, alpha=alpha, beta=beta)}
+        return {"characteristic": distance(there, here, alpha=alpha, beta=beta)}
 
 
 def distance(one: Characteristic, other: Characteristic, *, alpha: float, beta: float) -> Tensor:
@@ -109,9 +118,10 @@ class NCFM(CalibratedMatching):
     """Characteristic function matching with calibration; the learning rate is halved when the loss no longer falls."""
 
     settings: NCFMSettings
+    loss: CharacteristicMatching
 
     def __init__(self, settings: NCFMSettings, context: Context) -> None:
-        super().__init__(settings, context, loss=CharacteristicMatching(settings, seed=context.seed))
+        super().__init__(settings, context, loss=CharacteristicMatching(settings, context))
         # PyTorch's schedule, of an optimiser that holds nothing but the learning rate.
         holder = torch.optim.SGD([torch.zeros(1)], lr=settings.lr_img)
         self._schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(holder, factor=_FACTOR, patience=settings.patience)
@@ -126,19 +136,24 @@ class NCFM(CalibratedMatching):
     def step(self, iteration: int) -> dict[str, Tensor]:
         """A round of matching and one of calibration; then the schedule reads the loss, which waits for the device."""
         terms = super().step(iteration)
+        if self.loss.sampler is not None:
+            self.loss.sampler.ascend()
         self._schedule.step(float(terms["loss"]))
         self.turn.rate = float(self._schedule.optimizer.param_groups[0]["lr"])
         return terms
 
     def state_dict(self) -> dict[str, Any]:
-        """Pixels, optimiser and schedule."""
+        """Pixels, optimiser, schedule and sampling network."""
         schedule = {
             name: value for name, value in self._schedule.state_dict().items() if isinstance(value, int | float)
         }
-        return super().state_dict() | {"schedule": schedule}
+        sampler = {} if self.loss.sampler is None else self.loss.sampler.network.state_dict()
+        return super().state_dict() | {"schedule": schedule, "sampler": sampler}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken."""
         super().load_state_dict(state)
         self._schedule.load_state_dict(state["schedule"])
+        if self.loss.sampler is not None:
+            self.loss.sampler.network.load_state_dict(state["sampler"])
         self._schedule.optimizer.param_groups[0]["lr"] = self.turn.rate

@@ -18,6 +18,12 @@ class NCFMSettings(CalibratedSettings):
     frequencies: int = Field(
         4096, ge=16, description="Frequencies at which characteristic functions are compared, drawn in each iteration."
     )
+    sampling: Literal["normal", "network"] = Field(
+        "normal",
+        description="Frequencies: standard normal, as in every published configuration; or from a network that is trained "
+        "against the images, as in the paper, a sixteenth as many.",
+    )
+    sampling_width: int = Field(2048, ge=1, description="Width of the sampling network.")
     weight: float = Field(300.0, gt=0, description="Weight of the characteristic functions' distance.")
     amplitude_weight: float = Field(0.5, ge=0, description="Weight of the difference of amplitudes.")
     phase_weight: float = Field(0.5, ge=0, description="Weight of the difference of phases.")
