@@ -62,7 +62,7 @@ class CharacteristicMatching(MatchingLoss[Tensor]):
         real = context.real
         dimensions = context.build(0).embedding_size
         self._shape = settings.frequencies, dimensions
-        self._like = {"device": real.device, "dtype": real.dtype}
+        self._like: dict[str, Any] = {"device": real.device, "dtype": real.dtype}
         self.sampler: SampledFrequencies | None = None
         if settings.sampling == "network":
             network = SamplingNetwork(dimensions, seed=context.seed, width=settings.sampling_width, **self._like)
