@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from bacon._version import __version__
+from bacon.commands.configuration import chosen_config, config_option
 from bacon.commands.data import data
 from bacon.commands.evaluate import evaluate_command
 from bacon.commands.export import export_command
+from bacon.commands.init import init_command
 from bacon.commands.printing import print_table
 from bacon.commands.prune import prune_command
 from bacon.commands.ranking import checkpoints_command, ranking_command
@@ -19,6 +21,7 @@ from bacon.commands.report import report_command
 from bacon.commands.status import status_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
+from bacon.runtime.scripts import disk_advice
 
 
 class _Group(click.Group):
@@ -30,6 +33,10 @@ class _Group(click.Group):
         except BaconError as error:
             click.echo(f"Error: {error}", err=True)
             context.exit(1)
+        except OSError as error:
+            advice = disk_advice(error)
+            click.echo(f"Error: {error}{f'; {advice}' if advice else ''}", err=True)
+            context.exit(1)
 
 
 @click.group(cls=_Group)
@@ -39,6 +46,7 @@ def main() -> None:
     set_up_logging()
 
 
+main.add_command(init_command)
 main.add_command(data)
 main.add_command(status_command)
 main.add_command(prune_command)
@@ -48,25 +56,24 @@ main.add_command(ranking_command)
 main.add_command(checkpoints_command)
 main.add_command(report_command)
 
-_config_option = click.option(
-    "--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file."
-)
-
 
 @main.command("config")
-@_config_option
+@config_option
 @click.option("--cell", "cell_name", required=True, help="For example digits/bacon/ipc10/seed0, or digits/full.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def config_command(config_file: str, cell_name: str, as_json: bool) -> None:
+def config_command(config_file: str | None, cell_name: str, as_json: bool) -> None:
     """Print the settings of a cell, and the layer that each value comes from."""
     from bacon.config.setting_errors import check_name
+    from bacon.config.unreached import unreached_values
     from bacon.operations.job_status import training_rows
     from bacon.operations.workflow_plan import load_plan
     from bacon.settings.cells import Cell
 
-    plan, cell = load_plan(config_file), Cell.parse(cell_name)
+    plan, cell = load_plan(chosen_config(config_file)), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
     rows = plan.resolved(cell).rows()
+    for line in unreached_values(plan.config):
+        click.echo(f"Warning: {line}", err=True)
     if as_json:
         click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))
     else:

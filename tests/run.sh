@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
-# Every check, in order, stopping at the first that fails. With names as arguments, those alone: tests/run.sh lint types
+# Every check, in order, stopping at the first that fails; the SLURM tests, which mostly wait, run beside the long ones, and
+# their output is printed whole at the end. With names as arguments, those alone: tests/run.sh lint types
 # Assumes the environment's programs come first on PATH, as `make test` arranges.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Hundreds of processes import the same modules: they are compiled once, also where an image says otherwise.
+unset PYTHONDONTWRITEBYTECODE
 
 step() { # step TITLE COMMAND...: a header, the command, and its time
     local title=$1 start=$SECONDS
@@ -33,7 +36,7 @@ unit() {
     OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex" --cov --cov-report=term:skip-covered
 }
 
-workflow() { step "Workflow tests" pytest -n auto -m workflow; }
+workflow() { step "Workflow tests" pytest -n auto --dist worksteal -m workflow; }
 
 browser() {
     step "A browser" tests/browser/install.sh
@@ -49,23 +52,51 @@ slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs 
 
 faults() { OMP_NUM_THREADS=1 step "Faults" pytest -n auto -m faults tests/faults; }
 
+start_slurm() { # in a session of its own, so that it and all that it starts can be ended together
+    slurm_log=$(mktemp)
+    BESIDE=1 setsid tests/run.sh slurm >"$slurm_log" 2>&1 &
+    slurm_pid=$!
+    trap end_slurm EXIT
+}
+
+end_slurm() { # when another check has failed or was interrupted
+    if [[ -n $slurm_pid ]]; then
+        echo "The SLURM tests were still running; they are ended." >&2
+        kill -TERM -- "-$slurm_pid" 2>/dev/null || true
+        for _ in {1..300}; do # it stops the cluster first
+            kill -0 -- "-$slurm_pid" 2>/dev/null || break
+            sleep 0.2
+        done
+    fi
+    rm -f "$slurm_log"
+}
+
+wait_for_slurm() {
+    local status=0
+    wait "$slurm_pid" || status=$?
+    slurm_pid=""
+    cat "$slurm_log"
+    return "$status"
+}
+
 all() {
     lint
     types
     rules
-    unit
-    workflow
     browser
     latex
     if [[ $(id -u) == 0 ]]; then # as in CI, where SLURM that cannot be installed is a failure
-        slurm
+        start_slurm
     else
         left_out="without the SLURM tests, which install and start a cluster as root: sudo make slurm"
     fi
+    unit
+    workflow
     faults
+    if [[ -n $slurm_pid ]]; then wait_for_slurm; fi
 }
 
-left_out=""
+left_out="" slurm_pid="" slurm_log=""
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
@@ -76,4 +107,4 @@ for name in "${@:-all}"; do
             ;;
     esac
 done
-printf '\nAll checks passed in %d s%s.\n' $((SECONDS - start)) "${left_out:+, $left_out}"
+[[ -n ${BESIDE:-} ]] || printf '\nAll checks passed in %d s%s.\n' $((SECONDS - start)) "${left_out:+, $left_out}"

@@ -109,6 +109,15 @@ def _store(file: h5py.File, name: str, values: npt.NDArray[Any]) -> None:
     )
 
 
+def is_distilled(path: Path | str) -> bool:
+    """Whether a file is one that :func:`write_distilled` wrote, of whatever version; a damaged one is none."""
+    try:
+        with h5py.File(path) as file:
+            return bool(file.attrs.get("format") == FORMAT)
+    except (OSError, KeyError, ValueError):
+        return False
+
+
 def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None) -> DistillationResult:
     """Read a distillation's result.
 

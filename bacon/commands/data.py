@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-_DEFAULT_CONFIG = Path("config/config.yaml")
+from bacon.commands.configuration import DEFAULT_CONFIG, chosen_config, config_option
 
 
 @click.group("data")
@@ -15,13 +15,8 @@ def data() -> None:
 
 
 @data.command("list")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    help=f"Configuration whose own data sets are also listed.  [default: {_DEFAULT_CONFIG}, where it exists]",
-)
-def list_command(config_file: Path | None) -> None:
+@config_option
+def list_command(config_file: str | None) -> None:
     """List every known data set: size, classes, state and source, in the working directory.
 
     States: absent; downloaded (every official file has its size; checksums are verified before anything is opened);
@@ -31,11 +26,12 @@ def list_command(config_file: Path | None) -> None:
     from bacon.commands.data_tables import LIST_COLUMNS, list_rows
     from bacon.commands.printing import print_table
     from bacon.config.loading import check_config
+    from bacon.operations.recorded_runs import recorded_runs
     from bacon.operations.workflow_plan import load_plan
     from bacon.plan.plan import Plan
 
-    standard = config_file is None and not _DEFAULT_CONFIG.exists()
-    plan = Plan(check_config({})) if standard else load_plan(config_file or _DEFAULT_CONFIG)
+    standard = config_file is None and not Path(DEFAULT_CONFIG).exists() and not recorded_runs()
+    plan = Plan(check_config({})) if standard else load_plan(chosen_config(config_file))
     print_table("Data sets", LIST_COLUMNS, list_rows(plan))
 
 

@@ -67,22 +67,40 @@ def evaluate_command(
 ) -> None:
     """Train networks on the distilled set in FILE, test them, and print mean, sd and n (docs/evaluation.md).
 
-    FILE is a distilled set of this project (.h5, or written by `bacon export`), or a file from elsewhere: a .pt of
-    (images, labels) or as DM, IDM and BACON publish them, or an .npz. Files from elsewhere do not say how pixels are
-    normalised, whether images are partitioned and what soft labels are, so you must state it.
+    FILE is a distilled set of this project (.h5, or written by `bacon export`), or one from elsewhere: a .pt, .npz, .h5
+    or .safetensors file of images and labels, as DM, IDM and BACON publish them for example, or a folder of class folders
+    of images. Those from elsewhere do not say how pixels are normalised, whether images are partitioned and what soft
+    labels are, so you must state it.
     """
     from bacon.interchange.evaluate_file import Request, evaluate_file
     from bacon.runtime.devices import lease_device, set_up_arithmetic
 
     own: dict[str, Any] = {} if seeds is None else {"seeds": seeds}
     own |= {} if epochs is None else {"epochs": epochs, "epochs_plain": None}
-    request = Request(file=file, evaluation=own, **options)
+    network = _own_network(options["data"]) if options["network"] == "convnet" else {}
+    request = Request(file=file, evaluation=own, own_network=network, **options)
     set_up_arithmetic(threads)
     with lease_device(device) as leased:
         result = evaluate_file(request, device=leased, cache=cache, output=output)
     _print(request.file, result)
     if output is not None:
         click.echo(f"wrote {output}")
+
+
+def _own_network(data: str) -> dict[str, Any]:
+    """The network of an own data set in the configuration of the last run here, which is said; a registered one has its own."""
+    from bacon.config.loading import load_config
+    from bacon.datasets.registry import REGISTRY
+    from bacon.operations.recorded_runs import recorded_runs
+
+    name, runs = Path(data).stem, recorded_runs()
+    if not runs or name in REGISTRY:
+        return {}
+    layer = load_config(runs[-1].path).datasets.get(name)
+    if layer is None or not layer.network:
+        return {}
+    click.echo(f"Configuration: the network of {name} is that of the last run here, {runs[-1].path}", err=True)
+    return dict(layer.network)
 
 
 def _print(file: Path, result: Result) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from bacon.commands.configuration import chosen_config, config_option
+
 _FORMATS = ("pt", "safetensors", "npz", "png", "huggingface")
 
 
@@ -24,8 +26,8 @@ _FORMATS = ("pt", "safetensors", "npz", "png", "huggingface")
     help="decoded: training images; stored: images as they were optimised, partitioned for some methods.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing file or folder.")
-@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
-def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bool, config_file: str) -> None:
+@config_option
+def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bool, config_file: str | None) -> None:
     """Write the distilled set of CELL, such as digits/bacon/ipc10/seed0, for other programs (docs/use-a-distilled-set.md).
 
     pt, safetensors and npz hold normalised float32 images exactly; png and huggingface hold 8-bit pixels, one folder
@@ -36,7 +38,7 @@ def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bo
     from bacon.operations.workflow_plan import load_plan
     from bacon.settings.cells import Cell
 
-    plan, cell = load_plan(config_file), Cell.parse(cell_name)
+    plan, cell = load_plan(chosen_config(config_file)), Cell.parse(cell_name)
     check_name("CELL", str(cell), [str(known) for known in plan.cells])
     path = export_cell(plan, cell, kind=kind, form=form, output=output, force=force)
     click.echo(f"wrote {path}")

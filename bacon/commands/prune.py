@@ -4,22 +4,33 @@ from __future__ import annotations
 
 import click
 
+from bacon.commands.configuration import chosen_config, config_option
+from bacon.operations.recorded_runs import CONFIGURATIONS
+
 
 @click.command("prune")
-@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
+@config_option
 @click.option("--remove", is_flag=True, help="Delete the listed files.")
 @click.option(
     "--records",
     is_flag=True,
     help="Also list networks trained with other settings, which would be reused if you went back to those settings.",
 )
-def prune_command(config_file: str, remove: bool, records: bool) -> None:
-    """List results of cells that are no longer in the configuration, and unneeded checkpoints."""
-    from bacon.operations.orphans import orphans, remove_path
+def prune_command(config_file: str | None, remove: bool, records: bool) -> None:
+    """List results of cells that are no longer in the configuration, and unneeded checkpoints.
+
+    What other runs in this folder made, with configurations of their own, is not listed (results/configurations).
+    """
+    from bacon.operations.orphans import orphans, other_plans, remove_path
     from bacon.operations.workflow_plan import load_plan
 
-    plan = load_plan(config_file)
-    found = orphans(plan, records=records)
+    chosen = chosen_config(config_file)
+    plan, others = load_plan(chosen), other_plans(chosen)
+    found = orphans(plan, records=records, others=others)
+    if others:
+        click.echo(
+            f"Results of {len(others)} other runs are kept: their configurations are in {CONFIGURATIONS}", err=True
+        )
     for path in found:
         if remove:
             remove_path(plan.directory / path)

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from bacon.commands.configuration import chosen_config, config_option
+
 
 @click.command("report")
-@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
+@config_option
 @click.option("--output", type=click.Path(path_type=Path), help="HTML file to write.  [default: results/report.html]")
-def report_command(config_file: str, output: Path | None) -> None:
+def report_command(config_file: str | None, output: Path | None) -> None:
     """Write the report of finished results. If any are missing or out of date, name them and write nothing.
 
     `snakemake` updates the report after every change. Use this command to write it elsewhere, or for another
@@ -20,7 +22,7 @@ def report_command(config_file: str, output: Path | None) -> None:
     from bacon.reporting.page.make_report import make
     from bacon.reporting.targets import PUBLISHED, REPORT
 
-    plan, target = load_plan(config_file), output or Path(REPORT)
+    plan, target = load_plan(chosen_config(config_file)), output or Path(REPORT)
     make(
         plan,
         fingerprint=report_fingerprint(plan, PUBLISHED),

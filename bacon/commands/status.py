@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from bacon.commands.configuration import chosen_config, config_option
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -19,18 +21,19 @@ _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "re
 
 
 @click.command("status")
-@click.option("--config", "config_file", default="config/config.yaml", show_default=True, help="Configuration file.")
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--watch", is_flag=True, help="Refresh every --seconds until everything is done; Ctrl-C ends it.")
 @click.option("--seconds", default=5.0, show_default=True, help="Seconds between two refreshes of --watch.")
 @click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
-def status_command(config_file: str, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
+def status_command(config_file: str | None, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
     """Show what is done, stale (and why), running or failed, and how much is left to compute."""
     from bacon.operations.job_status import read_status
     from bacon.operations.workflow_plan import load_plan
 
+    chosen = chosen_config(config_file)
     while True:
-        status = read_status(load_plan(config_file))
+        status = read_status(load_plan(chosen))
         if as_json:
             click.echo(json.dumps(as_dict(status), indent=1))
         else:

@@ -19,10 +19,12 @@ from bacon.config.model import Config, Layer
 from bacon.config.presets import NETWORKS, PRESETS
 from bacon.config.sections import Key, has_key, key_names
 from bacon.config.setting_errors import describe, flatten, nearest
+from bacon.config.value_words import Mistake, mistakes, shown
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import Method
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
+from bacon.settings.base import Strict
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
@@ -48,10 +50,19 @@ class NamedLayer:
 
 @dataclass(frozen=True)
 class Resolved:
-    """A cell's settings, and for each key the label of the layer that set it."""
+    """A cell's settings, and for each key the label of the layer that set it.
+
+    Attributes:
+        settings: of the cell.
+        origin: key -> label of the layer that its value comes from.
+        given: key -> value, of the keys that layers set and the cell takes.
+        taken_out: key -> label of the layer that took it out: who says how many epochs means no rule for them.
+    """
 
     settings: CellSettings
     origin: Mapping[Key, str]
+    given: Mapping[Key, Any]
+    taken_out: Mapping[Key, str]
 
     def rows(self) -> list[tuple[str, Any, str]]:
         """(dotted key, value, layer) of every setting; values are JSON-able."""
@@ -120,10 +131,12 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     method, merged = METHODS[config.base_method(cell.method)], dict[Key, Any]()
     origin: dict[Key, str] = {}
     strict: set[Key] = set()
+    taken_out: dict[Key, str] = {}
     for layer in layers(config, cell):
         _check_own_network(layer, below=merged.get(("network", "architecture"), "convnet"))
         for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
-            merged.pop(("evaluation", name), None)
+            if merged.pop(("evaluation", name), None) is not None:
+                taken_out["evaluation", name] = layer.label
         for key, value in layer.values.items():
             merged[key], origin[key] = value, layer.label
             (strict.add if layer.strict else strict.discard)(key)
@@ -132,7 +145,7 @@ def resolve(config: Config, cell: Cell) -> Resolved:
         raise BaconError(_misplaced(cell, method, key, merged[key], origin[key]))
     settings = _build(cell, method, kept, origin)
     defaults = {key: "default" for key, _ in flatten(settings.model_dump(mode="json", by_alias=True))}
-    return Resolved(settings, defaults | {key: origin[key] for key in kept})
+    return Resolved(settings, defaults | {key: origin[key] for key in kept}, kept, taken_out)
 
 
 def evaluation_network(config: Config, own: NetworkSettings, name: str) -> NetworkSettings:
@@ -153,10 +166,11 @@ def evaluation_network(config: Config, own: NetworkSettings, name: str) -> Netwo
         )
     changes = known[name]
     same = changes.get("architecture", own.architecture) == own.architecture
+    values = (own.model_dump() if same else {}) | dict(changes)
     try:
-        return NetworkSettings.model_validate((own.model_dump() if same else {}) | dict(changes))
+        return NetworkSettings.model_validate(values)
     except ValidationError as error:
-        raise BaconError(describe(error, f"networks.{name}")) from None
+        raise BaconError(describe(error, values, f"networks.{name}")) from None
 
 
 def _check_own_network(layer: NamedLayer, *, below: str) -> None:
@@ -171,7 +185,8 @@ def _check_own_network(layer: NamedLayer, *, below: str) -> None:
     for key, value in layer.values.items():
         if key[0] == "network" and key[-1] not in allowed:
             raise BaconError(
-                f"{layer.label}.{'.'.join(key)} = {value!r}: {architecture} has no such setting; its keys are {', '.join(own)}"
+                f"{layer.label}.{'.'.join(key)} = {shown(value)}: {architecture} has no such setting; "
+                f"its keys are {', '.join(own)}"
             )
 
 
@@ -183,21 +198,34 @@ def _build(cell: Cell, method: Method, kept: Mapping[Key, Any], origin: Mapping[
         for part in key[:-1]:
             target = target.setdefault(part, {})
         target[key[-1]] = value
+    parts: dict[str, tuple[type[Strict], Any]] = {
+        "network": (NetworkSettings, plain.get("network", {})),
+        "evaluation": (EvaluationSettings, plain.get("evaluation", {})),
+    }
+    if model is not None:
+        parts["distillation"] = (model, plain["distillation"])
+    made = {name: _validated(cell, name, *part, origin) for name, part in parts.items()}
+    return CellSettings(**{"distillation": None, **made})
+
+
+def _validated(
+    cell: Cell, section: str, model: type[Strict], values: Mapping[str, Any], origin: Mapping[Key, str]
+) -> Strict:
     try:
-        return CellSettings(
-            network=NetworkSettings.model_validate(plain.get("network", {})),
-            distillation=model.model_validate(plain["distillation"]) if model else None,
-            evaluation=EvaluationSettings.model_validate(plain.get("evaluation", {})),
-        )
+        return model.model_validate(values)
     except ValidationError as error:
-        raise BaconError(f"cell {cell}: {describe(error, _where(error, origin) or error.title)}") from None
+        lines = [_in_layer(mistake, section, origin) for mistake in mistakes(error, values)]
+        raise BaconError("\n".join(f"cell {cell}: {line}" for line in lines)) from None
 
 
-def _where(error: ValidationError, origin: Mapping[Key, str]) -> str:
-    location = error.errors()[0]["loc"]
-    ends = tuple(str(part) for part in location[-1:])
-    labels = [f"{label}.{'.'.join(key)}" for key, label in origin.items() if key[-1:] == ends]
-    return labels[-1] if labels else ""
+def _in_layer(mistake: Mistake, section: str, origin: Mapping[Key, str]) -> str:
+    """A mistake in merged settings, with the layers that set the keys it names."""
+    key = (section, *mistake.key)
+    if key in origin:
+        return f"{origin[key]}.{'.'.join(key)} = {shown(mistake.value)}: {mistake.words}"
+    named = [path for path in origin if path[0] == section and f"`{path[-1]}`" in mistake.words]
+    layers_of = ", ".join(f"`{path[-1]}` is set by {origin[path]}" for path in named)
+    return f"{'.'.join(key)}: {mistake.words}{f' ({layers_of})' if named else ''}"
 
 
 def _concerns(method: Method, merged: Mapping[Key, Any], key: Key) -> bool:
@@ -212,13 +240,11 @@ def _concerns(method: Method, merged: Mapping[Key, Any], key: Key) -> bool:
 
 def _misplaced(cell: Cell, method: Method, key: Key, value: Any, label: str) -> str:
     if key[0] == "network":
-        return (
-            f"{label}.{'.'.join(key)} = {value!r}: the network of cell {cell} is not a convnet and has no such setting"
-        )
+        return f"{label}.{'.'.join(key)} = {shown(value)}: the network of cell {cell} is not a convnet and has no such setting"
     model = method.settings_model
     allowed = sorted(key_names(model)) if model else []
     hint = nearest(key[-1], allowed)
     return (
-        f"{label}.{'.'.join(key)} = {value!r}: method {cell.method!r} has no such setting"
+        f"{label}.{'.'.join(key)} = {shown(value)}: method {cell.method!r} has no such setting"
         f"{f'; did you mean {hint!r}?' if hint else ''} (its distillation settings: {', '.join(allowed) or 'none'})"
     )

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from bacon.config.empty_sections import without_empty_sections
 from bacon.config.layering import NamedLayer, evaluation_network, kind, resolve
-from bacon.config.model import ALL, BEST, Config, Layer
-from bacon.config.presets import NETWORKS, PRESETS
-from bacon.config.setting_errors import check_layer, check_name, describe
+from bacon.config.model import Config, Layer
+from bacon.config.name_checks import check_names
+from bacon.config.reading import read_file
+from bacon.config.sections import Key
+from bacon.config.setting_errors import describe, describe_all, layer_mistakes, nearest, numbers_from_words
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
-from bacon.methods.registry import METHODS
 from bacon.networks.registry import check_fits
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
@@ -25,7 +26,6 @@ from bacon.settings.network import NetworkSettings
 
 RANDOM = "random"
 """The method that DD-Ranking measures others against."""
-GRID_METHODS = tuple(name for name, method in METHODS.items() if method.is_distilled)
 
 
 def load_config(path: Path | str) -> Config:
@@ -34,25 +34,23 @@ def load_config(path: Path | str) -> Config:
     Raises:
         BaconError: the file cannot be read, or a key or value is not allowed; the message says which and what is.
     """
-    try:
-        plain = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BaconError(f"{path}: cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BaconError(f"{path}: not a YAML file: {error}") from None
-    if not isinstance(plain, Mapping):
-        raise BaconError(f"{path}: holds {type(plain).__name__}; a configuration must be a mapping of keys to values")
-    return check_config(plain, source=str(path))
+    return check_config(read_file(path), source=str(path))
 
 
 def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> Config:
-    """Check a configuration given as nested mappings; raises :class:`BaconError` naming ``source``, key and value."""
+    """Check a configuration given as nested mappings.
+
+    Args:
+        plain: its values, as :func:`bacon.config.reading.read_merged` gives them.
+        source: the file, or files, for messages.
+
+    Raises:
+        BaconError: names ``source``, and for each mistake in a line the key, the value and what is allowed.
+    """
     try:
-        config = Config.model_validate(plain)
-    except ValidationError as error:
-        raise BaconError(f"{source}: {describe(error, model=Config)}") from None
-    try:
-        _check_names(config)
+        config = _validated(without_empty_sections(plain))
+        check_names(config)
+        _check_repeats(config)
         _check_layers(config)
         checked = set()
         for cell in (*reference_cells(config), *grid_cells(config)):
@@ -60,7 +58,18 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
                 checked.add(settings_of)
                 _check_cell(config, cell)
     except BaconError as error:
-        raise BaconError(f"{source}: {error}") from None
+        lines = str(error).split("\n")
+        raise BaconError("\n".join(f"{source}: {line}" for line in lines)) from None
+    return config
+
+
+def _validated(plain: Mapping[str, Any]) -> Config:
+    try:
+        config = Config.model_validate(plain)
+    except ValidationError as error:
+        raise BaconError(describe(error, plain, model=Config)) from None
+    if found := numbers_from_words(plain, config):
+        raise BaconError(describe_all(found))
     return config
 
 
@@ -87,48 +96,6 @@ def data_settings(config: Config, dataset: str) -> DataSettings:
     return config.data.get(dataset, DataSettings())
 
 
-def _check_names(config: Config) -> None:
-    datasets = (*REGISTRY, *(name for name in config.data if name not in REGISTRY))
-    own = "; or name your own under `data`"
-    check_name("preset", config.preset, PRESETS)
-    _check_each("grid.datasets", config.grid.datasets, datasets, extra=own)
-    _check_each("grid.methods", config.grid.methods, (*GRID_METHODS, *config.variants))
-    _check_variants(config)
-    _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
-    _check_each("methods: key", config.methods, METHODS)
-    _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
-    _check_each("datasets: key", config.datasets, datasets, extra=own)
-    for number, layer in enumerate(config.cells):
-        check_name(f"cells[{number}].dataset", layer.dataset, datasets, extra=own)
-        _check_each(f"cells[{number}].methods", layer.methods or (), METHODS)
-    for name, data in config.data.items():
-        if data.format == "registry":
-            check_name("data: key", name, REGISTRY, extra="; own data needs `format` and `path`")
-    _check_repeats(config)
-
-
-def _check_variants(config: Config) -> None:
-    for name, variant in config.variants.items():
-        check_name(f"variants.{name}.method", variant.method, GRID_METHODS)
-        if name in METHODS:
-            raise BaconError(f"variants.{name}: {name!r} is the name of a method; give the variant another name")
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.+-]*", name):
-            raise BaconError(
-                f"variants.{name}: the name is used in paths, so it must start with a letter or digit and hold "
-                "only letters, digits, and . + -"
-            )
-
-
-def _check_each(what: str, names: Iterable[str], allowed: Iterable[str], *, extra: str = "") -> None:
-    allowed = tuple(allowed)
-    for name in names:
-        if "/" in name or name != name.strip() or not name:
-            raise BaconError(
-                f"{what} = {name!r}: the name is used in paths, so it must have no slash and no space at either end"
-            )
-        check_name(what, name, allowed, extra=extra)
-
-
 def _check_repeats(config: Config) -> None:
     grid = config.grid
     for what, values in (
@@ -145,18 +112,29 @@ def _check_repeats(config: Config) -> None:
         raise BaconError("grid.exclude removes every cell; the grid needs at least one")
 
 
-def _check_layers(config: Config) -> None:
-    named: list[tuple[str, Layer]] = [
+def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
+    """The layers that the file itself gives, each with the label that errors and ``bacon config`` show."""
+    return (
         *((f"methods.{name}", layer) for name, layer in config.methods.items()),
         *((f"variants.{name}", layer) for name, layer in config.variants.items()),
         *((f"datasets.{name}", layer) for name, layer in config.datasets.items()),
         *((f"cells[{number}]", layer) for number, layer in enumerate(config.cells)),
         *((f"overrides[{pattern}]", layer) for pattern, layer in config.overrides.items()),
-    ]
-    for label, layer in named:
-        check_layer(label, NamedLayer.of(label, layer, strict=False).values)
-    for name, changes in config.networks.items():
-        check_layer(f"networks.{name}", {("network", key): value for key, value in changes.items()})
+    )
+
+
+def _check_layers(config: Config) -> None:
+    """Every layer by itself, also one that no cell takes; all mistakes at once."""
+    networks: dict[str, dict[Key, Any]] = {
+        name: {("network", key): value for key, value in own.items()} for name, own in config.networks.items()
+    }
+    values = {label: NamedLayer.of(label, layer, strict=False).values for label, layer in file_layers(config)}
+    found = [line for label, layer in values.items() for line in layer_mistakes(label, layer)]
+    for name, changes in networks.items():
+        label = f"networks.{name}"
+        found += [line.replace(f"{label}.network", label, 1) for line in layer_mistakes(label, changes)]
+    if found:
+        raise BaconError("\n".join(found))
     for pattern in (*config.overrides, *config.grid.exclude):
         _check_pattern(config, pattern)
     _check_named_methods(config)
@@ -168,18 +146,32 @@ def _check_pattern(config: Config, pattern: str) -> None:
     cells = (*grid_cells(whole), *reference_cells(whole))
     if not any(cell.matches(pattern) for cell in cells):
         raise BaconError(
-            f"pattern {pattern!r} in overrides or grid.exclude matches no cell of the grid; an example of a cell "
-            f"is {cells[0]}"
+            f"pattern {pattern!r} in overrides or grid.exclude matches no cell of the grid"
+            f"{_near_pattern(pattern, cells)}; an example of a cell is {cells[0]}"
         )
 
 
+def _near_pattern(pattern: str, cells: Sequence[Cell]) -> str:
+    """The pattern with the nearest names that the grid has, where that matches."""
+    known = zip(*(str(cell).split("/") for cell in cells if cell.ipc is not None), strict=True)
+    parts = [
+        part if any(fnmatchcase(name, part) for name in names) else nearest(part, names) or part
+        for part, names in zip(pattern.split("/"), map(dict.fromkeys, known), strict=False)
+    ]
+    near = "/".join(parts)
+    return f"; did you mean {near!r}?" if any(cell.matches(near) for cell in cells) else ""
+
+
 def _check_named_methods(config: Config) -> None:
-    """Resolve one cell for each method that a layer names, so that a misplaced key is found though not in the grid."""
+    """Resolve a cell for each method and data set that a layer names: a misplaced key is found though not in the grid."""
     first = grid_cells(config)[0]
     for method in (*config.methods, *config.variants):
         resolve(config, Cell(first.dataset, method, first.ipc, first.seed))
+    for dataset in config.datasets:
+        for method in config.grid.methods:
+            resolve(config, Cell(dataset, method, first.ipc, first.seed))
     for layer in config.cells:
-        for method in layer.methods or ():
+        for method in layer.methods or config.grid.methods:
             resolve(config, Cell(layer.dataset, method, layer.ipc, 0))
 
 

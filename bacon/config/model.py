@@ -19,6 +19,10 @@ BEST, ALL = "best", "all"
 """References that are no method's name: the best method of each IPC, and every method."""
 
 
+MOST_SEEDS = 10_000
+"""Seeds that `grid.seeds` may count."""
+
+
 class GridSettings(Strict):
     """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
 
@@ -44,6 +48,8 @@ class GridSettings(Strict):
     def _some_seeds(cls, value: int | tuple[int, ...]) -> int | tuple[int, ...]:
         if value == () or (isinstance(value, int) and value < 1):
             raise ValueError("at least one distillation seed is needed")
+        if isinstance(value, int) and value > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS} distillation seeds; for one seed of that number write a list of it")
         return value
 
     def seed_list(self) -> tuple[int, ...]:

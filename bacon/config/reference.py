@@ -30,7 +30,20 @@ _INTRODUCTION = """# Configuration
 settings of one cell and the layer each value came from. This page is generated from the typed settings in `bacon/settings`,
 `bacon/config/model.py` and the methods' records (`bacon reference --write`).
 
-In YAML write `5.0e-4`, not `5e-4`: the latter is a string.
+## How a file is read
+
+The file is YAML 1.2, or JSON, in UTF-8; `bacon` and Snakemake read it by the same rules, and one check decides for both.
+
+- A key that stands twice in one place is an error, whichever value it has. Anchors (`&name`), aliases (`*name`) and merge keys
+  (`<<: *name`) work. A key that holds others and is left empty (`data:`) is as if it were not there.
+- Numbers: `0.0005`, `5e-4`, `1_000`; numbers in quotes count as numbers. `010` is an error, since YAML readers disagree on it.
+- `true` or `false`, and for keys of that type also `yes`, `no`, `on`, `off`. Elsewhere `no`, `on` and dates are text.
+- Names of data sets, networks and variants are used in paths and commands: letters a-z and A-Z, digits and `. _ + -`, starting
+  with a letter or a digit, at most 64 characters. What tables and figures show is `title`.
+- Paths: relative ones are relative to the working directory; `~` is the home folder; all other characters stand for
+  themselves, also spaces, braces and `$`.
+- A value that no cell of the grid takes, because a higher layer sets the key or no cell is in its layer, gives a warning that
+  names the key and the layer that wins.
 
 A file names what is computed, and changes settings where it wants to, stage by stage: [data](#data), [networks](#networks),
 [distillation](#distillation), [evaluation](#evaluation). A change makes exactly those artifacts stale whose numbers it can
@@ -294,8 +307,8 @@ def _words(schema: Mapping[str, Any]) -> str:
     if "const" in schema:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
-        return "list of " + _words(schema.get("items", {}))
-    names = {"object": "mapping", "null": "null"}
+        return f"list of {_words(schema.get('items', {}))}"
+    names = {"object": "keys with values", "integer": "whole number", "string": "text", "boolean": "true or false"}
     kind = str(schema.get("type", "object"))
     return names.get(kind, kind)
 

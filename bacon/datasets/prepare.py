@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bacon.datasets.channel_statistics import channel_statistics
-from bacon.datasets.checks import check_raw, check_square
+from bacon.datasets.channels import brought_to_channels
+from bacon.datasets.checks import check_raw, check_splits, check_square
 from bacon.datasets.checksums import require_verified
+from bacon.datasets.deep_pixels import ValueRange
+from bacon.datasets.oddities import oddities
 from bacon.datasets.raw import RawDataset, ReadRequest
 from bacon.datasets.registry import REGISTRY, DatasetInfo
 from bacon.datasets.resize import resize_images
@@ -70,20 +73,29 @@ def build(name: str, data: DataSettings, *, download_dir: Path) -> ImageDataset:
         files=require_verified(registered(name), download_dir) if official else {},
         size=size,
         channels=data.channels,
+        background=data.background,
+        value_range=None if data.value_range is None else ValueRange(*data.value_range),
         test_fraction=data.test_fraction,
         split_seed=data.split_seed,
         corrupt_limit=data.corrupt_limit,
     )
     raw = _reader(reader_module(name, data))(request)
-    check_raw(raw, name)
-    if info is not None:
-        _check_registered(raw, info, sizes=official)
+    check_splits(raw, name)
+    raw = brought_to_channels(raw, data.channels)
     if size is not None:
         raw = dataclasses.replace(
             raw, train_images=resize_images(raw.train_images, size), test_images=resize_images(raw.test_images, size)
         )
+    check_raw(raw, name)
+    if info is not None:
+        _check_registered(raw, info, sizes=official)
     check_square(raw.train_images, name)
-    return _normalised(name, data, info, raw)
+    dataset = _normalised(name, data, info, raw)
+    odd = oddities(dataset, own=not official, normalisation_given=data.mean is not None)
+    dataset = dataclasses.replace(dataset, warnings=(*raw.warnings, *odd))
+    for warning in dataset.warnings:
+        log.warning("%s: %s", name, warning)
+    return dataset
 
 
 def _reader(module: str) -> Callable[[ReadRequest], RawDataset]:
@@ -135,7 +147,12 @@ def _with_validation(dataset: ImageDataset, data: DataSettings) -> ImageDataset:
     from bacon.datasets.splits import held_out, without
 
     held = held_out(
-        dataset.train_labels, data.validation, seed=data.split_seed, purpose="validation split", name=dataset.name
+        dataset.train_labels,
+        data.validation,
+        seed=data.split_seed,
+        purpose="validation split",
+        name=dataset.name,
+        class_names=dataset.class_names,
     )
     validation_images = dataset.train_images[held]
     return dataclasses.replace(
@@ -155,7 +172,8 @@ def _normalisation(
     if data.mean is not None and data.std is not None:
         if len(data.mean) != channels or len(data.std) != channels:
             raise BaconError(
-                f"data.{name}: mean has {len(data.mean)} and std {len(data.std)} values; the images have {channels} channels"
+                f"data.{name}: mean has {len(data.mean)} and std {len(data.std)} values; the images have {channels} channels. "
+                f"Give {channels} of each, or neither: they are measured then"
             )
         return data.mean, data.std
     if info is not None and info.mean is not None and info.std is not None:

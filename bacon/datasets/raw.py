@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bacon.datasets.decoding import WHITE, Colour
+from bacon.datasets.deep_pixels import ValueRange
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReadRequest:
@@ -23,13 +26,22 @@ class ReadRequest:
     size: int | None = None
     """Side in pixels; a reader of files of mixed sizes brings each image to it while it reads."""
     channels: int | None = None
-    """Image folder: 1 or 3 channels; ``None``: grey when every image is grey."""
+    """1 or 3 channels that images are brought to; ``None``: grey when every image is grey."""
+    background: Colour = WHITE
+    """Image folder: red, green and blue in 0..255, on which transparent images are laid."""
+    value_range: ValueRange | None = None
+    """The values of black and white, where they are not those of 8 bits; ``None``: found, or an error."""
     test_fraction: float = 0.2
-    """Image folder without a test folder: share of each class held out for testing."""
+    """Own data without a test set: share of each class held out for testing."""
     split_seed: int = 0
     """Seed of that split."""
     corrupt_limit: int = 0
     """Image folder: most unreadable files that are skipped."""
+
+    @property
+    def key(self) -> str:
+        """What the data set's settings are called, for advice."""
+        return f"data.{self.name}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +54,7 @@ class RawDataset:
         test_images: (M, C, H, W) uint8.
         test_labels: (M,) int64 in [0, classes).
         class_names: names in label order; empty: the files name none.
+        warnings: what is odd about the source, in words.
     """
 
     train_images: NDArray[np.uint8]
@@ -49,3 +62,4 @@ class RawDataset:
     test_images: NDArray[np.uint8]
     test_labels: NDArray[np.int64]
     class_names: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()

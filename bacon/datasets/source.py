@@ -9,12 +9,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bacon.datasets.checksums import file_digest
+from bacon.datasets.file_kinds import advice_for, file_kind
+from bacon.datasets.image_files import image_files
 from bacon.datasets.registry import REGISTRY, DatasetInfo
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
@@ -22,7 +22,7 @@ from bacon.runtime.errors import BaconError
 if TYPE_CHECKING:
     from bacon.settings.data import DataSettings
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"})
+_SUFFIXES = {"npz": ".npz", "hdf5": ".h5"}
 
 
 def reader_module(name: str, data: DataSettings) -> str:
@@ -60,12 +60,30 @@ def source_digest(name: str, data: DataSettings, *, cache: Path) -> str:
     assert data.path is not None, "the settings check that own data has a path"
     path = Path(data.path)
     if not path.exists():
-        raise BaconError(f"data.{name}.path = {data.path!r}: does not exist (looked in {Path.cwd()})")
+        raise BaconError(f"data.{name}.path = {data.path!r}: does not exist ({_looked(path)})")
     if (data.format == "imagefolder") != path.is_dir():
-        wanted = "a folder of class folders" if data.format == "imagefolder" else f"one .{data.format} file"
-        raise BaconError(f"data.{name}.path = {data.path!r}: format {data.format} needs {wanted}")
+        raise BaconError(_other_kind(name, data, path))
     content = _cached(path.resolve(), cache)
     return content if name not in REGISTRY else _json_digest({"content": content, **_facts(REGISTRY[name])})
+
+
+def _looked(path: Path) -> str:
+    """Where a path was looked for, and what may be wrong with it."""
+    where = f"looked in {Path.cwd()}" if not path.is_absolute() else "looked there alone"
+    if "$" in str(path):
+        return f"{where}; variables such as $HOME are not replaced: write ~ for the home folder, or the whole path"
+    return where
+
+
+def _other_kind(name: str, data: DataSettings, path: Path) -> str:
+    """What to do about a file where a folder is needed, or the other way round."""
+    wanted = "a folder of class folders" if data.format == "imagefolder" else f"one {_SUFFIXES[data.format]} file"
+    try:
+        kind, words = file_kind(path)
+    except OSError as error:
+        return f"{path}: cannot be read: {error.strerror or error}"
+    advice = advice_for(kind, f"data.{name}")
+    return f"data.{name}.path = {data.path!r}: format {data.format} needs {wanted}, but this is {words}; {advice}"
 
 
 def _registered_digest(info: DatasetInfo, cache: Path) -> str:
@@ -116,29 +134,14 @@ def _load(cache: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Every image file under a folder, hidden ones and those in hidden folders left out, sorted by relative path."""
-    found = (Path(entry.path) for entry in _walk(folder) if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES)
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
-
-
-def _walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            if entry.is_dir():
-                yield from _walk(Path(entry.path))
-            elif entry.is_file():
-                yield entry
-
-
 def _state(path: Path, files: list[Path]) -> str:
     """Digest of names, sizes and modification times: what can be had without reading."""
     digest = hashlib.sha256()
     for file in files:
-        status = file.stat()
-        digest.update(f"{_relative(file, path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        status = file.lstat() if _dangling(file) else file.stat()
+        digest.update(
+            f"{_relative(file, path)}\0{status.st_size}\0{status.st_mtime_ns}\n".encode(errors="surrogateescape")
+        )
     return digest.hexdigest()
 
 
@@ -147,8 +150,13 @@ def _digest(path: Path, files: list[Path]) -> str:
         return file_digest(path)
     digest = hashlib.sha256()
     for file in files:
-        digest.update(f"{_relative(file, path)}\0{file_digest(file)}\n".encode())
+        content = f"link to {file.readlink()}" if _dangling(file) else file_digest(file)
+        digest.update(f"{_relative(file, path)}\0{content}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _dangling(file: Path) -> bool:
+    return file.is_symlink() and not file.exists()
 
 
 def _relative(file: Path, path: Path) -> str:

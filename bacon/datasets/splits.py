@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,9 +12,15 @@ from bacon.runtime.draws import words
 from bacon.runtime.errors import BaconError
 
 _BLOCK = 4096
+_WITHOUT_SPLIT = {
+    "test split": "bring a test set of your own (a folder 'test' beside 'train', or x_test and y_test)",
+    "validation split": "set validation to 0",
+}
 
 
-def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: str, name: str) -> NDArray[np.bool_]:
+def held_out(
+    labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: str, name: str, class_names: Sequence[str] = ()
+) -> NDArray[np.bool_]:
     """Choose the same share of every class.
 
     Args:
@@ -21,6 +29,7 @@ def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: 
         seed: seed of the draw.
         purpose: name of the stream, so that different splits are independent.
         name: the data set, for the message.
+        class_names: names in label order, for the message; empty: the labels are named.
 
     Returns:
         (N,) bool, true where an image is held out.
@@ -32,8 +41,11 @@ def held_out(labels: NDArray[np.int64], fraction: float, *, seed: int, purpose: 
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
         if len(members) < 2:
+            named = repr(class_names[label]) if class_names else label
             raise BaconError(
-                f"{name}: class {label} has {len(members)} image; at least 2 are needed to hold out a share of them"
+                f"{name}: class {named} has 1 image; at least 2 are needed to hold out a share of them ({purpose}). "
+                f"Add images of "
+                "the class, leave the class out, or " + _WITHOUT_SPLIT.get(purpose, "hold out none")
             )
         count = held_out_count(len(members), fraction)
         # Two words per image make ties, which would be broken by position, practically impossible.

@@ -7,7 +7,7 @@ Schema 1::
     /validation/images, labels          only when a validation split was asked for
     /whitening/mean, matrix             float32, attribute epsilon; only when ZCA was asked for
     attributes: format, schema_version, name, fingerprint, content_sha256, class_names (JSON), mean, std,
-                and what the writer adds (source, title, ...)
+                warnings (JSON list of texts, only when there are any), and what the writer adds (source, title, ...)
 
 Images are chunked for sequential reads, about half a MiB per chunk, and compressed with lzf, which reads much faster than
 gzip for a slightly larger file (docs/speed.md). Each chunk has a checksum.
@@ -36,7 +36,7 @@ SCHEMA_VERSION = 1
 _CHUNK_BYTES = 512 * 1024
 _REMAKE = "Delete it and run the workflow again, which rebuilds it from the source files"
 _RESERVED = frozenset(
-    {"format", "schema_version", "name", "fingerprint", "content_sha256", "class_names", "mean", "std"}
+    {"format", "schema_version", "name", "fingerprint", "content_sha256", "class_names", "mean", "std", "warnings"}
 )
 
 Split = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -59,6 +59,7 @@ class ImageDataset:
         validation_images: (V, C, H, W) uint8, held out of the training images; ``None``: no such split.
         validation_labels: (V,) int64; ``None`` with the images.
         whitening: ZCA fitted on the training images, in place of mean and std; ``None``: not asked for.
+        warnings: what is odd about the data, in words; changes no result.
     """
 
     name: str
@@ -73,6 +74,7 @@ class ImageDataset:
     validation_images: NDArray[np.uint8] | None = None
     validation_labels: NDArray[np.int64] | None = None
     whitening: Whitening | None = None
+    warnings: tuple[str, ...] = ()
 
     def splits(self) -> Iterator[tuple[str, Split]]:
         """The splits that exist, as (name, (images, labels))."""
@@ -147,6 +149,8 @@ def _write(file: h5py.File, dataset: ImageDataset) -> None:
     file.attrs["fingerprint"] = dataset.fingerprint
     file.attrs["content_sha256"] = content_sha256(dataset)
     file.attrs["class_names"] = json.dumps(dataset.class_names)
+    if dataset.warnings:
+        file.attrs["warnings"] = json.dumps(dataset.warnings)
     file.attrs["mean"] = np.asarray(dataset.mean, dtype=np.float64)
     file.attrs["std"] = np.asarray(dataset.std, dtype=np.float64)
 
@@ -262,10 +266,22 @@ def assembled(file: h5py.File, path: Path | str, arrays: Mapping[str, Any]) -> I
         std=tuple(file.attrs["std"].tolist()),
         fingerprint=str(file.attrs["fingerprint"]),
         whitening=read_whitening(file),
+        warnings=stored_warnings(file),
         **arrays,
     )
     _check_shapes(dataset, path)
     return dataset
+
+
+def stored_warnings(file: h5py.File) -> tuple[str, ...]:
+    """What was odd about the data of an open file when it was prepared, in words."""
+    return tuple(json.loads(str(file.attrs.get("warnings", "[]"))))
+
+
+def read_warnings(path: Path | str) -> tuple[str, ...]:
+    """What was odd about the data of a prepared file; errors as :func:`read_dataset`."""
+    with open_store(path) as file:
+        return stored_warnings(file)
 
 
 def write_whitening(file: h5py.File, whitening: Whitening) -> None:

@@ -17,6 +17,7 @@ from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.training_images import read_training
 from bacon.distillation.algorithm import Algorithm, Context, load_algorithm
 from bacon.distillation.chunks import MemoryLimit
+from bacon.distillation.divergence import Divergence, largest_pixel
 from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.devices import device_name
@@ -30,6 +31,7 @@ from bacon.settings.cells import Cell
 
 if TYPE_CHECKING:
     from bacon.settings.cell_settings import CellSettings
+    from bacon.settings.distillation import DistillationSettings
 
 log = get_logger(__name__)
 
@@ -102,14 +104,18 @@ def distil_cell(
         inputs=trained,
         data_fingerprint=identity.data_fingerprint,
     )
-    engine = _engine(load_algorithm(algorithm, settings.distillation, context), settings, device, running)
+    divergence = Divergence(largest_pixel(real))
+    engine = _engine(load_algorithm(algorithm, settings.distillation, context), settings, running, divergence, context)
     _run(engine, str(cell), running)
     seconds = running.heartbeat.seconds()
     result = DistillationResult(
         synthetic=engine.synthetic(),
         snapshots=engine.snapshots,
         history=engine.history.arrays() if engine.algorithm.terms else {},
-        attributes=about | _attributes(identity, settings, device, seconds) | _training_attributes(trained),
+        attributes=about
+        | _attributes(identity, settings, device, seconds)
+        | _training_attributes(trained)
+        | ({} if divergence.found is None else {"divergence": divergence.found}),
         whitening=whitening,
     )
     write_distilled(output, result)
@@ -118,10 +124,38 @@ def distil_cell(
     log.info("wrote %s: %d images in %.1f s", output, len(result.synthetic), seconds)
 
 
-def _engine(algorithm: Algorithm, settings: CellSettings, device: torch.device, running: Running) -> Engine:
+def _engine(
+    algorithm: Algorithm, settings: CellSettings, running: Running, divergence: Divergence, context: Context
+) -> Engine:
     assert settings.distillation is not None, "the full data set is not distilled"
-    keep = settings.distillation.snapshot_iterations()
-    return Engine(algorithm, device=device, keep=keep, snapshots=running.checkpoints.snapshots)
+    rates = {name: value for name, value in settings.distillation.model_dump().items() if name.startswith("lr")}
+    advice = " or ".join(
+        f"methods.{context.cell.method}.distillation.{name} ({value:g})" for name, value in rates.items()
+    )
+
+    def warn(seen: str) -> None:
+        lower = advice or "the method's learning rate"
+        log.warning("%s: it diverges, and its accuracy will be that of noise: %s. Lower %s", context.cell, seen, lower)
+
+    return Engine(
+        algorithm,
+        device=context.device,
+        keep=settings.distillation.snapshot_iterations(),
+        snapshots=running.checkpoints.snapshots,
+        divergence=divergence,
+        diverged=warn,
+    )
+
+
+def _lower(cell: Cell, settings: DistillationSettings) -> str:
+    """The keys of a method's learning rates, with their values."""
+    rates = {name: value for name, value in settings.model_dump().items() if name.startswith("lr")}
+    keys = [
+        f"methods.{cell.method}.distillation.{name} ({value:g})"
+        for name, value in rates.items()
+        if isinstance(value, int | float)
+    ]
+    return " or ".join(keys) or "the method's learning rate"
 
 
 def _run(engine: Engine, title: str, running: Running) -> None:

@@ -11,6 +11,7 @@ import torch
 from bacon.artifacts.snapshots import Snapshots
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Algorithm
+from bacon.distillation.divergence import INTERVAL, Divergence
 from bacon.distillation.history import History
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
@@ -24,6 +25,8 @@ class Engine:
         device: where the history is kept until it is read.
         keep: iterations whose synthetic set is kept.
         snapshots: where they are kept; by default in memory.
+        divergence: what watches the images and the loss; by default nothing does.
+        diverged: called once with what it saw, in words.
     """
 
     def __init__(
@@ -33,10 +36,13 @@ class Engine:
         device: torch.device,
         keep: Sequence[int] = (),
         snapshots: Snapshots | None = None,
+        divergence: Divergence | None = None,
+        diverged: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.algorithm, self.device, self.iteration = algorithm, device, 0
         self.snapshots: Snapshots | dict[int, SyntheticSet] = {} if snapshots is None else snapshots
         self.history = History(algorithm.terms, algorithm.iterations, device=device)
+        self.divergence, self._diverged = divergence, diverged
         self._keep = frozenset(keep)
 
     def run(self, progress: Progress, after_iteration: Callable[[], None] = lambda: None) -> None:
@@ -45,6 +51,7 @@ class Engine:
         while self.iteration < self.algorithm.iterations:
             self.step()
             self._snapshot()
+            self._watch()
             progress.advance()
             after_iteration()
         self.check()
@@ -53,6 +60,19 @@ class Engine:
         """One iteration, recorded."""
         self.history.record(self.iteration, self.algorithm.step(self.iteration))
         self.iteration += 1
+
+    def _watch(self) -> None:
+        """Now and then, and at the end, look whether the distillation runs off."""
+        due = self.iteration % INTERVAL == 0 or self.iteration in (1, self.algorithm.iterations)
+        if self.divergence is None or not due:
+            return
+        loss = (
+            self.history.values[self.iteration - 1, self.history.names.index("loss")]
+            if "loss" in self.history.names
+            else None
+        )
+        if self.divergence.look(self.iteration - 1, self.algorithm.synthetic().images, loss):
+            self._diverged(str(self.divergence.found))
 
     def _snapshot(self) -> None:
         if self.iteration in self._keep and self.iteration not in self.snapshots:
@@ -81,6 +101,7 @@ class Engine:
             "snapshots": self.snapshots,
             "algorithm": self.algorithm.state_dict(),
             "history": self.history.state_dict(),
+            "divergence": None if self.divergence is None else self.divergence.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -88,6 +109,8 @@ class Engine:
         self.iteration, self.snapshots = state["iteration"], state["snapshots"]
         self.algorithm.load_state_dict(state["algorithm"])
         self.history.load_state_dict(state["history"])
+        if self.divergence is not None and state.get("divergence") is not None:
+            self.divergence.load_state_dict(state["divergence"])
 
 
 def stored(synthetic: SyntheticSet) -> SyntheticSet:

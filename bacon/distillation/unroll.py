@@ -12,7 +12,8 @@ and is freed. Both are the whole gradient, equal to rounding; DD (Wang et al., 2
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,8 @@ from bacon.networks.network import Network
 Batches = Callable[[int, Sequence[Tensor]], tuple[Tensor, Tensor]]
 """Number of a step and the variables (images, labels, ...) -> the step's images (B, C, H, W) and labels, as a function of the
 variables that PyTorch can differentiate; called again for the same step, it gives the same."""
+
+_ALL_KEPT = 16  # up to so many steps, the weights before each of them are kept in constant memory
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (B, K) and labels -> mean over the batch, 0-d."""
@@ -85,8 +88,9 @@ def unroll(
             none.
         rate: () float, or (T,): step i has the rate i modulo T.
         steps: number of steps; 0 gives ``weights``.
-        constant_memory: take the steps again on the way back instead of keeping their graphs. On a GPU the weights of each step
-            wait in the host's memory; on a CPU they are what grows with the number of steps.
+        constant_memory: take the steps again on the way back instead of keeping their graphs. Of N steps, more than 16, the
+            weights before about each sqrt(N)-th are kept, and those between are computed once more; on a GPU they wait in the
+            host's memory.
         loss: of a batch, a mean over its images.
         images_at_once: in constant memory, images of a batch whose graph is kept at a time; ``None``: all. The network must not
             couple the images of a batch (no batch norm).
@@ -127,6 +131,15 @@ class _Recipe:
         size = self.images_at_once or len(images)
         parts = zip(images.split(size), labels.split(size), strict=True)
         return [(some, their_labels, len(some) / len(images)) for some, their_labels in parts]
+
+    @property
+    def stride(self) -> int:
+        """Steps from one whose weights are kept to the next: every one of few; of many about the root of their number."""
+        return 1 if self.steps <= _ALL_KEPT else math.isqrt(self.steps - 1) + 1
+
+    def after(self, step: int, weights: Tensor, rate: Tensor, variables: Sequence[Tensor]) -> Tensor:
+        """(P,): the weights after a step, without a graph."""
+        return weights - _rate_of(rate, step) * self.gradient(step, weights, variables)
 
     def loss_of(self, weights: Tensor, images: Tensor, labels: Tensor, share: float) -> Tensor:
         value = self.loss(self.network(weights, images), labels)
@@ -212,8 +225,9 @@ class _Unrolled(torch.autograd.Function):
     def forward(ctx: Any, recipe: _Recipe, weights: Tensor, rate: Tensor, *variables: Tensor) -> Tensor:
         kept: list[Tensor] = []
         for step in range(recipe.steps):
-            kept.append(_put_aside(weights))
-            weights = weights - _rate_of(rate, step) * recipe.gradient(step, weights, variables)
+            if step % recipe.stride == 0:
+                kept.append(_put_aside(weights))
+            weights = recipe.after(step, weights, rate, variables)
         ctx.recipe, ctx.kept = recipe, kept
         ctx.save_for_backward(rate, *variables)
         return weights if kept else weights.clone()
@@ -226,8 +240,7 @@ class _Unrolled(torch.autograd.Function):
         variables = [each.detach().requires_grad_(need) for each, need in zip(given, needed, strict=True)]
         totals = [torch.zeros_like(each) if need else None for each, need in zip(given, needed, strict=True)]
         by_rate = torch.zeros_like(rate)
-        while ctx.kept:
-            weights, step = ctx.kept.pop().to(cotangent.device, non_blocking=True), len(ctx.kept)
+        for step, weights in _backwards(ctx.recipe, ctx.kept, rate, given, cotangent.device):
             scaled = -_rate_of(rate, step) * cotangent
             gradient, by_weights, by_variables = ctx.recipe.back(
                 step, weights, variables, scaled, to_weights=step > 0 or start_needed
@@ -239,6 +252,23 @@ class _Unrolled(torch.autograd.Function):
             if by_weights is not None:
                 cotangent = cotangent + by_weights
         return None, cotangent if start_needed else None, by_rate if rate_needed else None, *totals
+
+
+def _backwards(
+    recipe: _Recipe, kept: list[Tensor], rate: Tensor, variables: Sequence[Tensor], device: torch.device
+) -> Iterator[tuple[int, Tensor]]:
+    """Every step and the weights (P,) before it, the last step first; ``kept`` is used up.
+
+    Between two kept weights the others are computed again.
+    """
+    while kept:
+        path = [kept.pop().to(device, non_blocking=True)]
+        first = len(kept) * recipe.stride
+        end = min(first + recipe.stride, recipe.steps)
+        for step in range(first, end - 1):
+            path.append(recipe.after(step, path[-1], rate, variables))
+        for step in reversed(range(first, end)):
+            yield step, path.pop()
 
 
 def _put_aside(weights: Tensor) -> Tensor:

@@ -76,6 +76,16 @@ class MomentumUpdate:
             self._buffer = torch.zeros_like(values)
         image_step(values, self._buffer, gradient, rate=self.rate, momentum=self._momentum, turns=self._turns)
 
+    @torch.no_grad()
+    def step_where(self, where: Tensor, values: Tensor, gradient: Tensor) -> None:
+        """One step where () bool is true; else values and momentum stay, whatever the gradient is."""
+        buffer = torch.zeros_like(values) if self._buffer is None else self._buffer
+        before = values.clone(), buffer.clone()
+        self._buffer = buffer
+        self.step(values, gradient)
+        values.copy_(torch.where(where, values, before[0]))
+        buffer.copy_(torch.where(where, buffer, before[1]))
+
     def state_dict(self) -> dict[str, Any]:
         """The momentum, ``None`` before the first step."""
         return {"momentum": self._buffer}
@@ -132,10 +142,14 @@ class Variable:
     def __init__(self, values: Tensor, update: Update | None, *, minimum: float | None = None) -> None:
         self.values, self.update, self.minimum = values, update, minimum
 
-    def step(self, gradient: Tensor) -> None:
-        """Move the values against ``gradient``, of the same shape."""
+    def step(self, gradient: Tensor, where: Tensor | None = None) -> None:
+        """Move the values against ``gradient``, of the same shape; ``where`` as in :meth:`Variables.step`."""
         assert self.update is not None, "it has no optimiser"
-        self.update.step(self.values, gradient)
+        if where is None:
+            self.update.step(self.values, gradient)
+        else:
+            assert isinstance(self.update, MomentumUpdate), "only steps with momentum can be left out"
+            self.update.step_where(where, self.values, gradient)
         if self.minimum is not None:
             self.values.clamp_(min=self.minimum)
 
@@ -187,10 +201,16 @@ class Variables:
         """Name -> values as a leaf that takes a gradient, of every variable that has an optimiser."""
         return {name: each.leaf() for name, each in self.all.items() if each.update is not None}
 
-    def step(self, gradients: Mapping[str, Tensor]) -> None:
-        """Move each variable that is named against its gradient, of its shape."""
+    def step(self, gradients: Mapping[str, Tensor], *, where: Tensor | None = None) -> None:
+        """Move each variable that is named against its gradient, of its shape.
+
+        Args:
+            gradients: name -> gradient.
+            where: () bool on the device: where it is false, neither the variables nor their optimisers change; the host does
+                not wait to know. For optimisers with momentum, not for Adam.
+        """
         for name, gradient in gradients.items():
-            self.all[name].step(gradient)
+            self.all[name].step(gradient, where)
 
     def synthetic(self) -> SyntheticSet:
         """The synthetic set; with the variables themselves where they are float32.

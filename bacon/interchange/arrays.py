@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
-import zipfile
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from bacon.interchange.content import (
     set_sha256,
     synthetic_of,
 )
+from bacon.interchange.raw_files import reason
 from bacon.runtime.errors import BaconError
 
 SUFFIXES = {"pt": ".pt", "safetensors": ".safetensors", "npz": ".npz"}
@@ -62,9 +62,8 @@ def read_arrays(path: Path) -> Export:
         synthetic = synthetic_of(path, tensors, metadata)
     except BaconError:
         raise
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BaconError(f"{path}: not a readable {path.suffix} file of a distilled set ({reason})") from None
+    except Exception as error:  # damaged bytes fail in any part of a reader
+        raise BaconError(f"{path}: not a readable {path.suffix} file of a distilled set ({reason(error)})") from None
     check_sha256(path, set_sha256(synthetic), metadata["images_sha256"])
     return Export(synthetic=synthetic, metadata=metadata, whitening=_whitening(tensors, metadata))
 
@@ -75,7 +74,7 @@ def is_export(path: Path) -> bool:
         return False
     try:
         _, metadata = _READERS[path.suffix](path)
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile):
+    except Exception:  # damaged bytes fail in any part of a reader
         return False
     return isinstance(metadata, dict) and metadata.get("format") == FORMAT
 
@@ -101,7 +100,9 @@ def _whitening(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> White
 
 
 def _read_pt(path: Path) -> tuple[dict[str, Tensor], Any]:
-    content = torch.load(path, map_location="cpu", weights_only=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of PyTorch about others' old formats
+        content = torch.load(path, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         return {}, None
     return content, content.pop("metadata", None)

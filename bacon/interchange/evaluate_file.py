@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from bacon.artifacts.distilled_file import is_distilled
 from bacon.artifacts.evaluation_records import Record, write_evaluation
 from bacon.config.presets import NETWORKS
 from bacon.datasets.registry import REGISTRY
@@ -18,10 +19,12 @@ from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.evaluate_cell import evaluation_content, train_all
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
 from bacon.interchange.arrays import is_export
+from bacon.interchange.class_images import read_class_images
 from bacon.interchange.content import tensors_sha256
 from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, Pixels, training_set
+from bacon.interchange.folders import METADATA, is_own_folder
 from bacon.interchange.load import read_export
-from bacon.interchange.published_layouts import has_soft_labels, read_published, read_tensors
+from bacon.interchange.published_layouts import has_soft_labels, may_be_classes, published_content, read_tensors
 from bacon.plan.fingerprint import fingerprint
 from bacon.plan.plan import EVALUATION_COUNTS, augmentation_code
 from bacon.plan.stage_code import evaluate_modules
@@ -54,6 +57,7 @@ class Request:
         network: name of the evaluation network.
         protocol: name of the protocol.
         evaluation: keys of ``evaluation`` that win over the protocol.
+        own_network: keys of ``network`` that a data set which is not registered has in a configuration.
     """
 
     file: Path
@@ -68,6 +72,7 @@ class Request:
     network: str = "convnet"
     protocol: str = "paper"
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    own_network: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,7 @@ def _source(file: Path, content: FileContent, training_images: int) -> dict[str,
     """What an evaluation file says of the file that was evaluated."""
     return {
         "file": str(file),
-        "sha256": hashlib.sha256(_bytes(file)).hexdigest(),
+        "sha256": _sha256(file, content),
         "pixels": content.format.pixels,
         "mean": list(content.format.mean),
         "std": list(content.format.std),
@@ -144,26 +149,42 @@ def _source(file: Path, content: FileContent, training_images: int) -> dict[str,
     }
 
 
-def _bytes(file: Path) -> bytes:
-    """Of a file; of a folder its metadata, which hold a checksum of its images."""
-    return (file / "bacon.json" if file.is_dir() else file).read_bytes()
+def _sha256(file: Path, content: FileContent) -> str:
+    """Of a file; of a folder of ours its metadata, which hold a checksum of its images; of class folders pixels and labels."""
+    if not file.is_dir():
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    if not is_own_folder(file):
+        return tensors_sha256(content.images, content.classes)
+    return hashlib.sha256((file / METADATA).read_bytes()).hexdigest()
 
 
 def _content_and_data(request: Request) -> tuple[FileContent, int, Path]:
     """What the file holds, the distillation seed that keys the draws, and the prepared data set."""
     file = request.file
-    if file.is_dir() or file.suffix in (".h5", ".safetensors") or is_export(file):
+    if is_own_folder(file) or is_distilled(file) or is_export(file):
         return _ours(request)
+    # A file that cannot be read is told of before what its reader would have to be told.
+    tensors = None if file.is_dir() else read_tensors(file, experiment=request.experiment)
     if not request.data:
         raise BaconError(
             f"{file}: give the data set that it was distilled from with --data, for example --data cifar10"
         )
     if request.lr == LEARNED:
         raise BaconError(f"{file}: does not hold its learned learning rate; give it as a number: --lr 0.02")
-    _, labels = read_tensors(file, experiment=request.experiment)
     data_path = _data_path(request.data)
+    images, labels = _class_images(request, data_path) if tensors is None else tensors
+    if tensors is None:
+        request = replace(request, pixels=request.pixels or "uint8")
     file_format = _stated(request, labels, data_path)
-    return read_published(file, file_format, experiment=request.experiment), 0, data_path
+    return published_content(file, images, labels, file_format), 0, data_path
+
+
+def _class_images(request: Request, data_path: Path) -> tuple[Tensor, Tensor]:
+    if request.experiment is not None:
+        raise BaconError(f"{request.file}: holds one distilled set; leave --experiment out")
+    dataset = read_dataset(data_path, train=False)
+    channels = dataset.test_images.shape[1]
+    return read_class_images(request.file, class_names=dataset.class_names, channels=channels)
 
 
 def _ours(request: Request) -> tuple[FileContent, int, Path]:
@@ -234,9 +255,9 @@ def _stated(request: Request, labels: Tensor, data_path: Path) -> FileFormat:
     if kind is None:
         missing.append("--labels probabilities or --labels logits: what its soft labels are")
     if missing or request.pixels is None or request.partition is None or kind is None:
-        listing = "\n".join(f"  {line}" for line in missing)
         raise BaconError(
-            f"{request.file}: the file does not say how to read its tensors, and nothing is guessed. Give\n{listing}"
+            f"{request.file}: the file does not say how to read its tensors, and nothing is guessed. "
+            f"Give {'; and '.join(missing)}"
         )
     return FileFormat(
         pixels=request.pixels,
@@ -248,13 +269,13 @@ def _stated(request: Request, labels: Tensor, data_path: Path) -> FileFormat:
 
 
 def _label_kind(request: Request, labels: Tensor) -> LabelKind | None:
-    """What the labels are; integers can only be classes. ``None``: soft labels of an unknown kind."""
-    soft = has_soft_labels(labels)
-    if request.labels is not None and (request.labels != "classes") != soft:
+    """What the labels are: integers, and one-hot rows if nothing else is said, are classes. ``None``: soft, of unknown kind."""
+    soft, classes = has_soft_labels(labels), may_be_classes(labels)
+    if request.labels is not None and not (classes if request.labels == "classes" else soft):
         raise BaconError(
             f"{request.file}: labels are {labels.dtype} {tuple(labels.shape)}, which is not what --labels {request.labels} says"
         )
-    return request.labels if soft else "classes"
+    return request.labels or ("classes" if classes else None)
 
 
 def _numbers(name: str, text: str, data_path: Path) -> tuple[float, ...]:
@@ -275,7 +296,7 @@ def _job(
     request: Request, dataset: ImageDataset, content: FileContent, seed: int, device: torch.device, cache: Path
 ) -> EvaluationJob:
     registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
-    network = _network(request.network, registered.get("network", {}))
+    network = _network(request.network, registered.get("network", request.own_network))
     own = {**request.evaluation, **_learning_rate(request, content)}
     per_class = len(content.classes) // len(dataset.class_names)
     facts = DataFacts(

@@ -6,7 +6,7 @@ wrong guess costs accuracy silently. So nothing is guessed: the user's ``FileFor
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,9 +19,13 @@ from bacon.datasets.store import ImageDataset
 from bacon.datasets.whitening import Whitening
 from bacon.evaluation.evaluate_cell import training_images
 from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import get_logger
 from bacon.training.batches import ImageSet
 from bacon.transforms.partition import decode
 
+log = get_logger(__name__)
+
+_NAMED = 10
 Pixels = Literal["raw", "uint8", "normalised", "whitened"]
 LabelKind = Literal["classes", "probabilities", "logits"]
 
@@ -73,8 +77,10 @@ def training_set(path: Path, content: FileContent, dataset: ImageDataset, device
     Raises:
         BaconError: the format contradicts the values, or shape, channels or labels are not the data set's.
     """
+    content = replace(content, images=_in_form(path, content, dataset))
     _check_pixels(path, content.images, content.format)
     _check_fit(path, content, dataset)
+    _warn_of_missing(path, content, dataset)
     synthetic = SyntheticSet(
         images=_training_images(content, dataset),
         classes=content.classes.repeat_interleave(content.format.partition**2),
@@ -83,6 +89,28 @@ def training_set(path: Path, content: FileContent, dataset: ImageDataset, device
         rates=content.rates,
     )
     return training_images(synthetic, dataset, device)
+
+
+def _in_form(path: Path, content: FileContent, dataset: ImageDataset) -> Tensor:
+    """The images with channels first, and uint8 where levels 0 to 255 are stored as whole floating-point numbers.
+
+    Channels are moved only where that is the one way in which the images are of the data set's shape.
+    """
+    images, (channels, height, width) = content.images, dataset.test_images.shape[1:]
+    found = tuple(images.shape[1:])
+    if found == (height, width, channels) != (channels, height, width):
+        log.info("%s: its images are (N, H, W, C); channels are moved to (N, C, H, W)", path)
+        images = images.permute(0, 3, 1, 2).contiguous()
+    if content.format.pixels == "uint8" and images.is_floating_point() and _are_levels(images):
+        log.info("%s: its pixels are whole floating-point numbers from 0 to 255; read as uint8", path)
+        images = images.to(torch.uint8)
+    return images
+
+
+def _are_levels(images: Tensor) -> bool:
+    """Whether all pixels are whole numbers of 0 to 255, and more than a black and white image of [0, 1] has."""
+    whole = images == images.round()
+    return bool((whole & (images >= 0) & (images <= 255)).all()) and float(images.max()) > 1
 
 
 def _check_fit(path: Path, content: FileContent, dataset: ImageDataset) -> None:
@@ -99,6 +127,23 @@ def _check_fit(path: Path, content: FileContent, dataset: ImageDataset) -> None:
         raise BaconError(f"{path}: labels go from {low} to {high}; {dataset.name} has the classes 0 to {classes - 1}")
 
 
+def _warn_of_missing(path: Path, content: FileContent, dataset: ImageDataset) -> None:
+    """Classes without images in the file: networks never learn them, and count them as wrong."""
+    found = set(content.classes.tolist())
+    missing = [repr(name) for label, name in enumerate(dataset.class_names) if label not in found]
+    if missing:
+        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        log.warning(
+            "%s: no image of %d of %d classes of %s: %s%s; they count as wrong in its accuracy",
+            path,
+            len(missing),
+            len(dataset.class_names),
+            dataset.name,
+            ", ".join(missing[:_NAMED]),
+            more,
+        )
+
+
 def _check_pixels(path: Path, images: Tensor, file_format: FileFormat) -> None:
     """What can be seen to be wrong about what is said of pixels; what is right cannot be seen."""
     if (images.dtype == torch.uint8) != (file_format.pixels == "uint8"):
@@ -111,7 +156,7 @@ def _check_pixels(path: Path, images: Tensor, file_format: FileFormat) -> None:
     if file_format.pixels == "raw" and (high > 2 or low < -1):
         raise BaconError(
             f"{path}: pixels go from {low:.3g} to {high:.3g}, which are not raw pixels in [0, 1]: they are "
-            "normalised, or go up to 255 (divide by 255)"
+            "normalised (--pixels normalised), or go up to 255 (--pixels uint8)"
         )
     if len(file_format.mean) not in (0, images.shape[1]) or len(file_format.std) != len(file_format.mean):
         raise BaconError(

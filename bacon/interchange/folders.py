@@ -86,6 +86,11 @@ def class_folders(class_names: Sequence[str]) -> list[str]:
     return [f"{label:0{digits}d}_{name}" if name else f"{label:0{digits}d}" for label, name in enumerate(plain)]
 
 
+def is_own_folder(folder: Path) -> bool:
+    """Whether :func:`write_folder` wrote it, as far as its metadata are there."""
+    return (folder / METADATA).is_file()
+
+
 def read_folder(folder: Path) -> Export:
     """Read what :func:`write_folder` wrote; images are normalised again (not whitened: a folder holds no whitening).
 

@@ -1,39 +1,37 @@
-"""Anyone's distilled set, read from the layouts in which people publish them.
-
-Only tensors and numbers are ever unpickled (weights_only).
-"""
+"""Anyone's distilled set, found in the layouts in which people publish them."""
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import check_soft_labels
 from bacon.interchange.file_content import FileContent, FileFormat
+from bacon.interchange.raw_files import listed, read_content
+from bacon.interchange.tensors import as_images, as_labels, is_one_hot, with_channels
 from bacon.runtime.errors import BaconError
 
-SUFFIXES = (".pt", ".pth", ".npz")
-_PAIRS = (("images", "labels"), ("x", "y"), ("x_train", "y_train"))
-_LAYOUTS = (
-    "a .pt of (images, labels), of a dict with images and labels, or as DM, IDM and BACON publish them ({'data': [[images, "
-    "labels], ...]}); or an .npz with images and labels, x and y, or x_train and y_train"
+# Names of images and labels in dicts and archives, in lower case and without _ and -.
+_IMAGE_NAMES = (
+    "images image imgs img x xtrain trainimages imagestrain trainx imagessyn imagesyn synimages synimage syntheticimages "
+    "syndata inputs samples features pixels pixelvalues data"
 )
-# Accuracies in published files are numpy's numbers. These rebuild numbers and arrays of numbers, and nothing else.
-# Older versions of numpy keep the same functions in another module.
-_SCALAR, _ARRAY = np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
-_NUMPY: list[Any] = [
-    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
-    *((_ARRAY, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
-    np.ndarray,
-    np.dtype,
-    *(type(np.dtype(name)) for name in ("float16", "float32", "float64", "int32", "int64", "bool")),
-]
+_LABEL_NAMES = (
+    "labels label labs lab y ytrain trainlabels labelstrain trainy labelssyn labelsyn synlabels synlabel syntheticlabels "
+    "targets target softlabels softlabel labelssoft"
+)
+_IMAGES, _LABELS = frozenset(_IMAGE_NAMES.split()), frozenset(_LABEL_NAMES.split())
+# Positional arrays of np.savez, which means nothing else.
+_POSITIONAL = ("arr_0", "arr_1")
+_LAYOUTS = (
+    "(images, labels), or a dict or archive with images and labels (also x and y, x_train and y_train, data and targets), "
+    "or as DM, IDM and BACON publish them ({'data': [[images, labels], ...]})"
+)
 
 
 def read_published(path: Path, file_format: FileFormat, *, experiment: int | None = None) -> FileContent:
@@ -49,8 +47,14 @@ def read_published(path: Path, file_format: FileFormat, *, experiment: int | Non
             not what ``file_format`` says.
     """
     images, labels = read_tensors(path, experiment=experiment)
+    return published_content(path, images, labels, file_format)
+
+
+def published_content(path: Path, images: Tensor, labels: Tensor, file_format: FileFormat) -> FileContent:
+    """As :func:`read_published`, of tensors that :func:`read_tensors` gave."""
     if file_format.labels == "classes":
-        return FileContent(images=images, classes=labels.to(torch.int64), format=file_format)
+        classes = labels if labels.ndim == 1 else labels.argmax(dim=1)
+        return FileContent(images=images, classes=classes, format=file_format)
     soft = labels.to(torch.float32)
     try:
         check_soft_labels(soft, soft.argmax(dim=1), file_format.labels)
@@ -60,72 +64,84 @@ def read_published(path: Path, file_format: FileFormat, *, experiment: int | Non
 
 
 def read_tensors(path: Path, *, experiment: int | None = None) -> tuple[Tensor, Tensor]:
-    """Images (N, C, H, W), and labels, integers (N,) or floats (N, K), as they are in a file; errors of its layout."""
-    if not path.is_file():
-        raise BaconError(f"{path}: the file does not exist")
-    if path.suffix not in SUFFIXES:
-        raise BaconError(f"{path}: unknown file type {path.suffix!r}; supported are {_LAYOUTS}")
-    images, labels = _from_npz(path) if path.suffix == ".npz" else _from_pickle(path, experiment)
-    return _checked(path, images, labels)
+    """Images (N, C, H, W), and labels: class numbers (N,) int64, or (N, K) float32; errors of the file and its layout."""
+    images, labels = _pair(path, read_content(path), experiment)
+    images = as_images(path, with_channels(images, labels))
+    return images, as_labels(path, labels, len(images))
 
 
 def has_soft_labels(labels: Tensor) -> bool:
-    """Whether labels of :func:`read_tensors` are soft ones."""
+    """Whether labels of :func:`read_tensors` are soft ones; one-hot labels may be either."""
     return labels.ndim == 2
 
 
-def _from_npz(path: Path) -> tuple[Any, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = [pair for pair in _PAIRS if set(pair) <= set(file)]
-            if len(found) != 1:
-                raise BaconError(f"{path}: holds {', '.join(file)}; supported are {_LAYOUTS}")
-            images, labels = (torch.from_numpy(file[name]) for name in found[0])
-            return images, labels
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise BaconError(f"{path}: not a readable .npz file of numbers ({error})") from None
+def may_be_classes(labels: Tensor) -> bool:
+    """Whether labels of :func:`read_tensors` say one class for each image."""
+    return labels.ndim == 1 or is_one_hot(labels)
 
 
-def _from_pickle(path: Path, experiment: int | None) -> tuple[Any, Any]:
-    try:
-        with torch.serialization.safe_globals(_NUMPY):
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).split(". ")[0].splitlines()[0]
-        raise BaconError(
-            f"{path}: cannot be read with weights_only=True, and reading it any other way could run code "
-            f"({reason}). Save its tensors again: torch.save((images, labels), path)"
-        ) from None
-    if isinstance(content, dict) and "data" in content:
+def _pair(path: Path, content: Any, experiment: int | None) -> tuple[Any, Any]:
+    """Images and labels, wherever they are in what the file holds."""
+    if isinstance(content, Mapping) and "data" in content and _is_list_of_sets(content["data"]):
         return _experiment(path, content["data"], experiment)
     if experiment is not None:
         raise BaconError(f"{path}: holds one distilled set; leave --experiment out")
-    if isinstance(content, dict) and {"images", "labels"} <= content.keys():
-        return content["images"], content["labels"]
+    if isinstance(content, Mapping):
+        return _named(path, content)
+    if isinstance(content, tuple | list) and len(content) > 0 and all(_is_item(one) for one in content):
+        return [image for image, _ in content], [label for _, label in content]
     if isinstance(content, tuple | list) and len(content) == 2:
         return content[0], content[1]
-    found = f"a dict with {', '.join(map(str, content))}" if isinstance(content, dict) else type(content).__name__
-    raise BaconError(f"{path}: holds {found}; supported are {_LAYOUTS}")
+    raise BaconError(f"{path}: holds {_described(content)}; supported are {_LAYOUTS}")
+
+
+def _named(path: Path, content: Mapping[Any, Any]) -> tuple[Any, Any]:
+    names = {str(name): re.sub(r".*/|[_ .-]", "", str(name)).lower() for name in content}
+    if set(_POSITIONAL) == set(names):
+        return content[_POSITIONAL[0]], content[_POSITIONAL[1]]
+    found = [[name for name, plain in names.items() if plain in known] for known in (_IMAGES, _LABELS)]
+    if len(found[0]) == len(found[1]) == 1:
+        return content[found[0][0]], content[found[1][0]]
+    if len(found[0]) > 1 or len(found[1]) > 1:
+        several = found[0] if len(found[0]) > 1 else found[1]
+        raise BaconError(
+            f"{path}: holds {' and '.join(several)}, and nothing is guessed; save the two that are meant: "
+            "torch.save((images, labels), path)"
+        )
+    if isinstance(content.get("data"), list | tuple):
+        raise BaconError(f"{path}: its 'data' is not a list of [images, labels]; supported are {_LAYOUTS}")
+    raise BaconError(f"{path}: holds {_described(content)}; supported are {_LAYOUTS}")
+
+
+def _described(content: Any) -> str:
+    if isinstance(content, Mapping):
+        return f"a dict with {listed([str(name) for name in content])}"
+    if hasattr(content, "shape") and tuple(content.shape):
+        both = "torch.save((torch.load(images_file), torch.load(labels_file)), path)"
+        alone = f"{type(content).__name__} {tuple(content.shape)} alone"
+        return f"{alone}; if its labels are in another file, save both as one: {both}"
+    if isinstance(content, list | tuple):
+        return f"a {type(content).__name__} of {len(content)}"
+    return type(content).__name__
+
+
+def _is_list_of_sets(sets: Any) -> bool:
+    return isinstance(sets, list | tuple) and bool(sets) and all(_is_set(one) for one in sets)
+
+
+def _is_set(one: Any) -> bool:
+    return isinstance(one, list | tuple) and len(one) == 2
+
+
+def _is_item(one: Any) -> bool:
+    """Whether it is one image with its label, as the item of a data set is."""
+    return _is_set(one) and len(getattr(one[0], "shape", ())) == 3 and not isinstance(one[1], list | tuple)
 
 
 def _experiment(path: Path, sets: Any, experiment: int | None) -> tuple[Any, Any]:
-    if not isinstance(sets, list | tuple) or not sets or any(len(one) != 2 for one in sets):
-        raise BaconError(f"{path}: its 'data' is not a list of [images, labels]; supported are {_LAYOUTS}")
     if experiment is None and len(sets) > 1:
         raise BaconError(f"{path}: holds {len(sets)} distilled sets; choose one with --experiment 0 to {len(sets) - 1}")
     if not 0 <= (experiment or 0) < len(sets):
         raise BaconError(f"{path}: --experiment {experiment}: it holds {len(sets)} distilled sets, numbered from 0")
     images, labels = sets[experiment or 0]
     return images, labels
-
-
-def _checked(path: Path, images: Any, labels: Any) -> tuple[Tensor, Tensor]:
-    if not isinstance(images, Tensor) or not isinstance(labels, Tensor) or images.ndim != 4:
-        shape = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise BaconError(f"{path}: images are {shape}; they must be a tensor (N, C, H, W)")
-    if len(labels) != len(images) or labels.ndim != (2 if labels.is_floating_point() else 1):
-        raise BaconError(
-            f"{path}: labels are {labels.dtype} {tuple(labels.shape)} for {len(images)} images; they must be integers (N,), "
-            "or soft labels: floating-point numbers (N, classes)"
-        )
-    return images.detach(), labels.detach()

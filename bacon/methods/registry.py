@@ -11,23 +11,39 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
-from bacon.methods.cafe.record import CAFE, CAFE_DSA
+from bacon.methods.cafe.record import CAFE
+from bacon.methods.cafe_dsa.record import CAFE_DSA
 from bacon.methods.dance.record import DANCE
 from bacon.methods.datadam.record import DATADAM
+from bacon.methods.datm.record import DATM
+from bacon.methods.dc.record import DC
+from bacon.methods.dcc.record import DCC
+from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
+from bacon.methods.dm_iid.record import DM_IID
+from bacon.methods.dsa.record import DSA
+from bacon.methods.dsac.record import DSAC
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
-from bacon.methods.iid.record import DM_IID, IDM_IID
+from bacon.methods.idm_iid.record import IDM_IID
+from bacon.methods.ld.record import LD
 from bacon.methods.mtt.record import MTT
 from bacon.methods.ncfm.record import NCFM
 from bacon.methods.random.record import RANDOM
 from bacon.runtime.errors import BaconError
+from bacon.settings.names import check_letter_case, check_name_rule
 
 GROUP = "bacon.methods"
 
 OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
+    DD,
+    LD,
+    DC,
+    DSA,
+    DCC,
+    DSAC,
     DM,
     IDM,
     CAFE,
@@ -39,6 +55,7 @@ OWN: tuple[Method, ...] = (
     NCFM,
     BACON,
     MTT,
+    DATM,
 )
 
 
@@ -46,13 +63,16 @@ def registered(own: Iterable[Method], brought: Iterable[EntryPoint]) -> dict[str
     """Name -> method: ``own`` in their order, then those that entry points name, by name.
 
     Raises:
-        BaconError: an entry point cannot be loaded, names no record, or names a method that is there already.
+        BaconError: an entry point cannot be loaded, names no record, or names a method that is there already or whose name
+            cannot be part of a path (``bacon.settings.names``).
     """
     methods = {method.name: method for method in own}
     for entry in sorted(brought, key=lambda entry: (entry.name, entry.value)):
         method = _loaded(entry)
+        check_name_rule(f"{_place(entry)}: its method's name", method.name)
         if method.name in methods:
             raise BaconError(f"{_place(entry)}: a method {method.name!r} already exists; give this one another name")
+        check_letter_case(_place(entry), (*methods, method.name))
         methods[method.name] = method
     return methods
 

@@ -8,9 +8,9 @@ from bacon.settings.experts import expert_need
 from bacon.settings.training_need import TrainingNeed
 from bacon.settings.trajectories import TrajectorySettings
 
-# What an iteration's step costs in passes of a training step: forward and backward, and both of these differentiated; in
-# constant memory the step is taken twice.
-_NAIVE, _AGAIN = 3, 1
+STEP_PASSES = {False: 3, True: 5}
+"""What a step through which a gradient goes costs in passes of a training step: forward and backward, and both of these
+differentiated; in constant memory (``True``) the step is taken up to three times."""
 
 
 def experts_needed(settings: CellSettings) -> tuple[TrainingNeed, ...]:
@@ -23,7 +23,7 @@ def experts_needed(settings: CellSettings) -> tuple[TrainingNeed, ...]:
 def trajectory_work(settings: TrajectorySettings, size: CellSize) -> Work:
     """Per iteration: N steps of the student, differentiated twice."""
     images = size.ipc * settings.parts() * size.classes
-    each = _NAIVE + (_AGAIN if settings.constant_memory else 0)
+    each = STEP_PASSES[settings.constant_memory]
     batch = min(images, settings.batch_syn or images)
     passes = (Passes(kind="training", images=batch, count=settings.student_steps * each),)
     return Work(iterations=settings.iterations, passes=passes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bacon.config.setting_errors import flatten
+from bacon.operations.failures import last_error
 from bacon.plan import cost
 from bacon.plan.headers import Header, training_input
 from bacon.plan.inventory import read_artifacts
@@ -22,10 +22,8 @@ from bacon.settings.cells import Cell
 
 State = Literal["done", "stale", "running", "failed", "stopped", "waiting"]
 
-_ERROR = re.compile(r"^\S+ \S+ (?:ERROR|CRITICAL) (.+)$", re.MULTILINE)
 _SILENT_INTERVALS = 6
 _SILENT_SECONDS = 60.0
-_LOG_BYTES = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +109,7 @@ def _state(
         return "running", _progress(said), said.done / max(said.total, 1), said.seconds_left
     if header is not None and header.fingerprint == artifact.fingerprint:
         return "done", "", 1.0, None
-    if error := _last_error(plan.directory / log):
+    if error := last_error(plan.directory / log):
         return "failed", error, 0.0, None
     if said is not None and said.fingerprint == artifact.fingerprint:
         return "stopped", f"at {said.done}/{said.total}; the next run continues", said.done / max(said.total, 1), None
@@ -140,18 +138,6 @@ def _progress(said: JobProgress) -> str:
     if said.seconds_left is not None:
         text += f", {duration(said.seconds_left)} left"
     return f"{text}, {said.host}" + (f" SLURM job {said.slurm_job}" if said.slurm_job else "")
-
-
-def _last_error(log: Path) -> str:
-    """The last error line of a log, or an empty text."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - _LOG_BYTES))
-            text = file.read().decode(errors="replace")
-    except OSError:
-        return ""
-    found = _ERROR.findall(text)
-    return found[-1] if found else ""
 
 
 def why_stale(plan: Plan, artifact: PlannedArtifact, header: Header) -> str:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from bacon.config.loading import load_config
+from bacon.operations.recorded_runs import recorded_runs
 from bacon.operations.workflow_plan import shown_groups
 from bacon.plan.inventory import Inventory
 from bacon.plan.plan import Plan
 from bacon.plan.stages import STAGES, plan_artifacts, stage_of
 from bacon.reporting.targets import image_paths
 from bacon.runtime.atomic import TEMPORARY
+from bacon.runtime.errors import BaconError
 from bacon.runtime.job_lock import is_held
 from bacon.settings.cells import CACHE, CHECKPOINTS, FIGURES, RUNNING
 
@@ -21,28 +24,65 @@ _WRITING_SECONDS = 3600.0
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
 
 
-def orphans(plan: Plan, *, records: bool = False) -> list[Path]:
+def orphans(plan: Plan, *, records: bool = False, others: Sequence[Plan] = ()) -> list[Path]:
     """Paths under ``results`` that no cell of the plan needs, without those of a job that runs now.
 
     Args:
         plan: the plan.
         records: also the trained networks of other settings in the cache.
+        others: plans of other runs in the same folder; what they need stays.
     """
-    expected = {
-        path for artifact in plan_artifacts(plan) for path in (artifact.path, *stage_of(artifact).beside(artifact))
-    }
-    expected |= {path for group in shown_groups(plan) for path in image_paths(*group)}
+    plans = (plan, *others)
+    expected = {path for each in plans for path in _expected(each)}
     folders = (*(stage.folder for stage in STAGES.values()), Path(FIGURES) / "images")
     found = [path for folder in folders for path in _files(plan.directory, folder) if path not in expected]
     found = [path for path in found if not path.name.startswith(TEMPORARY)] + _half_written(plan)
-    found += _checkpoints(plan)
-    found += _heartbeats(plan)
+    found += _checkpoints(plans)
+    found += _heartbeats(plans)
     if records:
-        grid = (*plan.references, *plan.cells)
-        known = {plan.record_fingerprint(cell, network) for cell in grid for network in plan.networks}
+        known = {key for each in plans for key in _record_keys(each)}
         kept = plan.directory / CACHE / "evaluation"
         found += [Path(CACHE) / "evaluation" / path.name for path in sorted(kept.glob("*")) if path.name not in known]
     return found
+
+
+def other_plans(run_with: Path | str, directory: Path = Path()) -> list[Plan]:
+    """The plans of the runs recorded in ``directory`` other than that of ``run_with``, a recorded configuration or its source.
+
+    Raises:
+        BaconError: a recorded configuration cannot be planned any more, so that what it made is not known.
+    """
+    content, found = (directory / run_with).read_bytes(), []
+    for run in recorded_runs(directory):
+        is_named = (
+            run.only_file is not None and (directory / run.only_file).absolute() == (directory / run_with).absolute()
+        )
+        if is_named or (directory / run.path).read_bytes() == content:
+            continue
+        try:
+            made = Plan(load_config(directory / run.path), directory)
+            _expected(made)
+        except BaconError as error:
+            raise BaconError(
+                f"{run.path}, the configuration of an earlier run, cannot be planned any more ({error}), so what it made is "
+                "not known and nothing is offered. Delete that file if its results may go"
+            ) from None
+        found.append(made)
+    return found
+
+
+def _expected(plan: Plan) -> set[Path]:
+    """Every file that the cells of a plan have."""
+    artifacts = {
+        path for artifact in plan_artifacts(plan) for path in (artifact.path, *stage_of(artifact).beside(artifact))
+    }
+    return artifacts | {path for group in shown_groups(plan) for path in image_paths(*group)}
+
+
+def _record_keys(plan: Plan) -> Iterator[str]:
+    """Names of a plan's trained networks in the cache."""
+    for cell in (*plan.references, *plan.cells):
+        yield from (plan.record_fingerprint(cell, network) for network in plan.networks)
 
 
 def remove_path(path: Path) -> None:
@@ -70,12 +110,13 @@ def _half_written(plan: Plan) -> list[Path]:
     return [path for path in found if (plan.directory / path).stat().st_mtime < newest]
 
 
-def _checkpoints(plan: Plan) -> list[Path]:
+def _checkpoints(plans: Sequence[Plan]) -> list[Path]:
     """Folders of checkpoints: of artifacts that are made or gone, and of other settings of one that is not made."""
-    inventory = Inventory(plan.directory)
+    plan, inventory = plans[0], Inventory(plans[0].directory)
     wanted = {
         folder(artifact) / artifact.fingerprint
-        for artifact in plan_artifacts(plan)
+        for each in plans
+        for artifact in plan_artifacts(each)
         if (folder := stage_of(artifact).checkpoints) is not None and not inventory.is_right(artifact)
     }
     folders = sorted(path for path in (plan.directory / CHECKPOINTS).rglob("*/") if _FINGERPRINT.fullmatch(path.name))
@@ -89,11 +130,13 @@ def _runs(plan: Plan, checkpoints: Path) -> bool:
     return any(is_held(lock) for lock in running.glob("*.lock"))
 
 
-def _heartbeats(plan: Plan) -> Iterable[Path]:
-    """Heartbeats of what the plan does not have and no process computes."""
+def _heartbeats(plans: Sequence[Plan]) -> Iterable[Path]:
+    """Heartbeats of what no plan has and no process computes."""
+    plan = plans[0]
     known = {
         heartbeat(artifact).parent
-        for artifact in plan_artifacts(plan)
+        for each in plans
+        for artifact in plan_artifacts(each)
         if (heartbeat := stage_of(artifact).heartbeat) is not None
     }
     files = (path for path in _files(plan.directory, Path(RUNNING)) if not path.name.startswith(TEMPORARY))

@@ -50,7 +50,7 @@ def check_classes(dag: type, persistence: type, workflow: type) -> None:
     _check("PersistenceBase.has_metadata, which asks metadata", "metadata" in _names(persistence, "has_metadata"))
     _check("async PersistenceBase.incomplete(job)", _parameters(persistence, "incomplete") == ("self", "job"))
     _check("async PersistenceBase.incomplete", inspect.iscoroutinefunction(persistence.incomplete))  # type: ignore[attr-defined]
-    for name in ("dag", "persistence", "is_main_process"):
+    for name in ("dag", "persistence", "is_main_process", "executor_plugin", "dryrun"):
         _check(f"Workflow.{name}", isinstance(inspect.getattr_static(workflow, name, None), property))
 
 
@@ -77,6 +77,11 @@ def _names(of: type, function: str) -> set[str]:
 def _parameters(of: type, function: str) -> tuple[str, ...]:
     method = getattr(of, function, None)
     return () if method is None else tuple(inspect.signature(method).parameters)
+
+
+def is_run(workflow: Any) -> bool:
+    """Whether a call computes: no dry run, and none of the calls that only look at the graph."""
+    return workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
 
 
 def force(workflow: Any, paths: Iterable[str]) -> None:

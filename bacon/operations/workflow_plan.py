@@ -15,9 +15,9 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cells import CACHE, Cell
 
 
-def plan(config: Mapping[str, Any]) -> Plan:
-    """The plan of a configuration as Snakemake merged it; raises :class:`BaconError` on bad input."""
-    return Plan(check_config(config))
+def plan(config: Mapping[str, Any], *, source: str = "configuration") -> Plan:
+    """The plan of a merged configuration; raises :class:`BaconError`, which names ``source``, on bad input."""
+    return Plan(check_config(config, source=source))
 
 
 def config_path(config: Mapping[str, Any]) -> Path:

@@ -9,7 +9,8 @@ jobs took.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
@@ -60,8 +61,32 @@ _TESTED_AT_ONCE = 512
 _UNKNOWN = DataSize(channels=3, size=64, classes=100, train=100_000, test=10_000)
 
 
-def data_size(plan: Plan, dataset: str) -> DataSize:
-    """The registry's figures, at the configured size; an own data set is taken for one like TinyImageNet with 100 classes."""
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """What has been measured of a machine and of data sets, to be used instead of the assumptions of this module.
+
+    Attributes:
+        operations_per_second: of one job, in the convolutions of a large batch.
+        pass_seconds: of one pass through a network, whatever the batch.
+        sizes: data set -> its size as it will be prepared.
+    """
+
+    operations_per_second: float
+    pass_seconds: float
+    sizes: Mapping[str, DataSize] = field(default_factory=dict)
+
+    def seconds(self, operations: float, passes: float) -> float:
+        """Time of ``operations`` in ``passes`` passes."""
+        return operations / self.operations_per_second + passes * self.pass_seconds
+
+
+def data_size(plan: Plan, dataset: str, measured: Measurements | None = None) -> DataSize:
+    """The registry's figures, at the configured size.
+
+    Of an own data set, what was measured; otherwise it is taken for one like TinyImageNet with 100 classes.
+    """
+    if measured is not None and dataset in measured.sizes:
+        return measured.sizes[dataset]
     data = data_settings(plan.config, dataset)
     if dataset not in REGISTRY or data.path is not None:
         known = _UNKNOWN
@@ -79,38 +104,44 @@ class Operations:
         forward: 0.1014e9 for ConvNet-3 on 32x32 colour images.
         training: forward, and backward to the weights of every block and to all maps but the image.
         image_gradient: forward, and backward to the image through a network whose weights stay.
+        matching_gradient: forward, backward to the weights of every block, and through both to the image.
     """
 
     forward: float
     training: float
     image_gradient: float
+    matching_gradient: float
 
 
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
     """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
     forward, first = forward_operations(network, channels, size)
-    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward)
+    # Forward, both gradients, two derivatives of each (the first block has none of its maps), and the way back to the image.
+    matching = 8 * forward - 3 * first
+    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward, matching_gradient=matching)
 
 
-def distill_seconds(plan: Plan, cell: Cell) -> float:
+def distill_seconds(plan: Plan, cell: Cell, measured: Measurements | None = None) -> float:
     """Time of a cell's distillation: what its method's record says that it computes."""
-    settings, data = plan.settings(cell), data_size(plan, cell.dataset)
+    settings, data = plan.settings(cell), data_size(plan, cell.dataset, measured)
     image = operations(settings.network, data.channels, data.size)
     size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
     work = METHODS[plan.config.base_method(cell.method)].cost(settings.distillation, size)
     once = (
-        _seconds(plan, getattr(image, passes.kind) * passes.images * passes.count, passes=passes.count)
+        _seconds(plan, getattr(image, passes.kind) * passes.images * passes.count, passes.count, measured)
         for passes in work.passes
     )
     return work.iterations * sum(once)
 
 
-def training_seconds(plan: Plan, training: PlannedTraining, block: RunBlock) -> float:
+def training_seconds(
+    plan: Plan, training: PlannedTraining, block: RunBlock, measured: Measurements | None = None
+) -> float:
     """Time of a block of networks trained on the real set, as if one after another."""
-    data, recipe = data_size(plan, training.dataset), training.need.recipe
+    data, recipe = data_size(plan, training.dataset, measured), training.need.recipe
     image = operations(training.need.network, data.channels, data.size)
     steps = recipe.total_steps(data.train)
-    once = _seconds(plan, image.training * steps * min(recipe.batch_size, data.train), passes=steps)
+    once = _seconds(plan, image.training * steps * min(recipe.batch_size, data.train), steps, measured)
     return len(block.runs) * once
 
 
@@ -149,14 +180,15 @@ def stored_bytes(plan: Plan, training: PlannedTraining) -> int:
     return need.runs * total
 
 
-def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
+def evaluation_seconds(plan: Plan, cell: Cell, network: str, measured: Measurements | None = None) -> float:
     """Time of all the networks trained on a cell, those of a search for the learning rate included."""
-    settings, data = plan.settings(cell), data_size(plan, cell.dataset)
+    settings, data = plan.settings(cell), data_size(plan, cell.dataset, measured)
     evaluation = settings.evaluation
     image = operations(plan.evaluation_network(cell, network), data.channels, data.size)
     if cell.ipc is None and plan.full_set_needs(cell, network):
         tests = evaluation.seeds * len(evaluation.augmentations)
-        return _seconds(plan, image.forward * data.test * tests, passes=tests * math.ceil(data.test / _TESTED_AT_ONCE))
+        passes = tests * math.ceil(data.test / _TESTED_AT_ONCE)
+        return _seconds(plan, image.forward * data.test * tests, passes, measured)
     # Of the networks that a search trains, the chosen one is among the final ones.
     networks = evaluation.seeds + max(len(evaluation.lr_search) - 1, 0)
     if cell.ipc is None:
@@ -169,13 +201,15 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str) -> float:
         evaluation.with_augmentation(name, 1.0).passes(images=train, classes=data.classes)
         for name in evaluation.augmentations
     )
-    training = _seconds(plan, image.training * train * epochs, passes=epochs * math.ceil(train / evaluation.batch_size))
-    tests = len(evaluation.augmentations)
-    return networks * (training + _seconds(plan, image.forward * data.test * tests, passes=tests))
+    passes, tests = epochs * math.ceil(train / evaluation.batch_size), len(evaluation.augmentations)
+    training = _seconds(plan, image.training * train * epochs, passes, measured)
+    return networks * (training + _seconds(plan, image.forward * data.test * tests, tests, measured))
 
 
-def _seconds(plan: Plan, total: float, *, passes: float) -> float:
-    """Of ``total`` operations in ``passes`` passes: at a GPU's rate, unless `run.device` is cpu."""
+def _seconds(plan: Plan, total: float, passes: float, measured: Measurements | None) -> float:
+    """Of ``total`` operations in ``passes`` passes: as measured, or at a GPU's rate unless `run.device` is cpu."""
+    if measured is not None:
+        return measured.seconds(total, passes)
     rate = CPU_RATE * plan.config.run.threads if plan.config.run.device == "cpu" else GPU_RATE
     return max(total / rate, passes * PASS_SECONDS)
 

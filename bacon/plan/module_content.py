@@ -19,10 +19,19 @@ from bacon.plan.modules import PACKAGE, counts, module_path
 _LOG_METHODS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
 _LOGGER = "log"
 _SOURCE = re.compile(r"[\w./-]+\.(?:c|h|cu|cuh)")
+# Most nodes are these, in which there is nothing to change.
+_LEAVES = (ast.Name, ast.Constant, ast.expr_context, ast.operator, ast.cmpop, ast.boolop, ast.unaryop)
+# What stands in a file that names one, quick to look for.
+_MAY_NAME_SOURCE = re.compile(r"""\.(?:c|h|cu|cuh)["'{]""")
 _C_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])*\'|//[^\n]*|/\*.*?\*/', re.DOTALL)
 _C_INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.MULTILINE)
 # Fields that say nothing of what code does, or that only some versions of Python have.
 _SILENT_FIELDS = frozenset({"ctx", "type_comment", "kind"})
+_FIELDS = {
+    kind: tuple(sorted(set(kind._fields) - _SILENT_FIELDS))
+    for kind in vars(ast).values()
+    if isinstance(kind, type) and issubclass(kind, ast.AST)
+}
 
 
 @dataclass(frozen=True)
@@ -46,8 +55,9 @@ def read_module(module: str) -> ModuleContent:
     path = module_path(module)
     if path is None:
         raise ModuleNotFoundError(f"module {module!r}, part of a stage's code, does not exist", name=module)
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    sources = _c_sources(path, tree)
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text, filename=str(path))
+    sources = _c_sources(path, tree) if _MAY_NAME_SOURCE.search(text) else ""
     reduced = _Reduced(module, path)
     content = sha256(f"{dump(reduced.visit(tree))}\n{sources}")
     return ModuleContent(content, tuple(reduced.names), frozenset(reduced.imported))
@@ -70,6 +80,8 @@ class _Reduced(ast.NodeTransformer):
 
     def visit(self, node: ast.AST) -> Any:
         """Visit a node, and leave out of its bodies what says nothing."""
+        if isinstance(node, _LEAVES):
+            return node
         depth = len(self._scope)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             self._scope.append(node.name)
@@ -188,12 +200,10 @@ def _is_log_call(node: ast.expr) -> bool:
 def dump(node: Any) -> str:
     """A syntax tree as text, equal on every Python: without empty fields and those that only some versions have."""
     if isinstance(node, ast.AST):
-        fields = (
-            f"{name}={dump(value)}"
-            for name, value in sorted(ast.iter_fields(node))
-            if name not in _SILENT_FIELDS and value is not None and value != []
-        )
-        return f"{type(node).__name__}({','.join(fields)})"
+        kind = type(node)
+        values = [(name, getattr(node, name, None)) for name in _FIELDS[kind]]
+        fields = [f"{name}={dump(value)}" for name, value in values if value is not None and value != []]
+        return f"{kind.__name__}({','.join(fields)})"
     if isinstance(node, list):
         return f"[{','.join(map(dump, node))}]"
     return f"{type(node).__name__}:{node!r}"

@@ -37,13 +37,13 @@ def run(main: Callable[[], None]) -> None:
         get_logger("scripts").error("%s", error)
         sys.exit(1)
     except (OSError, RuntimeError) as error:  # HDF5 reports a full disk as either
-        if (advice := _disk_advice(error)) is None:
+        if (advice := disk_advice(error)) is None:
             raise
         get_logger("scripts").error("%s; %s, then run snakemake again: finished work is kept", error, advice)
         sys.exit(1)
 
 
-def _disk_advice(error: OSError | RuntimeError) -> str | None:
+def disk_advice(error: OSError | RuntimeError) -> str | None:
     """What to do about a disk that cannot be written, or ``None`` when that is not the error; HDF5 says it in words only."""
     for number, advice in _DISK_ERRORS.items():
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):

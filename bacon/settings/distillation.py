@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, check_dsa_strategy
@@ -48,6 +48,9 @@ class SelectionSettings(DistillationSettings):
         return self.partition**2
 
 
+_MOST_SNAPSHOTS = 10_000
+
+
 class IterativeSettings(DistillationSettings):
     """Settings of methods that iterate."""
 
@@ -57,6 +60,16 @@ class IterativeSettings(DistillationSettings):
         ge=0,
         description="Keep a snapshot of the images every N iterations, and at iteration 0 and the end (0: at the end only).",
     )
+
+    @model_validator(mode="after")
+    def _snapshots_fit_a_file(self) -> IterativeSettings:
+        kept = self.iterations // self.snapshot_interval if self.snapshot_interval else 1
+        if kept > _MOST_SNAPSHOTS:
+            raise ValueError(
+                f"`iterations` {self.iterations} with `snapshot_interval` {self.snapshot_interval} keeps {kept} snapshots; "
+                f"{_MOST_SNAPSHOTS} are allowed: raise `snapshot_interval`, or set it to 0 for the end alone"
+            )
+        return self
 
     def iteration_count(self) -> int:
         """``iterations``."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from bacon.settings.augmentations import AugmentationSettings
+from bacon.settings.augmentations import DC_OPERATIONS, IDC_OPERATIONS, AugmentationSettings
 from bacon.settings.base import Strict
-from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy
+from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy, check_strategy
 from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
 from bacon.settings.recipe import MIXING_MODULE, LossTermSettings, TrainingRecipe, modules_of
 
@@ -131,6 +131,14 @@ class EvaluationSettings(Strict):
     sam_gap: float = Field(0.0, ge=0, description="SAM: GSAM's alpha; 0: none.")
 
     _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
+
+    @field_validator("idc_strategy", "dc_strategy")
+    @classmethod
+    def _operations_are_known(cls, value: str, info: ValidationInfo) -> str:
+        """As it is written: the recipe of the augmentation puts the operations in order."""
+        operations, family = (IDC_OPERATIONS, "IDC") if info.field_name == "idc_strategy" else (DC_OPERATIONS, "DC")
+        check_strategy(value, operations, family)
+        return value
 
     @model_validator(mode="after")
     def _values_fit_each_other(self) -> EvaluationSettings:

@@ -90,6 +90,17 @@ def rded(facts: DataFacts) -> Mapping[str, Any]:
     return {"batch_size": min(batch, ipc * classes), **tiles}
 
 
+def ld(facts: DataFacts) -> Mapping[str, Any]:
+    """Batches by the number of images and of classes."""
+    classes = facts.classes or 10
+    return {"batch_size": images_per_step((facts.ipc or 10) * classes, classes)}
+
+
+def images_per_step(images: int, classes: int) -> int:
+    """LD's images per step of a network, in distillation and in evaluation."""
+    return 100 if classes >= 100 else 10 if images <= 20 else 25 if images <= 50 else 50
+
+
 def gvbsm(facts: DataFacts) -> Mapping[str, Any]:
     """TinyImageNet: fewer epochs, less cross-entropy."""
     if facts.name != "tinyimagenet":

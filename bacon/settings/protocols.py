@@ -256,6 +256,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         title="P-LD (LD)",
         evaluation={
             "optimiser": "adam",
+            "lr": "learned",
             "lr_net": 0.001,
             "weight_decay": 0.0,
             "schedule": "constant",
@@ -263,7 +264,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "labels": "stored",
             "seeds": 20,
         },
-        missing="a synthetic set cannot hold the number of training steps, which is learned with the labels, yet",
+        by_data=protocol_data.ld,
+        note="As many steps as the set has learned rates, which LD repeats for the number of steps that it learned; 1001 "
+        "epochs at lr_net for sets without.",
     ),
     "p-kipnn": Protocol(
         title="P-KIPNN (KIP to NN)",

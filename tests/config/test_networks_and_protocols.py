@@ -64,7 +64,7 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
     ("keys", "message"),
     [
         ({"grid": {"networks": ["resnet"]}}, "grid.networks = 'resnet' is unknown; did you mean 'resnet[0-9]+'"),
-        ({"networks": {"n": {"architecture": "vgg"}}}, r"networks.n.network.architecture = 'vgg'.*'vgg11'"),
+        ({"networks": {"n": {"architecture": "vgg"}}}, r"networks.n.architecture = 'vgg'.*'vgg11'"),
         (
             {"networks": {"n": {"architecture": "vgg11", "width": 3}}, "grid": {"networks": ["n"]}},
             "networks.n: vgg11 has no `width`; its keys are architecture, norm",
@@ -117,7 +117,7 @@ def test_a_layer_may_have_the_keys_of_the_architecture_below_it():
         ),
         (
             {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "none"]}}}},
-            "EvaluationSettings: `augmentations` lists none, none: list each value once",
+            "evaluation: `augmentations` lists none, none: list each value once",
         ),
         (
             {"datasets": {"digits": {"evaluation": {"augmentations": ["none", "dsa"], "dsa_strategy": "none"}}}},

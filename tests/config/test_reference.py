@@ -34,7 +34,7 @@ def test_every_example_is_a_configuration(text):
 def test_every_stage_has_an_example():
     stages = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
     assert len(EXAMPLES) == 8
-    assert stages[:3] == ["Layers", "The whole file", "What is computed"]
+    assert stages[:4] == ["How a file is read", "Layers", "The whole file", "What is computed"]
 
 
 def test_every_key_of_every_section_is_on_the_page():

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch.func import functional_call
 
+from bacon.distillation import unroll as unroll_module
 from bacon.distillation.unroll import FlatNetwork, unroll
 from bacon.networks.build import build_network
 from bacon.settings.network import NetworkSettings
@@ -99,6 +100,15 @@ def test_constant_memory_gives_the_naive_gradient(norm, steps):
     )
     torch.testing.assert_close(one[0], other[0], rtol=0, atol=1e-12)
     assert_same(other[1], one[1])
+
+
+@pytest.mark.parametrize("steps", [3, 7, 10])
+def test_weights_that_are_not_kept_are_computed_again(steps, monkeypatch):
+    given = variables(rate=[0.1, 0.2, 0.05])
+    _, every = gradients(given, steps=steps, constant_memory=True)
+    monkeypatch.setattr(unroll_module, "_ALL_KEPT", 2)
+    _, some = gradients(given, steps=steps, constant_memory=True)
+    assert all(torch.equal(one, other) for one, other in zip(every, some, strict=True))
 
 
 @pytest.mark.parametrize("images_at_once", [1, 2, 3, 100])

@@ -30,7 +30,7 @@ CELL = "results/distilled/digits/bacon/ipc1/seed0.h5"
 @pytest.fixture
 def project(tmp_path):
     prepare(tmp_path / "work")
-    return Project(tmp_path / "work")
+    return Project(tmp_path / "work", inherits=True)
 
 
 @pytest.fixture(scope="module")

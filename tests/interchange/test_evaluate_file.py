@@ -53,6 +53,13 @@ def dataset() -> ImageDataset:
     )
 
 
+def test_a_file_without_images_of_a_class_is_told_of(dataset, caplog):
+    image_set(IMAGES, LABELS, RAW, dataset)
+    assert caplog.text == ""
+    image_set(IMAGES[:4], LABELS[:4], RAW, dataset)
+    assert "a.pt: no image of 1 of 3 classes of toy: 'c'; they count as wrong in its accuracy" in caplog.text
+
+
 # Layouts
 
 
@@ -98,11 +105,11 @@ def test_one_of_several_experiments_is_chosen(tmp_path):
     ("content", "message"),
     [
         ({"x": IMAGES}, "holds a dict with x; supported are"),
-        (IMAGES, "holds Tensor; supported are"),
+        (IMAGES, r"holds Tensor \(6, 1, 4, 4\) alone; if its labels are in another file.* supported are"),
         ({"data": [IMAGES]}, "its 'data' is not a list of"),
         ((IMAGES[0], LABELS), r"images are \(1, 4, 4\); they must be a tensor \(N, C, H, W\)"),
         (
-            (IMAGES, LABELS.float()),
+            (IMAGES, LABELS + 0.5),
             r"labels are torch.float32 \(6,\) for 6 images; they must be integers \(N,\), or soft",
         ),
         ((IMAGES, torch.rand(5, 3)), r"labels are torch.float32 \(5, 3\) for 6 images"),
@@ -127,7 +134,7 @@ def test_pickles_are_read_with_weights_only(tmp_path):
         BaconError, match=r"a\.pt: cannot be read with weights_only=True.*torch\.save\(\(images, labels\)"
     ):
         read_tensors(tmp_path / "a.pt")
-    with pytest.raises(BaconError, match=r"a\.npz: not a readable \.npz file of numbers"):
+    with pytest.raises(BaconError, match=r"a\.npz: .images. is not a readable array of numbers"):
         read_tensors(tmp_path / "a.npz")
     assert not (tmp_path / "ran").exists()
 
@@ -183,7 +190,7 @@ def test_images_of_a_whitened_data_set_are_whitened(dataset):
     [
         (IMAGES, LABELS, {"pixels": "uint8"}, "images are torch.float32, which is not what --pixels uint8 says"),
         (IMAGES.to(torch.uint8), LABELS, {"pixels": "raw"}, "images are torch.uint8, which is not what --pixels raw"),
-        (IMAGES * 255, LABELS, {"pixels": "raw"}, "not raw pixels in"),
+        (IMAGES * 255, LABELS, {"pixels": "raw"}, "not raw pixels in.*go up to 255 .--pixels uint8"),
         (IMAGES * 6 - 3, LABELS, {"pixels": "raw"}, "not raw pixels in"),
         (IMAGES / 0, LABELS, {"pixels": "raw"}, "not finite"),
         (IMAGES, LABELS, {"pixels": "normalised", "mean": (0.1, 0.2), "std": (1.0, 1.0)}, "images have 1 channels"),

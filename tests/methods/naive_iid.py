@@ -53,8 +53,8 @@ class NaiveIid(NaiveLoop):
 
 
 class NaiveDmIid(NaiveIid):
-    name = "dm-iid"
+    name = "dm_iid"
 
 
 class NaiveIdmIid(NaiveIid):
-    name = "idm-iid"
+    name = "idm_iid"

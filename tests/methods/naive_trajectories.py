@@ -77,3 +77,55 @@ class NaiveTrajectories:
         for optimiser in self.optimisers:
             optimiser.step()
         return before
+
+
+class NaiveDATM(NaiveTrajectories):
+    """DATM: logits of the labels are learned too, the window grows, large distances change nothing."""
+
+    method = "datm"
+
+    def __init__(self, real, settings, network, *, ipc, seed, initial):
+        super().__init__(real, settings, network, ipc=ipc, seed=seed, initial=initial)
+        self.y = self.mean_logits(initial).requires_grad_()
+        self.optimisers.append(torch.optim.SGD([self.y], lr=settings.lr_label, momentum=settings.momentum_label))
+        self.skipped = 0
+
+    def mean_logits(self, images):
+        """Row by row: the mean over the experts that are right, of all where none is."""
+        last = self.settings.experts.epochs
+        with torch.no_grad():
+            every = torch.stack(
+                [functional_call(self.net, self.expert(run, last), (images,)) for run in range(len(self.experts))]
+            )
+        if self.settings.init == "real":
+            return every[0]
+        rows = []
+        for place, label in enumerate(self.labels):
+            right = [logits[place] for logits in every if logits[place].argmax() == label]
+            rows.append(torch.stack(right or list(every[:, place])).mean(dim=0))
+        return torch.stack(rows)
+
+    def targets(self, places):
+        return self.y[places].softmax(dim=1)
+
+    def start_epoch(self, it):
+        s = self.settings
+        end = s.max_start_epoch
+        if s.current_max_start_epoch is not None:
+            grown = s.current_max_start_epoch + int((end - s.current_max_start_epoch) * it / s.expansion_end)
+            end = min(end, grown)
+        drawn = uniform(self.seed, "start-epoch", count=1, iteration=it)[0]
+        return s.min_start_epoch + int(drawn * (end - s.min_start_epoch))
+
+    def iteration(self, it):
+        before = self.x.detach().clone()
+        distance = self.distance(it)
+        if self.settings.threshold is not None and distance > self.settings.threshold:
+            self.skipped += 1
+            return before
+        for optimiser in self.optimisers:
+            optimiser.zero_grad()
+        distance.backward()
+        for optimiser in self.optimisers:
+            optimiser.step()
+        return before

@@ -5,8 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from bacon.methods.cafe.layer_matching import discrimination
-from bacon.methods.cafe.record import CafeDsaSettings, CafeSettings
+from bacon.methods.cafe.record import CafeSettings
 from bacon.methods.cafe.stop_rules import Counts, Meter, alternate
+from bacon.methods.cafe_dsa.record import CafeDsaSettings
 
 
 def block(accuracies, *, classes=10, **settings):

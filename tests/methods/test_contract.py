@@ -29,11 +29,13 @@ from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
+from tests.distillation.naive_gradients import NaiveGradientMatching
 from tests.methods import example
 from tests.methods.naive_cafe import NaiveCafe
 from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
+from tests.methods.naive_dd import NaiveDD
 from tests.methods.naive_iid import NaiveDmIid, NaiveIdmIid
-from tests.methods.naive_trajectories import NaiveTrajectories
+from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
 from tests.methods.trained import inputs_of
 
@@ -50,12 +52,18 @@ ORACLES = {
     "ncfm": (NaiveNCFM, {"lr_img": 0.02, "patience": 1}),
     "ncfm sgd": (NaiveNCFM, {"optimiser": "sgd"}),
     "ncfm network": (NaiveNCFM, {"sampling": "network", "sampling_width": 16, "frequencies": 128, "lr_img": 0.02}),
-    "dm-iid": (NaiveDmIid, {}),
-    "idm-iid": (NaiveIdmIid, {"weights": "code"}),
+    "dm_iid": (NaiveDmIid, {}),
+    "idm_iid": (NaiveIdmIid, {"weights": "code"}),
     "mtt": (NaiveTrajectories, {}),
+    "datm": (NaiveDATM, {}),
+    "dd": (NaiveDD, {}),
+    "dc": (NaiveGradientMatching, {}),
+    "dsa": (NaiveGradientMatching, {}),
+    "dcc": (NaiveGradientMatching, {}),
+    "dsac": (NaiveGradientMatching, {}),
     "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
     "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
-    "cafe-dsa": (NaiveCafe, {"batch_train": 4}),
+    "cafe_dsa": (NaiveCafe, {"batch_train": 4}),
     "datadam": (NaiveDataDAM, {}),
     "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }

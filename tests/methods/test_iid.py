@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bacon.methods.iid.algorithm import covariance
+from bacon.methods.dm_iid.algorithm import covariance
 from bacon.methods.registry import METHODS
 from tests.methods.test_contract import engine_of, small
 
@@ -35,16 +35,16 @@ def test_one_image_per_class_has_no_relations():
 )
 def test_weights_hold_for_ten_images_of_16_places(weights, ipc, expected):
     """The contract's network has maps of 2x2 places."""
-    method = METHODS["dm-iid"]
+    method = METHODS["dm_iid"]
     algorithm = engine_of(method, small(method, weights=weights), ipc=ipc).algorithm
     term = algorithm.extra[0]
     assert (algorithm.loss.weights()["covariance"], term.weight(None)) == pytest.approx(expected)
 
 
 def test_hosts_have_their_own_published_weights():
-    dm, idm = (METHODS[name].settings_model for name in ("dm-iid", "idm-iid"))
+    dm, idm = (METHODS[name].settings_model for name in ("dm_iid", "idm_iid"))
     assert [(model().covariance_weight, model().centralisation_weight) for model in (dm, idm)] == [
         (0.01, 0.05), (0.03, 0.01),
     ]  # fmt: skip
     assert idm().extractor.architecture == "resnet18"
-    assert METHODS["idm-iid"].published == METHODS["idm"].published
+    assert METHODS["idm_iid"].published == METHODS["idm"].published

@@ -22,7 +22,7 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import JobProgress
 from bacon.runtime.job_lock import is_held, job_lock
 from bacon.settings.cells import Cell
-from tests.workflow.conftest import TINY, Project
+from tests.workflow.conftest import TINY, Project, finished  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.workflow
 
@@ -30,18 +30,13 @@ DM = Cell("digits", "dm", 1, 0)
 CONFIG = TINY | {"grid": TINY["grid"] | {"methods": ["random", "dm"]}}
 
 
-@pytest.fixture(scope="module")
-def computed(tmp_path_factory):
-    made = Project(tmp_path_factory.mktemp("computed"))
-    made.configure(CONFIG)
-    made.snakemake()
-    return made
-
-
 @pytest.fixture
-def folder(computed, tmp_path):
-    shutil.copytree(computed.folder, tmp_path / "copy")
-    return tmp_path / "copy"
+def folder(finished, tmp_path):  # noqa: F811 - a fixture
+    """The finished grid as if it had these two methods alone."""
+    folder = tmp_path / "copy"
+    shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("idm", "bacon", "*_idm_*", "*_bacon_*"))
+    Project(folder).configure(CONFIG)
+    return folder
 
 
 def plan(folder, **changes):
@@ -158,7 +153,10 @@ def test_the_command_prints_the_grid_and_json(folder, monkeypatch):
     (folder / "config/config.yaml").write_text(
         yaml.safe_dump(CONFIG | {"methods": {"dm": {"evaluation": {"epochs": 2}}}})
     )
-    table = CliRunner().invoke(main, ["status"])
+    recorded = CliRunner().invoke(main, ["status"])
+    assert "7 jobs: 7 done." in recorded.stdout, "the configuration of the run, not the file that was edited since"
+    assert "config/config.yaml has changed since that run" in recorded.stderr
+    table = CliRunner().invoke(main, ["status", "--config", "config/config.yaml"])
     assert table.exit_code == 0, table.output
     assert "evaluation.epochs: 3 -> 2" in table.output
     assert "7 jobs: 6 done, 1 stale." in table.output
@@ -170,7 +168,7 @@ def test_the_command_prints_the_grid_and_json(folder, monkeypatch):
     assert rows["cell"] == ["data", "train", "distil", "evaluate"]
     assert rows["digits"] == ["D", "", "", ""]
     assert rows["digits/dm/ipc1"] == ["", "", "D", "S"]
-    found = json.loads(CliRunner().invoke(main, ["status", "--json"]).output)
+    found = json.loads(CliRunner().invoke(main, ["status", "--json", "--config", "config/config.yaml"]).stdout)
     assert found["counts"] == {"done": 6, "stale": 1}
     assert found == as_dict(read_status(plan(folder, methods={"dm": {"evaluation": {"epochs": 2}}})))
 
@@ -190,15 +188,17 @@ def test_prune_lists_what_no_cell_needs_and_removes_it_on_request(folder, monkey
     assert [path for path in orphans(plan(folder)) if path.suffix not in (".lock", ".holder")] == []
     fewer = CONFIG | {"grid": CONFIG["grid"] | {"methods": ["random"]}}
     (folder / "config/config.yaml").write_text(yaml.safe_dump(fewer))
-    listed = CliRunner().invoke(main, ["prune"])
+    assert "Nothing to remove." in CliRunner().invoke(main, ["prune"]).stdout, "the recorded run made it"
+    named = ["prune", "--config", "config/config.yaml"]
+    listed = CliRunner().invoke(main, named)
     expected = [DM.distilled_path, DM.evaluation_path("convnet"), *(folder / "results/figures/images").glob("*dm*")]
     assert all(str(path.relative_to(folder) if path.is_absolute() else path) in listed.output for path in expected)
     assert all((folder / path).exists() for path in expected), "listing removes nothing"
     assert "random" not in listed.output
-    assert CliRunner().invoke(main, ["prune", "--remove"]).exit_code == 0
+    assert CliRunner().invoke(main, [*named, "--remove"]).exit_code == 0
     assert not any((folder / path).exists() for path in expected)
     assert (folder / "results/distilled/digits/random/ipc1/seed0.h5").exists()
-    assert "Nothing to remove." in CliRunner().invoke(main, ["prune"]).output
+    assert "Nothing to remove." in CliRunner().invoke(main, named).output
 
 
 def test_prune_keeps_the_checkpoints_of_a_cell_that_is_not_done(folder):

@@ -153,6 +153,7 @@ class TestEnvironmentScript:
 
         monkeypatch.setattr(module.venv, "create", make_python)
         monkeypatch.setattr(module, "pip", lambda *arguments: module.calls.append(arguments))
+        monkeypatch.setattr(module, "compile_packages", lambda: None)
         module.main()
         module.calls.clear()
         return module

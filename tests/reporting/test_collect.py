@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bacon.reporting.collect.distilled_files import collect_cost, collect_history, read_images
+from bacon.reporting.collect.distilled_files import collect_cost, collect_history, divergence_notes, read_images
 from bacon.reporting.collect.evaluations import collect_accuracy, read_accuracy
 from bacon.reporting.tables.run_tables import write_accuracy
 from bacon.runtime.errors import BaconError
@@ -186,3 +186,13 @@ def test_light_rules_start_without_torch():
     modules += [f"bacon.reporting.figures.{name}" for name in ("accuracy", "curve", "loss", "images")]
     code = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_sets_that_diverged_are_named_below_the_tables(tmp_path):
+    images = np.zeros((10, 1, 4, 4))
+    seen = "iteration 99: the root mean square of an image is 600, 300 times the largest real pixel (2)"
+    cost = collect_cost([distilled(tmp_path, images), distilled(tmp_path, images, seed=1, divergence=seen)])
+    assert divergence_notes(cost) == [
+        f"Warning: digits/bacon/ipc1/seed1 diverged: {seen}. Lower the method's learning rate."
+    ]
+    assert divergence_notes(cost[:1]) == []

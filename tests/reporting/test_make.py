@@ -35,6 +35,9 @@ CONFIG = {
 }
 
 
+WARNING = "no test images of class 'class 3'"
+
+
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     """Results of two evaluation networks, two seeds, two IPCs and a variant, with snapshots and histories."""
@@ -66,11 +69,19 @@ def write_data(plan) -> None:
     made = ImageDataset(
         name="cifar10", train_images=images, train_labels=labels, test_images=images, test_labels=labels,
         class_names=tuple(f"class {label}" for label in range(10)), mean=(0.5,) * 3, std=(0.25,) * 3,
-        fingerprint=plan.data_fingerprint("cifar10"),
+        fingerprint=plan.data_fingerprint("cifar10"), warnings=(WARNING,),
     )  # fmt: skip
     path = plan.directory / plan.cells[0].data_path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_dataset(path, made)
+
+
+def test_what_is_odd_about_a_data_set_stands_under_the_summary_of_it(plan):
+    tables = report_tables(plan, published=PUBLISHED)
+    note = f"Warnings on the data set CIFAR-10: {WARNING}."
+    assert note in tables["summary"].notes
+    assert all(note in own for _, own in tables["summary"].grids)
+    assert note not in tables["cost"].notes
 
 
 def outputs(plan, target: str) -> dict[str, Path]:

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from bacon.cli import main
+from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.reporting.collect.expected import expected_distilled
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.summary import summarise
@@ -58,6 +59,30 @@ def by_id(page, name):
 
 def by_class(element, name):
     return [one for one in element.iter() if name in one.get("class", "").split()]
+
+
+def test_data_sets_are_shown_with_what_is_odd_about_them(plan):
+    images, labels = np.zeros((6, 3, 4, 4), np.uint8), np.arange(6) % 3
+    made = ImageDataset(
+        name="cifar10",
+        train_images=images,
+        train_labels=labels,
+        test_images=images[:2],
+        test_labels=labels[:2],
+        class_names=("a", "b", "c"),
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        fingerprint=plan.data_fingerprint("cifar10"),
+        warnings=("no test images of class 'c'", HOSTILE),
+    )
+    path = plan.directory / plan.cells[0].data_path
+    path.parent.mkdir(parents=True)
+    write_dataset(path, made)
+    shown = content(by_id(parse(write_report(plan).read_text()), "data"))
+    assert "CIFAR-10" in shown
+    assert "3 x 4 x 4 pixels, 3 classes, 6 training and 2 test images" in shown
+    assert "Warning: no test images of class 'c'" in shown
+    assert HOSTILE in shown
 
 
 def test_nothing_is_fetched_from_outside(page):

@@ -67,6 +67,7 @@ SlurmUser=root
 ProctrackType=proctrack/linuxproc
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
+SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 MinJobAge=600
 ReturnToService=2
 KillWait=10

@@ -17,17 +17,35 @@ from tests.waiting import wait_for
 from tests.workflow.conftest import ROOT, TINY, Project
 
 CLUSTER = Path(__file__).with_name("cluster.sh")
+# Snakemake's command line, which looks after its jobs every second. After each look that finds none ended, the plugin for SLURM
+# waits ten seconds longer, which suits jobs of hours.
+IMPATIENT = """
+import asyncio
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+RemoteExecutor.sleep = lambda self: asyncio.sleep(1)
+main()
+"""
 
 
 @pytest.fixture(scope="session")
 def cluster():
-    """A failure to install or start SLURM fails the tests, with what was said: a check that skips itself is none."""
+    """A failure to install or start SLURM fails the tests, with what was said: a check that skips itself is none.
+
+    A test run that is told to end stops its calls and the cluster first, as one that is interrupted does.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
     started = subprocess.run([CLUSTER, "start"], check=False, capture_output=True, text=True, timeout=300)
     assert started.returncode == 0, f"no cluster of one node:\n{started.stdout}{started.stderr}"
     yield
     # One that was there before stays.
     if "already running" not in started.stdout:
         subprocess.run([CLUSTER, "stop"], check=True, timeout=60)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 @dataclass
@@ -49,7 +67,7 @@ class SlurmProject(Project):
 
     def start(self, *arguments: str) -> Call:
         command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile), "--directory", str(self.folder),
+            sys.executable, "-c", IMPATIENT, "--snakefile", str(self.snakefile), "--directory", str(self.folder),
             "--workflow-profile", str(ROOT / "workflow" / "profiles" / "slurm"),
             # A cluster of one node answers at once; the rest is the profile's.
             "--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "2",
@@ -139,7 +157,7 @@ def long_config(**run):
     """One method, two seeds."""
     digits = {
         "network": {"width": 8, "depth": 2},
-        "distillation": {"iterations": 400, "snapshot_interval": 0},
+        "distillation": {"iterations": 200, "snapshot_interval": 0},
     }
     config = yaml.safe_load(yaml.safe_dump(TINY))
     config["grid"] |= {"methods": ["bacon"], "seeds": 2}

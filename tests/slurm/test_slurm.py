@@ -24,9 +24,9 @@ def distilled(cell):
 
 
 def demo_grid():
-    """The default configuration with a few iterations, a small network and one distillation seed."""
+    """The default configuration with a few iterations, a small network, one IPC and one distillation seed."""
     config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    grid = config["grid"] | {"seeds": 1}
+    grid = config["grid"] | {"ipc": [1], "seeds": 1}
     return config | {"preset": "smoke", "grid": grid, "datasets": {"digits": {"network": {"width": 8, "depth": 2}}}}
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from filelock import FileLock
+
+from tests.workflow import forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,26 +53,34 @@ class Project:
     snakefile: Path = ROOT / "workflow" / "Snakefile"
     installed: list[str] = field(default_factory=list)
     """Further folders on Python's path."""
+    inherits: bool = False
+    """Whether Snakemake inherits all that this process has, limits on files too, and imports everything itself."""
 
     def configure(self, config: dict) -> None:
         (self.folder / "config").mkdir(exist_ok=True)
         (self.folder / "config" / "config.yaml").write_text(yaml.safe_dump(config))
 
     def snakemake(self, *arguments: str, check: bool = True) -> Run:
-        command = [
-            sys.executable, "-m", "snakemake", "--snakefile", str(self.snakefile), "--directory", str(self.folder),
+        arguments = (
+            "--snakefile", str(self.snakefile), "--directory", str(self.folder),
             "--workflow-profile", str(ROOT / "workflow" / "profiles" / "default"), "--cores", "2", "--resources", "gpu=2",
             "--nocolor", *arguments,
-        ]  # fmt: skip
+        )  # fmt: skip
         path = os.pathsep.join([str(self.snakefile.parents[1]), *self.installed])
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=self.folder)
-        run = Run(done.returncode, done.stdout + done.stderr)
+        call = _in_new_process if self.inherits else forked.snakemake
+        run = Run(*call([*arguments], folder=self.folder, environment=environment))
         assert not check or run.returncode == 0, run.output
         return run
 
     def path(self, name: str) -> Path:
         return self.folder / name
+
+
+def _in_new_process(arguments: list[str], *, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    return done.returncode, done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -81,11 +92,16 @@ def project(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A tiny grid, run once; tests that change it take a copy."""
-    folder = tmp_path_factory.mktemp("finished")
-    made = Project(folder)
-    made.configure(TINY)
-    made.first_run = made.snakemake()
+    """A tiny grid, run once for all processes that run tests side by side; tests that change it take a copy."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    made, log = Project(base / "finished", inherits=True), base / "finished.log"
+    with FileLock(base / "finished.lock"):
+        if not log.exists():
+            made.folder.mkdir(exist_ok=True)
+            made.configure(TINY)
+            log.write_text(made.snakemake().output)
+    made.first_run = Run(0, log.read_text())
     return made
 
 

@@ -12,9 +12,12 @@ import pytest
 from PIL import Image
 
 from bacon import load_distilled
+from bacon.config.loading import load_config
+from bacon.operations.recorded_runs import recorded_runs
 from bacon.operations.workflow_plan import load_plan
 from bacon.reporting.figures.catalogue import drawn
 from tests.reporting.page_tree import content, parse
+from tests.workflow.conftest import TINY
 
 pytestmark = pytest.mark.workflow
 
@@ -164,6 +167,15 @@ def test_the_report_shows_every_cell_and_its_links_lead_to_files(finished):
     for record in records:
         if record["final"]:
             assert f"{100 * record['test_accuracy']:.2f}" in content(found["digits/idm/ipc1/seed0"])
+
+
+def test_a_run_records_its_configuration_and_a_dry_run_does_not(copy):
+    (run,) = recorded_runs(copy.folder)
+    assert run.only_file == "config/config.yaml"
+    assert load_config(copy.path(str(run.path))) == load_config(copy.path("config/config.yaml"))
+    copy.configure(TINY | {"grid": TINY["grid"] | {"ipc": [2]}})
+    copy.snakemake("-n")
+    assert recorded_runs(copy.folder) == (run,)
 
 
 def test_the_report_by_hand_is_the_one_of_the_workflow(copy):

@@ -17,14 +17,15 @@ pytestmark = pytest.mark.workflow
 
 
 def test_the_example_of_the_documentation(project):
-    """Pictures of mixed sizes, two classes, one of them corrupt."""
+    """Pictures of mixed sizes, two classes, one of them corrupt, in a folder whose name is hard on shells and patterns."""
     page = (ROOT / "docs" / "data.md").read_text()
     config = yaml.safe_load(re.search(r"<!-- example -->\n```yaml\n(.*?)```", page, re.DOTALL)[1])
     config["data"]["pictures"]["zca"] = True
+    config["data"]["pictures"]["path"] = "my {best}  'pictures' $HOME/"
     project.configure(config)
     draw = np.random.default_rng(0)
     for label, name in enumerate(("cat", "dog")):
-        folder = project.path(f"pictures/{name}")
+        folder = project.path(f"my {{best}}  'pictures' $HOME/{name}")
         folder.mkdir(parents=True)
         for number in range(24):
             noise = draw.integers(0, 128, (20 + number, 24, 3)) + np.array([100 * label, 0, 0])

@@ -52,7 +52,8 @@ def checkout(copy, tmp_path):
     """A copy of the sources, so that a test can edit them."""
     root = tmp_path / "checkout"
     for folder in ("bacon", "workflow", "resources"):
-        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        # With what is compiled, but for what another process is compiling just now.
+        shutil.copytree(ROOT / folder, root / folder, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copy(ROOT / "environment.yml", root)
     return Project(copy.folder, root / "workflow" / "Snakefile")
 

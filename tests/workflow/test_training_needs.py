@@ -105,6 +105,6 @@ def test_networks_are_trained_once_and_distilled_with(needing):
     # Another recipe is another training; fewer networks per job are none.
     needing.configure(configuration(methods={name: {"distillation": {"teacher_epochs": 4}} for name in METHODS}))
     assert needing.snakemake("-n").jobs == AGGREGATES | {"train": 1, "distill": 2, "evaluate": 2, "images": 2}
-    old = command_line(needing, "prune").splitlines()
+    old = command_line(needing, "prune", "--config", "config/config.yaml").splitlines()
     assert f"results/training/digits/{teachers['training']}/run0.h5" in old
     assert not any("convnet.json" in path for path in old)

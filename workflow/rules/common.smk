@@ -8,17 +8,24 @@ from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 
-from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
-from snakemake.utils import validate
 
 from bacon.config.loading import data_settings
+from bacon.config.unreached import unreached_values
 from bacon.datasets.registry import REGISTRY
-from bacon.methods.registry import METHODS, OWN
-from bacon.operations import file_times, products, snakemake_internals, workflow_plan
+from bacon.operations import (
+    configuration_files,
+    failures,
+    file_times,
+    products,
+    recorded_runs,
+    snakemake_internals,
+    workflow_plan,
+)
 from bacon.plan import stages
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
 from bacon.runtime.errors import BaconError
+from bacon.runtime.scripts import disk_advice
 from bacon.settings import cells
 
 # SLURM's warning before a time limit goes to every process of a job. The Snakemake inside it would die of it, and SLURM would
@@ -35,18 +42,24 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 try:
-    PLAN = workflow_plan.plan(config)
+    # By our rules: Snakemake's reader lets a repeated key win, and takes 5e-4 for text.
+    settings = configuration_files.read_configuration(workflow, config)
+    config.clear()
+    config.update(settings)
+    PLAN = workflow_plan.plan(
+        config, source=configuration_files.configuration_source(workflow)
+    )
     # Missing data of the user stops here with a clear message, not inside an input function.
     for name in PLAN.datasets:
         PLAN.source(name)
     snakemake_internals.check_snakemake()
 except BaconError as error:
-    raise WorkflowError(str(error)) from None
+    failures.stop(error)
 
-# The plan has checked everything; the schema repeats it in Snakemake's own way. It does not know the settings of methods that
-# installed packages bring.
-if len(METHODS) == len(OWN):
-    validate(config, "../schemas/config.schema.json", set_default=False)
+if workflow.is_main_process:
+    failures.tell_at_the_end(logger)
+    for line in unreached_values(PLAN.config):
+        logger.warning(f"Configuration: {line}")
 
 # The scripts read the configuration as Snakemake merged it, from a file named by its content.
 CONFIG = workflow_plan.config_path(config)
@@ -58,15 +71,18 @@ shell.prefix(
 
 
 onstart:
-    workflow_plan.write_config(config)
+    try:
+        workflow_plan.write_config(config)
+    except OSError as error:
+        failures.stop(f"{error}; {disk_advice(error) or 'nothing was computed'}")
 
 
 wildcard_constraints:
-    dataset="|".join(PLAN.datasets),
+    dataset="|".join(map(re.escape, PLAN.datasets)),
     method="|".join(map(re.escape, PLAN.config.grid.methods)),
     ipc=r"\d+",
     seed=r"\d+",
-    network="|".join(PLAN.networks),
+    network="|".join(map(re.escape, PLAN.networks)),
     training=r"[a-z0-9_]+-[0-9a-f]{8}",
     first=r"\d+",
     last=r"\d+",
@@ -129,6 +145,9 @@ def settle_files():
     """
     if not workflow.is_main_process:
         return None
+    if snakemake_internals.is_run(workflow):
+        overridden = bool(workflow.config_settings.config)
+        recorded_runs.record_or_warn(config, workflow.configfiles, overridden, logger)
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
@@ -151,7 +170,8 @@ def raw_files(wildcards):
     settle_files()
     data = data_settings(PLAN.config, wildcards.dataset)
     if data.path is not None:
-        return ancient(data.path)
+        # Snakemake takes braces for wildcards and cannot be told otherwise. That the path exists is checked above.
+        return [] if set(data.path) & set("{}") else ancient(data.path)
     marker = f"{cells.DOWNLOADS}/{wildcards.dataset}/.complete"
     return ancient(marker) if REGISTRY[wildcards.dataset].sources else []
 

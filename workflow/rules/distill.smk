@@ -24,6 +24,6 @@ rule distill:
         "Distilling {wildcards.dataset} with {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed}"
     shell:
         'exec "$PYTHON" "$SCRIPTS/distill.py" --config "$CONFIG"'
-        " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
-        " --fingerprint {params.fingerprint} --threads {threads}"
-        " --data {input.data} --output {output.images} >{log} 2>&1"
+        " --cell {wildcards.dataset:q}/{wildcards.method:q}/ipc{wildcards.ipc:q}/seed{wildcards.seed:q}"
+        " --fingerprint {params.fingerprint:q} --threads {threads}"
+        " --data {input.data:q} --output {output.images:q} >{log:q} 2>&1"

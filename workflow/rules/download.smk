@@ -25,5 +25,5 @@ rule download:
     message:
         "Downloading {wildcards.dataset}"
     shell:
-        'exec "$PYTHON" "$SCRIPTS/download.py" --config "$CONFIG" --dataset {wildcards.dataset}'
-        " --fingerprint {params.fingerprint} --output {output.marker} >{log} 2>&1"
+        'exec "$PYTHON" "$SCRIPTS/download.py" --config "$CONFIG" --dataset {wildcards.dataset:q}'
+        " --fingerprint {params.fingerprint:q} --output {output.marker:q} >{log:q} 2>&1"

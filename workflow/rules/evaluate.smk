@@ -28,9 +28,9 @@ rule evaluate:
         "Evaluating {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}, seed {wildcards.seed} with {wildcards.network}"
     shell:
         'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG"'
-        " --cell {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc}/seed{wildcards.seed}"
-        " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
-        " --data {input.data} --images {input.images} --output {output.records} >{log} 2>&1"
+        " --cell {wildcards.dataset:q}/{wildcards.method:q}/ipc{wildcards.ipc:q}/seed{wildcards.seed:q}"
+        " --network {wildcards.network:q} --fingerprint {params.fingerprint:q} --threads {threads}"
+        " --data {input.data:q} --images {input.images:q} --output {output.records:q} >{log:q} 2>&1"
 
 
 rule evaluate_full:
@@ -55,6 +55,6 @@ rule evaluate_full:
     message:
         "Evaluating the full training set of {wildcards.dataset} with {wildcards.network}"
     shell:
-        'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG" --cell {wildcards.dataset}/full'
-        " --network {wildcards.network} --fingerprint {params.fingerprint} --threads {threads}"
-        " --data {input.data} --output {output.records} >{log} 2>&1"
+        'exec "$PYTHON" "$SCRIPTS/evaluate.py" --config "$CONFIG" --cell {wildcards.dataset:q}/full'
+        " --network {wildcards.network:q} --fingerprint {params.fingerprint:q} --threads {threads}"
+        " --data {input.data:q} --output {output.records:q} >{log:q} 2>&1"

@@ -27,7 +27,7 @@ rule figures:
         "Drawing the figures"
     shell:
         'exec "$PYTHON" "$SCRIPTS/aggregate.py" --config "$CONFIG" --target figures'
-        " --fingerprint {params.fingerprint} >{log} 2>&1"
+        " --fingerprint {params.fingerprint:q} >{log:q} 2>&1"
 
 
 rule images:
@@ -61,5 +61,5 @@ rule images:
         "Drawing the images of {wildcards.dataset}, {wildcards.method}, IPC {wildcards.ipc}"
     shell:
         'exec "$PYTHON" "$SCRIPTS/images.py" --config "$CONFIG"'
-        " --group {wildcards.dataset}/{wildcards.method}/ipc{wildcards.ipc} --fingerprint {params.fingerprint}"
-        " --output {output} >{log} 2>&1"
+        " --group {wildcards.dataset:q}/{wildcards.method:q}/ipc{wildcards.ipc:q} --fingerprint {params.fingerprint:q}"
+        " --output {output:q} >{log:q} 2>&1"

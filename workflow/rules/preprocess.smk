@@ -25,5 +25,5 @@ rule preprocess:
     message:
         "Preparing {wildcards.dataset}"
     shell:
-        'exec "$PYTHON" "$SCRIPTS/preprocess.py" --config "$CONFIG" --dataset {wildcards.dataset}'
-        " --fingerprint {params.fingerprint} --output {output.data} >{log} 2>&1"
+        'exec "$PYTHON" "$SCRIPTS/preprocess.py" --config "$CONFIG" --dataset {wildcards.dataset:q}'
+        " --fingerprint {params.fingerprint:q} --output {output.data:q} >{log:q} 2>&1"

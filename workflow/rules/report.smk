@@ -5,6 +5,7 @@ rule report:
     input:
         evaluations=every("evaluate"),
         distilled=every("distill"),
+        data=every("data"),
         figures=drawn_figures,
         images=all_images,
     output:
@@ -25,5 +26,5 @@ rule report:
     message:
         "Writing the report"
     shell:
-        'exec "$PYTHON" "$SCRIPTS/report.py" --config "$CONFIG" --output {output.page}'
-        " --fingerprint {params.fingerprint} >{log} 2>&1"
+        'exec "$PYTHON" "$SCRIPTS/report.py" --config "$CONFIG" --output {output.page:q}'
+        " --fingerprint {params.fingerprint:q} >{log:q} 2>&1"

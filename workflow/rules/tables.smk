@@ -8,6 +8,7 @@ rule tables:
     input:
         evaluations=every("evaluate"),
         distilled=every("distill"),
+        data=every("data"),
     output:
         **table_files(),
     log:
@@ -27,4 +28,4 @@ rule tables:
         "Writing the tables"
     shell:
         'exec "$PYTHON" "$SCRIPTS/aggregate.py" --config "$CONFIG" --target tables'
-        " --fingerprint {params.fingerprint} >{log} 2>&1"
+        " --fingerprint {params.fingerprint:q} >{log:q} 2>&1"

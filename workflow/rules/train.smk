@@ -27,6 +27,6 @@ rule train:
         "Training runs {wildcards.first} to {wildcards.last} of {wildcards.training} on {wildcards.dataset}"
     shell:
         'exec "$PYTHON" "$SCRIPTS/train.py" --config "$CONFIG"'
-        " --runs {wildcards.dataset}/{wildcards.training}/runs{wildcards.first}-{wildcards.last}"
-        " --fingerprint {params.fingerprint} --threads {threads}"
-        " --data {input.data} --output {output.index} >{log} 2>&1"
+        " --runs {wildcards.dataset:q}/{wildcards.training:q}/runs{wildcards.first:q}-{wildcards.last:q}"
+        " --fingerprint {params.fingerprint:q} --threads {threads}"
+        " --data {input.data:q} --output {output.index:q} >{log:q} 2>&1"

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import h5py
 import numpy as np
 
+from bacon.datasets.file_kinds import advice_for, file_kind
 from bacon.datasets.raw import RawDataset, ReadRequest
-from bacon.datasets.store import open_store, read_array
+from bacon.datasets.store import FORMAT, open_store, read_array
+from bacon.runtime.errors import BaconError
 
 # Own data may be all that there is of it, so nothing here tells anybody to delete it.
 _ADVICE = "Prepare it again with the workflow that wrote it, or use an undamaged copy"
@@ -22,6 +25,7 @@ def read(request: ReadRequest) -> RawDataset:
     Raises:
         BaconError: the file is not a store of this version, or is damaged.
     """
+    _check_kind(request)
     with open_store(request.path, advice=_ADVICE) as file:
         arrays: dict[str, Any] = {}
         for split in ("train", "test"):
@@ -30,3 +34,26 @@ def read(request: ReadRequest) -> RawDataset:
                 found = [read_array(file, f"{part}/{what}", dtype) for part in parts]
                 arrays[f"{split}_{what}"] = found[0] if len(found) == 1 else np.concatenate(found)
         return RawDataset(**arrays, class_names=tuple(json.loads(str(file.attrs["class_names"]))))
+
+
+def _check_kind(request: ReadRequest) -> None:
+    """Whether the file is HDF5 and, if it is whole, one of ours; what else it is decides what to do."""
+    path = request.path
+    try:
+        kind, words = file_kind(path)
+    except OSError as error:
+        raise BaconError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if kind != "hdf5":
+        raise BaconError(f"{path}: not an HDF5 file, but {words}: {advice_for(kind, request.key)}")
+    try:
+        with h5py.File(path, "r") as file:
+            if file.attrs.get("format") == FORMAT:
+                return
+            held = ", ".join(file) or "nothing"
+    except (OSError, RuntimeError, KeyError, ValueError):
+        return  # opening it as a store says what is damaged
+    raise BaconError(
+        f"{path}: an HDF5 file, but not a prepared data set of this project; it holds {held}. Read its arrays with "
+        f"h5py, save them "
+        f"with numpy.savez as x_train, y_train, x_test and y_test, and set {request.key}.format to npz"
+    )

@@ -1,4 +1,4 @@
-"""CAFE and CAFE+DSA (Wang et al., CVPR 2022): match the features of all stages, keep classes apart."""
+"""CAFE (Wang et al., CVPR 2022): match the features of all stages, keep classes apart."""
 
 from __future__ import annotations
 
@@ -58,12 +58,6 @@ class CafeSettings(MatchingSettings):
     max_epochs: int = Field(100, ge=1, description="Most epochs of the network after each (published code: no limit).")
 
 
-class CafeDsaSettings(CafeSettings):
-    """Settings of CAFE+DSA."""
-
-    augment: bool = Field(True, description="DSA of real and synthetic images (`dsa_strategy`): CAFE+DSA.")
-
-
 def work(settings: CafeSettings, size: CellSize) -> Work:
     """Per iteration, about a dozen steps with a dozen epochs each; how many there are depends on the accuracies."""
     steps, epochs = min(_USUAL_STEPS, settings.max_outer), min(_USUAL_STEPS, settings.max_epochs)
@@ -80,7 +74,7 @@ def work(settings: CafeSettings, size: CellSize) -> Work:
     )
 
 
-_SCALES = {
+SCALES = {
     "demo": {
         "distillation": {
             "iterations": 40,
@@ -104,8 +98,8 @@ _SCALES = {
         }
     },
 }
-_REFERENCE = "Wang et al., CAFE: Learning to Condense Dataset by Aligning Features, CVPR 2022"
-_TERM_TITLES = {
+REFERENCE = "Wang et al., CAFE: Learning to Condense Dataset by Aligning Features, CVPR 2022"
+TERM_TITLES = {
     "features": "Feature matching",
     "centres": "Class centres",
     "discrimination": "Discrimination (nats)",
@@ -118,26 +112,12 @@ CAFE = Method(
     name="cafe",
     title="CAFE",
     summary="Matches the features of all stages and keeps classes apart, in networks trained on the synthetic images.",
-    reference=_REFERENCE,
+    reference=REFERENCE,
     settings_model=CafeSettings,
     algorithm="bacon.methods.cafe.algorithm:Cafe",
-    scales=_SCALES,
+    scales=SCALES,
     protocol="p-cafe",
     cost=work,
     figure_place=23,
-    term_titles=_TERM_TITLES,
-)
-
-CAFE_DSA = Method(
-    name="cafe-dsa",
-    title="CAFE+DSA",
-    summary="CAFE with differentiable Siamese augmentation.",
-    reference=_REFERENCE,
-    settings_model=CafeDsaSettings,
-    algorithm="bacon.methods.cafe.algorithm:Cafe",
-    scales=_SCALES,
-    protocol="p-cafe-dsa",
-    cost=work,
-    figure_place=24,
-    term_titles=_TERM_TITLES,
+    term_titles=TERM_TITLES,
 )

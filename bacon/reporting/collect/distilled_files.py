@@ -74,7 +74,8 @@ def collect_cost(expected: Sequence[ExpectedDistilled]) -> pd.DataFrame:
     Returns:
         Columns: dataset, method, ipc, seed, iterations, wall_seconds, iterations_per_second (missing where there was no
         iteration), peak_memory_mib, image_bytes, label_bytes, decoder_bytes (what the set takes in its stored form), device,
-        fingerprint, dataset_title, method_title.
+        divergence (what the distillation saw when it ran off to huge numbers; else empty), fingerprint, dataset_title,
+        method_title.
 
     Raises:
         BaconError: a file is missing, unreadable or of another fingerprint.
@@ -99,10 +100,21 @@ def _cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
             "peak_memory_mib": float(attributes["peak_memory_bytes"]) / MEBIBYTE,
             **{name: int(attributes[name]) for name in STORAGE},
             "device": str(attributes["device"]),
+            "divergence": str(attributes.get("divergence", "")),
             "fingerprint": expected.fingerprint,
             "dataset_title": expected.dataset_title,
             "method_title": expected.method_title,
         }
+
+
+def divergence_notes(cost: pd.DataFrame) -> list[str]:
+    """A warning for each distilled set that diverged, of rows of :func:`collect_cost`."""
+    diverged = cost[cost["divergence"] != ""]
+    return [
+        f"Warning: {row['dataset']}/{row['method']}/ipc{row['ipc']}/seed{row['seed']} diverged: {row['divergence']}. Lower the "
+        "method's learning rate."
+        for _, row in diverged.iterrows()
+    ]
 
 
 def collect_history(expected: Sequence[ExpectedDistilled], *, windows: int = 100) -> pd.DataFrame:

@@ -16,14 +16,18 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.ticker import FixedLocator
 
 from bacon.reporting.collect.protocol_text import FULL
+from bacon.reporting.figures.class_labels import ClassLabels, drawable, one_line, shortened
 from bacon.reporting.figures.style import method_style
 from bacon.runtime.atomic import atomic_path, write_json
 from bacon.runtime.errors import BaconError
 
 CAPTION_SIZE = 7.0
 _POINTS_PER_INCH = 72.0
+_TITLE_LETTER = 0.09  # inches, the mean width of a letter of a title, and a little more
 _BLANK = "\N{NO-BREAK SPACE}"
 
 
@@ -46,12 +50,21 @@ def panels(rows: int, columns: int, *, width: float, height: float) -> tuple[Fig
     return figure, [list(row) for row in figure.subplots(rows, columns, squeeze=False)]
 
 
-def finish(figure: FigurePage, *, title: str, caption: str, legend: Sequence[Line2D] = ()) -> None:
-    """Give a constrained-layout figure its title, a legend beneath the title and a caption below the panels."""
+def finish(
+    figure: FigurePage,
+    *,
+    title: str,
+    caption: str,
+    legend: Sequence[Line2D] = (),
+    classes: Sequence[ClassLabels] = (),
+) -> None:
+    """Give a constrained-layout figure its title, a legend beneath the title and a caption below the panels.
+
+    The caption ends with the keys of ``classes``, where their labels are numbers.
+    """
     sns.despine(fig=figure)
     width, inner = figure.get_size_inches()
-    figure.title, figure.caption = title, caption
-    text = wrap_caption(caption, width)
+    text = describe(figure, title=title, caption=caption, classes=classes, width=width)
     legend_columns = _legend_columns(legend, width - 0.2)
     header = 0.34 + 0.2 * math.ceil(len(legend) / legend_columns)
     footer = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / _POINTS_PER_INCH + 0.12
@@ -73,6 +86,28 @@ def finish(figure: FigurePage, *, title: str, caption: str, legend: Sequence[Lin
             columnspacing=1.4,
         ).set_in_layout(False)
     add_caption(figure, text)
+    keep_to_font(figure)
+
+
+def describe(figure: FigurePage, *, title: str, caption: str, classes: Sequence[ClassLabels], width: float) -> str:
+    """Give a figure its title and caption for reports; returns the caption to draw, in lines that fit ``width`` inches."""
+    keys, drawn = (dict.fromkeys(getattr(one, name) for one in classes) for name in ("key", "drawn_key"))
+    figure.title, figure.caption = title, " ".join(filter(None, [caption, *keys]))
+    return wrap_caption(drawable(" ".join(filter(None, [caption, *drawn]))), width)
+
+
+def keep_to_font(figure: FigurePage) -> None:
+    """Put a square for every character that the font lacks, in titles of data sets and methods, which are the user's words."""
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_text(drawable(text.get_text()))
+    for ax in figure.axes:
+        for axis in (ax.xaxis, ax.yaxis):
+            if not isinstance(axis.get_major_locator(), FixedLocator):
+                continue
+            shown = [label.get_text() for label in axis.get_ticklabels()]
+            if shown != (kept := [drawable(text) for text in shown]):
+                axis.set_ticklabels(kept)
 
 
 def _legend_columns(legend: Sequence[Line2D], width: float) -> int:
@@ -85,9 +120,10 @@ def _legend_columns(legend: Sequence[Line2D], width: float) -> int:
 
 
 def add_title(figure: Figure, title: str) -> None:
-    """Put the title at the upper left edge."""
+    """Put the title at the upper left edge, in one line that fits."""
     width, height = figure.get_size_inches()
-    text = figure.text(0.08 / width, 1 - 0.06 / height, title, fontsize=10.5, fontweight="bold", ha="left", va="top")
+    shown = shortened(one_line(title), int((width - 0.16) / _TITLE_LETTER))
+    text = figure.text(0.08 / width, 1 - 0.06 / height, shown, fontsize=10.5, fontweight="bold", ha="left", va="top")
     text.set_in_layout(False)
 
 

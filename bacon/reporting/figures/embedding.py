@@ -11,12 +11,15 @@ from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
 from bacon.reporting.collect.embedded_images import EmbeddedSet, Embedding, Points
+from bacon.reporting.collect.shown_snapshots import spread
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, panels
+from bacon.reporting.figures.class_labels import class_labels
 from bacon.reporting.figures.style import method_style
 
 ABREAST = 6
 _REAL = "#BBBBBB"
 _LINE_POINTS = 8.0
+_MOST_LETTERS = 12  # of a class name among the points
 _HALO = {"facecolor": "white", "edgecolor": "none", "alpha": 0.7, "pad": 0.6}
 
 
@@ -30,6 +33,8 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
         network: the embedding network in words.
     """
     real, *methods = embedding.clouds
+    shown = spread(range(embedding.classes), len(embedding.class_names))
+    labels = class_labels(embedding.class_names, shown, most=_MOST_LETTERS)
     lines, columns = grid_shape(len(methods), widest=ABREAST)
     figure, axes = panels(2 * lines, columns, width=2.3 if len(methods) > 1 else 4.2, height=2.2)
     for place in range(len(methods), lines * columns):
@@ -39,7 +44,7 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
         line, column = divmod(place, columns)
         for row, (kind, of_real, points) in enumerate((("PCA", real.pca, cloud.pca), ("t-SNE", real.tsne, cloud.tsne))):
             ax = axes[2 * line + row][column]
-            _panel(ax, of_real, points, cloud, real, embedding.class_names)
+            _panel(ax, of_real, points, cloud, real, labels.texts)
             if row == 0:
                 ax.set_title(cloud.title)
             if column == 0:
@@ -48,7 +53,7 @@ def embedding_figure(embedding: Embedding, *, title: str, ipc: int, network: str
         Line2D([], [], color=_REAL, marker=".", ls="", label="Real images"),
         *(_handle(cloud) for cloud in methods),
     ]
-    finish(figure, title=title, caption=_caption(embedding, ipc, network), legend=handles)
+    finish(figure, title=title, caption=_caption(embedding, ipc, network), legend=handles, classes=[labels])
     return figure
 
 

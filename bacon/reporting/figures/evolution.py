@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.shown_snapshots import ShownSnapshots, read_snapshots, spread
 from bacon.reporting.figures.canvas import FigurePage
-from bacon.reporting.figures.images import ImageGrid, compose, mosaic
+from bacon.reporting.figures.class_labels import ClassLabels, class_labels
+from bacon.reporting.figures.images import MOST_LETTERS, ImageGrid, compose, mosaic
 from bacon.reporting.figures.style import MANY
 from bacon.runtime.atomic import atomic_path
 
@@ -31,12 +33,18 @@ _GIF_SECONDS, _LAST_SECONDS = 0.6, 2.0
 _GIF_DPI = 200  # that of the sheets: each pixel of an image is a whole number of pixels
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class _Shown:
     """Snapshots of one method, of some images."""
 
     title: str
     snapshots: ShownSnapshots
+
+    @cached_property
+    def labels(self) -> ClassLabels:
+        """Of its classes."""
+        names = self.snapshots.names
+        return class_labels(names, spread(range(self.snapshots.classes), len(names)), most=MOST_LETTERS)
 
 
 def evolution_pages(expected: Sequence[ExpectedDistilled], *, title: str) -> tuple[FigurePage, list[FigurePage]]:
@@ -67,11 +75,11 @@ def _strip(expected: Sequence[ExpectedDistilled], title: str) -> FigurePage:
         for place, iteration in enumerate(chosen):
             heading = f"{one.title}\n{iteration}" if place == 0 else f"\n{iteration}"
             pixels = mosaic(one.snapshots.images[iteration], columns=1, side=side)
-            names = one.snapshots.names if number == 0 and place == 0 else ()
+            names = one.labels.texts if number == 0 and place == 0 else ()
             space = 0.22 if place == 0 else 0.06
             blocks.append(ImageGrid(heading=heading, pixels=pixels, names=names, space=space))
     caption = f"Columns: snapshots, by distillation iteration. The first image of each class. {_caption(shown)}"
-    return compose(blocks, title=title, caption=caption)
+    return compose(blocks, title=title, caption=caption, classes=[shown[0].labels])
 
 
 def _many_strip(shown: Sequence[_Shown], title: str) -> FigurePage:
@@ -86,9 +94,9 @@ def _many_strip(shown: Sequence[_Shown], title: str) -> FigurePage:
     ]
     caption = (
         "Rows: methods. Columns: the last snapshot within a fraction of a method's iterations, and in each the "
-        f"first image of the classes {', '.join(shown[0].snapshots.names)}. {_caption(shown)}"
+        f"first image of the classes {', '.join(shown[0].labels.texts)}. {_caption(shown)}"
     )
-    return compose(blocks, title=title, caption=caption)
+    return compose(blocks, title=title, caption=caption, classes=[shown[0].labels])
 
 
 def _rows_of_methods(shown: Sequence[_Shown], share: int) -> npt.NDArray[np.float32]:
@@ -118,8 +126,8 @@ def _frame(shown: Sequence[_Shown], iteration: int, title: str) -> FigurePage:
         # Between two snapshots of a method its images are those of the earlier one.
         at = max(found for found in one.snapshots.iterations if found <= max(iteration, one.snapshots.iterations[0]))
         pixels = mosaic(one.snapshots.images[at], columns=one.snapshots.per_class, side=side)
-        blocks.append(ImageGrid(heading=one.title, pixels=pixels, names=one.snapshots.names if number == 0 else ()))
-    return compose(blocks, title=f"{title}, iteration {iteration}", caption=_caption(shown))
+        blocks.append(ImageGrid(heading=one.title, pixels=pixels, names=one.labels.texts if number == 0 else ()))
+    return compose(blocks, title=f"{title}, iteration {iteration}", caption=_caption(shown), classes=[shown[0].labels])
 
 
 def _many_frame(shown: Sequence[_Shown], share: int, title: str) -> FigurePage:

@@ -14,6 +14,7 @@ from matplotlib.colors import PowerNorm
 from bacon.reporting.collect.classes import ClassResults
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, panels
+from bacon.reporting.figures.class_labels import ClassLabels, class_labels
 from bacon.reporting.figures.images import MAX_CLASSES, shown_classes
 
 CROSS_TITLE = "Accuracy by evaluation network"
@@ -23,6 +24,7 @@ CONFUSION_TITLE = "Confusion of classes"
 _MAP = "cividis"
 RANGE = "Colours range from the lowest to the highest value of a panel, without the full data set."
 _ABREAST = 5  # confusions beside each other: as many as a screen shows readably
+_TURNED_LETTERS, _UPRIGHT_LETTERS = 20, 14  # of a class name under a column, turned by 45 or 90 degrees
 _MIDDLE = 0.179  # the luminance with which black and white have the same contrast
 
 
@@ -63,17 +65,30 @@ def classes_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> F
     groups = _by_panel(results)
     widest = max(len(shown_classes(len(one.class_names))) for one in results)
     most = max(len(group) for group in groups.values())
-    figure, axes = panels(len(groups), 1, width=1.6 + 0.42 * widest, height=1.0 + 0.27 * most)
-    for line, (title, group) in zip(axes, groups.items(), strict=True):
-        shown = shown_classes(len(group[0].class_names))
-        values = np.array([one.class_accuracy[shown] for one in group])
-        names = [group[0].class_names[index] for index in shown]
-        _map(line[0], values, names, [one.method_title for one in group], level=6, first=group[0].ipc is None)
-        line[0].set(title=title, xlabel="Class", ylabel="")
-    finish(
-        figure, title=CLASSES_TITLE, caption=_class_caption(results, accuracy, "Test accuracy of each class in percent")
+    labels = {title: _labels(group[0], _TURNED_LETTERS) for title, group in groups.items()}
+    letters = max(one.longest for one in labels.values())
+    figure, axes = panels(
+        len(groups), 1, width=1.6 + 0.42 * widest, height=1.0 + 0.27 * most + (0.05 * letters if letters > 6 else 0.0)
     )
+    for line, (title, group) in zip(axes, groups.items(), strict=True):
+        values = np.array([one.class_accuracy[shown_classes(len(one.class_names))] for one in group])
+        _map(
+            line[0],
+            values,
+            labels[title].texts,
+            [one.method_title for one in group],
+            level=6,
+            first=group[0].ipc is None,
+        )
+        line[0].set(title=title, xlabel="Class", ylabel="")
+    caption = _class_caption(results, accuracy, "Test accuracy of each class in percent")
+    finish(figure, title=CLASSES_TITLE, caption=caption, classes=list(labels.values()))
     return figure
+
+
+def _labels(one: ClassResults, most: int) -> ClassLabels:
+    shown = shown_classes(len(one.class_names))
+    return class_labels([one.class_names[label] for label in shown], shown, most=most)
 
 
 def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) -> FigurePage:
@@ -87,12 +102,12 @@ def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) ->
     columns = max(map(len, rows))
     size = 2.5 if max(len(one.class_names) for one in results) > 10 else 2.1
     # Upright names and two lines of title stand over and under a square.
-    named = [name for one in results if len(one.class_names) <= MAX_CLASSES for name in one.class_names]
-    letters = max(map(len, named), default=0)
+    labels = {one.dataset: _labels(one, _UPRIGHT_LETTERS) for one in results if len(one.class_names) <= MAX_CLASSES}
+    letters = max((one.longest for one in labels.values()), default=0)
     figure, axes = panels(len(rows), columns, width=size, height=size + 0.4 + 0.07 * letters)
     for line, row in zip(axes, rows, strict=True):
         for ax, one in zip(line, row, strict=False):
-            names = one.class_names if len(one.class_names) <= MAX_CLASSES else ()
+            names = labels[one.dataset].texts if one.dataset in labels else ()
             # Rows are the same in every panel beside the first, which names them.
             _confusion(ax, one.confusion_percent, names, named_rows=ax is line[0])
             ipc = "" if one.ipc is None else f", IPC {one.ipc}"
@@ -104,7 +119,8 @@ def confusion_figure(results: Sequence[ClassResults], accuracy: pd.DataFrame) ->
         "Share of the test images of a true class (row) predicted as each class (column), in percent; shades by the "
         "square root"
     )
-    finish(figure, title=CONFUSION_TITLE, caption=_class_caption(results, accuracy, text, all_classes=True))
+    caption = _class_caption(results, accuracy, text, all_classes=True)
+    finish(figure, title=CONFUSION_TITLE, caption=caption, classes=list(labels.values()))
     return figure
 
 

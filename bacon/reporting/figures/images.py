@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,11 +16,21 @@ from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.nearest import ExpectedDataset
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.shown_snapshots import spread
-from bacon.reporting.figures.canvas import CAPTION_SIZE, FigurePage, add_caption, add_title, save, wrap_caption
+from bacon.reporting.figures.canvas import (
+    CAPTION_SIZE,
+    FigurePage,
+    add_caption,
+    add_title,
+    describe,
+    keep_to_font,
+    save,
+)
+from bacon.reporting.figures.class_labels import ClassLabels, class_labels
 from bacon.reporting.figures.style import figure_style
 
 MAX_CLASSES = 20
 MAX_IMAGES = 10
+MOST_LETTERS = 22  # of a class name beside its images
 # With the nearest real images beside them, a third block.
 MAX_IMAGES_BESIDE_REAL = 6
 _DPI = 200
@@ -29,6 +39,7 @@ _SMALLEST, _LARGEST = 96, 192
 _MOST_WIDE, _MOST_HIGH = 1920, 1100  # pixels for a grid, unless its images would be too small
 _GAP = 4
 _LABEL_SIZE = 8.0
+_TITLE_LETTERS = 80  # that a figure becomes wider for
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,12 +92,14 @@ def images_figure(images: DisplayImages, *, title: str, real: ExpectedDataset | 
     rows = math.ceil(len(classes) / columns)
     side = int(np.clip(min(_MOST_WIDE / (per_class * blocks * columns), _MOST_HIGH / rows), _SMALLEST, _LARGEST))
     parts = [classes[start : start + rows] for start in range(0, len(classes), rows)]
-    mosaics = [block for part in parts for block in _mosaics(images, part, side, per_class, beside)]
+    labels = class_labels([images.class_names[label] for label in classes], classes, most=MOST_LETTERS)
+    named = dict(zip(classes, labels.texts, strict=True))
+    mosaics = [block for part in parts for block in _mosaics(images, part, side, per_class, beside, named)]
     caption = _caption(images, len(classes), per_class)
     if beside is not None:
         caption += " Nearest real: the training image of the class with the smallest Euclidean distance of pixels"
         caption += ", found for each part separately." if images.partition > 1 else "."
-    return compose(mosaics, title=title, caption=caption)
+    return compose(mosaics, title=title, caption=caption, classes=[labels])
 
 
 def shown_classes(count: int) -> list[int]:
@@ -126,10 +139,15 @@ def _class_columns(classes: int, images_per_class: int) -> int:
 
 
 def _mosaics(
-    images: DisplayImages, classes: Sequence[int], side: int, per_class: int, real: ExpectedDataset | None
+    images: DisplayImages,
+    classes: Sequence[int],
+    side: int,
+    per_class: int,
+    real: ExpectedDataset | None,
+    named: Mapping[int, str],
 ) -> list[ImageGrid]:
     order, columns = _order(images.labels, classes, per_class)
-    names = tuple(images.class_names[label] for label in classes)
+    names = tuple(named[label] for label in classes)
     final = f"iteration {images.iterations}" if images.iterations > 0 else "real images"
     grids = [ImageGrid(heading=final, pixels=mosaic(images.final[order], columns=columns, side=side), names=())]
     if images.initial is not None:
@@ -151,20 +169,22 @@ def _order(labels: npt.NDArray[np.int64], classes: Sequence[int], per_class: int
     return np.concatenate(chosen), max(len(indices) for indices in chosen)
 
 
-def compose(mosaics: Sequence[ImageGrid], *, title: str, caption: str) -> FigurePage:
-    """Place the blocks side by side, each pixel of a block on one pixel of the png."""
+def compose(
+    mosaics: Sequence[ImageGrid], *, title: str, caption: str, classes: Sequence[ClassLabels] = ()
+) -> FigurePage:
+    """Place the blocks side by side, each pixel of a block on one pixel of the png; ``classes`` whose keys the caption gets."""
     names = max((len(name) for block in mosaics for name in block.names), default=0) * _LABEL_SIZE * 0.62 / 72 + 0.2
     # Before each block room for its class names or a gap, and never less than its heading needs.
     before = [names if block.names else block.space for block in mosaics]
     widths = [max(block.pixels.shape[1] / _DPI, max(map(len, block.heading.split("\n"))) * 0.066) for block in mosaics]
     needed = sum(before) + sum(widths) + 0.2
-    width = _whole_pixels(max(needed, len(title) * 0.093 + 0.3, 4.2))
-    text = wrap_caption(caption, width)
+    width = _whole_pixels(max(needed, min(len(title), _TITLE_LETTERS) * 0.093 + 0.3, 4.2))
+    figure = FigurePage()
+    text = describe(figure, title=title, caption=caption, classes=classes, width=width)
     heading = 0.14 * max(block.heading.count("\n") + 1 for block in mosaics)
     bottom = (text.count("\n") + 1) * CAPTION_SIZE * 1.35 / 72 + 0.16
     height = _whole_pixels(bottom + max(block.pixels.shape[0] for block in mosaics) / _DPI + 0.44 + heading)
-    figure = FigurePage(figsize=(width, height))
-    figure.title, figure.caption = title, caption
+    figure.set_size_inches(width, height)
     FigureCanvasAgg(figure)
     add_title(figure, title)
     left = (width - needed) / 2
@@ -173,6 +193,7 @@ def compose(mosaics: Sequence[ImageGrid], *, title: str, caption: str) -> Figure
         _place(figure, block, left=left + (block_width - block.pixels.shape[1] / _DPI) / 2, top=height - 0.40 - heading)
         left += block_width
     add_caption(figure, text)
+    keep_to_font(figure)
     return figure
 
 

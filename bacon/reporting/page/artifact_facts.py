@@ -54,6 +54,8 @@ def distilled_artifact(plan: Plan, cell: Cell, links: Links) -> Artifact:
         if iterations:
             rate = float(attributes["iterations_per_second"])
             facts = [("iterations", f"{iterations} ({rate:.3g} per second)"), *facts]
+        if "divergence" in attributes:
+            facts = [("warning: diverged", str(attributes["divergence"])), *facts]
         return _artifact(
             "Distillation",
             facts=facts,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bacon.reporting.collect.data_facts import PreparedFacts, collect_data
 from bacon.reporting.page.answer import answer_tables, findings
 from bacon.reporting.page.artifact_facts import Artifact, duration_text
 from bacon.reporting.page.cell_entries import CellReport, accuracy_by_cell, cell_columns, report_cell
@@ -14,7 +15,7 @@ from bacon.reporting.page.figure_entries import figure_views, image_links
 from bacon.reporting.page.grids import grid_tables
 from bacon.reporting.page.html import render
 from bacon.reporting.page.links import Links
-from bacon.reporting.page.views import Page, Table
+from bacon.reporting.page.views import DataView, Page, Table
 from bacon.runtime.atomic import write_text
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         tables_left_out=tuple(empty_tables(tables)),
         cell_columns=cell_columns(plan.networks),
         cells=tuple(cell.view for cell in cells),
+        data=tuple(data_view(facts) for facts in collect_data(plan)),
         origin=(
             ("distilled sets", str(len(plan.cells))),
             *origin(artifacts),
@@ -65,6 +67,14 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         ),
     )
     write_text(output, render(page))
+
+
+def data_view(facts: PreparedFacts) -> DataView:
+    """A data set in words."""
+    channels, height, width = facts.shape
+    counts = f"{facts.classes} classes, {facts.train} training and {facts.test} test images"
+    contents = f"{channels} x {height} x {width} pixels, {counts}"
+    return DataView(title=facts.title, contents=contents, warnings=facts.warnings)
 
 
 def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFigure], links: Links) -> list[CellReport]:

@@ -124,6 +124,15 @@ class CellView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class DataView:
+    """A data set: its name, what it holds, and what is odd about it."""
+
+    title: str
+    contents: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything on the page."""
 
@@ -142,5 +151,7 @@ class Page:
     cell_columns: tuple[Column, ...]
     """Columns of the table of cells, the name included."""
     cells: tuple[CellView, ...]
+    data: tuple[DataView, ...]
+    """Every data set of the grid."""
     origin: tuple[tuple[str, str], ...]
     """What all cells together came from: name and value."""

@@ -11,8 +11,9 @@ import pandas as pd
 
 from bacon.reporting.collect.best_checkpoints import best_checkpoints
 from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.data_facts import collect_data, warning_notes
 from bacon.reporting.collect.dd_ranking import rank
-from bacon.reporting.collect.distilled_files import collect_cost
+from bacon.reporting.collect.distilled_files import collect_cost, divergence_notes
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.published import PublishedResults
@@ -73,12 +74,15 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     accuracy = average_augmentations(networks)
     results = PublishedResults.read(published)
     summary = summarise(accuracy, results)
+    warnings = warning_notes(collect_data(plan))
+    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
+    diverged = divergence_notes(cost)
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=notes(accuracy, summary),
-            grids=summary_grids(accuracy, summary),
+            notes=[*notes(accuracy, summary), *(line for lines in warnings.values() for line in lines), *diverged],
+            grids=[(grid, [*lines, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
         ),
         "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results),
@@ -91,7 +95,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables["ranking"] = _ranking(networks)
     if "checkpoints" in wanted:
         tables["checkpoints"] = _checkpoints(networks)
-    tables["cost"] = _cost(plan)
+    tables["cost"] = _cost(cost, diverged)
     everything = (
         "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
     )
@@ -149,7 +153,6 @@ def _checkpoints(networks: pd.DataFrame) -> ReportTable:
     return ReportTable(title=title, frame=frame, notes=lines, grids=_with(checkpoint_grids(frame), lines))
 
 
-def _cost(plan: Plan) -> ReportTable:
-    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    frame, lines = summarise_cost(cost), cost_notes(cost)
+def _cost(cost: pd.DataFrame, diverged: Sequence[str]) -> ReportTable:
+    frame, lines = summarise_cost(cost), [*cost_notes(cost), *diverged]
     return ReportTable(title="Cost of distillation", frame=frame, notes=lines, grids=_with(cost_grids(frame), lines))

@@ -63,7 +63,7 @@ def markdown(grid: Grid) -> str:
 
 def escape_markdown(text: str) -> str:
     """Text escaped for Markdown."""
-    escaped = "".join("\\" + character if character in "\\`*_<>|" else character for character in text)
+    escaped = "".join("\\" + character if character in "\\`*_<>|" else character for character in _one_line(text))
     # Brackets alone are brackets; only what follows them makes a link.
     return re.sub(r"\](?=[(\[:])", r"\\]", escaped)
 
@@ -109,4 +109,9 @@ def _latex_row(cells: Sequence[str]) -> str:
 
 def escape_latex(text: str) -> str:
     """Text escaped for LaTeX."""
-    return "".join(_TEX.get(character, character) for character in text)
+    return "".join(_TEX.get(character, character) for character in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    """Titles are the user's own words: a line break in one would end a table's row."""
+    return re.sub(r"\s*[\n\r\t\v\f]\s*", " ", text)

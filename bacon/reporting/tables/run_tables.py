@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,15 @@ def write_accuracy(accuracy: pd.DataFrame, path: Path) -> None:
     write_text(path, accuracy.to_csv(index=False, lineterminator="\n"))
 
 
-def summary_grids(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[Grid, list[str]]]:
+def summary_grids(
+    accuracy: pd.DataFrame, summary: pd.DataFrame, warnings: Mapping[str, Sequence[str]] | None = None
+) -> list[tuple[Grid, list[str]]]:
     """The summary arranged for reading: one grid per data set and evaluation network, each with its own notes.
 
     Args:
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
         summary: its :func:`bacon.reporting.collect.summary.summarise`.
+        warnings: data set, as the tables name it -> notes on what is odd about it.
     """
     grids = []
     for block in blocks(summary):
@@ -37,7 +40,7 @@ def summary_grids(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[tuple[G
             table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
             for table in (accuracy, summary)
         ]
-        grids.append((_summary_grid(block), notes(*own)))
+        grids.append((_summary_grid(block), [*notes(*own), *(warnings or {}).get(block.dataset, ())]))
     return grids
 
 

@@ -1,4 +1,4 @@
-"""IID (Deng et al., CVPR 2024) on DM and on IDM: keep a class's images together, and match the covariance of local features."""
+"""IID (Deng et al., CVPR 2024) on DM: keep a class's images together, and match the covariance of local features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pydantic import Field
 
 from bacon.methods.base import CellSize, Method, PartialSettings, Passes, Work
 from bacon.methods.dm.record import DM, DMSettings
-from bacon.methods.idm.record import IDM, PUBLISHED, IDMSettings
 from bacon.methods.matching_work import matching_work
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.distillation import MatchingSettings
@@ -50,17 +49,6 @@ class DmIidSettings(RelationSettings, DMSettings):
     """Settings of IID on DM."""
 
 
-class IdmIidSettings(RelationSettings, IDMSettings):
-    """Settings of IID on IDM."""
-
-    covariance_weight: float = Field(
-        0.03, ge=0, description="Weight of covariance matching (published: DM 0.01, IDM 0.03; see `weights`)."
-    )
-    centralisation_weight: float = Field(
-        0.01, ge=0, description="Weight of class centralisation (published: DM 0.05, IDM 0.01; see `weights`)."
-    )
-
-
 def needs(settings: CellSettings) -> tuple[TrainingNeed, ...]:
     """The extractors: SGD without augmentation (docs/algorithms.md, IID)."""
     own = settings.distillation
@@ -80,47 +68,30 @@ def work(settings: Any, size: CellSize) -> Work:
     return Work(iterations=host.iterations, passes=(*host.passes, Passes(kind="image_gradient", images=images)))
 
 
-def _scales(host: Method) -> dict[str, PartialSettings]:
+def scales(host: Method) -> dict[str, PartialSettings]:
     """The host's, with a few extractors."""
     smoke = {"extractor": {"architecture": "convnet", "width": 4, "depth": 2}, "extractors": {"runs": 2, "epochs": 1}}
     own: dict[str, dict[str, Any]] = {"smoke": smoke, "demo": {"extractors": {"runs": 2, "epochs": 5}}}
     return {name: {"distillation": {**host.scales[name]["distillation"], **layer}} for name, layer in own.items()}
 
 
-_SUMMARY = "with class centralisation, and with matched covariances of local features."
-_REFERENCE = "Deng et al., Exploiting Inter-sample and Inter-feature Relations in Dataset Distillation, CVPR 2024"
-_TERM_TITLES = {"covariance": "Covariance matching", "centralisation": "Class centralisation"}
+SUMMARY = "with class centralisation, and with matched covariances of local features."
+REFERENCE = "Deng et al., Exploiting Inter-sample and Inter-feature Relations in Dataset Distillation, CVPR 2024"
+TERM_TITLES = {"covariance": "Covariance matching", "centralisation": "Class centralisation"}
 
 DM_IID = Method(
-    name="dm-iid",
+    name="dm_iid",
     title="DM+IID",
-    summary=f"DM {_SUMMARY}",
-    reference=_REFERENCE,
+    summary=f"DM {SUMMARY}",
+    reference=REFERENCE,
     settings_model=DmIidSettings,
-    algorithm="bacon.methods.iid.algorithm:Iid",
+    algorithm="bacon.methods.dm_iid.algorithm:Iid",
     settings=DM.settings,
-    scales=_scales(DM),
+    scales=scales(DM),
     protocol="p-dsa",
     needs=needs,
     cost=work,
     figure_place=25,
     published_name="IID",
-    term_titles={**DM.term_titles, **_TERM_TITLES},
-)
-
-IDM_IID = Method(
-    name="idm-iid",
-    title="IDM+IID",
-    summary=f"IDM {_SUMMARY}",
-    reference=_REFERENCE,
-    settings_model=IdmIidSettings,
-    algorithm="bacon.methods.iid.algorithm:Iid",
-    settings=IDM.settings,
-    scales=_scales(IDM),
-    published=PUBLISHED,
-    protocol="p-dsa",
-    needs=needs,
-    cost=work,
-    figure_place=26,
-    term_titles={**IDM.term_titles, **_TERM_TITLES},
+    term_titles={**DM.term_titles, **TERM_TITLES},
 )

@@ -16,11 +16,12 @@ from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, Mat
 from bacon.distillation.matching.weighted_cross_entropy import pool_and_terms
 from bacon.distillation.pools import DrawnNetwork
 from bacon.distillation.trained_pools import TrainedPool
-from bacon.methods.iid.record import EXTRACTORS
+from bacon.methods.dm_iid.record import EXTRACTORS
 from bacon.runtime.logs import get_logger
 
 if TYPE_CHECKING:
-    from bacon.methods.iid.record import DmIidSettings, IdmIidSettings
+    from bacon.methods.dm_iid.record import DmIidSettings
+    from bacon.methods.idm_iid.record import IdmIidSettings
 
 log = get_logger(__name__)
 

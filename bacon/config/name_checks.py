@@ -1,0 +1,101 @@
+"""The names of a configuration: that they can be paths, that they are known, and that each is given once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bacon.config.model import ALL, BEST, Config
+from bacon.config.presets import NETWORKS, PRESETS
+from bacon.config.setting_errors import check_name
+from bacon.datasets.registry import REGISTRY
+from bacon.methods.registry import METHODS
+from bacon.runtime.errors import BaconError
+from bacon.settings.names import check_letter_case, check_name_rule, suggested_name
+
+GRID_METHODS = tuple(name for name, method in METHODS.items() if method.is_distilled)
+_DISTILL_JOB = "distill"
+"""What the job that distils a cell goes by, beside the networks that are evaluated on it."""
+_OWN = "; or name your own under `data`"
+
+
+def check_names(config: Config) -> None:
+    """Refuse names that the rule forbids, that nothing has, or that name two things; raises :class:`BaconError`."""
+    _check_rule(config)
+    _check_known(config)
+    _check_letter_case(config)
+    for number, layer in enumerate(config.cells):
+        check_name(f"cells[{number}].dataset", layer.dataset, _datasets(config), extra=_OWN)
+        _check_each(f"cells[{number}].methods", layer.methods or (), METHODS)
+    for name, data in config.data.items():
+        if data.format == "registry":
+            check_name("data: key", name, REGISTRY, extra="; own data needs `format` and `path`")
+    _check_one_file(config)
+
+
+def _check_rule(config: Config) -> None:
+    """The rule for names where they are given; the grid may name what is known alone."""
+    titled = " and the name to show under `title`"
+    for what, names, advice in (
+        ("data: key", config.data, titled),
+        ("networks: key", config.networks, ""),
+        ("variants: key", config.variants, titled),
+    ):
+        for name in names:
+            check_name_rule(what, name, advice=advice)
+
+
+def _check_letter_case(config: Config) -> None:
+    for where, together in (
+        ("grid.datasets and data", (*config.grid.datasets, *config.data)),
+        ("grid.methods and variants", (*METHODS, *config.grid.methods, *config.variants)),
+        ("grid.networks and networks", (*config.grid.networks, *config.networks)),
+    ):
+        check_letter_case(where, together)
+
+
+def _datasets(config: Config) -> tuple[str, ...]:
+    return (*REGISTRY, *(name for name in config.data if name not in REGISTRY))
+
+
+def _check_known(config: Config) -> None:
+    check_name("preset", config.preset, PRESETS)
+    _check_each("grid.datasets", config.grid.datasets, _datasets(config), extra=_OWN)
+    _check_each("grid.methods", config.grid.methods, (*GRID_METHODS, *config.variants), extra="; full is always added")
+    _check_variants(config)
+    _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
+    _check_each("methods: key", config.methods, METHODS)
+    _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
+    _check_each("datasets: key", config.datasets, _datasets(config), extra=_OWN)
+
+
+def _check_each(what: str, names: Iterable[str], allowed: Iterable[str], *, extra: str = "") -> None:
+    allowed = tuple(allowed)
+    for name in names:
+        check_name(what, name, allowed, extra=extra)
+
+
+def _check_variants(config: Config) -> None:
+    for name, variant in config.variants.items():
+        check_name(f"variants.{name}.method", variant.method, GRID_METHODS)
+        if name in METHODS:
+            raise BaconError(
+                f"variants.{name}: {name!r} is the name of a method; give the variant another name, such as "
+                f"{suggested_name(name + '-2')!r}, or change the method itself under `methods`"
+            )
+
+
+def _check_one_file(config: Config) -> None:
+    """Refuse what would give one name to the files of two things."""
+    if _DISTILL_JOB in config.networks:
+        raise BaconError(
+            f"networks.{_DISTILL_JOB}: the name stands for the job that distils; give the network another name"
+        )
+    groups: dict[str, tuple[str, str]] = {}
+    for dataset in config.grid.datasets:
+        for method in config.grid.methods:
+            other = groups.setdefault(f"{dataset}_{method}", (dataset, method))
+            if other != (dataset, method):
+                raise BaconError(
+                    f"grid: data set {other[0]!r} with method {other[1]!r}, and {dataset!r} with {method!r}, would both write "
+                    f"{dataset}_{method}_ipc*.png; give one of them a name without _"
+                )

@@ -1,0 +1,155 @@
+"""DD: the loss of a fresh network on real images, after a few steps on the synthetic ones, goes down through these steps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.distillation.algorithm import Context
+from bacon.distillation.initialisation import noise_images
+from bacon.distillation.unroll import FlatNetwork, unroll
+from bacon.distillation.variables import AdamUpdate, Variable, Variables
+from bacon.settings.augmentations import CropFlip
+from bacon.transforms.augmentation import Stream
+from bacon.transforms.crop_flip import augmentation
+
+if TYPE_CHECKING:
+    from bacon.methods.dd.record import DDSettings
+
+RAW_RATES = "raw_rates"
+"""The variable whose softplus are the learning rates, which so stay above 0."""
+_SOFT = torch.finfo(torch.float32).tiny
+
+
+class DD:
+    """Images and one learning rate for each step.
+
+    Step t (from 0) of IPC * passes is on the images number t modulo IPC of all classes, which are in that order in the set.
+
+    Args:
+        settings: the method's.
+        context: what it is given.
+    """
+
+    terms: tuple[str, ...] = ("real_loss", "rate")
+
+    def __init__(self, settings: DDSettings, context: Context) -> None:
+        self.settings, self.context, self.iterations = settings, context, settings.iterations
+        real = context.real
+        self.steps = context.ipc * settings.passes
+        start = math.log(math.expm1(settings.lr_student))
+        raw = torch.full((self.steps,), start, device=context.device, dtype=real.dtype)
+        images = noise_images(real, ipc=context.ipc, seed=context.seed)
+        self.variables = Variables(
+            classes=context.classes,
+            images=Variable(images, AdamUpdate(settings.lr, betas=settings.betas)),
+            own={RAW_RATES: Variable(raw, AdamUpdate(settings.lr, betas=settings.betas))},
+        )
+        self._labels = torch.arange(real.classes, device=context.device)
+
+    @property
+    def images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the current synthetic images."""
+        return self.variables.images.values
+
+    @property
+    def rates(self) -> Tensor:
+        """(steps,) float: the current learning rates."""
+        return F.softplus(self.variables.all[RAW_RATES].values)
+
+    def synthetic(self) -> SyntheticSet:
+        """The images with their classes, and the learning rate of each step."""
+        return replace(self.variables.synthetic(), rates=self.rates.float().clamp(min=_SOFT))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Images and rates with Adam's means."""
+        return {"variables": self.variables.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        self.variables.load_state_dict(state["variables"])
+
+    def step(self, iteration: int) -> dict[str, Tensor]:
+        """One iteration: a real batch, a fresh network or several, a step of Adam."""
+        rate = self.rates.mean()
+        loss, gradients = self.context.memory.within(
+            lambda: self.gradients(iteration), iteration=iteration, device=self.context.device
+        )
+        for each in self.variables.all.values():
+            assert each.update is not None, "both are learned"
+            each.update.rate = self.settings.lr * self.settings.lr_factor ** (iteration // self.settings.lr_interval)
+        self.variables.step(gradients)
+        return {"real_loss": loss, "rate": rate}
+
+    def gradients(self, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """Mean loss on the real batch (0-d) over the iteration's networks, and its gradient by each variable."""
+        images, labels = self.real_batch(iteration)
+        total, sums = torch.zeros((), device=images.device, dtype=images.dtype), dict[str, Tensor]()
+        for number in range(self.settings.networks):
+            loss, found = self._through(self._fresh(iteration * self.settings.networks + number), images, labels)
+            total = total + loss / self.settings.networks
+            for name, gradient in found.items():
+                share = gradient / self.settings.networks
+                sums[name] = sums[name] + share if name in sums else share
+        return total, sums
+
+    def real_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) and labels (B,) int64 of an iteration."""
+        real, seed = self.context.real, self.context.seed
+        size = min(self.settings.batch_real, len(real.labels))
+        places = real.sample_all(seed, "real-batch", iteration=iteration, lanes=1, size=size)[0]
+        images = real.batch(places)
+        if self.settings.augmentation == "crop_flip":
+            stream = Stream(seed=seed, purpose="real-batch", first_iteration=iteration)
+            images = augmentation(CropFlip(fill="reflect"))(images, [size], stream)
+        return images, real.labels[places]
+
+    def _fresh(self, index: int) -> FlatNetwork:
+        return FlatNetwork(self.context.build(index, purpose="student"))
+
+    def _through(self, network: FlatNetwork, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss on the real batch after the steps of a network, and its gradients."""
+        leaves = self.variables.leaves()
+        final = unroll(
+            network,
+            network.weights(),
+            self._batch,
+            (leaves["images"],),
+            rate=F.softplus(leaves[RAW_RATES]),
+            steps=self.steps,
+            constant_memory=self.settings.constant_memory,
+            images_at_once=None if self.context.network.norm == "batch" else self._at_once(),
+        )
+        loss, cotangent = self._real_loss(network, final.detach(), images, labels)
+        found = torch.autograd.grad(final, list(leaves.values()), cotangent)
+        return loss, dict(zip(leaves, found, strict=True))
+
+    def _batch(self, step: int, variables: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """One image of every class, and the classes."""
+        (images,) = variables
+        return images.unflatten(0, (self.context.real.classes, self.context.ipc))[
+            :, step % self.context.ipc
+        ], self._labels
+
+    def _real_loss(
+        self, network: FlatNetwork, weights: Tensor, images: Tensor, labels: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross-entropy of the real batch (0-d) and its gradient by the weights (P,), in pieces that fit in memory."""
+        leaf = weights.requires_grad_()
+        total, gradient = torch.zeros((), device=images.device, dtype=images.dtype), torch.zeros_like(weights)
+        size = len(images) if self.context.network.norm == "batch" else self._at_once()
+        for some, their_labels in zip(images.split(size), labels.split(size), strict=True):
+            loss = F.cross_entropy(network(leaf, some), their_labels, reduction="sum") / len(images)
+            (found,) = torch.autograd.grad(loss, leaf)
+            total, gradient = total + loss.detach(), gradient + found
+        return total, gradient
+
+    def _at_once(self) -> int:
+        return self.context.memory.images(self.context.real.shape)

@@ -1,0 +1,206 @@
+"""LD: soft labels of real images, learned through one step of a network that is trained along with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.distillation.algorithm import Context
+from bacon.distillation.real_images import draw_without_replacement
+from bacon.distillation.unroll import FlatNetwork
+from bacon.distillation.variables import AdamUpdate, Variable, Variables
+from bacon.methods.ld.division import divided
+from bacon.methods.ld.restart import RestartRule
+from bacon.runtime.draws import Seed
+
+if TYPE_CHECKING:
+    from bacon.methods.ld.record import LDSettings
+
+NETWORK = "network"
+"""The variable that holds the weights of the network that is trained along."""
+_FEWEST_STEPS = 2  # a set with one rate would be one that says no number of steps
+
+
+class LD:
+    """Second-order label distillation.
+
+    The set's learning rates are Adam's rate as many times as a network is to be trained for: their number is what is learned.
+
+    Args:
+        settings: the method's.
+        context: what it is given.
+    """
+
+    terms: tuple[str, ...] = ("real_loss", "real_error")
+
+    def __init__(self, settings: LDSettings, context: Context) -> None:
+        self.settings, self.context, self.iterations = settings, context, settings.iterations
+        real, self.places = context.real, divided(context, settings.validation)
+        images = real.batch(self.places.base)
+        self._batch = settings.inner_batch(len(images), real.classes)
+        labels = torch.full((len(images), real.classes), 1 / real.classes, device=real.device, dtype=real.dtype)
+        self._serial = 0
+        self._flat = FlatNetwork(context.build(0, purpose="along"))
+        self.variables = Variables(
+            classes=context.classes,
+            images=Variable(images, None),
+            labels=Variable(labels, AdamUpdate(settings.lr_label)),
+            label_kind="probabilities",
+            own={NETWORK: self._new_network()},
+        )
+        self.rule = RestartRule(settings.patience)
+        self._best: dict[str, Any] | None = None  # labels, steps and error that are best on the held-out images
+
+    def _new_network(self) -> Variable:
+        network = FlatNetwork(self.context.build(self._serial, purpose="along"))
+        return Variable(network.weights(), AdamUpdate(self.settings.lr_student))
+
+    @property
+    def images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the real images, which stay."""
+        return self.variables.images.values
+
+    @property
+    def labels(self) -> Tensor:
+        """(M, K) float: the current soft labels, rows of probabilities."""
+        assert self.variables.labels is not None, "the labels are always there"
+        return self.variables.labels.values
+
+    def synthetic(self) -> SyntheticSet:
+        """The images with the labels that are best so far on the held-out images, and for how many steps they train."""
+        labels, steps = self.labels, self.rule.training_steps()
+        if self._best is not None:
+            labels, steps = self._best["labels"], self._best["steps"]
+        rates = torch.full((max(steps, _FEWEST_STEPS),), self.settings.lr_student, device=labels.device)
+        return replace(self.variables.synthetic(), soft=labels.detach().float(), rates=rates)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Labels and network with Adam's means, the rule of restarts, the best labels."""
+        return {
+            "variables": self.variables.state_dict(),
+            "serial": self._serial,
+            "rule": self.rule.state_dict(),
+            "best": self._best,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        self.variables.load_state_dict(state["variables"])
+        self._serial, self._best = state["serial"], state["best"]
+        self.rule.load_state_dict(state["rule"])
+
+    def step(self, iteration: int) -> dict[str, Tensor]:
+        """One iteration: labels, then the network, each by Adam; a restart or a trial of the labels where one is due.
+
+        The rule of restarts needs the error on the host, so it waits for the device.
+        """
+        gradients, terms = self.context.memory.within(
+            lambda: self.gradients(iteration), iteration=iteration, device=self.context.device
+        )
+        self.variables.step(gradients)
+        self.labels.clamp_(0, 1)
+        self.labels.div_(self.labels.sum(dim=1, keepdim=True))
+        if self.rule.update(float(terms["real_error"])):
+            self._serial += 1
+            self.variables.all[NETWORK] = self._new_network()
+        if len(self.places.validation) and (iteration + 1) % self.settings.selection_interval == 0:
+            self.choose(iteration)
+        return terms
+
+    def inner_places(self, iteration: int) -> Tensor:
+        """(B,) int64: the images of an iteration's step."""
+        return _some(len(self.images), self._batch, self.context.seed, "inner-batch", iteration, self.context.device)
+
+    def real_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Images (B, C, H, W) and labels (B,) int64 out of those that are learned from."""
+        real, places = self.context.real, self.places.target
+        size = min(self.settings.batch_real, len(places))
+        chosen = places[_some(len(places), size, self.context.seed, "real-batch", iteration, self.context.device)]
+        return real.batch(chosen), real.labels[chosen]
+
+    def gradients(self, iteration: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Gradients of labels and network, and loss and error (0-d) on real images after the step."""
+        places = self.inner_places(iteration)
+        leaves = self.variables.leaves()
+        weights, labels = leaves[NETWORK], leaves["labels"]
+        logits = self._flat(weights, self.images.index_select(0, places))
+        loss = F.cross_entropy(logits, labels.index_select(0, places))
+        (inner,) = torch.autograd.grad(loss, weights, create_graph=True)
+        after = (weights - self.settings.lr_inner * inner).detach()
+        cotangent, terms = self._on_real(after, *self.real_batch(iteration))
+        (by_labels,) = torch.autograd.grad(inner, labels, -self.settings.lr_inner * cotangent)
+        return {"labels": by_labels, NETWORK: inner.detach()}, terms
+
+    def _on_real(self, weights: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradient (P,) of the mean cross-entropy by the weights, with loss and error, in pieces that fit in memory."""
+        leaf, gradient = weights.requires_grad_(), torch.zeros_like(weights)
+        loss, wrong = (torch.zeros((), device=images.device, dtype=images.dtype) for _ in range(2))
+        for some, their_labels in self._pieces(images, labels):
+            logits = self._flat(leaf, some)
+            part = F.cross_entropy(logits, their_labels, reduction="sum") / len(images)
+            gradient = gradient + torch.autograd.grad(part, leaf)[0]
+            loss, wrong = loss + part.detach(), wrong + (logits.argmax(dim=1) != their_labels).sum()
+        return gradient, {"real_loss": loss, "real_error": wrong / len(images)}
+
+    def _pieces(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        coupled = self.context.network.norm == "batch"
+        size = len(images) if coupled else self.context.memory.images(self.context.real.shape)
+        return zip(images.split(size), labels.split(size), strict=True)
+
+    def choose(self, iteration: int) -> None:
+        """Train a new network on the current labels; keep these where its error on the held-out images is the lowest."""
+        steps = max(self.rule.training_steps(), _FEWEST_STEPS)
+        weights = self.trained(iteration, steps)
+        error = float(self._validation_error(weights))
+        if self._best is None or error < self._best["error"]:
+            self._best = {"labels": self.labels.clone(), "steps": steps, "error": error}
+
+    def trained(self, iteration: int, steps: int) -> Tensor:
+        """(P,): the weights of a new network after ``steps`` steps of Adam on the images with their current labels."""
+        network = FlatNetwork(self.context.build(iteration, purpose="trial"))
+        variable = Variable(network.weights(), AdamUpdate(self.settings.lr_student))
+        places = _some(
+            len(self.images),
+            self._batch,
+            self.context.seed,
+            f"trial-batch-{iteration}",
+            range(steps),
+            self.context.device,
+        )
+        for some in places:
+            leaf = variable.leaf()
+            loss = F.cross_entropy(
+                self._flat(leaf, self.images.index_select(0, some)), self.labels.index_select(0, some)
+            )
+            variable.step(torch.autograd.grad(loss, leaf)[0])
+        return variable.values
+
+    @torch.no_grad()
+    def _validation_error(self, weights: Tensor) -> Tensor:
+        real, places = self.context.real, self.places.validation
+        wrong = torch.zeros((), device=real.device)
+        for some in places.split(self.context.memory.images(real.shape)):
+            wrong = wrong + (self._flat(weights, real.batch(some)).argmax(dim=1) != real.labels[some]).sum()
+        return wrong / len(places)
+
+
+def _some(count: int, size: int, seed: Seed, purpose: str, iteration: int | range, device: torch.device) -> Tensor:
+    """(size,) int64 distinct places of ``count``; a range of L numbers gives (L, size), each row a draw of its own."""
+    lanes = torch.arange(len(iteration), device=device) if isinstance(iteration, range) else None
+    one = torch.zeros(1, dtype=torch.int64, device=device) if lanes is None else lanes
+    drawn = draw_without_replacement(
+        seed,
+        purpose,
+        iteration=0 if isinstance(iteration, range) else iteration,
+        lanes=one,
+        populations=torch.full_like(one, count),
+        largest=count,
+        size=size,
+    )
+    return drawn[0] if lanes is None else drawn
