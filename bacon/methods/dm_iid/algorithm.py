@@ -84,7 +84,8 @@ def covariance(embedding: Tensor, channels: int) -> Tensor:
     """
     centred = (embedding - embedding.mean(dim=1, keepdim=True)).unflatten(2, (channels, -1))
     flat = centred.transpose(1, 2).flatten(2)  # (K, C', n places)
-    return flat @ flat.mT / embedding.shape[1]
+    found: Tensor = flat @ flat.mT / embedding.shape[1]
+    return found
 
 
 class Centralisation(ExtraTerm):
@@ -109,7 +110,8 @@ class Centralisation(ExtraTerm):
         """(K,) of each class's augmented synthetic images."""
         extractor = self._pool.draw(embedded.iteration).network
         features = extractor.embed(embedded.images).unflatten(0, embedded.shape)  # (K, n, D)
-        return (features - features.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
+        spread: Tensor = (features - features.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
+        return spread
 
 
 class Iid(EmbeddingMatching):
