@@ -19,6 +19,7 @@ from benchmarks import accuracy as accuracy_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
 from benchmarks import gpu as gpu_benchmark
+from benchmarks import gradients as gradients_benchmark
 from benchmarks import memory as memory_benchmark
 from benchmarks import operations as operations_benchmark
 from benchmarks import precision as precision_benchmark
@@ -121,6 +122,30 @@ def distillation(
     show("machine", [found])
     show("distillation, one iteration", rows)
     save(output, {"machine": found, "distillation": rows})
+
+
+@main.command()
+@common
+@of_cells("cifar10/dc/ipc1", "cifar10/dsa/ipc10")
+@rounds_option
+@click.option("--batch-real", type=click.IntRange(1), help="Real images per class, in place of the cell's.")
+def gradients(
+    cells: tuple[str, ...],
+    config: Path | None,
+    rounds: int,
+    batch_real: int | None,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """Gradient matching: a step of the images and epochs of the network, against a plain loop over the classes."""
+    place = chosen_device(device, threads)
+    rows = [
+        gradients_benchmark.measure(measured(name, config), device=place, rounds=rounds, batch_real=batch_real)
+        for name in cells
+    ]
+    show("gradient matching", rows)
+    save(output, {"gradients": rows})
 
 
 @main.command()

@@ -79,15 +79,14 @@ def _machine() -> Machine:
 
 def _write(file: Path, drafted: Draft, machine: Machine, commands: RunCommands) -> None:
     """Write the file, whole or not at all, once what it says has been read back."""
-    import yaml
-
     from bacon.config.loading import check_config
+    from bacon.config.yaml_values import parse_yaml
     from bacon.operations.configuration_text import configuration_text
     from bacon.runtime.atomic import write_text
     from bacon.runtime.errors import BaconError
 
     text = configuration_text(drafted, machine, (commands.dry_run, commands.run))
-    if check_config(yaml.safe_load(text), source=str(file)) != check_config(drafted.config):
+    if check_config(parse_yaml(text, source=str(file)), source=str(file)) != check_config(drafted.config):
         raise BaconError(f"{file}: the text does not say what was decided, so it is not written; please report this")
     try:
         write_text(file, text)

@@ -215,8 +215,8 @@ def _elsewhere(name: str, model: type[BaseModel] | None) -> str | None:
         inner = _inner_model(field.annotation)
         if part in ("grid", "run", "report") and inner is not None and name in key_names(inner):
             return f"{part}.{name}"
-    sections = (section for section, models in section_models().items() if name in _all_names(models))
-    found = next(sections, None)
+    sections = [section for section, models in section_models().items() if name in _all_names(models)]
+    found = min(sections, key=len, default=None)
     return f"methods.NAME.{'.'.join(found)}.{name}" if found else None
 
 

@@ -31,9 +31,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's writer, which puts text in quotes where this reader would take it for something else."""
-
-    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 - declared so by PyYAML
+    """PyYAML's writer, which puts text in quotes where a reader of YAML 1.1, or this one, would take it for something else."""
 
 
 for _name, _pattern, _starts in (
@@ -47,9 +45,17 @@ for _name, _pattern, _starts in (
         _reader_or_writer.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), _starts)
 
 
-def yaml_text(values: Any) -> str:
-    """YAML that :func:`parse_yaml` reads as the same values; keys keep their order."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+def yaml_text(values: Any, *, width: float = 120, flow: bool = False, quotes: str | None = None) -> str:
+    """YAML that :func:`parse_yaml` reads as the same values; keys keep their order.
+
+    Args:
+        values: mappings, lists, text, numbers, booleans, ``None``.
+        width: characters of a line, where it can be broken.
+        flow: in braces and brackets instead of lines.
+        quotes: the quotes of every text; by default none where none are needed.
+    """
+    options: dict[str, Any] = {"default_flow_style": flow, "default_style": quotes, "width": width}
+    return str(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, **options))
 
 
 def parse_yaml(text: str, *, source: str) -> Any:

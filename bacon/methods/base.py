@@ -44,12 +44,12 @@ class Passes:
 
     Attributes:
         kind: ``forward``; ``image_gradient``: forward, and backward to the images; ``training``: forward, and backward to the
-            weights.
+            weights; ``matching_gradient``: forward, backward to the weights, and through both to the images.
         images: images in each.
         count: how many of them, one after the other.
     """
 
-    kind: Literal["forward", "image_gradient", "training"]
+    kind: Literal["forward", "image_gradient", "training", "matching_gradient"]
     images: int
     count: int = 1
 

@@ -12,8 +12,12 @@ from importlib.metadata import EntryPoint, entry_points
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
 from bacon.methods.datm.record import DATM
+from bacon.methods.dc.record import DC
+from bacon.methods.dcc.record import DCC
 from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
+from bacon.methods.dsa.record import DSA
+from bacon.methods.dsac.record import DSAC
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
 from bacon.methods.ld.record import LD
@@ -29,6 +33,10 @@ OWN: tuple[Method, ...] = (
     RANDOM,
     DD,
     LD,
+    DC,
+    DSA,
+    DCC,
+    DSAC,
     DM,
     IDM,
     BACON,

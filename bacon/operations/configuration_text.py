@@ -7,8 +7,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from bacon.config.yaml_values import yaml_text
 from bacon.operations.job_status import duration
 
 if TYPE_CHECKING:
@@ -40,10 +39,7 @@ def scalar(value: Any) -> str:
     """A value as it stands in YAML on one line, quoted where YAML would read it as something else."""
     # In single quotes YAML would fold a line break, so such a text stands in double ones.
     style = '"' if isinstance(value, str) and not value.isprintable() else None
-    text: str = yaml.safe_dump(
-        [value], default_flow_style=True, default_style=style, width=math.inf, allow_unicode=True
-    )
-    return text.strip()[1:-1]
+    return yaml_text([value], flow=True, quotes=style, width=math.inf).strip()[1:-1]
 
 
 def readable(name: str) -> str:

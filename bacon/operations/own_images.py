@@ -33,7 +33,8 @@ def own_images(summary: SourceSummary, *, path: str, title: str, unreadable: int
     Raises:
         BaconError: the data cannot be used as they are; the message says what to do.
     """
-    _check(summary)
+    if summary.problems or not summary.classes:
+        raise BaconError("\n".join(summary.problems) or f"{summary.path}: {summary.kind}, without classes")
     (square,) = summary.sizes if len(summary.sizes) == 1 else ((0, 1),)
     return OwnImages(
         format=str(summary.format),
@@ -48,28 +49,6 @@ def own_images(summary: SourceSummary, *, path: str, title: str, unreadable: int
         unreadable=unreadable,
         value_range=summary.value_range,
     )
-
-
-def _check(summary: SourceSummary) -> None:
-    """Refuse what inspecting found unusable, and classes that have too few images to be used."""
-    if summary.problems:
-        raise BaconError("\n".join(summary.problems))
-    named = dict(zip(summary.classes, summary.train_counts, strict=True))
-    if empty := [name for name, count in named.items() if count == 0]:
-        raise BaconError(
-            f"{summary.path}: no training image of class {some(empty)}; every class from 0 to {len(named) - 1} needs one. "
-            "Number the labels without gaps, or add images"
-        )
-    single = [name for name, count in named.items() if count == 1]
-    if single and summary.test_counts is None:
-        raise BaconError(
-            f"{summary.path}: there is no test set, so a share of each class is held out for testing, and {some(single)} "
-            f"{'has' if len(single) == 1 else 'have'} a single image. Add images, or take {_them(single)} out of the data"
-        )
-
-
-def _them(names: Sequence[str]) -> str:
-    return "that class" if len(names) == 1 else "these classes"
 
 
 def some(names: Sequence[str]) -> str:

@@ -133,7 +133,10 @@ def shown_products(plan: Plan, published: Path) -> Iterator[Product]:
         yield product
     page = report_fingerprint(plan, published)
     where = benchmark(Path(LOGS) / "report")
-    yield Product(name="report", fingerprint=page, inputs=(*grid, *drawn), outputs=(REPORT,), benchmark=where)
+    yield Product(
+        name="report", fingerprint=page, inputs=(*grid, *drawn, *data), outputs=(REPORT,), benchmark=where,
+        prepared=frozenset(data),
+    )  # fmt: skip
 
 
 def _image_product(plan: Plan, dataset: str, method: str, ipc: int) -> Product:

@@ -8,14 +8,14 @@ that changed keys with ``--config`` on the command line each stand for themselve
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from bacon.config.yaml_values import yaml_text
 from bacon.plan.fingerprint import digest
 from bacon.runtime.atomic import write_json, write_text
 from bacon.runtime.errors import BaconError
@@ -89,11 +89,21 @@ def record_run(
     path = directory / run.path
     if not path.exists():
         # Through JSON: Snakemake's mappings are of classes that YAML has no words for.
-        plain = yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False, allow_unicode=True)
+        plain = yaml_text(json.loads(json.dumps(config)))
         write_text(path, _HEAD.format(source=f" from {run.source}" if run.source else "") + plain)
     kept = [one for one in recorded_runs(directory) if not run.replaces(one)]
     write_json(directory / _INDEX, {"runs": [asdict(one) for one in (*kept, run)]})
     return run
+
+
+def record_or_warn(
+    config: Mapping[str, Any], files: Sequence[Path | str], overridden: bool, log: logging.Logger
+) -> None:
+    """As :func:`record_run` in the working directory; a run that cannot be recorded goes on with a warning."""
+    try:
+        record_run(config, files=files, overridden=overridden)
+    except (OSError, BaconError) as error:
+        log.warning(f"The configuration of this run cannot be recorded: {error}")
 
 
 def recorded_runs(directory: Path = Path()) -> tuple[RecordedRun, ...]:

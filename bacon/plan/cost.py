@@ -104,17 +104,21 @@ class Operations:
         forward: 0.1014e9 for ConvNet-3 on 32x32 colour images.
         training: forward, and backward to the weights of every block and to all maps but the image.
         image_gradient: forward, and backward to the image through a network whose weights stay.
+        matching_gradient: forward, backward to the weights of every block, and through both to the image.
     """
 
     forward: float
     training: float
     image_gradient: float
+    matching_gradient: float
 
 
 def operations(network: NetworkSettings, channels: int, size: int) -> Operations:
     """Operations of one image; a backward pass towards weights, or towards maps, costs what the forward pass does."""
     forward, first = forward_operations(network, channels, size)
-    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward)
+    # Forward, both gradients, two derivatives of each (the first block has none of its maps), and the way back to the image.
+    matching = 8 * forward - 3 * first
+    return Operations(forward, training=3 * forward - first, image_gradient=2 * forward, matching_gradient=matching)
 
 
 def distill_seconds(plan: Plan, cell: Cell, measured: Measurements | None = None) -> float:

@@ -7,12 +7,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from bacon.distillation.gradient_distance import gradient_distance
 from bacon.distillation.real_images import RealImages
 from bacon.networks.convnet import ConvNet
 from bacon.runtime.errors import BaconError
 from bacon.settings.network import NetworkSettings
 from bacon.transforms.partition import decode
-from benchmarks import workflow
+from benchmarks import gradients, workflow
 from benchmarks.__main__ import main
 from benchmarks.cells import PAPER_CELLS, measured, random_dataset
 from benchmarks.cost import forward, forward_backward
@@ -224,3 +225,20 @@ def test_images_of_28_pixels_cost_what_their_padded_maps_cost(image):
     small, padded = (forward_backward(NetworkSettings(width=8), 1, size, image=image) for size in (28, 32))
     assert small == padded
     assert forward_backward(NetworkSettings(width=8), 1, 24, image=image).flop < small.flop
+
+
+def test_gradient_matching_is_measured_against_a_plain_loop_of_the_same_work():
+    cell = measured("digits/dsa/ipc1")
+    row = gradients.measure(cell, device=torch.device("cpu"), rounds=1, batch_real=2, epochs=1)
+    outer, inner = cell.settings.distillation.loops(1)
+    for name, key in (("ours", "seconds"), ("plain", "plain_seconds")):
+        whole = outer * row[f"step_{key}"] + (outer - 1) * inner * row[f"epochs_{key}"]
+        assert row[f"iteration_{name}"] == pytest.approx(whole)
+    with pytest.raises(BaconError, match="matches no gradients"):
+        gradients.measure(measured("digits/dm/ipc1"), device=torch.device("cpu"), rounds=1)
+
+
+def test_the_plain_distance_of_gradients_is_ours():
+    one, other = ([torch.randn(3, 4, 5, 5), torch.randn(3), torch.randn(2, 7)] for _ in range(2))
+    ours = gradient_distance([each[None] for each in one], [each[None] for each in other])
+    torch.testing.assert_close(gradients.distance(one, tuple(other)), ours[0])

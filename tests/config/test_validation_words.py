@@ -64,8 +64,9 @@ LAYER = "datasets: {{digits: {{evaluation: {{{0}}}}}}}"
          "precision, stem, width"),
         ("networks: {wide: {depth: 99}}", "networks.wide.depth = 99: must be less than or equal to 6"),
         ("data: {digits: {mean: [], std: [0.5]}}", "data.digits.mean = []: must hold at least one value"),
-        ("data: {digits: {path: x}}", "data.digits: `path` needs a `format` of your own data: npz, imagefolder or hdf5"),
-        ("data: {digits: {format: npz}}", "data.digits: the format npz needs `path`, the file or folder with your data"),
+        ("data: {digits: {path: x}}", "data.digits: `path` is of your own data: set `format` as well, to "
+         "imagefolder (a folder of class folders), npz or hdf5"),
+        ("data: {digits: {format: npz}}", "data.digits: the format npz needs `path`: where your own data is"),
         ("grid: {seeds: 100000}", "grid.seeds = 100000: at most 10000 distillation seeds; for one seed of that number write a "
          "list of it"),
         ("methods: {dm: {distillation: {iterations: 1000000000}}}", "cell digits/dm/ipc1/seed0: distillation: `iterations` "

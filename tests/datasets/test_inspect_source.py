@@ -92,7 +92,6 @@ PROBLEMS = {
     "flat": ({"1.png": picture(), "2.png": picture()}, "no class folders"),
     "nothing": ({"a/1.txt": "x"}, r"Found: 1 \.txt"),
     "one class": (classes("ant"), "only one class"),
-    "unreadable": (classes() | {"ant/9.png": b"x"}, "1 of 7 files looked at cannot be read.*9.png: not an image"),
     "two training sets": (TRAIN_TEST | classes(folder="Training"), "names of a training set"),
 }
 
@@ -104,6 +103,12 @@ def test_problems_of_folders_are_told_with_what_to_do(tmp_path, case):
     assert len(found.problems) == 1
     with pytest.raises(BaconError, match=text):
         raise BaconError(found.problems[0])
+
+
+def test_unreadable_files_are_counted_because_a_limit_can_allow_them(tmp_path):
+    found = inspect_source(put(tmp_path / "own", classes() | {"ant/9.png": b"x"}))
+    assert (found.format, found.unreadable, found.problems) == ("imagefolder", 1, ())
+    assert any("1 of 7 files looked at cannot be read" in warning for warning in found.warnings)
 
 
 FILES = {

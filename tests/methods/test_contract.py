@@ -29,6 +29,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
+from tests.distillation.naive_gradients import NaiveGradientMatching
 from tests.methods import example
 from tests.methods.naive_dd import NaiveDD
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
@@ -46,6 +47,10 @@ ORACLES = {
     "mtt": NaiveTrajectories,
     "datm": NaiveDATM,
     "dd": NaiveDD,
+    "dc": NaiveGradientMatching,
+    "dsa": NaiveGradientMatching,
+    "dcc": NaiveGradientMatching,
+    "dsac": NaiveGradientMatching,
 }
 """Method -> published-style loop that shares no code with it."""
 

@@ -1,4 +1,5 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,9 +7,10 @@ from pydantic import ValidationError
 
 from bacon.distillation.matching.matching_losses import RealStatistics
 from bacon.distillation.matching.mean_matching import MeanMatching
+from bacon.methods import registry
 from bacon.methods.bacon.algorithm import BaconMatching, gaussian_negative_log_likelihood
 from bacon.methods.bacon.record import BaconObjective
-from bacon.methods.registry import METHODS
+from bacon.methods.registry import METHODS, OWN
 
 
 def statistics(seed=0, classes=3, dimensions=7, batch=20):
@@ -113,6 +115,9 @@ def test_lambda_outside_the_unit_interval_is_refused():
         BaconObjective(**{"lambda": 1.5})
 
 
-def test_registry_names_are_the_keys():
-    assert list(METHODS) == ["full", "random", "dm", "idm", "bacon"]
+def test_every_method_folder_is_registered_under_its_name():
+    """The references come first: tables follow the order of the registry."""
+    folders = {path.parent.name for path in (Path(registry.__file__).parent).glob("*/record.py")}
+    assert {method.name for method in OWN} == folders
     assert all(method.name == name for name, method in METHODS.items())
+    assert list(METHODS)[:2] == ["full", "random"]

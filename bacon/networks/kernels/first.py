@@ -37,7 +37,7 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
         (N, width, H' // 2, W' // 2), with H', W' the sides of the convolution's maps.
     """
     padding = int(convolution.padding[0])
-    if plain_form_needed(x) or not _fits(x, padding, norm.num_channels) or kernel() is None:
+    if plain_form_needed(x, convolution.weight) or not _fits(x, padding, norm.num_channels) or kernel() is None:
         pooled: Tensor = norm(convolution(x))
         return pooled
     assert convolution.bias is not None

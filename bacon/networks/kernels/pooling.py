@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 
-def plain_form_needed(x: Tensor) -> bool:
+def plain_form_needed(*tensors: Tensor) -> bool:
     """Whether PyTorch's own operations are needed, where ours know no rule or read memory.
 
     That is so in a transform of ``torch.func``, in forward-mode differentiation, and for a tensor that is no plain one.
     """
     transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return transformed or type(x) not in (Tensor, nn.Parameter)
+    return transformed or any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors)
 
 
 class AveragePool(nn.Module):

@@ -1,0 +1,176 @@
+"""Weights that have a gradient for every group of a batch: one pass through the network instead of one for each group.
+
+K groups of images go through the network together. Only the gradient of a weight tells them apart: it is (K, *weight.shape),
+one for each group, instead of their sum. This holds for convolutions and linear layers of a network that treats every image
+alone. The weight is not copied, and the fused blocks between the layers stay in use. Gradients can be differentiated once more
+with respect to the images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+_INPUT, _WEIGHT = [True, False, False], [False, True, False]
+
+Geometry = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""Stride, padding and dilation of a convolution."""
+
+
+class GroupedWeight(Tensor):
+    """Takes the place of a layer's weight and gives each group of the batch a gradient of its own.
+
+    Attributes:
+        of_groups: (K, *shape) float, the weight for each group, without a copy; differentiate with respect to it.
+    """
+
+    of_groups: Tensor
+
+    @staticmethod
+    def of(weight: Tensor, groups: int) -> GroupedWeight:
+        """``weight`` as a constant, for batches of ``groups`` groups of equal size, one after the other."""
+        constant = weight.detach()
+        grouped = constant.as_subclass(GroupedWeight)
+        grouped.of_groups = constant.expand(groups, *constant.shape).requires_grad_()
+        return grouped
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """A convolution or a linear layer is computed group by group; anything else sees the plain weight."""
+        layer = _LAYERS.get(func)
+        if layer is not None:
+            return layer(*args, **(kwargs or {}))
+        plain: Any = super()
+        return plain.__torch_function__(func, types, args, dict(kwargs or {}))
+
+
+def takes_grouped_weight(layer: nn.Module) -> bool:
+    """Whether :class:`GroupedWeight` can take the place of the weight of ``layer``: a plain convolution or linear layer."""
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
+    return type(layer) is nn.Linear
+
+
+def _convolution(
+    x: Tensor,
+    weight: GroupedWeight,
+    bias: Tensor | None,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    dilation: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    assert groups == 1, "takes_grouped_weight"
+    maps: Tensor = _Convolution.apply(x, weight.of_groups, bias, (stride, padding, dilation))
+    return maps
+
+
+def _linear(x: Tensor, weight: GroupedWeight, bias: Tensor | None = None) -> Tensor:
+    """(N, ..., outputs) of (N, ..., inputs)."""
+    groups, outputs, inputs = weight.of_groups.shape
+    product = torch.bmm(x.reshape(groups, -1, inputs), weight.of_groups.transpose(1, 2))
+    product = product.reshape(*x.shape[:-1], outputs)
+    return product if bias is None else product + bias
+
+
+_LAYERS: dict[Callable[..., Any], Callable[..., Tensor]] = {F.conv2d: _convolution, F.linear: _linear}
+
+
+class _Convolution(torch.autograd.Function):
+    """A convolution of all groups by the same weight, which is an argument once for each group."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+        ctx.save_for_backward(x, weights)
+        ctx.geometry = geometry
+        stride, padding, dilation = geometry
+        return F.conv2d(x, weights[0], bias, stride, padding, dilation)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        # Under autocast the maps are bfloat16, and so is their gradient.
+        x, weights = (tensor.to(gradient.dtype) for tensor in ctx.saved_tensors)
+        needed = ctx.needs_input_grad
+        dx = _InputGradient.apply(gradient, x, weights[0], ctx.geometry) if needed[0] else None
+        dweights = _WeightGradients.apply(x, gradient, weights, ctx.geometry) if needed[1] else None
+        dbias = gradient.sum(dim=(0, 2, 3)) if needed[2] else None
+        return dx, dweights, dbias, None
+
+
+class _InputGradient(torch.autograd.Function):
+    """The gradient of the maps that a convolution read, differentiable with respect to that of its output alone."""
+
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+        ctx.save_for_backward(weight)
+        ctx.geometry = geometry
+        return _input_gradient(gradient, x, weight, geometry)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
+        (weight,) = ctx.saved_tensors
+        return _convolved(given, weight, ctx.geometry), None, None, None
+
+
+class _WeightGradients(torch.autograd.Function):
+    """(K, out, in, height, width): the gradient of the weight for each group, which can be differentiated once more."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+        ctx.save_for_backward(x, gradient)
+        ctx.geometry = geometry
+        groups = len(weights)
+        maps = (_side_by_side(tensor, groups) for tensor in (gradient, x))
+        found: Tensor = torch.ops.aten.convolution_backward(
+            *maps, weights.flatten(0, 1), None, *geometry, False, [0, 0], groups, _WEIGHT
+        )[1]
+        return found.view_as(weights)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
+        """With one cotangent V of each group's gradient: convolutions of every group by its own V."""
+        x, gradient = ctx.saved_tensors
+        groups, filters = len(given), given.flatten(0, 1)
+        x, gradient = (_side_by_side(tensor, groups) for tensor in (x, gradient))
+        by_x = by_gradient = None
+        if ctx.needs_input_grad[0]:
+            by_x = _one_after_the_other(_input_gradient(gradient, x, filters, ctx.geometry, groups), groups)
+        if ctx.needs_input_grad[1]:
+            by_gradient = _one_after_the_other(_convolved(x, filters, ctx.geometry, groups), groups)
+        return by_x, by_gradient, None, None
+
+
+def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
+    found: Tensor = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, *geometry, False, [0, 0], groups, _INPUT
+    )[0]
+    return found
+
+
+def _convolved(x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
+    stride, padding, dilation = geometry
+    return F.conv2d(x, weight, None, stride, padding, dilation, groups)
+
+
+def _side_by_side(maps: Tensor, groups: int) -> Tensor:
+    """(n, K C, H, W) of (K n, C, H, W): the groups become groups of channels."""
+    beside: Tensor = maps.unflatten(0, (groups, -1)).transpose(0, 1).flatten(1, 2)
+    return beside
+
+
+def _one_after_the_other(maps: Tensor, groups: int) -> Tensor:
+    """(K n, C, H, W) of (n, K C, H, W)."""
+    after: Tensor = maps.unflatten(1, (groups, -1)).transpose(0, 1).flatten(0, 1)
+    return after
