@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from pydantic import ValidationError
 
 from bacon.artifacts.trained_runs import forgetting_counts
+from bacon.config.loading import check_config
 from bacon.distillation.algorithm import Context, load_algorithm
 from bacon.distillation.real_images import RealImages
 from bacon.distillation.selection import greedy
@@ -282,3 +283,26 @@ def test_a_need_has_its_own_network_and_augmentation():
     assert need.keep == {"history"}
     assert need.recipe.optimiser.nesterov
     assert (need.recipe.augmentation.family, need.recipe.augmentation.flip) == ("crop_flip", False)
+
+
+@pytest.mark.parametrize("method", ["herding", "forgetting"])
+def test_a_network_that_does_not_take_the_images_is_refused_while_the_configuration_is_read(method):
+    name = {"herding": "feature_networks", "forgetting": "history_networks"}[method]
+    own = {method: {"distillation": {name: {"network": {"architecture": "swin_tiny"}}}}}
+    grid = {"datasets": ["digits"], "methods": [method], "ipc": [1], "seeds": 1}
+    with pytest.raises(
+        BaconError, match=f"the network of the [a-z]+ of digits/{method}/ipc1/seed0 with digits: .*swin_tiny"
+    ):
+        check_config({"grid": grid, "methods": own})
+    teachers = {"network": {"architecture": "swin_tiny"}}
+    with pytest.raises(BaconError, match="the network of the teachers of digits/"):
+        check_config(
+            {"grid": grid, "protocol": "p-rded", "datasets": {"digits": {"evaluation": {"teachers": teachers}}}}
+        )
+
+
+def test_tilings_need_as_many_real_images_as_they_show():
+    grid = {"datasets": ["cifar100"], "methods": ["rded"], "ipc": [50], "seeds": 1}
+    assert check_config({"grid": grid, "methods": {"rded": {"distillation": {"factor": 2}}}}).protocol == "paper"
+    with pytest.raises(BaconError, match=r"needs 50 x 16 parts = 800 different images .* so at most IPC 31"):
+        check_config({"grid": grid, "methods": {"rded": {"distillation": {"factor": 4}}}})
