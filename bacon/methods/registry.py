@@ -16,9 +16,11 @@ from bacon.methods.dc.record import DC
 from bacon.methods.dcc.record import DCC
 from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
+from bacon.methods.dream.record import DREAM
 from bacon.methods.dsa.record import DSA
 from bacon.methods.dsac.record import DSAC
 from bacon.methods.full.record import FULL
+from bacon.methods.idc.record import IDC
 from bacon.methods.idm.record import IDM
 from bacon.methods.ld.record import LD
 from bacon.methods.mtt.record import MTT
@@ -37,6 +39,8 @@ OWN: tuple[Method, ...] = (
     DSA,
     DCC,
     DSAC,
+    IDC,
+    DREAM,
     DM,
     IDM,
     BACON,
