@@ -32,6 +32,7 @@ from tests.distillation.naive import NaiveLoop
 from tests.distillation.naive_gradients import NaiveGradientMatching
 from tests.methods import example
 from tests.methods.naive_dd import NaiveDD
+from tests.methods.naive_idc import NaiveIDC
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.trained import inputs_of
 
@@ -51,6 +52,8 @@ ORACLES = {
     "dsa": NaiveGradientMatching,
     "dcc": NaiveGradientMatching,
     "dsac": NaiveGradientMatching,
+    "idc": NaiveIDC,
+    "dream": NaiveIDC,
 }
 """Method -> published-style loop that shares no code with it."""
 

@@ -10,9 +10,13 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.real_images import draw_without_replacement
 from bacon.networks.network import Network
 
+# The two members of a pair are equally far from their centroid, so rounding would choose: of distances that differ by less than
+# this share of the points' mean square, the first counts.
+_TIE = 1e-5
+
 
 def nearest_to_centroids(points: Tensor, first: Tensor, *, steps: int) -> Tensor:
-    """K-means (Lloyd) from given points, and the member of each cluster that is nearest to its centroid.
+    """K-means (Lloyd) from given points: the member of each cluster that is nearest to its centroid, of equal ones the first.
 
     A centroid whose cluster has become empty stays where it is, and stands for the point nearest to it.
 
@@ -24,6 +28,7 @@ def nearest_to_centroids(points: Tensor, first: Tensor, *, steps: int) -> Tensor
     Returns:
         (k,) int64, indices of points.
     """
+    points = points - points.mean(dim=0)  # smaller numbers, smaller rounding
     centroids = points.index_select(0, first)
     for _ in range(steps):
         members = _membership(_squared_distances(points, centroids))
@@ -31,8 +36,9 @@ def nearest_to_centroids(points: Tensor, first: Tensor, *, steps: int) -> Tensor
         centroids = torch.where(sizes > 0, members.T @ points / sizes.clamp(min=1), centroids)
     distances = _squared_distances(points, centroids)
     members = _membership(distances)
-    own = distances.masked_fill(members == 0, torch.inf).argmin(dim=0)
-    return torch.where(members.sum(dim=0) > 0, own, distances.argmin(dim=0))
+    theirs = distances.masked_fill((members == 0) & (members.sum(dim=0) > 0), torch.inf)
+    equal = theirs <= theirs.amin(dim=0) + _TIE * points.square().sum(dim=1).mean()
+    return equal.to(torch.uint8).argmax(dim=0)
 
 
 def _squared_distances(points: Tensor, centroids: Tensor) -> Tensor:
