@@ -18,7 +18,7 @@ from tests.distillation.naive import build, split_and_enlarge
 
 
 def nearest_members(points, first, steps):
-    """K-means by loops: for each cluster the member nearest to its centroid."""
+    """K-means by loops, and the point nearest to each centroid."""
     points = np.asarray(points)
     centroids = [points[index].copy() for index in first]
     for _ in range(steps):
@@ -27,14 +27,9 @@ def nearest_members(points, first, steps):
             members = [point for point, owner in zip(points, owners, strict=True) if owner == number]
             if members:
                 centroids[number] = sum(members) / len(members)
-    owners = [nearest(point, centroids) for point in points]
-    chosen = []
-    for number, centroid in enumerate(centroids):
-        members = [index for index, owner in enumerate(owners) if owner == number] or range(len(points))
-        distances = {index: ((points[index] - centroid) ** 2).sum() for index in members}
-        margin = 1e-5 * ((points - points.mean(0)) ** 2).sum(1).mean()  # the two members of a pair are equally near
-        chosen.append(next(index for index, d in distances.items() if d <= min(distances.values()) + margin))
-    return chosen
+    margin = 1e-5 * ((points - points.mean(0)) ** 2).sum(1).mean()  # the two members of a pair are equally near
+    distances = [((points - centroid) ** 2).sum(1) for centroid in centroids]
+    return [int(np.flatnonzero(to_all <= to_all.min() + margin)[0]) for to_all in distances]
 
 
 def nearest(point, centroids):

@@ -69,9 +69,13 @@ def test_rounds_are_the_loop_over_classes():
     [
         ("cifar10/idc/10", {"partition": 2, "distance": "squared", "lr_img": 5e-3, "iterations": 2000, "inner": 100}),
         ("mnist/idc/10", {"distance": "absolute", "lr_img": 1e-4, "idc_strategy": "color_crop", "reference_size": 28}),
-        ("fashionmnist/idc/1", {"distance": "absolute", "idc_strategy": "color_crop_cutout", "batch_real": 64}),
+        (
+            "fashionmnist/idc/1",
+            {"distance": "absolute", "reference_size": 32, "idc_strategy": "color_crop_cutout", "batch_real": 64},
+        ),
+        ("mnist/dream/1", {"distance": "absolute", "idc_strategy": "color_crop", "batch_real": 128}),
         ("cifar100/dream/50", {"sampling": "clusters", "init": "clusters", "batch_real": 128, "refresh": 10}),
-        ("tinyimagenet/dream/50", {"lr_img": 1e-6, "batch_real": 64, "reference_size": 64}),
+        ("tinyimagenet/dream/50", {"lr_img": 1e-6, "batch_real": 64, "reference_size": 32}),
     ],
 )
 def test_published_settings(cell, expected):
@@ -119,7 +123,15 @@ def test_images_and_batches_of_dream_are_of_their_class():
     assert [len(batch) for batch in algorithm.batches] == [6, 4, 6]
     for label, batch in enumerate(algorithm.batches):
         assert set(algorithm.real.labels[batch].tolist()) == {label}
-        assert len(set(batch.tolist())) == len(batch)
+
+
+def test_three_parts_a_side():
+    settings = small(METHODS["dream"], partition=3)
+    algorithm = engine_of(METHODS["dream"], settings, dataset=toy_dataset(size=6), ipc=1).algorithm
+    start = algorithm.images.clone()
+    algorithm.step(0)
+    assert len(algorithm.synthetic().decoded()) == 27
+    assert not torch.equal(algorithm.images, start)
 
 
 def test_pixels_stay_in_range_and_whitened_images_have_no_bounds():

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from bacon.methods.base import Method
-from bacon.methods.idc.record import DEMO, SMOKE, IDCSettings, idc_work, published_settings
+from bacon.methods.idc.record import DEMO, SMALL_CELLS, SMOKE, IDCSettings, idc_work, published_settings
 
 
 class DREAMSettings(IDCSettings):
@@ -25,11 +25,8 @@ class DREAMSettings(IDCSettings):
     )
 
 
-_CELLS = (
-    *((name, ipc) for name in ("fashionmnist", "cifar10", "cifar100") for ipc in (1, 10, 50)),
-    *((name, ipc) for name in ("mnist", "svhn") for ipc in (1, 10, 50)),
-)
-_TINY = {"batch_real": 64, "reference_size": 64, "networks": {"images": 1000}}
+_CELLS = (*SMALL_CELLS, *(("cifar100", ipc) for ipc in (1, 10, 50)))
+_TINY = {"batch_real": 64, "networks": {"images": 1000}}
 
 DREAM = Method(
     name="dream",

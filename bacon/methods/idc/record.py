@@ -130,8 +130,16 @@ def idc_work(settings: IDCSettings, size: CellSize) -> Work:
 
 
 _SETS: dict[str, dict[str, Any]] = {
-    "mnist": {"distance": "absolute", "lr_img": 1e-4, "reference_size": 28, "networks": {"images": 500}},
-    "fashionmnist": {"distance": "absolute", "lr_img": 1e-4, "reference_size": 28, "networks": {"images": 500}},
+    # Partitioned images of it are small: neither cutout nor CutMix.
+    "mnist": {
+        "distance": "absolute",
+        "lr_img": 1e-4,
+        "reference_size": 28,
+        "idc_strategy": "color_crop",
+        "networks": {"images": 500, "cutmix": 0.0},
+    },
+    # The published code divides this data set's 28 pixels by 32.
+    "fashionmnist": {"distance": "absolute", "lr_img": 1e-4, "networks": {"images": 500}},
     "svhn": {"networks": {"images": 500}},
     "cifar10": {},
     "cifar100": {},
@@ -139,24 +147,11 @@ _SETS: dict[str, dict[str, Any]] = {
 
 
 def published_settings(cells: tuple[tuple[str, int], ...]) -> dict[tuple[str, int], dict[str, Any]]:
-    """(Data set, IPC) -> IDC's published settings that differ from the defaults, for sets of 28 and 32 pixels."""
+    """(Data set, IPC) -> published settings that differ from the defaults, for partition 2 and images of 28 and 32 pixels."""
     return {(name, ipc): {"distillation": _SETS[name]} for name, ipc in cells}
 
 
-def _with_factor_two(settings: dict[str, Any]) -> dict[str, Any]:
-    """MNIST's partitioned images are small: neither cutout nor CutMix (published code)."""
-    own = settings["distillation"]
-    return {"distillation": {**own, "idc_strategy": "color_crop", "networks": {**own["networks"], "cutmix": 0.0}}}
-
-
-_CELLS = (
-    *((name, ipc) for name in ("mnist", "fashionmnist", "svhn", "cifar10") for ipc in (1, 10, 50)),
-    ("cifar100", 10),
-)
-_PUBLISHED = {
-    cell: _with_factor_two(settings) if cell[0] == "mnist" else settings
-    for cell, settings in published_settings(_CELLS).items()
-}
+SMALL_CELLS = tuple((name, ipc) for name in ("mnist", "fashionmnist", "svhn", "cifar10") for ipc in (1, 10, 50))
 
 SMOKE = {
     "iterations": 3,
@@ -181,7 +176,7 @@ IDC = Method(
     settings_model=IDCSettings,
     algorithm="bacon.methods.idc.algorithm:IDC",
     scales={"demo": {"distillation": DEMO}, "smoke": {"distillation": SMOKE}},
-    published=_PUBLISHED,
+    published=published_settings((*SMALL_CELLS, ("cifar100", 10))),
     protocol="p-idc",
     cost=idc_work,
     figure_place=27,

@@ -16,9 +16,9 @@ _TIE = 1e-5
 
 
 def nearest_to_centroids(points: Tensor, first: Tensor, *, steps: int) -> Tensor:
-    """K-means (Lloyd) from given points: the member of each cluster that is nearest to its centroid, of equal ones the first.
+    """K-means (Lloyd) from given points, and the point that is nearest to each centroid, of equal ones the first.
 
-    A centroid whose cluster has become empty stays where it is, and stands for the point nearest to it.
+    A centroid whose cluster has become empty stays where it is. Two centroids may have the same nearest point.
 
     Args:
         points: (n, D) float.
@@ -35,9 +35,7 @@ def nearest_to_centroids(points: Tensor, first: Tensor, *, steps: int) -> Tensor
         sizes = members.sum(dim=0)[:, None]  # (k, 1)
         centroids = torch.where(sizes > 0, members.T @ points / sizes.clamp(min=1), centroids)
     distances = _squared_distances(points, centroids)
-    members = _membership(distances)
-    theirs = distances.masked_fill((members == 0) & (members.sum(dim=0) > 0), torch.inf)
-    equal = theirs <= theirs.amin(dim=0) + _TIE * points.square().sum(dim=1).mean()
+    equal = distances <= distances.amin(dim=0) + _TIE * points.square().sum(dim=1).mean()
     return equal.to(torch.uint8).argmax(dim=0)
 
 
