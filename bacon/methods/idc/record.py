@@ -160,11 +160,13 @@ SMOKE = {
     "batch_real": 16,
     "networks": {"images": 24, "batch": 8},
 }
+# Few steps, so large ones.
 DEMO = {
-    "iterations": 10,
-    "snapshot_interval": 5,
+    "iterations": 6,
+    "snapshot_interval": 2,
     "inner": 20,
     "batch_real": 64,
+    "lr_img": 0.2,
     "networks": {"images": 256},
 }
 
