@@ -1,4 +1,4 @@
-"""IDC and DREAM: published settings, representatives, and naive loops to compare with."""
+"""IDC and DREAM: published settings, the loop over classes, representatives, networks that learn (test_contract has the oracle)."""
 
 import numpy as np
 import pytest
@@ -16,33 +16,10 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
-from tests.methods.naive_idc import NaiveIDC, nearest_members
-from tests.methods.test_contract import NETWORK, engine_of, small
+from tests.methods.naive_idc import nearest_members
+from tests.methods.test_contract import engine_of, small
 
 CPU = torch.device("cpu")
-CASES = {
-    "idc": {"batch_synthetic": 5, "lr_img": 5.0},
-    "idc-absolute": {"distance": "absolute", "matched": "weights", "partition": 1},
-    "idc-plain-training": {"networks": {"images": 20, "batch": 8, "cutmix": 0.0, "idc_strategy": "flip_color_rotate"}},
-    "dream": {"refresh": 2, "inner": 3, "batch_real": 5, "lr_img": 5.0},
-}
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_iterations_equal_the_naive_ones(case):
-    """To the bit of the published loop over classes, momentum and clamping included."""
-    method = METHODS[case.partition("-")[0]]
-    settings = small(method, **CASES[case])
-    algorithm = engine_of(method, settings, dtype=torch.float64).algorithm
-    start, real = algorithm.images.clone(), RealImages(toy_dataset(), device=CPU, dtype=torch.float64)
-    oracle = NaiveIDC(real, settings, NETWORK, ipc=2, seed=3, initial=start)
-    for iteration in range(3):
-        torch.testing.assert_close(oracle.iteration(iteration), algorithm.images, rtol=0, atol=1e-9)
-        algorithm.step(iteration)
-    assert (algorithm.images - start).abs().max() > 1e-3, "the images must have moved"
-    if "lr_img" in CASES[case]:
-        pixels = algorithm.rounds.pixels
-        assert ((pixels == 0) | (pixels == 1)).any(), "some pixels must have been clamped"
 
 
 def test_rounds_are_the_loop_over_classes():
