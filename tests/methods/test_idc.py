@@ -1,4 +1,4 @@
-"""IDC and DREAM: published settings, the loop over classes, representatives, networks that learn (test_contract has the oracle)."""
+"""IDC and DREAM: published settings, the loop over classes, representatives, networks that learn; test_contract has oracles."""
 
 import numpy as np
 import pytest
