@@ -15,6 +15,7 @@ from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
+from bacon.training.steps import SharedStep
 from tests.distillation.conftest import toy_dataset
 from tests.methods.naive_idc import nearest_members
 from tests.methods.test_contract import engine_of, small
@@ -148,6 +149,21 @@ def test_warm_up_passes_over_all_real_images(monkeypatch):
     assert [sorted(indices.tolist()) for indices in seen] == [list(range(42))] * 2
     assert seen[0].tolist() != seen[1].tolist()
     assert not torch.equal(network.classifier.weight, before)
+
+
+def test_steps_through_shared_buffers_are_the_plain_ones():
+    """As a GPU takes them, here without recording: images, classes and the shares of mixed classes."""
+    weights = []
+    for shared in (False, True):
+        algorithm = engine_of(METHODS["idc"], small(METHODS["idc"], networks={"images": 20, "batch": 8})).algorithm
+        training, network = algorithm.training, algorithm.context.build(0)
+        optimiser = training.begin(network, 0)
+        if shared:
+            training._record, training._shared = True, SharedStep(network, optimiser, record=False)
+        for occasion in range(3):
+            training(network, optimiser, occasion)
+        weights.append([parameter.detach().clone() for parameter in network.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))
 
 
 def test_batch_norm_takes_the_statistics_of_whole_batches():
