@@ -18,11 +18,12 @@ from bacon.config.sections import Key
 from bacon.config.setting_errors import describe, describe_all, layer_mistakes, nearest, numbers_from_words
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.shares import held_out_count
+from bacon.methods.registry import METHODS
 from bacon.networks.registry import check_fits
 from bacon.runtime.errors import BaconError
+from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.data import DataSettings
-from bacon.settings.network import NetworkSettings
 
 RANDOM = "random"
 """The method that DD-Ranking measures others against."""
@@ -178,7 +179,7 @@ def _check_named_methods(config: Config) -> None:
 def _check_cell(config: Config, cell: Cell) -> None:
     """What settings of one cell have to do with its data and with the rest of the grid."""
     settings = resolve(config, cell).settings
-    _check_networks(config, cell, settings.network)
+    _check_networks(config, cell, settings)
     if settings.evaluation.lr_search and not data_settings(config, cell.dataset).validation:
         raise BaconError(
             f"evaluation.lr_search of {cell} needs a validation split to choose a learning rate, and "
@@ -192,11 +193,17 @@ def _check_cell(config: Config, cell: Cell) -> None:
     _check_size(config, cell)
 
 
-def _check_networks(config: Config, cell: Cell, own: NetworkSettings) -> None:
+def _check_networks(config: Config, cell: Cell, settings: CellSettings) -> None:
     """Whether the networks take a registered data set's images; the size of own data is known when it is read."""
-    data = data_settings(config, cell.dataset)
-    networks = {"network": own} | {
-        f"networks.{name}": evaluation_network(config, own, name) for name in config.grid.networks
+    data, own = data_settings(config, cell.dataset), settings.network
+    needs = METHODS[config.base_method(cell.method)].needs(settings) if cell.ipc is not None else ()
+    networks = {
+        "network": own,
+        **{f"networks.{name}": evaluation_network(config, own, name) for name in config.grid.networks},
+        **{
+            f"the network of the {need.name} of {cell}": need.network
+            for need in (*needs, *settings.evaluation.needs(own))
+        },
     }
     if data.format != "registry":
         return
@@ -216,7 +223,8 @@ def _check_size(config: Config, cell: Cell) -> None:
         return
     smallest = REGISTRY[cell.dataset].smallest_class
     smallest -= held_out_count(smallest, data.validation) if data.validation else 0
-    parts, needed = distillation.parts(), distillation.real_images_needed(cell.ipc)
+    needed = distillation.real_images_needed(cell.ipc)
+    parts = needed // cell.ipc  # real images in each stored one
     if needed > smallest:
         packed = f" x {parts} parts" if parts > 1 else ""
         raise BaconError(

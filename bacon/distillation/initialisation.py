@@ -33,17 +33,8 @@ def real_images(
     Raises:
         BaconError: a class has fewer images than needed.
     """
+    check_class_sizes(real, ipc=ipc, partition=partition)
     needed = ipc * partition**2
-    smallest = min(real.counts)
-    if needed > smallest:
-        name = real.class_names[real.counts.index(smallest)]
-        most = smallest // partition**2
-        remedies = [f"lower the IPC to at most {most}"] * bool(most) + ["lower the partition"] * (partition > 1)
-        raise BaconError(
-            f"IPC {ipc} with partition {partition} needs {needed} different real images per class; class {name!r} has "
-            f"{smallest}: {', or '.join(remedies)}; a method that optimises images can start from noise instead "
-            "(distillation.init: noise)"
-        )
     indices = real.sample_classes(seed, "initial-images", iteration=0, classes=range(real.classes), size=needed)
     classes_at_once = max(1, _IMAGES_AT_ONCE // needed)
     return torch.cat(
@@ -58,3 +49,18 @@ def noise_images(real: RealImages, *, ipc: int, seed: int) -> Tensor:
     lanes = real.labels.new_tensor(range(real.classes))
     drawn = device_normal(seed, "initial-noise", count=count, device=real.device, dtype=real.dtype, lanes=lanes)
     return drawn.reshape(real.classes * ipc, channels, height, width)
+
+
+def check_class_sizes(real: RealImages, *, ipc: int, partition: int) -> None:
+    """Raise :class:`BaconError` where a class has fewer real images than ``ipc * partition^2``."""
+    needed = ipc * partition**2
+    smallest = min(real.counts)
+    if needed > smallest:
+        name = real.class_names[real.counts.index(smallest)]
+        most = smallest // partition**2
+        remedies = [f"lower the IPC to at most {most}"] * bool(most) + ["lower the partition"] * (partition > 1)
+        raise BaconError(
+            f"IPC {ipc} with partition {partition} needs {needed} different real images per class; class {name!r} has "
+            f"{smallest}: {', or '.join(remedies)}; a method that optimises images can start from noise instead "
+            "(distillation.init: noise)"
+        )

@@ -175,4 +175,4 @@ def evaluation_content(
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,
         "provenance": provenance(device_name(job.device)),
-    }
+    } | ({"training_fingerprints": {job.teachers.key: job.teachers.fingerprint}} if job.teachers is not None else {})

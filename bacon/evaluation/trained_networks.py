@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bacon.artifacts.evaluation_records import Record, RecordCache, RecordKey
+from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.train_and_test import Outcome, train_and_test
 from bacon.runtime.heartbeat import Heartbeat
@@ -18,6 +19,8 @@ from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.training.batches import IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
+from bacon.training.predictions import Teacher, ensemble
+from bacon.training.run_networks import run_network, warn_at_chance
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -64,6 +67,7 @@ class EvaluationJob:
         fingerprints: what the inputs must carry and the output shall carry.
         cache: folder of finished records.
         device: where networks are trained.
+        teachers: networks that label the batches; ``None``: the protocol's labels come from no teacher.
         progress_seconds: seconds between progress lines in a log.
         heartbeat: says how far the job is.
     """
@@ -79,6 +83,7 @@ class EvaluationJob:
     fingerprints: EvaluationFingerprints
     cache: Path
     device: torch.device
+    teachers: TrainedRuns | None = None
     progress_seconds: float = 10.0
     heartbeat: Heartbeat | None = None
 
@@ -129,6 +134,17 @@ class Networks:
         if self.dataset.validation_images is None:
             return None
         return image_set(self.dataset.validation_images, self.dataset.validation_labels, self.dataset, self.job.device)
+
+    @cached_property
+    def teacher(self) -> Teacher | None:
+        """What labels each batch: the mean logits of the job's teachers; ``None``: there are none."""
+        runs, device = self.job.teachers, self.job.device
+        if runs is None:
+            return None
+        for run in range(len(runs)):
+            about = runs.attributes(run)
+            warn_at_chance(runs, run, classes=about["classes"], images=about["images"], where=self.job)
+        return ensemble([run_network(runs, run, device=device) for run in range(len(runs))])
 
     def learned_rate(self, iteration: int) -> float:
         """The learning rate that training begins with where ``evaluation.lr`` is learned."""
@@ -199,6 +215,7 @@ class Networks:
             classes=len(self.dataset.class_names),
             seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
             validation=self.validation,
+            teacher=self.teacher,
             on_epoch=on_epoch,
             images_at_once=self.images_at_once,
         )

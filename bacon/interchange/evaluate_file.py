@@ -307,7 +307,12 @@ def _job(
     )
     protocol_keys = protocol_settings(request.protocol, facts)
     evaluation = merged_evaluation(protocol_keys, registered.get("evaluation", {}), own)
-    protocol = evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS))
+    if evaluation.labels == "teacher":
+        raise BaconError(
+            f"protocol {request.protocol}: its labels come from networks trained on the real set, which a file alone does not "
+            "have; evaluate the method in a workflow with this protocol, or the file with another one (docs/evaluation.md)"
+        )
+    protocol = evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"})
     tensors = (content.images, content.classes, content.soft, content.rates)
     record = fingerprint(
         "evaluate file",

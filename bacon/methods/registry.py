@@ -24,14 +24,19 @@ from bacon.methods.dm_iid.record import DM_IID
 from bacon.methods.dream.record import DREAM
 from bacon.methods.dsa.record import DSA
 from bacon.methods.dsac.record import DSAC
+from bacon.methods.forgetting.record import FORGETTING
 from bacon.methods.full.record import FULL
+from bacon.methods.herding.record import HERDING
 from bacon.methods.idc.record import IDC
 from bacon.methods.idm.record import IDM
 from bacon.methods.idm_iid.record import IDM_IID
+from bacon.methods.kcenter.record import KCENTER
+from bacon.methods.kmeans.record import KMEANS
 from bacon.methods.ld.record import LD
 from bacon.methods.mtt.record import MTT
 from bacon.methods.ncfm.record import NCFM
 from bacon.methods.random.record import RANDOM
+from bacon.methods.rded.record import RDED
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule
 
@@ -40,6 +45,11 @@ GROUP = "bacon.methods"
 OWN: tuple[Method, ...] = (
     FULL,
     RANDOM,
+    HERDING,
+    KCENTER,
+    FORGETTING,
+    KMEANS,
+    RDED,
     DD,
     LD,
     DC,

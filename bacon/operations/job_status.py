@@ -210,9 +210,10 @@ def size(count: int) -> str:
 
 def training_rows(plan: Plan, cell: Cell) -> list[tuple[str, str, str, str]]:
     """What a cell needs trained on the real set: name and key, number of runs, what is kept, bytes that these take."""
-    full = [need for network in plan.networks for need in plan.full_set_needs(cell, network).values()]
+    evaluations = [need for network in plan.networks for need in plan.evaluation_needs(cell, network)]
+    needs = evaluations if cell.ipc is None else [*plan.needs(cell), *evaluations]
     found = []
-    for need in full or plan.needs(cell):
+    for need in {(need.name, need.key, need.runs): need for need in needs}.values():
         alone = replace(plan.training_of(cell.dataset, need), need=need)
         kept, bytes_text = ", ".join(sorted(need.keep)), size(cost.stored_bytes(plan, alone))
         found.append((f"{need.name} {need.key}", str(need.runs), kept, bytes_text))

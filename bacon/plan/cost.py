@@ -203,6 +203,9 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str, measured: Measureme
     )
     passes, tests = epochs * math.ceil(train / evaluation.batch_size), len(evaluation.augmentations)
     training = _seconds(plan, image.training * train * epochs, passes, measured)
+    for need in plan.teachers(cell):
+        forward = operations(need.network, data.channels, data.size).forward * train * epochs * need.runs
+        training += _seconds(plan, forward, passes * need.runs, measured)
     return networks * (training + _seconds(plan, image.forward * data.test * tests, tests, measured))
 
 

@@ -66,6 +66,7 @@ class Plan:
         self._data = lru_cache(maxsize=None)(self._data_fingerprint)
         self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
         self._needs = lru_cache(maxsize=None)(self._cell_needs)
+        self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
 
@@ -116,6 +117,18 @@ class Plan:
     def _cell_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
         return cell_needs(METHODS[self.config.base_method(cell.method)], self.settings(cell), cell)
 
+    def teachers(self, cell: Cell) -> tuple[TrainingNeed, ...]:
+        """Networks trained on the real set that label the batches of a cell's evaluation; none for other labels."""
+        return self._teachers(cell)
+
+    def _cell_teachers(self, cell: Cell) -> tuple[TrainingNeed, ...]:
+        settings = self.settings(cell)
+        return settings.evaluation.needs(settings.network)
+
+    def evaluation_needs(self, cell: Cell, network: str) -> tuple[TrainingNeed, ...]:
+        """Networks trained on the real set that a cell's evaluation tests, or that label its batches."""
+        return (*self.full_set_needs(cell, network).values(), *self.teachers(cell))
+
     def full_set_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
         """Augmentation -> networks that stand for the full data set ``cell``; empty where its evaluation trains them itself."""
         return self._full_set_needs(cell, network) if cell.ipc is None else {}
@@ -129,9 +142,9 @@ class Plan:
         needed: dict[str, list[TrainingNeed]] = {dataset: [] for dataset in self.datasets}
         for cell in self.references:
             for network in self.networks:
-                needed[cell.dataset] += self.full_set_needs(cell, network).values()
+                needed[cell.dataset] += self.evaluation_needs(cell, network)
         for cell in self.cells:
-            needed[cell.dataset] += self.needs(cell)
+            needed[cell.dataset] += (*self.needs(cell), *self.teachers(cell))
         return {
             (dataset, key): self._training(dataset, need)
             for dataset, needs in needed.items()
@@ -194,15 +207,14 @@ class Plan:
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
             modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
-            inputs={"data": self.data_fingerprint(cell.dataset)} | self._package_inputs() | self._training_inputs(cell),
+            inputs={"data": self.data_fingerprint(cell.dataset)}
+            | self._package_inputs()
+            | self._training_inputs(cell, self.needs(cell)),
         )
 
-    def _training_inputs(self, cell: Cell) -> dict[str, str]:
+    def _training_inputs(self, cell: Cell, needs: tuple[TrainingNeed, ...]) -> dict[str, str]:
         """What each need is called, with the number of its runs -> fingerprint of the runs."""
-        return {
-            f"training {need.name}: {need.runs}": self.training_fingerprint(cell.dataset, need)
-            for need in self.needs(cell)
-        }
+        return {f"training {need.name}: {need.runs}": self.training_fingerprint(cell.dataset, need) for need in needs}
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
@@ -213,6 +225,7 @@ class Plan:
 
     def _record_fingerprint(self, cell: Cell, network: str) -> str:
         inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
+        inputs |= self._training_inputs(cell, self.teachers(cell))
         if cell.ipc is not None:
             inputs["distilled"] = self.distilled_fingerprint(cell)
         evaluation = self.settings(cell).evaluation
@@ -220,7 +233,7 @@ class Plan:
         return fingerprint(
             "evaluate",
             settings={
-                "evaluation": evaluation.model_dump(mode="json", exclude=set(EVALUATION_COUNTS)),
+                "evaluation": evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"}),
                 "network": network_settings.model_dump(mode="json"),
             },
             modules=(*evaluate_modules(network_settings), *evaluation.shared_modules()),

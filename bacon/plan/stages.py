@@ -110,8 +110,8 @@ def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArti
 
 
 def training_inputs(plan: Plan, cell: Cell, network: str = "") -> tuple[PlannedArtifact, ...]:
-    """Networks trained on the real set that a cell distils with or, of a full data set, that its evaluation tests."""
-    needs = plan.needs(cell) if cell.ipc is not None else plan.full_set_needs(cell, network).values()
+    """Networks trained on the real set that a cell distils with; with ``network``, that its evaluation tests or learns from."""
+    needs = plan.evaluation_needs(cell, network) if network else plan.needs(cell)
     trainings = [(plan.training_of(cell.dataset, need), need.runs) for need in needs]
     return tuple(
         training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)
@@ -172,8 +172,8 @@ def _of(artifact: PlannedArtifact) -> Cell:
 
 def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
     cell = _of(artifact)
-    images = training_inputs(plan, cell, artifact.network) if cell.ipc is None else (distilled_artifact(plan, cell),)
-    return (data_artifact(plan, cell.dataset), *images)
+    images = () if cell.ipc is None else (distilled_artifact(plan, cell),)
+    return (data_artifact(plan, cell.dataset), *images, *training_inputs(plan, cell, artifact.network))
 
 
 def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:

@@ -11,7 +11,10 @@ from bacon.settings.augmentations import DC_OPERATIONS, IDC_OPERATIONS, Augmenta
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_dsa_strategy, check_strategy
 from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
+from bacon.settings.network import NetworkSettings
 from bacon.settings.recipe import MIXING_MODULE, LossTermSettings, TrainingRecipe, modules_of
+from bacon.settings.trained_networks import TEACHERS, TeacherSettings, selection_need
+from bacon.settings.training_need import TrainingNeed
 
 
 def superseded(keys: Iterable[str]) -> tuple[str, ...]:
@@ -93,13 +96,18 @@ class EvaluationSettings(Strict):
     weight_decay: float = Field(5e-4, ge=0, description="Weight decay.")
     labels: Literal["hard", "stored", "teacher"] = Field(
         "hard",
-        description="hard: the class; stored: the set's soft labels if it has any, else the class; teacher: a trained network "
-        "labels each batch.",
+        description="hard: the class; stored: the set's soft labels if it has any, else the class; teacher: networks trained "
+        "on the real set (`teachers`) label each batch.",
     )
     loss: tuple[LossTermSettings, ...] = Field(
         (),
         description="Terms of the loss, which are summed; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
         "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
+    )
+    teachers: TeacherSettings = Field(
+        TeacherSettings(),
+        description="labels teacher: the networks trained on the real set whose logits label each batch; their augmentation is "
+        "that of `dsa_strategy` here.",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Label smoothing of ce: weight of the uniform distribution in the labels."
@@ -232,6 +240,12 @@ class EvaluationSettings(Strict):
     def recorded_augmentation(self, name: str) -> str:
         """What a record calls an augmentation: DSA without operations is none."""
         return "none" if name == "dsa" and self.dsa_strategy == "none" else name
+
+    def needs(self, network: NetworkSettings) -> tuple[TrainingNeed, ...]:
+        """Teachers of the batches, where ``labels`` come from them; ``network`` is the cell's."""
+        if self.labels != "teacher":
+            return ()
+        return (selection_need(TEACHERS, self.teachers, network, dsa_strategy=self.dsa_strategy, keep={"final"}),)
 
     def shared_modules(self) -> tuple[str, ...]:
         """Dotted modules that training loads by name whatever the augmentation."""

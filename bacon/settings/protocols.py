@@ -40,10 +40,8 @@ ProtocolName = Literal[
 ]
 
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
-_TEACHER = (
-    "it needs labels from networks trained on the real set for each batch (labels: teacher), which evaluation "
-    "does not support yet"
-)
+_FIVE_TEACHERS = "its five teachers are of five architectures, while evaluation.teachers has one for all of them"
+_TEACHER = "The teacher (evaluation.teachers) is of the cell's network, and trained as the protocol `paper` trains."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +181,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 30.0}],
         },
         by_data=protocol_data.sre2l,
-        missing=_TEACHER,
+        note=f"{_TEACHER} Published: ResNet-18.",
     ),
     "p-rded": Protocol(
         title="P-RDED (RDED)",
@@ -200,8 +198,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
         by_data=protocol_data.rded,
-        missing=_TEACHER,
-        note="CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last epochs.",
+        note=f"{_TEACHER} CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last "
+        "epochs.",
     ),
     "p-gvbsm": Protocol(
         title="P-GVBSM (G-VBSM)",
@@ -218,7 +216,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.15}],
         },
         by_data=protocol_data.gvbsm,
-        missing=_TEACHER,
+        missing=_FIVE_TEACHERS,
         note="Five teachers, averaged. Published: the best on test.",
     ),
     "p-frepo": Protocol(

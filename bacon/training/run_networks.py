@@ -7,7 +7,29 @@ import torch
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.networks.build import loaded_network
 from bacon.networks.network import Network
+from bacon.runtime.logs import get_logger
 from bacon.settings.network import NetworkSettings
+
+log = get_logger(__name__)
+
+
+def warn_at_chance(runs: TrainedRuns, run: int, *, classes: int, images: int, where: object) -> None:
+    """Warn if a network classified its training images hardly better than chance: what it sees means nothing then.
+
+    Args:
+        runs: the training runs.
+        run: number of the run.
+        classes: of the data set.
+        images: that it was trained on; three standard deviations above chance are enough.
+        where: what uses it, for the message.
+    """
+    accuracy, chance = runs.entry(run).train_accuracy, 1 / classes
+    if accuracy <= chance + 3 * (chance * (1 - chance) / images) ** 0.5:
+        log.warning(
+            "%s: training run %d (%s) classified %.1f %% of its training images correctly, where chance is %.1f %%; what is "
+            "made with it says little: train longer, or with another rate",
+            where, run, runs.key, 100 * accuracy, 100 * chance,
+        )  # fmt: skip
 
 
 def run_network(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from bacon.settings.augmentations import RandomResizedCrop
 
 _TRIES = 10
+NUMBERS = 2 * _TRIES + 2
+"""Random numbers that :func:`crop_box` takes for a crop."""
 
 
 def augmentation(settings: RandomResizedCrop) -> BatchAugmentation:
@@ -86,22 +88,29 @@ def _central(ratio: tuple[float, float], height: int, width: int) -> tuple[int, 
     return height, width
 
 
-def resized(images: Tensor, box: Tensor) -> Tensor:
-    """Crops ``box`` (N, 4) of ``images`` (N, C, H, W), each brought to H x W bilinearly (corners not aligned)."""
+def resized(images: Tensor, box: Tensor, size: tuple[int, int] | None = None) -> Tensor:
+    """Crops ``box`` (N, 4) of ``images`` (N, C, H, W), each brought to a size bilinearly (corners not aligned).
+
+    Args:
+        images: float images.
+        box: top, left, height and width of each crop in pixels.
+        size: height and width of the result; ``None``: those of ``images``.
+    """
+    height, width = size or (images.shape[-2], images.shape[-1])
     grid = torch.stack(
         torch.broadcast_tensors(
-            _positions(box[:, 1], box[:, 3], images.shape[-1], images.dtype)[:, None, :],
-            _positions(box[:, 0], box[:, 2], images.shape[-2], images.dtype)[:, :, None],
+            _positions(box[:, 1], box[:, 3], images.shape[-1], width, images.dtype)[:, None, :],
+            _positions(box[:, 0], box[:, 2], images.shape[-2], height, images.dtype)[:, :, None],
         ),
         dim=3,
     )
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _positions(start: Tensor, size: Tensor, side: int, dtype: torch.dtype) -> Tensor:
-    """(N, side) where to sample, -1 to 1 over the image; never beyond the centres of the crop's outer pixels."""
-    steps = torch.arange(side, device=start.device, dtype=torch.float64) + 0.5
-    inside = (steps * (size[:, None] / side) - 0.5).clamp(min=0).minimum(size[:, None] - 1.0)
+def _positions(start: Tensor, size: Tensor, side: int, count: int, dtype: torch.dtype) -> Tensor:
+    """(N, count) where to sample, -1 to 1 over the image's side; never beyond the centres of the crop's outer pixels."""
+    steps = torch.arange(count, device=start.device, dtype=torch.float64) + 0.5
+    inside = (steps * (size[:, None] / count) - 0.5).clamp(min=0).minimum(size[:, None] - 1.0)
     return ((2 * (start[:, None] + inside) + 1) / side - 1).to(dtype)
 
 

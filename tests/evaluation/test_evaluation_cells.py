@@ -7,6 +7,7 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import pytest
@@ -15,6 +16,7 @@ import torch
 from bacon.artifacts.distilled_file import DistillationResult, write_distilled
 from bacon.artifacts.evaluation_records import RecordCache, RecordKey, read_evaluation
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.evaluation import trained_networks as networks
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
@@ -24,8 +26,12 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.training.batches import ImageSet
+from bacon.training.run_driver import train_block
+from bacon.training.run_networks import run_network
 from bacon.transforms.partition import decode
 from tests.toy_images import CLASSES, CPU, MEAN, NETWORK, STD, float_set, settings, toy, uint8_set
+from tests.training.blocks import block_job
+from tests.training.blocks import trained as blocks_trained
 
 FACTOR = 2
 FINGERPRINTS = EvaluationFingerprints(rule="rule-1", record="record-1", data="data-1", distilled="distilled-1")
@@ -207,6 +213,46 @@ def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
         )
         for name in ("test_accuracy", "train_accuracy", "train_loss"):
             assert record[name] == getattr(expected, name)
+
+
+@pytest.mark.usefixtures("dataset")
+def test_teachers_label_the_batches(paths, distilled, tmp_path, caplog):
+    training = block_job(tmp_path / "training", runs=(0, 1))
+    train_block(training)
+    teachers = blocks_trained(training)
+    by_teachers = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 20.0}], "mixing": "cutmix", "seeds": 1}
+    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=teachers)
+    evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
+    content = json.loads(paths["output"].read_text())
+    assert content["training_fingerprints"] == {teachers.key: teachers.fingerprint}
+    models = [run_network(teachers, run, device=CPU) for run in (0, 1)]
+    outcome = train_and_test(
+        ImageSet(
+            images=decode(distilled.synthetic.images, FACTOR), labels=distilled.synthetic.classes.repeat_interleave(4)
+        ),
+        uint8_set(30, seed=1),
+        network=NETWORK,
+        evaluation=own.evaluation,
+        classes=CLASSES,
+        seed=(2, 0),
+        teacher=lambda images: (models[0](images) + models[1](images)) / 2,
+    )
+    assert content["records"][0]["train_loss"] == pytest.approx(outcome.train_loss, rel=1e-5)
+    assert content["records"][0]["test_accuracy"] == outcome.test_accuracy
+    assert "where chance is" not in caplog.text
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_a_teacher_at_chance_level_is_told(paths, tmp_path, caplog, monkeypatch):
+    training = block_job(tmp_path / "training", runs=(0, 0))
+    train_block(training)
+    own = replace(
+        job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1, epochs=1),
+        teachers=blocks_trained(training),
+    )
+    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6))
+    evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
+    assert "classified 60.0 % of its training images correctly, where chance is 50.0 %" in caplog.text
 
 
 @pytest.mark.usefixtures("dataset", "distilled")

@@ -331,6 +331,9 @@ def test_protocols_and_networks(here, tmp_path):
     refused = bacon_evaluate(here / CELL.distilled_path, "--protocol", "dd-ranking", cache=tmp_path)
     assert refused.exit_code == 1
     assert "set data.digits.validation" in refused.output
+    refused = bacon_evaluate(here / CELL.distilled_path, "--protocol", "p-rded", cache=tmp_path)
+    assert refused.exit_code == 1
+    assert "its labels come from networks trained on the real set" in refused.output
 
 
 @pytest.mark.parametrize(

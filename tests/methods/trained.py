@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 
 from bacon.distillation.real_images import RealImages
@@ -55,6 +56,10 @@ class RunsInMemory:
     def weights(self, run):
         result, snapshots = self._result(run)
         return result.weights or snapshots[max(snapshots)]
+
+    def history(self, run):
+        images = len(self._dataset.train_labels)
+        return torch.from_numpy(np.unpackbits(self._result(run)[0].history, axis=1, count=images).astype(bool))
 
     def soft_labels(self, run):
         return torch.from_numpy(self._result(run)[0].soft_labels)

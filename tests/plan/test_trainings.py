@@ -190,6 +190,33 @@ def test_one_evaluation_seed_more_of_the_full_set_changes_its_file_and_no_run():
     assert [str(block)[-7:] for block in three[0].blocks] == ["runs0-2"]
 
 
+def evaluated_by_teachers(**evaluation) -> tuple[Plan, Cell]:
+    changes = {"datasets": {"digits": {"evaluation": evaluation}}} if evaluation else {}
+    return plan(grid={"methods": ["rded"]}, protocol="p-rded", **changes), Cell("digits", "rded", 1, 0)
+
+
+def test_teachers_of_an_evaluation_are_trained_first_and_shared_with_the_method():
+    made, cell = evaluated_by_teachers()
+    (training,) = made.trainings.values()
+    assert [need.key for need in made.needs(cell)] == [need.key for need in made.teachers(cell)] == [training.need.key]
+    for each in (cell, Cell("digits", "full")):
+        inputs = stages.STAGES["evaluate"].inputs(made, stages.evaluation_artifact(made, each, "convnet"))
+        assert [one.stage for one in inputs] == [*(["data", "distill"] if each is cell else ["data"]), "train"]
+    assert not plan().teachers(Cell("digits", "dm", 1, 0)), "hard labels need none"
+
+
+def test_teachers_make_the_evaluation_stale_and_cost_time_only_where_they_label():
+    (made, cell), (longer, _), (three, _) = (
+        evaluated_by_teachers(**keys) for keys in ({}, {"teachers": {"epochs": 9}}, {"teachers": {"runs": 3}})
+    )
+    assert len({each.record_fingerprint(cell, "convnet") for each in (made, longer, three)}) == 3
+    assert len({each.distilled_fingerprint(cell) for each in (made, longer, three)}) == 1
+    assert [len(each.trainings) for each in (made, longer, three)] == [1, 2, 1]
+    assert cost.evaluation_seconds(three, cell, "convnet") > cost.evaluation_seconds(made, cell, "convnet")
+    hard = [plan(datasets={"digits": {"evaluation": {"teachers": {"epochs": epochs}}}}) for epochs in (2, 9)]
+    assert len({each.evaluation_fingerprint(Cell("digits", "dm", 1, 0), "convnet") for each in hard}) == 1
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_parameters_are_counted_without_building_a_network(architecture):
     record = ARCHITECTURES[architecture]

@@ -320,6 +320,17 @@ def test_resized_crops_are_torchvisions(scale, ratio, height, width):
     torch.testing.assert_close(resized_crop.resized(images, box), torch.stack(expected), rtol=1e-8, atol=1e-8)
 
 
+def test_crops_resized_to_another_size_are_torchvisions():
+    images = torch.randn(4, 2, 12, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
+    box = torch.tensor([[0, 0, 12, 16], [2, 3, 5, 5], [1, 4, 9, 11], [11, 15, 1, 1]])
+    expected = [
+        vision.resized_crop(image, *corner, [6, 8], antialias=False)
+        for image, corner in zip(images, box.tolist(), strict=True)
+    ]
+    # PyTorch rounds the positions to float32 here.
+    torch.testing.assert_close(resized_crop.resized(images, box, (6, 8)), torch.stack(expected), rtol=0, atol=1e-6)
+
+
 def test_resized_crops_mirror_half_of_the_images():
     images = pictures(40, 3, 32)
     plain = augment(settings("random_resized_crop", flip=False), images, [40], stream())

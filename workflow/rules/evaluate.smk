@@ -9,6 +9,7 @@ rule evaluate:
     input:
         data=cells.DATA,
         images=cells.DISTILLED,
+        trained=trained("evaluate"),
     output:
         records=cells.EVALUATION,
     log:

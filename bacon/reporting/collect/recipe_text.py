@@ -121,7 +121,8 @@ def _schedule_text(settings: EvaluationSettings, units: int) -> str:
 def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
     """What networks were trained with, where images or settings leave a choice, and the loss where it is not the usual."""
     if settings.labels == "teacher":
-        words = ["labels of a teacher"]
+        count, epochs = settings.teachers.runs, settings.teachers.epochs
+        words = [f"labels of {'a teacher' if count == 1 else f'{count} teachers'} of {epochs} epochs"]
     else:
         words = [SOFT if settings.labels == "stored" else "hard labels"] if has_soft else []
     smoothing = [f"label smoothing {settings.label_smoothing:g}"] if settings.label_smoothing else []
