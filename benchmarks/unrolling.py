@@ -2,7 +2,7 @@
 
 A student of ConvNet-3 takes steps on random images of CIFAR-10's size, and the distance to random weights is differentiated by
 images and rate, as in an iteration of MTT. Peak memory is that of a process of its own, beyond what it held before; on a GPU
-what PyTorch held there. Times are medians of runs that take turns.
+what PyTorch held there. Times are medians of runs that take turns, on a CPU in processor seconds.
 
 Run in the project's folder: python -m benchmarks.unrolling [--images 100] [--steps 1 3 10 30] [--rounds 3] [--device cpu].
 """
@@ -87,12 +87,13 @@ def seconds(images: int, steps: int, rounds: int, device: torch.device) -> dict[
     """Median seconds of each way, in turns, and the median of the ratios of neighbouring runs."""
     runs = {way: iteration(images, steps, constant_memory=constant, device=device) for way, constant in WAYS.items()}
     found: dict[str, list[float]] = {way: [] for way in WAYS}
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     for turn in range(rounds + 1):
         for way, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             run()
             if turn:
-                found[way].append(time.perf_counter() - start)
+                found[way].append(clock() - start)
     ratios = [ours / naive for ours, naive in zip(found["constant"], found["naive"], strict=True)]
     return {way: statistics.median(each) for way, each in found.items()} | {"ratio": statistics.median(ratios)}
 

@@ -8,6 +8,7 @@ that changed keys with ``--config`` on the command line each stand for themselve
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -93,6 +94,16 @@ def record_run(
     kept = [one for one in recorded_runs(directory) if not run.replaces(one)]
     write_json(directory / _INDEX, {"runs": [asdict(one) for one in (*kept, run)]})
     return run
+
+
+def record_or_warn(
+    config: Mapping[str, Any], files: Sequence[Path | str], overridden: bool, log: logging.Logger
+) -> None:
+    """As :func:`record_run` in the working directory; a run that cannot be recorded goes on with a warning."""
+    try:
+        record_run(config, files=files, overridden=overridden)
+    except (OSError, BaconError) as error:
+        log.warning(f"The configuration of this run cannot be recorded: {error}")
 
 
 def recorded_runs(directory: Path = Path()) -> tuple[RecordedRun, ...]:

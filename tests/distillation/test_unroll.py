@@ -198,3 +198,18 @@ def test_a_network_keeps_its_own_parameters():
     named = net.named(before)
     assert torch.equal(net.flat(named), before)
     assert [tuple(each.shape) for each in named.values()] == [tuple(each.shape) for each in net.network.parameters()]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("steps", [4, 20])
+def test_a_gpu_gives_the_cpus_gradient_both_ways(steps):
+    """With more than 16 steps, weights that wait in the host's memory come back."""
+    given = variables(size=16)
+    _, expected = gradients(given, steps=steps, constant_memory=False, size=16)
+    cuda = torch.device("cuda")
+    moved = [each.detach().to(cuda).requires_grad_() for each in given]
+    for way in (False, True):
+        net = FlatNetwork(network(16).network.to(cuda))
+        _, found = gradients(moved, steps=steps, constant_memory=way, net=net)
+        assert_same([each.cpu() for each in found], expected, tolerance=1e-8)

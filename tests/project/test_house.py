@@ -59,3 +59,8 @@ def test_every_room_has_its_tests_beside_it():
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
     tested = {path.parent.name for path in PACKAGE.parent.glob("tests/*/test_*.py")}
     assert rooms - tested - through_others == set()
+
+
+def test_what_all_rules_share_stays_short():
+    """Logic belongs in the package, where it is typed and tested; the rules hold what only Snakemake can say."""
+    assert len((PACKAGE.parent / "workflow" / "rules" / "common.smk").read_text().splitlines()) < 200

@@ -136,20 +136,6 @@ def source_fingerprint(wildcards):
     return workflow_plan.sources_fingerprint(PLAN, wildcards.dataset)
 
 
-def record_configuration():
-    """Record the configuration of a run that computes; the commands read it. A dry run records nothing."""
-    if not snakemake_internals.is_run(workflow):
-        return
-    try:
-        recorded_runs.record_run(
-            config,
-            files=workflow.configfiles,
-            overridden=bool(workflow.config_settings.config),
-        )
-    except (OSError, BaconError) as error:
-        logger.warning(f"The configuration of this run cannot be recorded: {error}")
-
-
 @lru_cache(maxsize=1)
 def settle_files():
     """Decide by the fingerprints that files carry, once for a call: what is right stays, what is not is made again.
@@ -159,7 +145,9 @@ def settle_files():
     """
     if not workflow.is_main_process:
         return None
-    record_configuration()
+    if snakemake_internals.is_run(workflow):
+        overridden = bool(workflow.config_settings.config)
+        recorded_runs.record_or_warn(config, workflow.configfiles, overridden, logger)
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
