@@ -39,6 +39,9 @@ ProtocolName = Literal[
     "p-kipnn",
 ]
 
+NATIVE = "native"
+"""Instead of a protocol's name: each method is evaluated with the protocol of its own publication."""
+
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
 _TEACHER = (
     "it needs labels from networks trained on the real set for each batch (labels: teacher), which evaluation "
