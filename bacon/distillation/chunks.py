@@ -45,6 +45,19 @@ def class_chunks(counts: Sequence[int], *, batch_real: int, synthetic: int, limi
     return chunks
 
 
+def consecutive_chunks(counts: Sequence[int], *, batch_real: int, limit: int) -> list[ClassChunk]:
+    """All classes in their order: neighbours with equal batches together, at most ``limit`` real images, at least one class."""
+    chunks: list[ClassChunk] = []
+    for label, count in enumerate(counts):
+        size = min(batch_real, count)
+        last = chunks[-1] if chunks else None
+        if last is not None and last.batch_real == size and (len(last.classes) + 1) * size <= limit:
+            chunks[-1] = ClassChunk((*last.classes, label), size)
+        else:
+            chunks.append(ClassChunk((label,), size))
+    return chunks
+
+
 @dataclass
 class MemoryLimit:
     """How many images are computed at a time; halved where the device's memory does not suffice.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,9 @@ from bacon.transforms.partition import encode
 _IMAGES_AT_ONCE = 1024
 
 
-def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Tensor:
+def real_images(
+    real: RealImages, *, ipc: int, partition: int, seed: int, mode: Literal["bilinear", "nearest"] = "bilinear"
+) -> Tensor:
     """Different random real images of each class, ``partition^2`` of them down-scaled into each stored image.
 
     Args:
@@ -21,6 +25,7 @@ def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Ten
         ipc: stored images per class.
         partition: parts per side of a stored image; 1 keeps images whole.
         seed: distillation seed; the same seed gives every method the same images.
+        mode: how images are made smaller.
 
     Returns:
         (classes * ipc, C, H, W) normalised, in class order.
@@ -41,7 +46,9 @@ def real_images(real: RealImages, *, ipc: int, partition: int, seed: int) -> Ten
         )
     indices = real.sample_classes(seed, "initial-images", iteration=0, classes=range(real.classes), size=needed)
     classes_at_once = max(1, _IMAGES_AT_ONCE // needed)
-    return torch.cat([encode(real.batch(some), partition).flatten(0, 1) for some in indices.split(classes_at_once)])
+    return torch.cat(
+        [encode(real.batch(some), partition, mode=mode).flatten(0, 1) for some in indices.split(classes_at_once)]
+    )
 
 
 def noise_images(real: RealImages, *, ipc: int, seed: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""Where the embedding networks come from: fresh ones (DM), or a queue of partly trained ones (IDM, BACON)."""
+"""Where the embedding networks come from: fresh ones (DM), or a queue of partly trained ones (IDM, BACON).
+
+Pools of networks that were trained before distillation are in ``bacon.distillation.trained_pools``.
+"""
 
 from __future__ import annotations
 
@@ -58,24 +61,11 @@ class NetworkPool(Protocol):
         """Become the pool that :meth:`state_dict` was taken from; ``state`` may be used up by it."""
 
 
-class Fresh:
-    """A fresh random network per iteration; it is never trained, so its accuracy is zero.
-
-    Args:
-        build: builds the network with a given serial number.
-        device: of the accuracy.
-        dtype: of the accuracy.
-    """
-
-    def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype) -> None:
-        self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
+class UntrainedPool:
+    """What pools share whose networks are not trained while they are used, and which keep no state."""
 
     def begin(self, iteration: int) -> None:
         """Nothing to prepare."""
-
-    def draw(self, iteration: int) -> DrawnNetwork:
-        """The network of this iteration."""
-        return DrawnNetwork(self._build(iteration).requires_grad_(False).eval(), self._accuracy)
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
         """Nothing to train."""
@@ -86,6 +76,25 @@ class Fresh:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Nothing to restore."""
+
+
+class Fresh(UntrainedPool):
+    """A fresh random network per iteration; it is never trained, so its accuracy is zero.
+
+    Args:
+        build: builds the network with a given serial number.
+        device: of the accuracy.
+        dtype: of the accuracy.
+        training: whether networks are in training mode, in which batch norm uses the batch at hand.
+    """
+
+    def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype, training: bool = False) -> None:
+        self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
+        self._training = training
+
+    def draw(self, iteration: int) -> DrawnNetwork:
+        """The network of this iteration."""
+        return DrawnNetwork(self._build(iteration).requires_grad_(False).train(self._training), self._accuracy)
 
 
 @dataclass

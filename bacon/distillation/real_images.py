@@ -61,6 +61,8 @@ class RealImages:
         images: (N, C, H, W) uint8, sorted by class.
         labels: (N,) int64, ascending.
         counts: images of each class, on the host.
+        pixel_mean: (C, 1, 1) in ``dtype``, what is taken from pixels in [0, 1].
+        pixel_std: (C, 1, 1) in ``dtype``, what they are divided by then.
     """
 
     def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
@@ -79,8 +81,14 @@ class RealImages:
         std = torch.tensor(dataset.std, dtype=torch.float64)[:, None, None]
         self._scale = (1 / (255 * std)).to(device, dtype)
         self._shift = (-mean / std).to(device, dtype)
+        self.pixel_mean, self.pixel_std = mean.to(device, dtype), std.to(device, dtype)
         whitening = dataset.whitening
         self._whitener = Whitener(whitening, device=device, dtype=dtype) if whitening is not None else None
+
+    @property
+    def is_whitened(self) -> bool:
+        """Whether batches are whitened, so that ``pixel_mean`` and ``pixel_std`` do not lead back to pixels."""
+        return self._whitener is not None
 
     @property
     def classes(self) -> int:

@@ -11,17 +11,24 @@ from importlib.metadata import EntryPoint, entry_points
 
 from bacon.methods.bacon.record import BACON
 from bacon.methods.base import Method
+from bacon.methods.cafe.record import CAFE
+from bacon.methods.cafe_dsa.record import CAFE_DSA
+from bacon.methods.dance.record import DANCE
+from bacon.methods.datadam.record import DATADAM
 from bacon.methods.datm.record import DATM
 from bacon.methods.dc.record import DC
 from bacon.methods.dcc.record import DCC
 from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
+from bacon.methods.dm_iid.record import DM_IID
 from bacon.methods.dsa.record import DSA
 from bacon.methods.dsac.record import DSAC
 from bacon.methods.full.record import FULL
 from bacon.methods.idm.record import IDM
+from bacon.methods.idm_iid.record import IDM_IID
 from bacon.methods.ld.record import LD
 from bacon.methods.mtt.record import MTT
+from bacon.methods.ncfm.record import NCFM
 from bacon.methods.random.record import RANDOM
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule
@@ -39,6 +46,13 @@ OWN: tuple[Method, ...] = (
     DSAC,
     DM,
     IDM,
+    CAFE,
+    CAFE_DSA,
+    DATADAM,
+    DM_IID,
+    IDM_IID,
+    DANCE,
+    NCFM,
     BACON,
     MTT,
     DATM,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bacon.networks.initial_weights import initialise
 from bacon.networks.network import Network
@@ -50,13 +51,45 @@ def build_network(
     Raises:
         BaconError: the architecture does not fit the image size.
     """
+    network = empty_network(settings, channels=channels, size=size, classes=classes, device=device, dtype=dtype)
+    initialise(network, seed=seed, purpose=purpose, index=index)
+    return _laid_out(network, settings, device)
+
+
+def loaded_network(
+    settings: NetworkSettings,
+    weights: Mapping[str, Tensor],
+    *,
+    channels: int,
+    size: int,
+    classes: int,
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> Network:
+    """A network in training mode with the parameters and buffers ``weights``, all of them; nothing is drawn.
+
+    Arguments besides ``weights`` are those of :func:`build_network`.
+    """
+    network = empty_network(settings, channels=channels, size=size, classes=classes, device=device, dtype=dtype)
+    assert {name for name, _ in network.named_buffers()} <= weights.keys(), "a buffer is not part of the state"
+    network.load_state_dict(weights)
+    return _laid_out(network, settings, device)
+
+
+def empty_network(
+    settings: NetworkSettings, *, channels: int, size: int, classes: int, device: torch.device, dtype: torch.dtype
+) -> Network:
+    """A network whose parameters are not set; arguments as :func:`build_network`."""
     check_fits(settings, size)
     module, _, function = ARCHITECTURES[settings.architecture].builder.partition(":")
     make = getattr(import_module(module), function)
     network: Network = make(settings, channels=channels, size=size, classes=classes, device="meta", dtype=dtype)
     network.bf16 = settings.precision == "bf16"
     _allocate(network, device)
-    initialise(network, seed=seed, purpose=purpose, index=index)
+    return network
+
+
+def _laid_out(network: Network, settings: NetworkSettings, device: torch.device) -> Network:
     if device.type == "cuda" and settings.precision != "fp32":
         # Tensor cores read channels-last maps; convolutions of other maps turn them around and back.
         network.to(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bacon.networks.initial_weights import Initialisation, pytorch_default
+from bacon.networks.stage_maps import stage_maps
 
 
 class Network(nn.Module):
@@ -57,6 +58,26 @@ class Network(nn.Module):
         with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
             maps = self.maps(x)
         return maps.flatten(1).to(x.dtype)
+
+    def embed_with_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """:meth:`embed`, and the maps of each stage before they are pooled (``bacon.networks.stage_maps``).
+
+        Args:
+            x: (N, C, H, W) float, normalised images.
+
+        Returns:
+            Maps of each stage, (N, C', H', W'), first stage first, and the embedding (N, embedding_size); all in the dtype
+            of ``x``.
+
+        Raises:
+            BaconError: the network has no stages that are known.
+        """
+        if not self.bf16:
+            stages, maps = stage_maps(self.features, x)
+        else:
+            with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+                stages, maps = stage_maps(self.features, x)
+        return tuple(stage.to(x.dtype) for stage in stages), maps.flatten(1).to(x.dtype)
 
     def maps(self, x: Tensor) -> Tensor:
         """What the part below the classifier makes of images (N, C, H, W), before it is flattened."""

@@ -82,8 +82,8 @@ class IterativeSettings(DistillationSettings):
         return tuple(sorted({*range(0, self.iterations + 1, self.snapshot_interval), self.iterations}))
 
 
-class MatchingSettings(IterativeSettings):
-    """Settings of embedding matching (docs/algorithms.md), to which a method adds its objective and its networks."""
+class ImageMatchingSettings(IterativeSettings):
+    """Settings of methods that move images so that they are matched with real ones."""
 
     partition: int = Field(
         1,
@@ -93,15 +93,7 @@ class MatchingSettings(IterativeSettings):
     )
     init: Literal["real", "noise"] = Field("real", description="Initial synthetic images: real images or N(0, 1).")
     batch_real: int = Field(256, ge=2, description="Real images per class and iteration (at most all of them).")
-    update: Literal["joint", "per_class"] = Field(
-        "per_class",
-        description="One momentum step per iteration (DM), or the published per-class loop as one exact step (IDM, BACON).",
-    )
     lr_img: float = Field(0.2, gt=0, description="Learning rate of the synthetic images.")
-    momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of the synthetic images.")
-    dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
-
-    _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
 
     def parts(self) -> int:
         """``partition^2``."""
@@ -110,3 +102,22 @@ class MatchingSettings(IterativeSettings):
     def real_images_needed(self, ipc: int) -> int:
         """None for a start from noise."""
         return 0 if self.init == "noise" else super().real_images_needed(ipc)
+
+
+class MatchingSettings(ImageMatchingSettings):
+    """Settings of embedding matching (docs/algorithms.md), to which a method adds its objective and its networks."""
+
+    update: Literal["joint", "per_class"] = Field(
+        "per_class",
+        description="One momentum step per iteration (DM), or the published per-class loop as one exact step (IDM, BACON).",
+    )
+    momentum: float = Field(0.5, ge=0, lt=1, description="Momentum of the synthetic images.")
+    dsa_strategy: str = Field(PAPER_DSA_STRATEGY, description="DSA operations joined by _, or none.")
+
+    _check_dsa = field_validator("dsa_strategy")(check_dsa_strategy)
+
+
+class MeanObjective(Strict):
+    """Squared distance of mean embeddings, ``||mu_T - mu_S||^2`` (DM; also the matching term of IDM)."""
+
+    kind: Literal["mean"] = "mean"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field
 
 from bacon.settings.base import Strict
 
@@ -35,3 +35,23 @@ class NetworkQueue(Strict):
         ge=1,
         description="The running training accuracies are reset every N iterations (published code: eval_interval).",
     )
+
+
+class WeightedQueue(NetworkQueue):
+    """IDM and BACON: a queue of networks that are trained a little while they are used (docs/algorithms.md)."""
+
+    ce_weight: float = Field(
+        0.5,
+        ge=0,
+        description="Weight of cross-entropy; multiplied by the network's running training accuracy in percent.",
+    )
+
+
+QueueOrFresh = Annotated[FreshNetworks | WeightedQueue, Discriminator("source")]
+
+
+class TrainedNetworks(Strict):
+    """Networks trained on the real set before distillation (rule `train`); one is drawn in each iteration."""
+
+    runs: int = Field(20, ge=1, le=1000, description="Number of networks that are trained on the real set.")
+    epochs: int = Field(60, ge=1, description="Epochs of their training.")

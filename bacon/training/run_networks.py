@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from bacon.artifacts.trained_runs import TrainedRuns
-from bacon.networks.build import build_network
+from bacon.networks.build import loaded_network
 from bacon.networks.network import Network
 from bacon.settings.network import NetworkSettings
 
@@ -31,14 +31,13 @@ def run_network(
         BaconError: the run is damaged, or weights of that epoch were not kept.
     """
     about = runs.attributes(run)
-    network = build_network(
+    network = loaded_network(
         NetworkSettings.model_validate(about["settings"]["network"]),
+        runs.weights(run) if epoch is None else runs.snapshot(run, epoch),
         channels=about["channels"],
         size=about["size"],
         classes=about["classes"],
-        seed=tuple(about["seed"]),
         device=device,
         dtype=dtype,
     )
-    network.load_state_dict(runs.weights(run) if epoch is None else runs.snapshot(run, epoch))
     return network.eval().requires_grad_(False)

@@ -6,13 +6,15 @@ draws the geometric operation for each batch and all parameters for each image. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
+from bacon.runtime.draws import Seed, uniform
 from bacon.transforms import operations
 from bacon.transforms.augmentation import BatchAugmentation, Stream, choices
 from bacon.transforms.operations import Operation, apply_each
@@ -56,6 +58,32 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
     if "cutout" in names:
         images = operations.cutout(images, parameters[:, 6:8].unbind(dim=1))
     return images
+
+
+def siamese(
+    strategy: str, seed: Seed, purpose: str, iteration: int, classes: Sequence[int]
+) -> Callable[[Tensor], Tensor]:
+    """IDC's list with one draw for all images of a class, as matching uses it for real and synthetic images alike.
+
+    Args:
+        strategy: names of operations joined by "_".
+        seed: distillation seed.
+        purpose: name of the stream.
+        iteration: distillation iteration.
+        classes: the K classes; a class's draw does not depend on which others are drawn.
+
+    Returns:
+        A function of images (K, n, C, H, W) float, normalised, that gives the same shape, differentiable.
+    """
+    lanes = np.asarray(classes, dtype=np.int64)
+    drawn = uniform(seed, purpose, count=1 + PARAMETERS, iteration=iteration, lanes=lanes)
+    geometric = choices(geometric_operations(strategy), drawn[:, 0])
+
+    def augment(images: Tensor) -> Tensor:
+        parameters = torch.from_numpy(drawn[:, 1:]).to(images.device, images.dtype, non_blocking=True)
+        return idc_augment(strategy, geometric, parameters, images)
+
+    return augment
 
 
 def augmentation(settings: Idc) -> BatchAugmentation:

@@ -6,6 +6,8 @@ labels follow with ``labels.repeat_interleave(factor**2)``.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,12 +37,13 @@ def decode(images: Tensor, factor: int) -> Tensor:
     return full.view(*lead, count * factor**2, channels, height, width)
 
 
-def encode(parts: Tensor, factor: int) -> Tensor:
-    """Stored images of full-size images: each brought to 1/factor of its size bilinearly, then tiled.
+def encode(parts: Tensor, factor: int, *, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:
+    """Stored images of full-size images: each brought to 1/factor of its size, then tiled.
 
     Args:
         parts: (..., n * factor^2, C, H, W) float32 or float64; H and W divisible by ``factor``.
         factor: parts per side; 1 returns ``parts`` itself.
+        mode: how images are made smaller.
 
     Returns:
         (..., n, C, H, W).
@@ -55,7 +58,8 @@ def encode(parts: Tensor, factor: int) -> Tensor:
     if count % factor**2:
         raise BaconError(f"partition {factor} packs {factor**2} images into one; got {count}, not a multiple.")
     size = (height // factor, width // factor)
-    small = F.interpolate(parts.reshape(-1, channels, height, width), size=size, mode="bilinear", align_corners=False)
+    aligned = False if mode == "bilinear" else None
+    small = F.interpolate(parts.reshape(-1, channels, height, width), size=size, mode=mode, align_corners=aligned)
     grid = small.view(-1, factor, factor, channels, *size).permute(0, 3, 1, 4, 2, 5)
     return grid.reshape(*lead, count // factor**2, channels, height, width)
 

@@ -21,9 +21,10 @@ QUEUE = {
 
 def settings(method, **changes):
     """Settings of a matching method, shortened; nested changes are merged."""
-    layer = METHODS[method].settings["distillation"]
-    networks = layer["networks"] | (QUEUE if layer["networks"]["source"] == "queue" else {})
-    base = layer | {"networks": networks, "iterations": 6, "snapshot_interval": 2, "batch_real": 12}
+    layer = METHODS[method].settings.get("distillation", {})
+    networks = layer.get("networks", {}) | (QUEUE if layer.get("networks", {}).get("source") == "queue" else {})
+    own = {"networks": networks} if networks else {}
+    base = layer | own | {"iterations": 6, "snapshot_interval": 2, "batch_real": 12}
     for key, value in changes.items():
         base[key] = base[key] | value if isinstance(value, dict) else value
     return METHODS[method].settings_model.model_validate(base)

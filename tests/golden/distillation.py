@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from bacon.distillation.real_images import RealImages
+from bacon.methods.base import no_needs
 from bacon.methods.registry import METHODS as REGISTERED
 from bacon.methods.registry import OWN
 from bacon.runtime.progress import Progress
@@ -17,6 +18,7 @@ from bacon.settings.distillation import IterativeSettings, MatchingSettings
 from bacon.settings.network import NetworkSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import make_engine, settings
+from tests.methods.test_contract import merged
 
 FILE = Path(__file__).with_suffix(".json")
 METHODS = tuple(
@@ -25,12 +27,12 @@ METHODS = tuple(
 
 
 def short_settings(method):
-    """Six iterations of a matching method, the scale ``smoke`` of any other."""
+    """Six iterations of a matching method, the scale ``smoke`` of any other and of one that needs trained networks."""
     record = REGISTERED[method]
-    if issubclass(record.settings_model, MatchingSettings):
+    if issubclass(record.settings_model, MatchingSettings) and record.needs is no_needs:
         return settings(method)
     layers = (record.settings.get("distillation", {}), record.scales["smoke"]["distillation"])
-    return record.settings_model.model_validate({k: v for layer in layers for k, v in layer.items()})
+    return record.settings_model.model_validate(merged(*layers))
 
 
 def short_run(method):

@@ -31,8 +31,12 @@ from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive import NaiveLoop
 from tests.distillation.naive_gradients import NaiveGradientMatching
 from tests.methods import example
+from tests.methods.naive_cafe import NaiveCafe
+from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
 from tests.methods.naive_dd import NaiveDD
+from tests.methods.naive_iid import NaiveDmIid, NaiveIdmIid
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
+from tests.methods.test_datadam import NaiveDataDAM
 from tests.methods.trained import inputs_of
 
 CPU = torch.device("cpu")
@@ -41,18 +45,29 @@ ITERATIONS = 6
 ALL = (*METHODS.values(), example.record())
 DISTILLED = tuple(method for method in ALL if method.is_distilled)
 ORACLES = {
-    "dm": NaiveLoop,
-    "idm": NaiveLoop,
-    "bacon": NaiveLoop,
-    "mtt": NaiveTrajectories,
-    "datm": NaiveDATM,
-    "dd": NaiveDD,
-    "dc": NaiveGradientMatching,
-    "dsa": NaiveGradientMatching,
-    "dcc": NaiveGradientMatching,
-    "dsac": NaiveGradientMatching,
+    "dm": (NaiveLoop, {}),
+    "idm": (NaiveLoop, {}),
+    "bacon": (NaiveLoop, {}),
+    "dance": (NaiveDance, {"batch_synthetic": 5}),
+    "ncfm": (NaiveNCFM, {"lr_img": 0.02, "patience": 1}),
+    "ncfm sgd": (NaiveNCFM, {"optimiser": "sgd"}),
+    "ncfm network": (NaiveNCFM, {"sampling": "network", "sampling_width": 16, "frequencies": 128, "lr_img": 0.02}),
+    "dm_iid": (NaiveDmIid, {}),
+    "idm_iid": (NaiveIdmIid, {"weights": "code"}),
+    "mtt": (NaiveTrajectories, {}),
+    "datm": (NaiveDATM, {}),
+    "dd": (NaiveDD, {}),
+    "dc": (NaiveGradientMatching, {}),
+    "dsa": (NaiveGradientMatching, {}),
+    "dcc": (NaiveGradientMatching, {}),
+    "dsac": (NaiveGradientMatching, {}),
+    "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
+    "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
+    "cafe_dsa": (NaiveCafe, {"batch_train": 4}),
+    "datadam": (NaiveDataDAM, {}),
+    "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }
-"""Method -> published-style loop that shares no code with it."""
+"""Method, and perhaps a name of its settings -> published-style loop that shares no code with it, and what is set."""
 
 every_record = pytest.mark.parametrize("method", ALL, ids=lambda method: method.name)
 every_method = pytest.mark.parametrize("method", DISTILLED, ids=lambda method: method.name)
@@ -288,12 +303,13 @@ def test_a_class_of_four_images_beside_larger_ones(method):
 
 @pytest.mark.parametrize("name", ORACLES)
 def test_each_step_equals_the_oracles(name):
-    method = METHODS[name]
-    settings, network = small(method), NETWORK
+    oracle_class, changes = ORACLES[name]
+    method = METHODS[name.partition(" ")[0]]
+    settings, network = small(method, **changes), NETWORK
     engine = engine_of(method, settings, dtype=torch.float64)
     start = engine.algorithm.images.clone()
     real = RealImages(toy_dataset(), device=CPU, dtype=torch.float64)
-    oracle = ORACLES[name](real, settings, network, ipc=2, seed=3, initial=start)
+    oracle = oracle_class(real, settings, network, ipc=2, seed=3, initial=start)
     for iteration in range(settings.iteration_count()):
         seen = oracle.iteration(iteration)
         torch.testing.assert_close(engine.algorithm.images, seen, rtol=0, atol=1e-10)

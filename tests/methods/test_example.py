@@ -7,6 +7,7 @@ from importlib.metadata import EntryPoint
 import pytest
 import torch
 
+from bacon.distillation.matching.features import Features
 from bacon.distillation.matching.matching_losses import RealStatistics
 from bacon.methods.registry import GROUP, METHODS, OWN, registered
 from bacon.runtime.errors import BaconError
@@ -28,7 +29,7 @@ def test_the_loss_is_its_formula():
     std[0] = 0  # a class whose real batch is constant
     synthetic.requires_grad_()
     loss = StandardisedMatching(epsilon=0.25)
-    terms = loss.terms(RealStatistics(mean=mean, std=std), synthetic[:, None])["standardised"]
+    terms = loss.terms(RealStatistics(mean=mean, std=std), Features(embedding=synthetic[:, None]))["standardised"]
     for c in range(4):
         expected = sum(((synthetic[c, d] - mean[c, d]) / (std[c, d] + 0.25)) ** 2 for d in range(5))
         torch.testing.assert_close(terms[c], expected, rtol=1e-12, atol=0)

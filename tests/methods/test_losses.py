@@ -5,6 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
+from bacon.distillation.matching.features import Features
 from bacon.distillation.matching.matching_losses import RealStatistics
 from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.methods import registry
@@ -26,7 +27,7 @@ def bacon(**settings):
 
 def terms_of(loss, real, synthetic_mean):
     """The terms for one synthetic image of each class, whose embedding is its mean."""
-    return loss.terms(real, synthetic_mean[:, None])
+    return loss.terms(real, Features(embedding=synthetic_mean[:, None]))
 
 
 def test_llh_is_the_negative_log_density_where_that_does_not_underflow():

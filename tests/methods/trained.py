@@ -70,8 +70,9 @@ class DrawnRuns(RunsInMemory):
                 self.need.network, channels=channels, size=size, classes=len(self._dataset.class_names), seed=(0, run),
                 device=CPU,
             )  # fmt: skip
-            snapshots = {epoch: moved(network.state_dict(), run, epoch) for epoch in self._epochs()}
-            self._results[run] = SimpleNamespace(train_loss=1.0, train_accuracy=0.9, weights=None), snapshots
+            states = {epoch: moved(network.state_dict(), run, epoch) for epoch in self._epochs()}
+            weights = states[max(states)] if states else moved(network.state_dict(), run, 1)
+            self._results[run] = SimpleNamespace(train_loss=1.0, train_accuracy=0.9, weights=weights), states
         return self._results[run]
 
     def _epochs(self):

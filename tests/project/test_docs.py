@@ -56,8 +56,9 @@ def test_named_files_exist(page):
 def test_documented_settings_exist():
     """Every setting that docs/algorithms.md puts beside a published flag is a key of the models."""
     from bacon.config.model import GridSettings
-    from bacon.methods.idm.record import IDMSettings, WeightedQueue
+    from bacon.methods.idm.record import IDMSettings
     from bacon.settings.evaluation import EvaluationSettings
+    from bacon.settings.pools import WeightedQueue
 
     models = {
         "grid": GridSettings,

@@ -351,3 +351,15 @@ def test_affine_sampling_of_groups_is_the_naive_one():
     found = operations.affine(images[:, None], theta.expand(2, 2, 3))[:, 0]
     for image, made in zip(images, found, strict=True):
         torch.testing.assert_close(made, affine(image, theta.tolist()), rtol=1e-10, atol=1e-12)
+
+
+def test_idcs_siamese_form_augments_a_class_alike_and_classes_apart():
+    image = torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    images = image.expand(3, 4, 2, 8, 8)
+    augment = idc.siamese("color_crop_cutout", 5, "test", 2, [7, 1, 3])
+    found = augment(images)
+    for own in found:
+        torch.testing.assert_close(own, own[:1].expand_as(own))
+    assert not torch.equal(found[0], found[1])
+    torch.testing.assert_close(idc.siamese("color_crop_cutout", 5, "test", 2, [3])(images[:1])[0], found[2])
+    assert torch.equal(augment(images[:, :2]), found[:, :2]), "the number of images changes no draw"

@@ -97,3 +97,10 @@ def test_sides_must_be_divisible(convert):
 def test_encode_needs_a_whole_number_of_stored_images():
     with pytest.raises(BaconError, match="packs 4 images into one; got 6"):
         encode(torch.zeros(6, 1, 8, 8), 2)
+
+
+def test_the_nearest_form_takes_every_second_pixel():
+    images = torch.arange(4 * 16, dtype=torch.float64).view(4, 1, 4, 4)
+    (stored,) = encode(images, 2, mode="nearest")
+    torch.testing.assert_close(stored[:, :2, :2], images[0, :, ::2, ::2])
+    torch.testing.assert_close(stored[:, 2:, 2:], images[3, :, ::2, ::2])

@@ -3,13 +3,101 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from torch import Tensor
 
+from bacon.distillation.matching.features import Features, Read
 from bacon.distillation.pools import DrawnNetwork
+
+Statistics = TypeVar("Statistics")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RealPiece:
+    """Features of some real images of some classes, without gradient.
+
+    Attributes:
+        places: places of the classes in the chunk whose statistics are made.
+        features: (len(places), b, ...): b images of each of them; further images of a class come in later pieces.
+    """
+
+    places: slice
+    features: Features
+
+
+class MatchingLoss(ABC, Generic[Statistics]):
+    """A loss between features of real and of synthetic images.
+
+    Attributes:
+        reads: which features. Whatever reads ``stages`` gets the real images in pieces, because the maps of a whole batch would
+            fill the memory; a loss that does not gets the batch of a chunk of classes in one piece.
+        couples_classes: whether a class's terms depend on the images of other classes. If not, classes are computed in chunks
+            of any size; if so, the synthetic images of all of them at once.
+    """
+
+    reads: ClassVar[frozenset[Read]] = frozenset({"embedding"})
+    couples_classes: ClassVar[bool] = False
+
+    def begin(self, iteration: int) -> None:
+        """An iteration's gradient is computed now, perhaps not for the first time; for losses that draw random numbers."""
+        del iteration
+
+    def variables(self) -> list[Tensor]:
+        """Tensors of the loss itself whose gradients it wants, as they take part in :meth:`terms`."""
+        return []
+
+    def collect(self, gradients: Sequence[Tensor]) -> None:
+        """A chunk's gradients of :meth:`variables`; those of an iteration add up."""
+        del gradients
+
+    @abstractmethod
+    def reduce(self, real: Iterable[RealPiece], classes: int) -> Statistics:
+        """What is kept of the real images of a chunk of ``classes`` classes; class by class, computed without a gradient."""
+
+    @abstractmethod
+    def weights(self) -> dict[str, float]:
+        """Weight of each term of :meth:`terms` in the loss; same keys, same order."""
+
+    @abstractmethod
+    def terms(self, real: Statistics, synthetic: Features) -> dict[str, Tensor]:
+        """Unweighted terms of the loss, one value per class.
+
+        Args:
+            real: statistics of the real batch; without gradient.
+            synthetic: (K, n, ...) features of the n decoded synthetic images of each class; with gradient.
+
+        Returns:
+            name -> (K,) float; the loss of class c is ``sum(weights()[k] * terms[k][c])``.
+        """
+
+
+class ClassMeans:
+    """Means over the images of each class, which come in pieces.
+
+    Args:
+        classes: number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._counts = [0] * classes
+        self._total: Tensor | None = None
+
+    def add(self, places: slice, values: Tensor) -> None:
+        """Count ``values`` (k, b, ...) of b images of each of the k classes at ``places``."""
+        if self._total is None:
+            self._total = values.new_zeros(len(self._counts), *values.shape[2:])
+        self._total[places] += values.sum(dim=1)
+        for place in range(*places.indices(len(self._counts))):
+            self._counts[place] += values.shape[1]
+
+    def means(self) -> Tensor:
+        """(classes, ...) mean of each class."""
+        assert self._total is not None, "no image was counted"
+        counts = self._total.new_tensor(self._counts)
+        return self._total / counts.view(-1, *(1,) * (self._total.ndim - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,34 +113,18 @@ class RealStatistics:
     std: Tensor | None
 
 
-class MatchingLoss(ABC):
-    """A loss between the embeddings of real and synthetic images of the same class.
-
-    A class's terms depend only on the images of that class, so classes can be computed in chunks of any size.
-    """
+class EmbeddingLoss(MatchingLoss[RealStatistics]):
+    """A loss of the mean, and perhaps the standard deviation, of each class's embeddings."""
 
     needs_std: ClassVar[bool] = False
 
-    def reduce(self, real: Tensor) -> RealStatistics:
-        """Statistics of the real embeddings (K, B, D), computed without a gradient."""
-        mean = real.mean(dim=1)
-        return RealStatistics(mean=mean, std=unbiased_std(real, mean) if self.needs_std else None)
-
-    @abstractmethod
-    def weights(self) -> dict[str, float]:
-        """Weight of each term of :meth:`terms` in the loss; same keys, same order."""
-
-    @abstractmethod
-    def terms(self, real: RealStatistics, synthetic: Tensor) -> dict[str, Tensor]:
-        """Unweighted terms of the loss, one value per class.
-
-        Args:
-            real: statistics of the real batch; without gradient.
-            synthetic: (K, n, D) float, embeddings of the n decoded synthetic images of each class; with gradient.
-
-        Returns:
-            name -> (K,) float; the loss of class c is ``sum(weights()[k] * terms[k][c])``.
-        """
+    def reduce(self, real: Iterable[RealPiece], classes: int) -> RealStatistics:
+        """Mean and standard deviation of the embeddings."""
+        (piece,) = real
+        embedding = piece.features.embedding
+        assert len(embedding) == classes
+        mean = embedding.mean(dim=1)
+        return RealStatistics(mean=mean, std=unbiased_std(embedding, mean) if self.needs_std else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +132,16 @@ class Embedded:
     """The embedded synthetic images of a chunk of classes, for terms that look beyond the embedding.
 
     Attributes:
+        iteration: key of draws.
+        images: (K n, C, H, W) float, the images as they were embedded: decoded and augmented, with gradient.
         embedding: (K n, D) float, with gradient.
         classes: (K,) int64, the classes of the chunk.
         shape: (K, n): n decoded images of each class.
         drawn: the network that embedded them.
     """
 
+    iteration: int
+    images: Tensor
     embedding: Tensor
     classes: Tensor
     shape: tuple[int, int]

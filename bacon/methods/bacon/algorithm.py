@@ -9,8 +9,9 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.matching.matching_losses import MatchingLoss, RealStatistics
-from bacon.methods.idm.terms import pool_and_terms
+from bacon.distillation.matching.features import Features
+from bacon.distillation.matching.matching_losses import EmbeddingLoss, RealStatistics
+from bacon.distillation.matching.weighted_cross_entropy import pool_and_terms
 
 if TYPE_CHECKING:
     from bacon.methods.bacon.record import BaconObjective, BaconSettings
@@ -24,7 +25,7 @@ class Bacon(EmbeddingMatching):
         super().__init__(settings, context, loss=BaconMatching(settings.objective), pool=pool, extra=terms)
 
 
-class BaconMatching(MatchingLoss):
+class BaconMatching(EmbeddingLoss):
     """``LLH + lambda * TV + (1 - lambda) * CLIP``."""
 
     needs_std: ClassVar[bool] = True
@@ -36,10 +37,10 @@ class BaconMatching(MatchingLoss):
         """``llh`` 1, ``tv`` lambda, ``clip`` 1 - lambda."""
         return {"llh": 1.0, "tv": self.settings.lambda_, "clip": 1.0 - self.settings.lambda_}
 
-    def terms(self, real: RealStatistics, synthetic: Tensor) -> dict[str, Tensor]:
+    def terms(self, real: RealStatistics, synthetic: Features) -> dict[str, Tensor]:
         """``{"llh", "tv", "clip"}``, each (K,); finite for every finite input with finite ``exp(-2 std)``."""
         assert real.std is not None, "BACON needs the standard deviation of the real batch"
-        difference = synthetic.mean(dim=1) - real.mean  # (K, D)
+        difference = synthetic.embedding.mean(dim=1) - real.mean  # (K, D)
         return {
             "llh": gaussian_negative_log_likelihood(difference, real.std),
             "tv": 0.5 * difference.abs().sum(dim=1),

@@ -7,9 +7,11 @@ from typing import Literal
 from pydantic import Field
 
 from bacon.methods.base import Method
-from bacon.methods.idm.record import PUBLISHED, SCALES, QueueOrFresh, WeightedQueue, matching_work
+from bacon.methods.idm.record import PUBLISHED, SCALES
+from bacon.methods.matching_work import matching_work
 from bacon.settings.base import Strict
 from bacon.settings.distillation import MatchingSettings
+from bacon.settings.pools import QueueOrFresh, WeightedQueue
 
 
 class BaconObjective(Strict):

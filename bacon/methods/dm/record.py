@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from bacon.methods.base import Method
-from bacon.methods.idm.record import MeanObjective, QueueOrFresh, matching_work
-from bacon.settings.distillation import MatchingSettings
-from bacon.settings.pools import FreshNetworks
+from bacon.methods.matching_work import matching_work
+from bacon.settings.distillation import MatchingSettings, MeanObjective
+from bacon.settings.pools import FreshNetworks, QueueOrFresh
 
 
 class DMSettings(MatchingSettings):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.matching.mean_matching import MeanMatching
-from bacon.methods.idm.terms import pool_and_terms
+from bacon.distillation.matching.weighted_cross_entropy import pool_and_terms
 
 if TYPE_CHECKING:
     from bacon.methods.idm.record import IDMSettings

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Protocol
+from typing import Any
 
-from pydantic import Discriminator, Field
+from pydantic import Field
 
-from bacon.methods.base import CellSize, Method, Passes, Work
-from bacon.settings.base import Strict
-from bacon.settings.distillation import MatchingSettings
-from bacon.settings.pools import FreshNetworks, NetworkQueue
-
-
-class MeanObjective(Strict):
-    """Squared distance of mean embeddings, ``||mu_T - mu_S||^2`` (DM; also the matching term of IDM)."""
-
-    kind: Literal["mean"] = "mean"
-
-
-class WeightedQueue(NetworkQueue):
-    """IDM and BACON: a queue of networks that are trained a little while they are used (docs/algorithms.md)."""
-
-    ce_weight: float = Field(
-        0.5,
-        ge=0,
-        description="Weight of cross-entropy; multiplied by the network's running training accuracy in percent.",
-    )
-
-
-QueueOrFresh = Annotated[FreshNetworks | WeightedQueue, Discriminator("source")]
+from bacon.methods.base import Method
+from bacon.methods.matching_work import matching_work
+from bacon.settings.distillation import MatchingSettings, MeanObjective
+from bacon.settings.pools import QueueOrFresh, WeightedQueue
 
 
 class IDMSettings(MatchingSettings):
@@ -36,29 +17,6 @@ class IDMSettings(MatchingSettings):
 
     objective: MeanObjective = Field(MeanObjective(), description="The matching loss.")
     networks: QueueOrFresh = Field(WeightedQueue(), description="Where the embedding networks come from.")
-
-
-class _Matching(Protocol):
-    """Settings of a method that matches embeddings in networks of a queue, or fresh ones."""
-
-    iterations: int
-    batch_real: int
-    networks: FreshNetworks | WeightedQueue
-
-    def parts(self) -> int: ...
-
-
-def matching_work(settings: _Matching, size: CellSize) -> Work:
-    """Per iteration: embed the real batch, the synthetic images with their gradient, and train networks of the queue."""
-    passes = [
-        Passes(kind="forward", images=size.real_batch(settings.batch_real)),
-        Passes(kind="image_gradient", images=size.ipc * settings.parts() * size.classes),
-    ]
-    if isinstance(settings.networks, NetworkQueue):
-        queue = settings.networks
-        steps = queue.networks_trained * queue.model_train_steps
-        passes.append(Passes(kind="training", images=min(queue.batch_train, size.train), count=steps))
-    return Work(iterations=settings.iterations, passes=tuple(passes))
 
 
 def _published(batch_real: int, ce_weight: float, interval: int, steps: int, meter: int) -> dict[str, Any]:

@@ -8,14 +8,15 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.matching.matching_losses import MatchingLoss, RealStatistics
+from bacon.distillation.matching.features import Features
+from bacon.distillation.matching.matching_losses import EmbeddingLoss, RealStatistics
 from bacon.distillation.pools import Fresh
 
 if TYPE_CHECKING:
     from standardised.record import StandardisedSettings
 
 
-class StandardisedMatching(MatchingLoss):
+class StandardisedMatching(EmbeddingLoss):
     """Sum over dimensions of ``((mu_S - mu_T) / (sigma_T + epsilon))^2``."""
 
     needs_std: ClassVar[bool] = True
@@ -27,10 +28,10 @@ class StandardisedMatching(MatchingLoss):
         """One term, weight one."""
         return {"standardised": 1.0}
 
-    def terms(self, real: RealStatistics, synthetic: Tensor) -> dict[str, Tensor]:
+    def terms(self, real: RealStatistics, synthetic: Features) -> dict[str, Tensor]:
         """``{"standardised": (K,)}``."""
         assert real.std is not None
-        scaled = (synthetic.mean(dim=1) - real.mean) / (real.std + self.epsilon)  # (K, D)
+        scaled = (synthetic.embedding.mean(dim=1) - real.mean) / (real.std + self.epsilon)  # (K, D)
         return {"standardised": scaled.square().sum(dim=1)}
 
 

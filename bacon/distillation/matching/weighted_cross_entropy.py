@@ -14,9 +14,8 @@ from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool, Queue
 from bacon.training.steps import worth_recording
 
 if TYPE_CHECKING:
-    from bacon.methods.idm.record import WeightedQueue
     from bacon.settings.distillation import MatchingSettings
-    from bacon.settings.pools import FreshNetworks
+    from bacon.settings.pools import FreshNetworks, WeightedQueue
 
 
 class AccuracyWeightedCrossEntropy(ExtraTerm):

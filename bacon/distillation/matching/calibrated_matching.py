@@ -1,0 +1,141 @@
+"""Matching between untrained and trained networks, and a calibration step in the latter (DANCE, NCFM; docs/algorithms.md).
+
+Images are pixels in [0, 1]; the published loop takes one optimiser step per class, first along the matching loss of each class,
+then along the cross-entropy of its images in the trained network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.distillation.algorithm import Context
+from bacon.distillation.class_turns import Turn, TurnedImages
+from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.matching.feature_matching import FeatureMatching
+from bacon.distillation.matching.matching_losses import MatchingLoss
+from bacon.distillation.matching.real_features import Siamese
+from bacon.distillation.real_images import draw_without_replacement
+from bacon.distillation.trained_pools import InterpolatedPool
+from bacon.networks.network import Network
+from bacon.settings.calibrated_matching import ENDPOINTS
+from bacon.transforms.idc import siamese
+from bacon.transforms.partition import decode
+
+if TYPE_CHECKING:
+    from bacon.settings.calibrated_matching import CalibratedSettings
+
+
+class CalibratedMatching(FeatureMatching):
+    """An algorithm that matches in interpolated networks and calibrates in trained ones.
+
+    Args:
+        settings: the method's.
+        context: what it is given; ``inputs`` hold the networks of ``bacon.settings.calibrated_matching.endpoints``.
+        loss: matches the features.
+        turn: the optimiser of the images (classes, ipc, C, H, W).
+    """
+
+    settings: CalibratedSettings
+    pool: InterpolatedPool
+
+    def __init__(self, settings: CalibratedSettings, context: Context, *, loss: MatchingLoss[Any]) -> None:
+        real = context.real
+        pool = InterpolatedPool(context.inputs[ENDPOINTS], seed=context.seed, device=context.device, dtype=real.dtype)
+        super().__init__(settings, context, loss=loss, pool=pool)
+        if settings.calibration_weight:
+            self.terms = (*self.terms, "calibration")
+        self.turned = TurnedImages(self.initial_images(), real)
+        self.turn = self.make_turn(self.turned.pixels)
+
+    def make_turn(self, pixels: Tensor) -> Turn:
+        """The optimiser of the pixels (classes, ipc, C, H, W)."""
+        raise NotImplementedError
+
+    @property
+    def images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the current synthetic images, normalised."""
+        return self.turned.normalised()
+
+    def initial_images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the images of iteration 0."""
+        ipc, seed, settings = self.context.ipc, self.context.seed, self.settings
+        if settings.init == "noise":
+            return noise_images(self.real, ipc=ipc, seed=seed)
+        return real_images(self.real, ipc=ipc, partition=settings.partition, seed=seed, mode=settings.resize)
+
+    def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
+        """IDC's list, one draw per iteration and class."""
+        return siamese(self.settings.idc_strategy, self.context.seed, "idc", iteration, classes)
+
+    def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
+        """At most ``batch_synthetic`` of the training images of each class, at random."""
+        decoded = decode(images, self.settings.partition)
+        count, most = decoded.shape[1], self.settings.batch_synthetic
+        if most is None or most >= count:
+            return decoded
+        lanes = self.real.index(classes)
+        chosen = draw_without_replacement(
+            self.context.seed,
+            "synthetic-batch",
+            iteration=iteration,
+            lanes=lanes,
+            populations=torch.full_like(lanes, count),
+            largest=count,
+            size=most,
+        )
+        return torch.stack([images.index_select(0, places) for images, places in zip(decoded, chosen, strict=True)])
+
+    def step(self, iteration: int) -> dict[str, Tensor]:
+        """A round of matching, then a round of calibration."""
+        self.turned.clamp()
+        self.turned.approach(self.turn)
+        gradient, terms = self.matched(iteration, self.pool.draw(iteration))
+        self.turned.take(self.turn, gradient)
+        if self.settings.calibration_weight:
+            self.turned.approach(self.turn)
+            trained = self.pool.trained(iteration)
+            gradient, terms["calibration"] = self.context.memory.within(
+                lambda: self.calibration(iteration, trained), iteration=iteration, device=self.context.device
+            )
+            self.turned.take(self.turn, gradient)
+        return terms
+
+    def calibration(self, iteration: int, network: Network) -> tuple[Tensor, Tensor]:
+        """Gradient of the weighted cross-entropy of each class's images in a trained network, and its unweighted mean."""
+        images = self.images
+        gradient, total = torch.empty_like(images), images.new_zeros(())
+        shape = (self.real.classes, self.context.ipc)
+        for chunk in self.chunks():
+            classes = self.real.index(chunk.classes)
+            own = images.unflatten(0, shape)[classes].requires_grad_()
+            augment = siamese(
+                self.settings.idc_strategy, self.context.seed, "idc-calibration", iteration, chunk.classes
+            )
+            augmented = augment(self.decoded(own, iteration, chunk.classes))  # (K, n, C, H, W)
+            labels = classes.repeat_interleave(augmented.shape[1])
+            losses = F.cross_entropy(network(augmented.flatten(0, 1)), labels, reduction="none")
+            mean = losses.view(len(classes), -1).mean(dim=1).sum()
+            (found,) = torch.autograd.grad(self.settings.calibration_weight * mean, own)
+            gradient.unflatten(0, shape)[classes] = found
+            total = total + mean.detach() / self.real.classes
+        return gradient, total
+
+    def synthetic(self) -> SyntheticSet:
+        """The images with their classes."""
+        images = self.images.float()
+        return SyntheticSet(images=images, classes=self.context.classes, partition=self.settings.partition)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Pixels and optimiser; the pool has no state."""
+        return {"images": self.turned.state_dict(), "turn": self.turn.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        self.turned.load_state_dict(state["images"])
+        self.turn.load_state_dict(state["turn"])

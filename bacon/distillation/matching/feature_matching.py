@@ -1,0 +1,173 @@
+"""Matching the features of real and synthetic images, class by class in one pass (docs/algorithms.md).
+
+A toolkit for methods: a method chooses the loss, the pool of networks and further terms, and says how images are augmented and
+moved.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.distillation.algorithm import Context
+from bacon.distillation.chunks import ClassChunk, class_chunks
+from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.matching.features import features_of
+from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
+from bacon.distillation.matching.real_features import RealFeatures, Siamese
+from bacon.distillation.pools import DrawnNetwork, NetworkPool
+from bacon.networks.network import Network
+from bacon.transforms.partition import decode
+
+if TYPE_CHECKING:
+    from bacon.settings.distillation import ImageMatchingSettings
+
+
+class FeatureMatching(ABC):
+    """The gradient of a matching loss with respect to the synthetic images.
+
+    Args:
+        settings: the method's.
+        context: what it is given.
+        loss: matches the features.
+        pool: where the networks come from.
+        extra: further terms of the loss.
+        mixes_images: whether the networks mix the images of a batch (batch norm in training mode): the real images of all
+            classes are then one batch, and the synthetic images another, however large.
+    """
+
+    def __init__(
+        self,
+        settings: ImageMatchingSettings,
+        context: Context,
+        *,
+        loss: MatchingLoss[Any],
+        pool: NetworkPool,
+        extra: Sequence[ExtraTerm] = (),
+        mixes_images: bool = False,
+    ) -> None:
+        self.settings, self.context, self.real = settings, context, context.real
+        self.loss, self.pool, self.extra = loss, pool, tuple(extra)
+        self.iterations = settings.iterations
+        self._is_whole = mixes_images or loss.couples_classes
+        self._real_features = RealFeatures(
+            context, loss, self.siamese, batch_real=settings.batch_real, mixes_images=mixes_images
+        )
+        self._chunks: dict[int, list[ClassChunk]] = {}
+        added = (name for term in self.extra for name in (term.name, *term.figures))
+        self.terms: tuple[str, ...] = (*loss.weights(), *added, "loss")
+
+    @property
+    @abstractmethod
+    def images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the current synthetic images, normalised."""
+
+    @abstractmethod
+    def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
+        """The augmentation of real and synthetic images of ``classes`` in an iteration."""
+
+    @abstractmethod
+    def step(self, iteration: int) -> dict[str, Tensor]:
+        """One iteration; each of :attr:`terms`, 0-d."""
+
+    @abstractmethod
+    def synthetic(self) -> SyntheticSet:
+        """The images with their classes."""
+
+    def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
+        """The training images (K, n, C, H, W) of stored images (K, ipc, C, H, W) of ``classes``, or those that are matched."""
+        del iteration, classes
+        return decode(images, self.settings.partition)
+
+    def initial_images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the images of iteration 0."""
+        ipc, seed = self.context.ipc, self.context.seed
+        if self.settings.init == "noise":
+            return noise_images(self.real, ipc=ipc, seed=seed)
+        return real_images(self.real, ipc=ipc, partition=self.settings.partition, seed=seed)
+
+    def matched(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
+        """:meth:`gradient`; if the device runs out of memory, again with fewer images at a time."""
+        return self.context.memory.within(
+            lambda: self.gradient(iteration, drawn), iteration=iteration, device=self.context.device
+        )
+
+    def chunks(self) -> list[ClassChunk]:
+        """The classes that are computed together; worked out again when the memory limit has changed."""
+        if self._is_whole:
+            return [ClassChunk(tuple(range(self.real.classes)), min(self.settings.batch_real, max(self.real.counts)))]
+        limit = self.context.memory.images(self.real.shape)
+        if limit not in self._chunks:
+            counts, synthetic = self.real.counts, self.context.ipc * self.settings.parts()
+            chunks = class_chunks(counts, batch_real=self.settings.batch_real, synthetic=synthetic, limit=limit)
+            self._chunks = {limit: chunks}
+        return self._chunks[limit]
+
+    def gradient(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
+        """Gradient of the loss with respect to the images, and each term's mean over classes.
+
+        Args:
+            iteration: key of the draws.
+            drawn: frozen embedding network, and its running training accuracy in percent.
+
+        Returns:
+            (classes * ipc, C, H, W) gradient, and name -> 0-d tensor.
+        """
+        self.loss.begin(iteration)
+        gradient = torch.empty_like(self.images)
+        shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
+        totals = {name: drawn.accuracy.new_zeros(()) for name in self.terms}
+        for chunk in self.chunks():
+            chosen, terms = self._chunk_gradient(chunk, iteration, drawn)
+            shaped[self.real.index(chunk.classes)] = chosen
+            for name, values in terms.items():
+                totals[name] = totals[name] + values.detach().sum() / self.real.classes
+        for term in self.extra:
+            totals.update(term.recorded(drawn))
+        return gradient, totals
+
+    def _chunk_gradient(
+        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        statistics = self.real_statistics(chunk, iteration, drawn.network)
+        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
+        images = images.detach().requires_grad_()
+        terms = self._terms(chunk, iteration, images, statistics, drawn)
+        gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
+        self.loss.collect(others)
+        return gradient, terms
+
+    def _terms(
+        self, chunk: ClassChunk, iteration: int, images: Tensor, statistics: Any, drawn: DrawnNetwork
+    ) -> dict[str, Tensor]:
+        """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
+        decoded = self.decoded(images, iteration, chunk.classes)
+        augmented = self.siamese(iteration, chunk.classes)(decoded)  # (K, n, C, H, W)
+        shape = (augmented.shape[0], augmented.shape[1])
+        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads)  # (K n, ...)
+        terms = self.loss.terms(statistics, features.by_class(shape[1]))
+        weights = self.loss.weights()
+        loss = sum((weight * terms[name] for name, weight in weights.items()), start=drawn.accuracy.new_zeros(()))
+        embedded = Embedded(
+            iteration=iteration,
+            images=augmented.flatten(0, 1),
+            embedding=features.embedding,
+            classes=self.real.index(chunk.classes),
+            shape=shape,
+            drawn=drawn,
+        )
+        for term in self.extra:
+            terms[term.name] = term.values(embedded)
+            loss = loss + term.weight(drawn) * terms[term.name]
+        return {**terms, "loss": loss}
+
+    @torch.no_grad()
+    def real_statistics(self, chunk: ClassChunk, iteration: int, network: Network) -> Any:
+        """What the loss keeps of the real batch of each class of the chunk."""
+        pieces = self._real_features.pieces(chunk, iteration, network)
+        return self.loss.reduce(pieces, len(chunk.classes))
