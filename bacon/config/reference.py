@@ -19,6 +19,7 @@ from bacon.methods.base import Method
 from bacon.methods.registry import METHODS, OWN
 from bacon.runtime.atomic import write_text
 from bacon.settings import distillation as shared_settings
+from bacon.settings.network import NetworkSettings
 from bacon.settings.protocols import PROTOCOLS
 
 REFERENCE_FILE = Path("config/README.md")
@@ -249,7 +250,11 @@ def _own_part(method: Method) -> Iterable[str]:
 
 def _model_part(title: str, models: Iterable[type[BaseModel]]) -> str:
     parts = [f"### {title}\n"]
-    parts += [f"{_first_line(model)}\n\n{_table(_rows(model))}" for model in models]
+    for model in models:
+        if model is NetworkSettings and title != "`network`":
+            parts.append("A network, with the keys of [`network`](#network).\n")
+        else:
+            parts.append(f"{_first_line(model)}\n\n{_table(_rows(model))}")
     return "\n".join(parts)
 
 
