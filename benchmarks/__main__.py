@@ -26,22 +26,9 @@ from benchmarks import precision as precision_benchmark
 from benchmarks import workflow as workflow_benchmark
 from benchmarks.cells import PAPER_CELLS, measured, real_dataset
 from benchmarks.machine import ceilings
+from benchmarks.options import Command, chosen_device, common
 from benchmarks.report import save, show
-
-Command = Callable[..., None]
-
-
-def common(function: Command) -> Command:
-    """Options of every command."""
-    for option in (
-        click.option("--output", type=click.Path(path_type=Path), help="Write the figures as JSON."),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
-        click.option(
-            "--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads of each program."
-        ),
-    ):
-        function = option(function)
-    return function
+from benchmarks.reproduction.command import reproduce
 
 
 def of_cells(*default: str) -> Callable[[Command], Command]:
@@ -68,18 +55,12 @@ rounds_option = click.option(
 )
 
 
-def chosen_device(name: str, threads: int) -> torch.device:
-    """The device, set up as a job sets it up."""
-    set_up_arithmetic(threads)
-    cuda = torch.cuda.is_available()
-    if name == "cuda" and not cuda:
-        raise BaconError("--device cuda: PyTorch sees no GPU here")
-    return torch.device("cuda" if name != "cpu" and cuda else "cpu")
-
-
 @click.group(help=__doc__)
 def main() -> None:
     """Command group."""
+
+
+main.add_command(reproduce)
 
 
 @main.command()

@@ -30,7 +30,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_data import DataFacts
-from bacon.settings.protocols import protocol_settings
+from bacon.settings.protocols import NATIVE, protocol_settings
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ SECTIONS = ("network", "distillation", "evaluation")
 
 def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
     """The layers above the defaults that apply to a cell, lowest first."""
-    protocol = {"evaluation": protocol_settings(config.protocol, _facts(cell))}
-    yield NamedLayer.of(f"protocol {config.protocol}", protocol, strict=False)
     method = config.base_method(cell.method)
+    protocol = protocol_name(config, cell.method)
+    yield NamedLayer.of(f"protocol {protocol}", {"evaluation": protocol_settings(protocol, _facts(cell))}, strict=False)
     yield from _of_the_record(config, cell, METHODS[method])
     if method in config.methods:
         yield NamedLayer.of(f"methods.{method}", config.methods[method], strict=True)
@@ -94,6 +94,11 @@ def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
     for pattern, layer in config.overrides.items():
         if cell.matches(pattern):
             yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)
+
+
+def protocol_name(config: Config, method: str) -> str:
+    """The evaluation protocol of a method or variant: the configuration's, or with ``native`` that of its own publication."""
+    return METHODS[config.base_method(method)].protocol if config.protocol == NATIVE else config.protocol
 
 
 def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[NamedLayer]:

@@ -6,7 +6,7 @@ The JSON schema in ``workflow/schemas`` is generated from ``Config``, and ``baco
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -97,9 +97,10 @@ class Config(Strict):
     preset: str = Field(
         "paper", description="Named bundle of settings below the method layer; see bacon/config/presets.py."
     )
-    protocol: ProtocolName = Field(
+    protocol: ProtocolName | Literal["native"] = Field(
         "paper",
-        description="Named evaluation protocol, a layer below the preset; see docs/evaluation.md.",
+        description="Named evaluation protocol, a layer below the preset; native: for each method that of its own publication "
+        "(for the full data set: paper); see docs/evaluation.md.",
     )
     grid: GridSettings = Field(default_factory=GridSettings)
     data: dict[str, DataSettings] = Field(

@@ -19,16 +19,19 @@ from bacon.methods.base import Method
 from bacon.methods.registry import METHODS, OWN
 from bacon.runtime.atomic import write_text
 from bacon.settings import distillation as shared_settings
+from bacon.settings.network import NetworkSettings
 from bacon.settings.protocols import PROTOCOLS
 
 REFERENCE_FILE = Path("config/README.md")
 
 _INTRODUCTION = """# Configuration
 
-`config.yaml` is the default: the embedded digits. `paper.yaml` holds the paper's 11 cells. Give another file with
-`--configfile FILE`, or single values with `--config 'preset=smoke'`. `bacon config --cell digits/bacon/ipc10/seed0` prints the
-settings of one cell and the layer each value came from. This page is generated from the typed settings in `bacon/settings`,
-`bacon/config/model.py` and the methods' records (`bacon reference --write`).
+`config.yaml` is the default: the embedded digits. `paper.yaml` holds the paper's 11 cells for BACON and what it builds on,
+`table1.yaml` the same cells for every method (`table1_native.yaml`: under each method's own protocol), `real_small.yaml` every
+method on two real data sets in a night on two CPU cores. Give another file with `--configfile FILE`, or single values with
+`--config 'preset=smoke'`. `bacon config --cell digits/bacon/ipc10/seed0` prints the settings of one cell and the layer each
+value came from. This page is generated from the typed settings in `bacon/settings`, `bacon/config/model.py` and the methods'
+records (`bacon reference --write`).
 
 ## How a file is read
 
@@ -247,7 +250,11 @@ def _own_part(method: Method) -> Iterable[str]:
 
 def _model_part(title: str, models: Iterable[type[BaseModel]]) -> str:
     parts = [f"### {title}\n"]
-    parts += [f"{_first_line(model)}\n\n{_table(_rows(model))}" for model in models]
+    for model in models:
+        if model is NetworkSettings and title != "`network`":
+            parts.append("A network, with the keys of [`network`](#network).\n")
+        else:
+            parts.append(f"{_first_line(model)}\n\n{_table(_rows(model))}")
     return "\n".join(parts)
 
 

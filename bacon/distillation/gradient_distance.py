@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from bacon.distillation.parameter_gradients import parameter_gradients, summed_i
 from bacon.networks.network import Network
 
 _SMALL = 1e-6
+
+Distance = Callable[[Sequence[Tensor], Sequence[Tensor]], Tensor]
+"""Gradients (K, *shape) of each parameter, real and synthetic, to the distance (K,) of each of K groups; differentiable."""
 
 
 def gradient_distance(real: Sequence[Tensor], synthetic: Sequence[Tensor]) -> Tensor:
@@ -47,6 +50,7 @@ def image_gradient(
     *,
     together: int,
     limit: int,
+    distance: Distance = gradient_distance,
 ) -> tuple[Tensor, Tensor]:
     """Distance of each group's gradient to the real one, and its derivative with respect to the images.
 
@@ -59,13 +63,14 @@ def image_gradient(
         together: images of several groups that go through the network in one pass.
         limit: images whose graph memory holds. A group of more is computed twice: first its gradient without a graph, then the
             derivative piece by piece. Both limits change rounding at most.
+        distance: of gradients.
 
     Returns:
         (K,) distances, and the gradient of their sum, of the shape of ``images``.
     """
     size = images.shape[1]
     if size > limit:
-        return _in_pieces(network, parameters, images, labels, real, limit=limit)
+        return _in_pieces(network, parameters, images, labels, real, limit=limit, distance=distance)
     groups = max(1, min(together, limit) // size)
     distances: list[Tensor] = []
     gradients: list[Tensor] = []
@@ -73,9 +78,9 @@ def image_gradient(
         part = slice(first, first + groups)
         some = images[part].detach().requires_grad_()
         found = parameter_gradients(network, parameters, some, labels[part], create_graph=True)
-        distance = gradient_distance([gradient[part] for gradient in real], found)
-        gradients += torch.autograd.grad(distance.sum(), some)
-        distances.append(distance.detach())
+        apart = distance([gradient[part] for gradient in real], found)
+        gradients += torch.autograd.grad(apart.sum(), some)
+        distances.append(apart.detach())
     return torch.cat(distances), torch.cat(gradients)
 
 
@@ -87,11 +92,12 @@ def _in_pieces(
     real: Sequence[Tensor],
     *,
     limit: int,
+    distance: Distance,
 ) -> tuple[Tensor, Tensor]:
     """By the chain rule: V = dD/dg at the gradient g of a whole group, then d<V, g_i>/dx for the part g_i of every piece i."""
     whole = [found.requires_grad_() for found in summed_in_pieces(network, parameters, images, labels, at_once=limit)]
-    distance = gradient_distance(real, whole)
-    towards = torch.autograd.grad(distance.sum(), whole, allow_unused=True, materialize_grads=True)
+    apart = distance(real, whole)
+    towards = torch.autograd.grad(apart.sum(), whole, allow_unused=True, materialize_grads=True)
     size, gradient = images.shape[1], torch.empty_like(images)
     for group in range(len(images)):
         for first in range(0, size, limit):
@@ -101,4 +107,4 @@ def _in_pieces(
             along = torch.stack([(v[group] * g[0]).sum() for v, g in zip(towards, found, strict=True)]).sum()
             (piece,) = torch.autograd.grad(along * (classes.shape[1] / size), some)
             gradient[group, first : first + limit] = piece[0]
-    return distance.detach(), gradient
+    return apart.detach(), gradient

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bacon.config.layering import protocol_name
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
 from bacon.jobs.training_inputs import trained_runs
@@ -84,7 +85,7 @@ def _job(
         network_name=network,
         network=plan.evaluation_network(cell, network),
         evaluation=plan.settings(cell).evaluation,
-        protocol=plan.config.protocol,
+        protocol=protocol_name(plan.config, cell.method),
         fingerprints=fingerprints,
         cache=plan.directory / CACHE / "evaluation",
         device=device,

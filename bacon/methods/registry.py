@@ -21,11 +21,13 @@ from bacon.methods.dcc.record import DCC
 from bacon.methods.dd.record import DD
 from bacon.methods.dm.record import DM
 from bacon.methods.dm_iid.record import DM_IID
+from bacon.methods.dream.record import DREAM
 from bacon.methods.dsa.record import DSA
 from bacon.methods.dsac.record import DSAC
 from bacon.methods.forgetting.record import FORGETTING
 from bacon.methods.full.record import FULL
 from bacon.methods.herding.record import HERDING
+from bacon.methods.idc.record import IDC
 from bacon.methods.idm.record import IDM
 from bacon.methods.idm_iid.record import IDM_IID
 from bacon.methods.kcenter.record import KCENTER
@@ -54,6 +56,8 @@ OWN: tuple[Method, ...] = (
     DSA,
     DCC,
     DSAC,
+    IDC,
+    DREAM,
     DM,
     IDM,
     CAFE,

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from bacon.config.layering import Resolved, evaluation_network, kind, resolve
+from bacon.config.layering import Resolved, evaluation_network, kind, protocol_name, resolve
 from bacon.config.loading import data_settings, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
@@ -245,7 +245,8 @@ class Plan:
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
         record = self.record_fingerprint(cell, network)
         code = self.augmentation_code(cell, network)
-        return digest({"record": record, "counts": counts, "protocol": self.config.protocol, "augmentations": code})
+        protocol = protocol_name(self.config, cell.method)
+        return digest({"record": record, "counts": counts, "protocol": protocol, "augmentations": code})
 
     def augmentation_code(self, cell: Cell, network: str) -> dict[str, str]:
         """Augmentation -> digest of its code, or of the networks that were trained with it for the full data set.

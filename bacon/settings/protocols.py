@@ -39,6 +39,9 @@ ProtocolName = Literal[
     "p-kipnn",
 ]
 
+NATIVE = "native"
+"""Instead of a protocol's name: each method is evaluated with the protocol of its own publication."""
+
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
 _FIVE_TEACHERS = "its five teachers are of five architectures, while evaluation.teachers has one for all of them"
 _TEACHER = "The teacher (evaluation.teachers) is of the cell's network, and trained as the protocol `paper` trains."

@@ -234,13 +234,16 @@ class SharedStep:
     def __init__(self, network: Network, optimiser: Sgd, *, record: bool) -> None:
         self._step = StaticStep(*_copied(network, optimiser), record=record)
 
-    def train(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Take a step of ``network`` on each of ``batches``; returns the number of correct images (0-d float64)."""
+    def train(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, ...]]) -> Tensor:
+        """Take a step of ``network`` on each of ``batches``; returns the number of correct images (0-d float64).
+
+        A batch is what a step takes: images and labels, perhaps with the shares of classes and the soft labels.
+        """
         ours = self._step
         _copy(network, optimiser, ours.network, ours.optimiser)
         ours.count()
-        for images, labels in batches:
-            ours(images, labels)
+        for batch in batches:
+            ours(*batch)
         _copy(ours.network, ours.optimiser, network, optimiser)
         return ours.totals[1].clone()
 

@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from bacon.config.layering import resolve
+from bacon.config.layering import protocol_name, resolve
 from bacon.config.loading import check_config
 from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
@@ -137,6 +137,31 @@ RUNNING = [name for name, record in PROTOCOLS.items() if not record.missing]
 
 def test_every_protocol_that_may_be_named_is_a_record():
     assert get_args(ProtocolName) == tuple(PROTOCOLS)
+
+
+def test_native_gives_each_method_the_protocol_of_its_own_publication():
+    grid = {"methods": ["dc", "dsa", "mtt", "short"]}
+    variants = {"short": {"method": "dc", "distillation": {"iterations": 7}}}
+    native = config(protocol="native", preset="paper", grid=grid, variants=variants)
+    for method, name in (("dc", "p-dc"), ("dsa", "p-dsa"), ("mtt", "p-mtt"), ("short", "p-dc")):
+        cell = Cell("cifar10", method, 1, 0)
+        assert protocol_name(native, method) == name == protocol_name(config(protocol=name), method)
+        assert (
+            resolve(native, cell).settings.evaluation
+            == resolve(config(protocol=name, preset="paper", grid=grid, variants=variants), cell).settings.evaluation
+        )
+    assert protocol_name(native, "full") == "paper"
+    assert resolve(native, Cell("cifar10", "dc", 1, 0)).origin["evaluation", "epochs"] == "protocol p-dc"
+
+
+def test_native_plans_what_the_protocol_itself_plans():
+    grid = {"methods": ["dc"], "seeds": 1}
+    native, named = (Plan(config(protocol=name, preset="paper", grid=grid)) for name in ("native", "p-dc"))
+    (cell, *_) = native.cells
+    assert native.evaluation_fingerprint(cell, "convnet") == named.evaluation_fingerprint(cell, "convnet")
+    other = Plan(config(protocol="p-dsa", preset="paper", grid=grid))
+    assert native.evaluation_fingerprint(cell, "convnet") != other.evaluation_fingerprint(cell, "convnet")
+    assert native.distilled_fingerprint(cell) == other.distilled_fingerprint(cell)
 
 
 @pytest.mark.parametrize("protocol", [name for name in PROTOCOLS if name not in RUNNING])

@@ -34,6 +34,7 @@ from tests.methods import example
 from tests.methods.naive_cafe import NaiveCafe
 from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
 from tests.methods.naive_dd import NaiveDD
+from tests.methods.naive_idc import NaiveIDC
 from tests.methods.naive_iid import NaiveDmIid, NaiveIdmIid
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
@@ -61,6 +62,10 @@ ORACLES = {
     "dsa": (NaiveGradientMatching, {}),
     "dcc": (NaiveGradientMatching, {}),
     "dsac": (NaiveGradientMatching, {}),
+    "idc": (NaiveIDC, {"batch_synthetic": 5, "lr_img": 5.0}),
+    "idc absolute": (NaiveIDC, {"distance": "absolute", "matched": "weights", "partition": 1, "inner": 1}),
+    "idc plain": (NaiveIDC, {"networks": {"idc_strategy": "flip_color_rotate", "cutmix": 0.0}, "iterations": 2}),
+    "dream": (NaiveIDC, {"refresh": 2, "inner": 3, "batch_real": 5, "lr_img": 5.0}),
     "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
     "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
     "cafe_dsa": (NaiveCafe, {"batch_train": 4}),

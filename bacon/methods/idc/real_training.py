@@ -1,0 +1,96 @@
+"""A network that learns from real images between two steps of the synthetic ones: augmented, with CutMix."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from bacon.distillation.algorithm import Context
+from bacon.networks.network import Network
+from bacon.runtime.draws import device_permutation
+from bacon.settings.augmentations import Idc
+from bacon.settings.recipe import CutMix
+from bacon.training.batches import batch_sizes
+from bacon.training.sgd import Sgd
+from bacon.training.steps import PlainStep, SharedStep, worth_recording
+from bacon.transforms.augmentation import Stream
+from bacon.transforms.idc import augmentation
+from bacon.transforms.mixing import mix
+
+if TYPE_CHECKING:
+    from bacon.methods.idc.record import RealTrainingSettings
+
+
+class RealTraining:
+    """Passes of SGD over some random real images.
+
+    Args:
+        settings: batches, optimiser, augmentation, CutMix.
+        context: real images, seed, memory.
+        passes: how many there will be; on a GPU, many steps are worth recording.
+    """
+
+    def __init__(self, settings: RealTrainingSettings, context: Context, *, passes: int) -> None:
+        self._settings, self._context, self._real = settings, context, context.real
+        self._augment = augmentation(Idc(strategy=settings.idc_strategy))
+        train = len(self._real.labels)
+        self._images = min(settings.steps(train) * settings.batch, train)
+        self._record = worth_recording(context.device, passes * settings.steps(train))
+        self._shared: SharedStep | None = None
+
+    def begin(self, network: Network, iteration: int) -> Sgd:
+        """The optimiser of a new network, after its passes over all real images if there are any."""
+        settings, train = self._settings, len(self._real.labels)
+        optimiser = Sgd(
+            network.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
+        )
+        for epoch in range(settings.warmup_epochs):
+            order = device_permutation(
+                self._context.seed,
+                "idc-warm-up",
+                count=train,
+                device=self._real.device,
+                iteration=iteration,
+                lanes=epoch,
+            )
+            self._train(network, optimiser, order, (iteration, epoch), "idc-warm-up")
+        return optimiser
+
+    def __call__(self, network: Network, optimiser: Sgd, occasion: int) -> None:
+        """A pass after step ``occasion`` of the images, counted over the whole distillation."""
+        if self._images:
+            indices = self._real.sample_all(
+                self._context.seed, "idc-training", iteration=occasion, lanes=1, size=self._images
+            )[0]
+            self._train(network, optimiser, indices, (occasion,), "idc-training")
+
+    def _train(self, network: Network, optimiser: Sgd, indices: Tensor, at: tuple[int, ...], purpose: str) -> None:
+        network.requires_grad_(True).train()
+        batches = self._batches(indices, at, purpose)
+        if self._record:
+            self._shared = self._shared or SharedStep(network, optimiser, record=True)
+            self._shared.train(network, optimiser, batches)
+            return
+        step = PlainStep(network, optimiser)
+        for batch in batches:
+            step(*batch)
+
+    def _batches(self, indices: Tensor, at: tuple[int, ...], purpose: str) -> Iterator[tuple[Tensor, ...]]:
+        """Images, classes and shares of the classes of consecutive batches; as many at once as memory holds."""
+        size = self._settings.batch
+        together = max(1, self._context.memory.images(self._real.shape) // size)
+        for number, some in enumerate(indices.split(together * size)):
+            stream = Stream(seed=(self._context.seed, *at), purpose=purpose, first_iteration=number * together)
+            sizes = batch_sizes(len(some), size)
+            images = self._augment(self._real.batch(some), sizes, stream)
+            labels = self._real.labels[some]
+            shares = F.one_hot(labels, self._real.classes).to(images.dtype)
+            if self._settings.cutmix:
+                mixing = CutMix(probability=self._settings.cutmix)
+                images, partner, share = mix(mixing, images, sizes, stream)
+                shares = torch.lerp(shares.index_select(0, partner), shares, share[:, None])
+            yield from zip(images.split(sizes), labels.split(sizes), shares.split(sizes), strict=True)
