@@ -15,6 +15,7 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset
 from bacon.evaluation.evaluate_cell import train_all, training_images
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
+from bacon.jobs.training_inputs import trained_runs
 from bacon.plan.plan import Plan
 from bacon.reporting.targets import PUBLISHED
 from bacon.settings.cells import CACHE
@@ -100,6 +101,7 @@ def evaluate(
 def _job(plan: Plan, target: Target, protocol: str, device: torch.device, networks: int) -> EvaluationJob:
     cell = target.cell
     evaluation = plan.settings(cell).evaluation
+    teachers = [trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)]
     return EvaluationJob(
         dataset=cell.dataset,
         method=cell.method,
@@ -118,6 +120,7 @@ def _job(plan: Plan, target: Target, protocol: str, device: torch.device, networ
         ),
         cache=plan.directory / CACHE / "evaluation",
         device=device,
+        teachers=teachers[0] if teachers else None,
     )
 
 

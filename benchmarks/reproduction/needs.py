@@ -18,7 +18,7 @@ from bacon.plan.plan import Plan
 from bacon.plan.trainings import PlannedTraining
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
-from bacon.settings.cells import RunBlock
+from bacon.settings.cells import Cell, RunBlock
 from bacon.settings.training_need import TrainingNeed
 from benchmarks.reproduction.target import Target
 
@@ -69,18 +69,18 @@ def train_needs(target: Target, *, limit: float | None) -> list[NeedState]:
         BaconError: the network does not fit the images, or training diverged.
     """
     end = float("inf") if limit is None else time.monotonic() + limit
-    for need in target.plan.needs(target.cell):
-        training = target.plan.training_of(target.cell.dataset, need)
+    for plan, need in target.needs:
+        training = plan.training_of(target.cell.dataset, need)
         started = time.monotonic()
         try:
-            _train(target, training, need, end)
+            _train(plan, target.data, training, need, end)
         finally:
             _book(target.plan.directory, training.fingerprint, time.monotonic() - started)
-    return [_state(target, need) for need in target.plan.needs(target.cell)]
+    return [_state(plan, target.cell, need) for plan, need in target.needs]
 
 
-def _train(target: Target, training: PlannedTraining, need: TrainingNeed, end: float) -> None:
-    directory, threads = target.plan.directory, target.plan.config.run.threads
+def _train(plan: Plan, data: Path, training: PlannedTraining, need: TrainingNeed, end: float) -> None:
+    directory, threads = plan.directory, plan.config.run.threads
     for block in training.blocks_with(need.runs):
         left = end - time.monotonic()
         if left <= 0:
@@ -88,7 +88,7 @@ def _train(target: Target, training: PlannedTraining, need: TrainingNeed, end: f
         if _is_there(directory / block.path, training.block_fingerprint(block)):
             continue
         with _stopping_after(left):
-            run_training(target.plan, block, data=target.data, output=directory / block.path, threads=threads)
+            run_training(plan, block, data=data, output=directory / block.path, threads=threads)
 
 
 @contextmanager
@@ -117,9 +117,8 @@ def _stopping_after(seconds: float) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _state(target: Target, need: TrainingNeed) -> NeedState:
-    plan = target.plan
-    training = plan.training_of(target.cell.dataset, need)
+def _state(plan: Plan, cell: Cell, need: TrainingNeed) -> NeedState:
+    training = plan.training_of(cell.dataset, need)
     blocks = training.blocks_with(need.runs)
     trained = [run for block in blocks for run in _finished(plan, training, block) if run < need.runs]
     return NeedState(

@@ -17,6 +17,7 @@ from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
+from bacon.settings.training_need import TrainingNeed
 from benchmarks.reproduction.data import Source, fingerprint_in, found_source, prepared_file
 
 COMPARABLE = "p-dsa"
@@ -84,6 +85,17 @@ class Target:
     def plan(self) -> Plan:
         """The plan that distillation follows; its protocol does not concern it."""
         return self.plans[COMPARABLE]
+
+    @property
+    def needs(self) -> list[tuple[Plan, TrainingNeed]]:
+        """Networks trained on the real set that the method needs, or that label batches in evaluation, with a plan of each."""
+        wanted = [(self.plan, need) for need in self.plan.needs(self.cell)]
+        wanted += [(plan, need) for plan in self.plans.values() for need in plan.teachers(self.cell)]
+        found: dict[str, tuple[Plan, TrainingNeed]] = {}
+        for plan, need in wanted:
+            if need.key not in found or found[need.key][1].runs < need.runs:
+                found[need.key] = plan, need
+        return list(found.values())
 
     @property
     def method(self) -> Method:

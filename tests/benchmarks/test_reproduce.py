@@ -123,6 +123,17 @@ def test_networks_that_a_cell_needs_are_trained_within_a_limit(request_of):
     assert row["all of them"] == row["seconds of their training"] > 0
 
 
+def test_teachers_of_a_protocol_are_trained_and_label(request_of):
+    request = request_of()
+    target = make_target(parsed_cell("digits/rded/ipc1"), request)
+    assert set(target.plans) == {COMPARABLE, "p-rded"}
+    assert len(target.needs) == 1, "the method's teacher is the protocol's"
+    result = command(request, "digits/rded/ipc1", more=("--seconds", "100"))
+    assert result.exit_code == 0, result.output
+    rows = json.loads((request.folder / "reproduce.json").read_text())["accuracy"]
+    assert [row["protocol"] for row in rows] == [COMPARABLE, "p-rded"]
+
+
 def test_training_that_is_stopped_goes_on(request_of, monkeypatch):
     target = make_target(parsed_cell("digits/mtt/ipc1"), request_of())
     # The limit is reached when the first epoch ends: a signal, as a timer sends it.
