@@ -11,7 +11,6 @@ from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import ResNet
 
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.networks.kernels.pooling import AveragePool
@@ -19,6 +18,7 @@ from bacon.runtime.errors import BaconError
 
 _ACTIVATIONS = (nn.ReLU, nn.LeakyReLU, nn.Sigmoid, nn.Tanh, nn.SiLU)
 _POOL = AveragePool()
+_RESNET_STAGES = ("layer1", "layer2", "layer3", "layer4")
 
 
 def stage_maps(features: nn.Module, x: Tensor) -> tuple[list[Tensor], Tensor]:
@@ -36,9 +36,10 @@ def stage_maps(features: nn.Module, x: Tensor) -> tuple[list[Tensor], Tensor]:
     """
     if isinstance(features, nn.Sequential):
         return _of_layers(list(features), x)
-    if isinstance(features, ResNet):
+    # By its parts: naming torchvision's class would make every job import torchvision.
+    if stages := [part for name in _RESNET_STAGES if isinstance(part := getattr(features, name, None), nn.Sequential)]:
         maps: list[Tensor] = []
-        with _noted([features.layer1, features.layer2, features.layer3, features.layer4], maps.append):
+        with _noted(stages, maps.append):
             output: Tensor = features(x)
         return maps, output
     raise BaconError(

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bacon.distillation.chunks import class_chunks
-from bacon.distillation.matching import embedding_matching
+from bacon.distillation.matching import real_features
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.pools import DrawnNetwork
 from bacon.distillation.real_images import RealImages
@@ -181,7 +181,7 @@ def test_larger_images_make_smaller_chunks():
 def test_real_images_are_embedded_in_pieces_that_change_no_number(real64, monkeypatch):
     algorithm = make_engine(real64, settings("bacon"), ipc=1, seed=0).algorithm
     whole = algorithm.gradient(0, _drawn(algorithm, 1.0)[0])[0]
-    monkeypatch.setattr(embedding_matching, "_CACHE_BYTES", 5 * 6 * 8 * 8 * 8)
+    monkeypatch.setattr(real_features, "_CACHE_BYTES", 5 * 6 * 8 * 8 * 8)
     drawn, seen = _drawn(algorithm, 1.0)
     pieces = algorithm.gradient(0, drawn)[0]
     assert 5 * torch.get_num_threads() in seen
