@@ -102,6 +102,7 @@ CHOICES = {
     "sam_gap": ({"sam_rho": 0.1}, 0.0, 0.2),
     "lr": ({"learned": 1}, "fixed", "learned"),
     "labels": ({"carried": "logits"}, "hard", "stored"),
+    "teachers": ({"labels": "teacher", "loss": [{"kind": "kl"}]}, {"epochs": 50}, {"epochs": 60}),
 }
 
 
@@ -140,6 +141,16 @@ def test_no_protocol_that_differs_has_the_words_of_the_default(name):
     )
     carried = {"labels": "logits", "learned_rates": 1}
     assert (protocol_text(found, **carried) == protocol_text(plain, **carried)) == (found == plain)
+
+
+def test_teachers_are_counted_and_named():
+    by_teachers = {**EVALUATION, "labels": "teacher", "loss": [{"kind": "kl", "temperature": 20}]}
+    said = {
+        count: protocol_text(EvaluationSettings.model_validate(by_teachers | {"teachers": {"runs": count, **other}}))
+        for count, other in ((1, {}), (3, {"network": {"architecture": "resnet18"}}))
+    }
+    assert "labels of a teacher of 50 epochs" in said[1]
+    assert "labels of 3 teachers (ResNet-18) of 50 epochs" in said[3]
 
 
 def test_other_optimisers_schedules_and_losses_are_not_called_sgd():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.augmentations import DC_OPERATIONS, FREPO_OPERATIONS, IDC_OPERATIONS
 
 if TYPE_CHECKING:
@@ -121,8 +122,10 @@ def _schedule_text(settings: EvaluationSettings, units: int) -> str:
 def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
     """What networks were trained with, where images or settings leave a choice, and the loss where it is not the usual."""
     if settings.labels == "teacher":
-        count, epochs = settings.teachers.runs, settings.teachers.epochs
-        words = [f"labels of {'a teacher' if count == 1 else f'{count} teachers'} of {epochs} epochs"]
+        count, network = settings.teachers.runs, settings.teachers.network
+        which = f" ({ARCHITECTURES[network.architecture].title})" if network else ""
+        named = "a teacher" if count == 1 else f"{count} teachers"
+        words = [f"labels of {named}{which} of {settings.teachers.epochs} epochs"]
     else:
         words = [SOFT if settings.labels == "stored" else "hard labels"] if has_soft else []
     smoothing = [f"label smoothing {settings.label_smoothing:g}"] if settings.label_smoothing else []
