@@ -98,9 +98,9 @@ def test_files_that_are_no_configuration(tmp_path, text, message):
 def test_the_default_grid_is_the_one_promised():
     config = load_config(ROOT / "config/config.yaml")
     cells = grid_cells(config)
-    assert len(cells) == 4 * 2 * 3
+    assert len(cells) == 5 * 2 * 3
     assert {cell.dataset for cell in cells} == {"digits"}
-    assert {cell.method for cell in cells} == {"random", "dsa", "dm", "bacon"}
+    assert {cell.method for cell in cells} == {"random", "herding", "dsa", "dm", "bacon"}
     assert {cell.ipc for cell in cells} == {1, 10}
     assert reference_cells(config) == (Cell("digits", "full"),)
     assert resolve(config, cells[0]).settings.evaluation.seeds == 5

@@ -67,4 +67,4 @@ def test_the_small_real_grid_fits_a_night_on_two_cores(tmp_path):
 
 def test_the_demo_shows_the_families():
     methods = load("config").grid.methods
-    assert {"random", "dm", "bacon"} < set(methods)
+    assert {"random", "herding", "dsa", "dm", "bacon"} <= set(methods)
