@@ -128,13 +128,9 @@ def _engine(
     algorithm: Algorithm, settings: CellSettings, running: Running, divergence: Divergence, context: Context
 ) -> Engine:
     assert settings.distillation is not None, "the full data set is not distilled"
-    rates = {name: value for name, value in settings.distillation.model_dump().items() if name.startswith("lr")}
-    advice = " or ".join(
-        f"methods.{context.cell.method}.distillation.{name} ({value:g})" for name, value in rates.items()
-    )
+    lower = _lower(context.cell, settings.distillation)
 
     def warn(seen: str) -> None:
-        lower = advice or "the method's learning rate"
         log.warning("%s: it diverges, and its accuracy will be that of noise: %s. Lower %s", context.cell, seen, lower)
 
     return Engine(
@@ -153,7 +149,7 @@ def _lower(cell: Cell, settings: DistillationSettings) -> str:
     keys = [
         f"methods.{cell.method}.distillation.{name} ({value:g})"
         for name, value in rates.items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and not name.endswith(("_interval", "_factor"))
     ]
     return " or ".join(keys) or "the method's learning rate"
 
