@@ -17,6 +17,7 @@ from bacon.commands.status import as_dict
 from bacon.config.loading import check_config
 from bacon.operations.job_status import duration, read_status
 from bacon.operations.orphans import orphans, remove_path
+from bacon.operations.recorded_runs import CONFIGURATIONS, record_run
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import JobProgress
@@ -36,6 +37,9 @@ def folder(finished, tmp_path):  # noqa: F811 - a fixture
     folder = tmp_path / "copy"
     shutil.copytree(finished.folder, folder, ignore=shutil.ignore_patterns("idm", "bacon", "*_idm_*", "*_bacon_*"))
     Project(folder).configure(CONFIG)
+    # A run of its own, in the place of the whole grid's, which commands would read.
+    shutil.rmtree(folder / CONFIGURATIONS)
+    record_run(CONFIG, files=[folder / "config/config.yaml"], overridden=False, directory=folder)
     return folder
 
 
