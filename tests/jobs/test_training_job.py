@@ -79,7 +79,7 @@ def test_a_killed_job_goes_on_to_the_same_bits(undisturbed, tmp_path, number):
     block = disturbed(undisturbed, tmp_path)
     process = train(tmp_path, block)
     checkpoints = tmp_path / block.checkpoint_folder
-    wait_for(lambda: process.poll() is not None or any(checkpoints.rglob("*.ckpt")))
+    wait_for(lambda: process.poll() is not None or any(checkpoints.rglob("[0-9]*.ckpt")))
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == (-9 if number == signal.SIGKILL else 128 + signal.SIGTERM)
