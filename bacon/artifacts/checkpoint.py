@@ -62,8 +62,8 @@ class CheckpointStore:
         return Snapshots(self.own, self._header())
 
     def paths(self) -> list[Path]:
-        """This fingerprint's checkpoints, newest first."""
-        return sorted(self.own.glob("*.ckpt"), reverse=True)
+        """This fingerprint's whole checkpoints, newest first; what a killed job was still writing has another beginning."""
+        return sorted(self.own.glob("[0-9]*.ckpt"), reverse=True)
 
     def save(self, checkpoint: Checkpoint) -> bool:
         """Write a checkpoint and keep the newest :data:`KEPT`; ``False``, with a log line, when the disk refuses it."""

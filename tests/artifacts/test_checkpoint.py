@@ -24,6 +24,7 @@ from bacon.distillation.driver import CellIdentity, Running, distil_cell
 from bacon.distillation.engine import Engine
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.methods.registry import METHODS
+from bacon.runtime.atomic import TEMPORARY
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.progress import Progress
@@ -146,6 +147,16 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_it_is_used(tmp_pat
     assert rest.done[0] == 8
     assert len([record for record in caplog.records if "set aside" in record.message]) == 1
     assert_same_numbers(whole.output, rest.output)
+
+
+def test_what_a_killed_job_was_still_writing_is_no_checkpoint(tmp_path, monkeypatch, store, caplog):
+    distil(tmp_path, monkeypatch, stop_at=7)
+    whole = store.paths()
+    (whole[0].parent / f"{TEMPORARY}abc-{whole[0].name}").write_bytes(b"half")
+    assert store.paths() == whole
+    caplog.clear()
+    assert distil(tmp_path, monkeypatch).done[0] == int(whole[0].stem) + 1
+    assert "set aside" not in caplog.text
 
 
 def test_with_every_checkpoint_damaged_it_begins_again(tmp_path, monkeypatch, store):
