@@ -48,7 +48,8 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     caption = (
         f"Vertical bars: 95 % confidence interval of the mean accuracy over n = {n} networks; horizontal bars: ± sd of the "
         "time over distillation seeds. Pareto front: methods that no other beats in both time and accuracy. Time to make one "
-        f"distilled set, evaluation not counted, on {'; '.join(points['device'].drop_duplicates())}. {protocol_note(used)}."
+        f"distilled set, on {'; '.join(points['device'].drop_duplicates())}; neither evaluation nor the training of networks "
+        f"that the method needs beforehand, which its cells share, is counted. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     return figure

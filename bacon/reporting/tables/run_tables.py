@@ -47,7 +47,8 @@ def summary_grids(
 def cost_notes(cost: pd.DataFrame) -> list[str]:
     """Notes below the cost table."""
     return [
-        "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation).",
+        "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation), "
+        "without the training of networks that the method needs beforehand, which its cells share.",
         "Peak memory: allocated on the GPU, or of the whole process on the CPU.",
         "Storage: size of one set, uncompressed; images, then + labels + decoder if they take any.",
         f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
