@@ -292,26 +292,30 @@ def _numbers(name: str, text: str, data_path: Path) -> tuple[float, ...]:
     return values
 
 
-def _job(
-    request: Request, dataset: ImageDataset, content: FileContent, seed: int, device: torch.device, cache: Path
-) -> EvaluationJob:
-    registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
-    network = _network(request.network, registered.get("network", request.own_network))
-    own = {**request.evaluation, **_learning_rate(request, content)}
-    per_class = len(content.classes) // len(dataset.class_names)
+def _evaluation(
+    request: Request, dataset: ImageDataset, content: FileContent, registered: Mapping[str, Any]
+) -> EvaluationSettings:
+    """The settings of the request's protocol for this set, over those that are the data set's own."""
+    classes = len(dataset.class_names)
     facts = DataFacts(
-        name=dataset.name,
-        size=dataset.test_images.shape[-1],
-        classes=len(dataset.class_names),
-        ipc=per_class,
+        name=dataset.name, size=dataset.test_images.shape[-1], classes=classes, ipc=len(content.classes) // classes
     )
-    protocol_keys = protocol_settings(request.protocol, facts)
-    evaluation = merged_evaluation(protocol_keys, registered.get("evaluation", {}), own)
+    own = {**request.evaluation, **_learning_rate(request, content)}
+    evaluation = merged_evaluation(protocol_settings(request.protocol, facts), registered, own)
     if evaluation.labels == "teacher":
         raise BaconError(
             f"protocol {request.protocol}: its labels come from networks trained on the real set, which a file alone does not "
             "have; evaluate the method in a workflow with this protocol, or the file with another one (docs/evaluation.md)"
         )
+    return evaluation
+
+
+def _job(
+    request: Request, dataset: ImageDataset, content: FileContent, seed: int, device: torch.device, cache: Path
+) -> EvaluationJob:
+    registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
+    network = _network(request.network, registered.get("network", request.own_network))
+    evaluation = _evaluation(request, dataset, content, registered.get("evaluation", {}))
     protocol = evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"})
     tensors = (content.images, content.classes, content.soft, content.rates)
     record = fingerprint(
