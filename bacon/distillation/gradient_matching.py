@@ -6,20 +6,19 @@ gradients, then some epochs of the network on the images.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.gradient_distance import image_gradient
-from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.initialisation import first_images
 from bacon.distillation.inner_training import InnerTraining
 from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, matched_parameters, summed_in_pieces
-from bacon.distillation.variables import MomentumUpdate, Variable, Variables
+from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
 from bacon.networks.network import Network
 from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
 
@@ -32,7 +31,7 @@ _GRAPH = 4
 _STATISTICS_IMAGES = 16
 
 
-class GradientMatching:
+class GradientMatching(VariableAlgorithm):
     """Matches the gradients of every class, one network per iteration.
 
     Args:
@@ -47,26 +46,10 @@ class GradientMatching:
         self.iterations, self.loops = settings.iterations, settings.loops(context.ipc)
         self.strategy = settings.matching_strategy()
         update = MomentumUpdate(settings.lr_img, momentum=settings.momentum)
-        self.variables = Variables(classes=context.classes, images=Variable(self._initial_images(), update))
+        images = first_images(self.real, init=settings.init, ipc=context.ipc, seed=context.seed)
+        self.variables = Variables(classes=context.classes, images=Variable(images, update))
         trainings = settings.iterations * (self.loops.outer - 1)
         self.training = InnerTraining(settings, self.strategy, context, epochs=self.loops.inner, trainings=trainings)
-
-    @property
-    def images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images.values
-
-    def synthetic(self) -> SyntheticSet:
-        """The images with their classes."""
-        return self.variables.synthetic()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Images and momentum; the iteration names its network."""
-        return {"variables": self.variables.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        self.variables.load_state_dict(state["variables"])
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: steps of the images, and epochs of a new network between them.
@@ -93,12 +76,6 @@ class GradientMatching:
         )
         self.variables.step({"images": gradient})
         return torch.stack([distances.mean(), distances.sum()])
-
-    def _initial_images(self) -> Tensor:
-        ipc, seed = self.context.ipc, self.context.seed
-        if self.settings.init == "noise":
-            return noise_images(self.real, ipc=ipc, seed=seed)
-        return real_images(self.real, ipc=ipc, partition=1, seed=seed)
 
     @torch.no_grad()
     def _prepare(self, network: Network, occasion: int) -> None:

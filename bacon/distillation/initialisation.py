@@ -15,6 +15,21 @@ from bacon.transforms.partition import encode
 _IMAGES_AT_ONCE = 1024
 
 
+def first_images(
+    real: RealImages,
+    *,
+    init: Literal["noise", "real"],
+    ipc: int,
+    seed: int,
+    partition: int = 1,
+    mode: Literal["bilinear", "nearest"] = "bilinear",
+) -> Tensor:
+    """The images of iteration 0, (classes * ipc, C, H, W) normalised: :func:`noise_images` or :func:`real_images`."""
+    if init == "noise":
+        return noise_images(real, ipc=ipc, seed=seed)
+    return real_images(real, ipc=ipc, partition=partition, seed=seed, mode=mode)
+
+
 def real_images(
     real: RealImages, *, ipc: int, partition: int, seed: int, mode: Literal["bilinear", "nearest"] = "bilinear"
 ) -> Tensor:

@@ -6,17 +6,16 @@ A toolkit for methods, which choose initial images, labels and the window of epo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.student_batches import StudentBatches
 from bacon.distillation.trajectories import Experts, trajectory_distance
 from bacon.distillation.unroll import FlatNetwork, unroll
-from bacon.distillation.variables import MomentumUpdate, Variable, Variables
+from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ SMALLEST_RATE = 1e-6
 """The learned rate is kept at or above it: below 0 the student would climb."""
 
 
-class TrajectoryMatching(ABC):
+class TrajectoryMatching(VariableAlgorithm, ABC):
     """An algorithm that matches trajectories of experts; methods derive from it.
 
     Args:
@@ -61,23 +60,6 @@ class TrajectoryMatching(ABC):
     def image_variable(self, images: Tensor) -> Variable:
         """Initial images (classes * ipc, C, H, W) with momentum."""
         return Variable(images, MomentumUpdate(self.settings.lr_img, momentum=self.settings.momentum))
-
-    @property
-    def images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images.values
-
-    def synthetic(self) -> SyntheticSet:
-        """The images with their classes and the learned rate."""
-        return self.variables.synthetic()
-
-    def state_dict(self) -> dict[str, Any]:
-        """Images and rate with their momentum."""
-        return {"variables": self.variables.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        self.variables.load_state_dict(state["variables"])
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: match a window of an expert, move images and rate."""

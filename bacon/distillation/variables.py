@@ -237,6 +237,33 @@ class Variables:
             each.load_state_dict(state[name])
 
 
+class VariableAlgorithm:
+    """The part of an algorithm that is the same wherever all that it keeps are its :class:`Variables`.
+
+    Attributes:
+        variables: what it optimises.
+    """
+
+    variables: Variables
+
+    @property
+    def images(self) -> Tensor:
+        """(classes * ipc, C, H, W): the current synthetic images."""
+        return self.variables.images.values
+
+    def synthetic(self) -> SyntheticSet:
+        """The images with their classes, and labels and rates where they are variables."""
+        return self.variables.synthetic()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The variables and their optimisers; the iteration names all else."""
+        return {"variables": self.variables.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        self.variables.load_state_dict(state["variables"])
+
+
 def _positive(rates: Tensor) -> Tensor:
     if not bool((rates.isfinite() & (rates > 0)).all()):
         raise BaconError(

@@ -6,6 +6,7 @@ then along the cross-entropy of its images in the trained network.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,11 @@ from torch import Tensor
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.class_turns import Turn, TurnedImages
-from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.feature_matching import FeatureMatching
 from bacon.distillation.matching.matching_losses import MatchingLoss
 from bacon.distillation.matching.real_features import Siamese
-from bacon.distillation.real_images import draw_without_replacement
+from bacon.distillation.synthetic_batch import synthetic_batch
 from bacon.distillation.trained_pools import InterpolatedPool
 from bacon.networks.network import Network
 from bacon.settings.calibrated_matching import ENDPOINTS
@@ -38,7 +39,6 @@ class CalibratedMatching(FeatureMatching):
         settings: the method's.
         context: what it is given; ``inputs`` hold the networks of ``bacon.settings.calibrated_matching.endpoints``.
         loss: matches the features.
-        turn: the optimiser of the images (classes, ipc, C, H, W).
     """
 
     settings: CalibratedSettings
@@ -53,9 +53,9 @@ class CalibratedMatching(FeatureMatching):
         self.turned = TurnedImages(self.initial_images(), real)
         self.turn = self.make_turn(self.turned.pixels)
 
+    @abstractmethod
     def make_turn(self, pixels: Tensor) -> Turn:
         """The optimiser of the pixels (classes, ipc, C, H, W)."""
-        raise NotImplementedError
 
     @property
     def images(self) -> Tensor:
@@ -64,10 +64,15 @@ class CalibratedMatching(FeatureMatching):
 
     def initial_images(self) -> Tensor:
         """(classes * ipc, C, H, W): the images of iteration 0."""
-        ipc, seed, settings = self.context.ipc, self.context.seed, self.settings
-        if settings.init == "noise":
-            return noise_images(self.real, ipc=ipc, seed=seed)
-        return real_images(self.real, ipc=ipc, partition=settings.partition, seed=seed, mode=settings.resize)
+        settings, context = self.settings, self.context
+        return first_images(
+            self.real,
+            init=settings.init,
+            ipc=context.ipc,
+            seed=context.seed,
+            partition=settings.partition,
+            mode=settings.resize,
+        )
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """IDC's list, one draw per iteration and class."""
@@ -76,20 +81,13 @@ class CalibratedMatching(FeatureMatching):
     def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
         """At most ``batch_synthetic`` of the training images of each class, at random."""
         decoded = decode(images, self.settings.partition)
-        count, most = decoded.shape[1], self.settings.batch_synthetic
-        if most is None or most >= count:
-            return decoded
-        lanes = self.real.index(classes)
-        chosen = draw_without_replacement(
+        return synthetic_batch(
+            decoded,
+            self.settings.batch_synthetic,
             self.context.seed,
-            "synthetic-batch",
             iteration=iteration,
-            lanes=lanes,
-            populations=torch.full_like(lanes, count),
-            largest=count,
-            size=most,
+            classes=self.real.index(classes),
         )
-        return torch.stack([images.index_select(0, places) for images, places in zip(decoded, chosen, strict=True)])
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """A round of matching, then a round of calibration."""

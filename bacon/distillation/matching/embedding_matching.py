@@ -13,20 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.feature_matching import FeatureMatching
 from bacon.distillation.matching.matching_losses import ExtraTerm, MatchingLoss
 from bacon.distillation.matching.real_features import Siamese
 from bacon.distillation.pools import NetworkPool
-from bacon.distillation.variables import MomentumUpdate, Variable, Variables
+from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
 from bacon.transforms.dsa import siamese_augment, siamese_draw
 
 if TYPE_CHECKING:
     from bacon.settings.distillation import MatchingSettings
 
 
-class EmbeddingMatching(FeatureMatching):
+class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
     """An algorithm that matches features class by class under DSA; methods derive from it and choose its parts.
 
     Args:
@@ -57,26 +56,17 @@ class EmbeddingMatching(FeatureMatching):
             classes=context.classes, images=Variable(self.initial_images(), update), partition=settings.partition
         )
 
-    @property
-    def images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images.values
-
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """DSA, one draw per iteration and class."""
         return partial(siamese_augment, siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, classes))
 
-    def synthetic(self) -> SyntheticSet:
-        """The images with their classes."""
-        return self.variables.synthetic()
-
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""
-        return {"variables": self.variables.state_dict(), "pool": self.pool.state_dict()}
+        return super().state_dict() | {"pool": self.pool.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        self.variables.load_state_dict(state["variables"])
+        super().load_state_dict(state)
         self.pool.load_state_dict(state["pool"])
 
     def step(self, iteration: int) -> dict[str, Tensor]:

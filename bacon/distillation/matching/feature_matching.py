@@ -16,7 +16,7 @@ from torch import Tensor
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, class_chunks
-from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
 from bacon.distillation.matching.real_features import RealFeatures, Siamese
@@ -86,10 +86,10 @@ class FeatureMatching(ABC):
 
     def initial_images(self) -> Tensor:
         """(classes * ipc, C, H, W): the images of iteration 0."""
-        ipc, seed = self.context.ipc, self.context.seed
-        if self.settings.init == "noise":
-            return noise_images(self.real, ipc=ipc, seed=seed)
-        return real_images(self.real, ipc=ipc, partition=self.settings.partition, seed=seed)
+        settings, context = self.settings, self.context
+        return first_images(
+            self.real, init=settings.init, ipc=context.ipc, seed=context.seed, partition=settings.partition
+        )
 
     def matched(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
         """:meth:`gradient`; if the device runs out of memory, again with fewer images at a time."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +15,7 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.initialisation import noise_images
 from bacon.distillation.unroll import FlatNetwork, unroll
-from bacon.distillation.variables import AdamUpdate, Variable, Variables
+from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 from bacon.settings.augmentations import CropFlip
 from bacon.transforms.augmentation import Stream
 from bacon.transforms.crop_flip import augmentation
@@ -28,7 +28,7 @@ RAW_RATES = "raw_rates"
 _SOFT = torch.finfo(torch.float32).tiny
 
 
-class DD:
+class DD(VariableAlgorithm):
     """Images and one learning rate for each step.
 
     Step t (from 0) of IPC * passes is on the images number t modulo IPC of all classes, which are in that order in the set.
@@ -55,26 +55,13 @@ class DD:
         self._labels = torch.arange(real.classes, device=context.device)
 
     @property
-    def images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the current synthetic images."""
-        return self.variables.images.values
-
-    @property
     def rates(self) -> Tensor:
         """(steps,) float: the current learning rates."""
         return F.softplus(self.variables.all[RAW_RATES].values)
 
     def synthetic(self) -> SyntheticSet:
         """The images with their classes, and the learning rate of each step."""
-        return replace(self.variables.synthetic(), rates=self.rates.float().clamp(min=_SOFT))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Images and rates with Adam's means."""
-        return {"variables": self.variables.state_dict()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        self.variables.load_state_dict(state["variables"])
+        return replace(super().synthetic(), rates=self.rates.float().clamp(min=_SOFT))
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: a real batch, a fresh network or several, a step of Adam."""

@@ -15,7 +15,7 @@ from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.gradient_distance import image_gradient
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, summed_in_pieces
-from bacon.distillation.real_images import draw_without_replacement
+from bacon.distillation.synthetic_batch import synthetic_batch
 from bacon.methods.idc.pixels import PixelRounds
 from bacon.methods.idc.real_training import RealTraining
 from bacon.methods.idc.representatives import Representatives
@@ -174,19 +174,8 @@ class IDC:
     def _decoded(self, pixels: Tensor, classes: Tensor, occasion: int) -> Tensor:
         """At most ``batch_synthetic`` normalised training images of each of the classes, at random."""
         decoded = decode(self.rounds.normalised(pixels), self.settings.partition)
-        count, most = decoded.shape[1], self.settings.batch_synthetic
-        if most >= count:
-            return decoded
-        chosen = draw_without_replacement(
-            self.context.seed,
-            "synthetic-batch",
-            iteration=occasion,
-            lanes=classes,
-            populations=torch.full_like(classes, count),
-            largest=count,
-            size=most,
-        )
-        return torch.stack([images.index_select(0, places) for images, places in zip(decoded, chosen, strict=True)])
+        most, seed = self.settings.batch_synthetic, self.context.seed
+        return synthetic_batch(decoded, most, seed, iteration=occasion, classes=classes)
 
     def _initial_images(self) -> Tensor:
         settings, ipc, seed = self.settings, self.context.ipc, self.context.seed

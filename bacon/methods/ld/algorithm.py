@@ -14,7 +14,7 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.real_images import draw_without_replacement
 from bacon.distillation.unroll import FlatNetwork
-from bacon.distillation.variables import AdamUpdate, Variable, Variables
+from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 from bacon.methods.ld.division import divided
 from bacon.methods.ld.restart import RestartRule
 from bacon.runtime.draws import Seed
@@ -27,7 +27,7 @@ NETWORK = "network"
 _FEWEST_STEPS = 2  # a set with one rate would be one that says no number of steps
 
 
-class LD:
+class LD(VariableAlgorithm):
     """Second-order label distillation.
 
     The set's learning rates are Adam's rate as many times as a network is to be trained for: their number is what is learned.
@@ -62,11 +62,6 @@ class LD:
         return Variable(network.weights(), AdamUpdate(self.settings.lr_student))
 
     @property
-    def images(self) -> Tensor:
-        """(classes * ipc, C, H, W): the real images, which stay."""
-        return self.variables.images.values
-
-    @property
     def labels(self) -> Tensor:
         """(M, K) float: the current soft labels, rows of probabilities."""
         assert self.variables.labels is not None, "the labels are always there"
@@ -78,20 +73,16 @@ class LD:
         if self._best is not None:
             labels, steps = self._best["labels"], self._best["steps"]
         rates = torch.full((max(steps, _FEWEST_STEPS),), self.settings.lr_student, device=labels.device)
-        return replace(self.variables.synthetic(), soft=labels.detach().float(), rates=rates)
+        return replace(super().synthetic(), soft=labels.detach().float(), rates=rates)
 
     def state_dict(self) -> dict[str, Any]:
         """Labels and network with Adam's means, the rule of restarts, the best labels."""
-        return {
-            "variables": self.variables.state_dict(),
-            "serial": self._serial,
-            "rule": self.rule.state_dict(),
-            "best": self._best,
-        }
+        own = {"serial": self._serial, "rule": self.rule.state_dict(), "best": self._best}
+        return super().state_dict() | own
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        self.variables.load_state_dict(state["variables"])
+        super().load_state_dict(state)
         self._serial, self._best = state["serial"], state["best"]
         self.rule.load_state_dict(state["rule"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bacon.distillation.algorithm import Context
-from bacon.distillation.initialisation import noise_images, real_images
+from bacon.distillation.initialisation import first_images
 from bacon.distillation.trajectory_matching import TrajectoryMatching
 from bacon.distillation.variables import Variables
 
@@ -22,9 +22,6 @@ class MTT(TrajectoryMatching):
 
     def initial_variables(self) -> Variables:
         """Real images or noise, and the rate."""
-        ipc, seed, real = self.context.ipc, self.context.seed, self.context.real
-        if self._init == "noise":
-            images = noise_images(real, ipc=ipc, seed=seed)
-        else:
-            images = real_images(real, ipc=ipc, partition=1, seed=seed)
-        return Variables(classes=self.context.classes, images=self.image_variable(images), rates=self.rate_variable())
+        context = self.context
+        images = first_images(context.real, init=self._init, ipc=context.ipc, seed=context.seed)
+        return Variables(classes=context.classes, images=self.image_variable(images), rates=self.rate_variable())
