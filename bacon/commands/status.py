@@ -65,7 +65,7 @@ def _print(status: Status, *, everything: bool) -> None:
     shown = [job for job in status.jobs if everything or job.state not in ("done", "waiting")]
     if shown:
         console.print(_details(shown))
-    console.print(_summary(status), highlight=False)
+    console.print(summary_line(status), highlight=False)
 
 
 def _grid(status: Status) -> Table:
@@ -107,13 +107,14 @@ def _details(jobs: list[Job]) -> Table:
     return table
 
 
-def _summary(status: Status) -> str:
+def summary_line(status: Status) -> str:
+    """How many jobs are in which state, and how much is left to compute."""
     from bacon.operations.job_status import duration, size
 
     counts = ", ".join(f"{number} {state}" for state, number in sorted(status.counts.items()))
     text = f"{len(status.jobs)} jobs: {counts}."
     if status.seconds_left:
-        text += f" About {duration(status.seconds_left)}of computing time left"
+        text += f" About {duration(status.seconds_left)} of computing time left"
         if status.running:
             text += f", {duration(status.seconds_left / status.running)} with {status.running} at a time"
         text += "."

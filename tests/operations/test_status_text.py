@@ -1,0 +1,19 @@
+"""What `bacon status` says below its table."""
+
+from bacon.commands.status import summary_line
+from bacon.operations.job_status import Job, Status
+
+
+def job(state, seconds):
+    return Job(stage="distill", name="digits/dm/ipc1/seed0", network="", state=state, seconds_left=seconds)
+
+
+def test_a_line_counts_jobs_and_says_what_is_left():
+    left = Status([job("done", 0), job("waiting", 60), job("waiting", 12)])
+    assert summary_line(left) == "3 jobs: 1 done, 2 waiting. About 72 s of computing time left."
+    running = Status([job("running", 7200), job("running", 7200)], training_bytes=2_600_000)
+    assert summary_line(running) == (
+        "2 jobs: 2 running. About 4.0 h of computing time left, 2.0 h with 2 at a time. Networks trained on real sets take "
+        "2.6 MB on the disk."
+    )
+    assert summary_line(Status([job("done", 0)])) == "1 jobs: 1 done."
