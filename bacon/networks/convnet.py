@@ -75,8 +75,8 @@ class ConvNet(Network):
     def maps(self, x: Tensor) -> Tensor:
         """:meth:`Network.maps`, with the first block in one pass where it can be; on a CPU that pass knows no bfloat16."""
         convolution, norm, *rest = self.features.children()
-        one_pass = isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)
-        if not one_pass or (self.precision == "bf16" and not x.is_cuda):
+        known = x.is_cuda or self.precision != "bf16"
+        if not (known and isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
             return super().maps(x)
         maps = first_block(x, convolution, norm)
         for layer in rest:

@@ -38,11 +38,11 @@ class Convolution(nn.Conv2d):
         weight, bias = self.weight, self.bias
         if bias is not None and self.bias_cancels:
             weight, bias = set_aside(weight, bias), None
+        if not _reads_the_switch(input) or type(weight) not in (Tensor, nn.Parameter):
+            return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
         assert isinstance(self.padding, tuple)
         form = ConvolutionForm(self.stride, self.padding, self.dilation, self.groups, tf32=tf32_allowed())
-        if _reads_the_switch(input) and type(weight) in (Tensor, nn.Parameter):
-            return _maps(input, weight, bias, form)
-        return F.conv2d(input, weight, bias, form.stride, form.padding, form.dilation, form.groups)
+        return _maps(input, weight, bias, form)
 
 
 def own_convolutions(network: nn.Module) -> None:
@@ -114,7 +114,7 @@ class _SetAside(torch.autograd.Function):
 
 def _reads_the_switch(x: Tensor) -> bool:
     """Whether derivatives of a convolution of ``x`` would read PyTorch's switch when they are taken."""
-    in_float32 = _on_gpu(x) and x.dtype == torch.float32 and not torch.is_autocast_enabled("cuda")
+    in_float32 = _on_gpu(x) and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
     # Forward-mode derivatives are taken at once, while the network runs.
     return in_float32 and torch.is_grad_enabled() and forward_ad._current_level < 0
 
@@ -123,7 +123,8 @@ def _on_gpu(x: Tensor) -> bool:
     return x.is_cuda
 
 
-Backward = Callable[[Any, Tensor], tuple[Tensor | None, ...]]
+Backward = Callable[..., tuple[Tensor | None, ...]]
+"""The context and the gradient of the output -> gradients of the three tensors and the form."""
 
 
 def _differentiable(compute: Callable[..., Tensor], back: Backward) -> Callable[..., Tensor]:
