@@ -89,6 +89,7 @@ def _job(
         fingerprints=fingerprints,
         cache=plan.directory / CACHE / "evaluation",
         device=device,
+        placement=plan.config.run.real_images,
         teachers=teachers[0] if teachers else None,
         progress_seconds=seconds,
         heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),

@@ -28,12 +28,12 @@ def augmentation(settings: CropFlip) -> BatchAugmentation:
         if settings.fill == "reflect" and pad >= min(height, width):
             raise BaconError(f"crop_flip: {pad} pixels cannot be reflected from images of {height}x{width} pixels")
         top, left, mirror = stream.per_image("crop-flip", sizes, _PARAMETERS, images).unbind(dim=1)
-        corner = (integers(number, 2 * pad + 1) for number in (top, left))
+        row, column = integers(top, 2 * pad + 1), integers(left, 2 * pad + 1)
         if settings.fill == "reflect":
-            places = (_reflected(start - pad, side) for start, side in zip(corner, (height, width), strict=True))
-            cropped = operations.at_pixels(images[:, None], *places)
+            rows, columns = _reflected(row - pad, height), _reflected(column - pad, width)
+            cropped = operations.at_pixels(images[:, None], rows, columns)
         else:
-            cropped = operations.window(F.pad(images, (pad,) * 4)[:, None], *corner, height, width)
+            cropped = operations.window(F.pad(images, (pad,) * 4)[:, None], row, column, height, width)
         return (operations.flip(cropped, [mirror]) if settings.flip else cropped)[:, 0]
 
     return augment

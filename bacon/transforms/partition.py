@@ -67,7 +67,7 @@ def _collected(gradient: Tensor, factor: int) -> Tensor:
     The r-th of the ``factor`` pixels over a source pixel lies at (r + 1/2) / factor - 1/2 from its centre, so it took that
     share of the source pixel's neighbour on that side, or of itself at the border, and the rest of the source pixel.
     """
-    over = gradient.unflatten(-1, (-1, factor))  # (..., h, factor)
+    over = gradient.reshape(*gradient.shape[:-1], -1, factor)  # (..., h, factor)
     away = (torch.arange(factor, dtype=gradient.dtype, device=gradient.device) + 0.5) / factor - 0.5
     own, before, after = (
         (over * weight).sum(dim=-1) for weight in (1 - away.abs(), (-away).clamp(min=0), away.clamp(min=0))
