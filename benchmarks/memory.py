@@ -24,7 +24,7 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
 from bacon.distillation.engine import Engine
-from bacon.distillation.pools import Member, Queue
+from bacon.distillation.network_queue import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded
 from bacon.evaluation.train_and_test import train_and_test

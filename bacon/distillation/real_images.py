@@ -21,14 +21,14 @@ _KEYS_AT_ONCE = 2**22
 
 
 def draw_without_replacement(
-    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, largest: int, size: int
+    seed: Seed, purpose: str, *, iteration: int | Tensor, lanes: Tensor, populations: Tensor, largest: int, size: int
 ) -> Tensor:
     """Distinct positions per lane, uniformly: the positions of the ``size`` smallest of one random key per position.
 
     Args:
         seed: seed of the stream.
         purpose: name of the stream.
-        iteration: iteration the draw belongs to.
+        iteration: iteration the draw belongs to; a 0-d int64 tensor on the device where the draw is recorded.
         lanes: (L,) int64, what each row is keyed by, such as the class.
         populations: (L,) int64, row l draws from ``range(populations[l])``; at least ``size``, below 2^24.
         largest: the largest of ``populations``, which the host must know without asking the device.
@@ -116,7 +116,9 @@ class RealImages:
             return self._whitener(images)
         return images.to(self.dtype).mul_(self._scale).add_(self._shift)
 
-    def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
+    def sample_classes(
+        self, seed: Seed, purpose: str, *, iteration: int | Tensor, classes: Sequence[int], size: int
+    ) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
         lanes, largest = self.index(classes), max(self.counts[label] for label in classes)
         positions = draw_without_replacement(
@@ -130,9 +132,11 @@ class RealImages:
         )
         return positions + self._offsets[lanes, None]
 
-    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: int, size: int) -> Tensor:
-        """Indices of ``size`` distinct images of the whole set for each of the lanes 0..L-1: (L, size) int64."""
-        lane_tensor = torch.arange(lanes, device=self.device)
+    def sample_all(
+        self, seed: Seed, purpose: str, *, iteration: int | Tensor, lanes: int | Tensor, size: int
+    ) -> Tensor:
+        """Indices of ``size`` distinct images of the whole set for each lane, of 0..L-1 or (L,) int64: (L, size) int64."""
+        lane_tensor = torch.arange(lanes, device=self.device) if isinstance(lanes, int) else lanes
         largest = len(self.labels)
         return draw_without_replacement(
             seed,

@@ -72,7 +72,9 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: match, move the images, let the pool go on."""
         self.pool.begin(iteration)
-        gradient, terms = self.matched(iteration, self.pool.draw(iteration))
+        drawn = self.pool.draw(iteration)
+        self.pool.start(iteration)
+        gradient, terms = self.matched(iteration, drawn)
         self.variables.step({"images": gradient})
         self.pool.advance(iteration, self.synthetic)
         return terms

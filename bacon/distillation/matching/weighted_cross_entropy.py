@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm
-from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool, Queue
+from bacon.distillation.network_queue import Queue
+from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool
 from bacon.training.steps import worth_recording
 
 if TYPE_CHECKING:
