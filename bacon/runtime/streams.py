@@ -56,7 +56,8 @@ class Streams:
         """Do every piece of ``work`` to its end, as many side by side as there are places.
 
         On a GPU those that are running are taken in turns, from one item of an iterator to its next, each on its place; a
-        place whose work is done takes the next piece. On a CPU they are done one after another. The first error ends it.
+        place whose work is done takes the next piece, which is asked for on the current stream: what is made then is there
+        when the piece begins. On a CPU they are done one after another. The first error ends it.
 
         Args:
             work: the pieces; an iterator launches on the current stream and yields whenever another one may go on.
@@ -67,7 +68,6 @@ class Streams:
                 for _ in piece:
                     pass
             return
-        self.begin()
         try:
             self._take_turns(waiting)
         finally:
@@ -78,6 +78,7 @@ class Streams:
         while True:
             for place in range(self._count):
                 if place not in running and (piece := next(waiting, None)) is not None:
+                    self._streams[place].wait_stream(torch.cuda.current_stream(self._device))
                     running[place] = piece
             if not running:
                 return

@@ -34,6 +34,13 @@ class RunSettings(Strict):
         description="Number of networks of such a job that a GPU trains at the same time, because one small network does not "
         "fill a GPU. On a CPU they are trained one after another.",
     )
+    networks_at_once: int = Field(
+        5,
+        ge=1,
+        le=64,
+        description="Number of networks of an evaluation that a GPU trains at the same time: its seeds, snapshots and "
+        "augmentations. More need more memory, a training step's maps each. On a CPU they are trained one after another.",
+    )
     jobs_per_gpu: int = Field(
         1,
         ge=1,
