@@ -35,9 +35,15 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         pool: where the embedding networks come from.
         extra: further terms of the loss.
         mixes_images: as for :class:`FeatureMatching`.
+
+    Attributes:
+        recordable: whether an iteration's matching may be recorded on a GPU (``recorded_step``): its loss and its further terms
+            draw nothing on the host, whatever they read keeps its place and its shape, and they may be given the number of the
+            iteration as a tensor.
     """
 
     settings: MatchingSettings
+    recordable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -55,9 +61,13 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         self.variables = Variables(
             classes=context.classes, images=Variable(self.initial_images(), update), partition=settings.partition
         )
+        self._records = worth_recording(context.device, self.iterations)
+        self._recorded: dict[int, RecordedStep] = {}
 
-    def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
-        """DSA, one draw per iteration and class."""
+    def siamese(self, iteration: int | Tensor, classes: Sequence[int]) -> Siamese:
+        """DSA, one draw per iteration and class; on the device where the number of the iteration is there."""
+        if isinstance(iteration, Tensor):
+            return self._siamese_on_device(iteration, classes)
         return partial(siamese_augment, siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, classes))
 
     def state_dict(self) -> dict[str, Any]:
@@ -68,13 +78,58 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
         super().load_state_dict(state)
         self.pool.load_state_dict(state["pool"])
+        self._recorded.clear()  # the images are in another place
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: match, move the images, let the pool go on."""
         self.pool.begin(iteration)
         drawn = self.pool.draw(iteration)
         self.pool.start(iteration)
+        terms = self._replayed(iteration, drawn) if self._may_replay() else self._computed(iteration, drawn)
+        self.pool.advance(iteration, self.synthetic)
+        return terms
+
+    def _computed(self, iteration: int, drawn: DrawnNetwork) -> dict[str, Tensor]:
         gradient, terms = self.matched(iteration, drawn)
         self.variables.step({"images": gradient})
-        self.pool.advance(iteration, self.synthetic)
+        return terms
+
+    def _may_replay(self) -> bool:
+        """Whether this iteration is recorded or replayed: not the first, which makes all that is made once."""
+        if not self._records or self.variables.images.momentum is None:
+            return False
+        if why := self._not_recordable():
+            log.info("an iteration's matching is not recorded as a CUDA graph (%s); its kernels are launched one by one", why)
+            self._records = False
+        return self._records
+
+    def _not_recordable(self) -> str:
+        """Why an iteration cannot be recorded; empty if it can."""
+        if not self.recordable:
+            return f"{type(self).__name__} may draw numbers on the host"
+        return ""
+
+    def _replayed(self, iteration: int, drawn: DrawnNetwork) -> dict[str, Tensor]:
+        return self.context.memory.within(
+            lambda: self._recorded_step(drawn)(iteration, drawn),
+            iteration=iteration,
+            device=self.context.device,
+            make_room=lambda: self.pool.make_room(iteration),
+        )
+
+    def _recorded_step(self, drawn: DrawnNetwork) -> RecordedStep:
+        """The recording for the images at a time that memory holds; one of more images is given back."""
+        at_once = self.context.memory.chunk_images
+        if at_once not in self._recorded:
+            self._recorded.clear()
+            images = self.variables.images
+            self._recorded[at_once] = RecordedStep(
+                self._move, self.terms, lambda: [images.values, *images.momentum], like=drawn
+            )
+        return self._recorded[at_once]
+
+    def _move(self, iteration: Tensor, drawn: DrawnNetwork) -> dict[str, Tensor]:
+        """What is recorded: all that an iteration computes before the pool goes on."""
+        gradient, terms = self.gradient(iteration, drawn)
+        self.variables.step({"images": gradient})
         return terms
