@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -17,12 +17,16 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.feature_matching import FeatureMatching
 from bacon.distillation.matching.matching_losses import ExtraTerm, MatchingLoss
 from bacon.distillation.matching.real_features import Siamese
-from bacon.distillation.pools import NetworkPool
+from bacon.distillation.matching.recorded_step import RecordedStep, worth_recording
+from bacon.distillation.pools import DrawnNetwork, NetworkPool
 from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
-from bacon.transforms.dsa import siamese_augment, siamese_draw
+from bacon.runtime.logs import get_logger
+from bacon.transforms.dsa import augment_by_numbers, siamese_augment, siamese_draw, siamese_numbers
 
 if TYPE_CHECKING:
     from bacon.settings.distillation import MatchingSettings
+
+log = get_logger(__name__)
 
 
 class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
@@ -61,14 +65,20 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         self.variables = Variables(
             classes=context.classes, images=Variable(self.initial_images(), update), partition=settings.partition
         )
-        self._records = worth_recording(context.device, self.iterations)
+        self._update, self._records = update, worth_recording(context.device, self.iterations)
         self._recorded: dict[int, RecordedStep] = {}
 
     def siamese(self, iteration: int | Tensor, classes: Sequence[int]) -> Siamese:
         """DSA, one draw per iteration and class; on the device where the number of the iteration is there."""
+        strategy, seed = self.settings.dsa_strategy, self.context.seed
+        if isinstance(iteration, Tensor) and strategy != "none":
+            _, height, width = self.real.shape
+            places = self.real.index(classes)
+            numbers = siamese_numbers(strategy, seed, iteration, places, height=height, width=width)
+            return lambda images: augment_by_numbers(images, numbers.to(images.dtype))
         if isinstance(iteration, Tensor):
-            return self._siamese_on_device(iteration, classes)
-        return partial(siamese_augment, siamese_draw(self.settings.dsa_strategy, self.context.seed, iteration, classes))
+            return lambda images: images
+        return partial(siamese_augment, siamese_draw(strategy, seed, iteration, classes))
 
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""
@@ -96,18 +106,18 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
 
     def _may_replay(self) -> bool:
         """Whether this iteration is recorded or replayed: not the first, which makes all that is made once."""
-        if not self._records or self.variables.images.momentum is None:
+        if not self._records or not self._update.places():
             return False
         if why := self._not_recordable():
-            log.info("an iteration's matching is not recorded as a CUDA graph (%s); its kernels are launched one by one", why)
+            log.info(
+                "an iteration's matching is not recorded as a CUDA graph (%s); its kernels are launched one by one", why
+            )
             self._records = False
         return self._records
 
     def _not_recordable(self) -> str:
         """Why an iteration cannot be recorded; empty if it can."""
-        if not self.recordable:
-            return f"{type(self).__name__} may draw numbers on the host"
-        return ""
+        return "" if self.recordable else f"{type(self).__name__} may draw numbers on the host"
 
     def _replayed(self, iteration: int, drawn: DrawnNetwork) -> dict[str, Tensor]:
         return self.context.memory.within(
@@ -122,14 +132,14 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         at_once = self.context.memory.chunk_images
         if at_once not in self._recorded:
             self._recorded.clear()
-            images = self.variables.images
             self._recorded[at_once] = RecordedStep(
-                self._move, self.terms, lambda: [images.values, *images.momentum], like=drawn
+                self._move, self.terms, lambda: [self.images, *self._update.places()], like=drawn
             )
         return self._recorded[at_once]
 
     def _move(self, iteration: Tensor, drawn: DrawnNetwork) -> dict[str, Tensor]:
         """What is recorded: all that an iteration computes before the pool goes on."""
-        gradient, terms = self.gradient(iteration, drawn)
+        number: Any = iteration  # whoever is `recordable` takes either
+        gradient, terms = self.gradient(number, drawn)
         self.variables.step({"images": gradient})
         return terms
