@@ -179,7 +179,8 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
         features = network.width * (size // 2**network.depth) ** 2
         weights = 9 * network.width * (channels + (network.depth - 1) * network.width) + features * classes
         state += settings.networks.capacity * 2 * 4 * weights
-        passes = [max(passes[:2]) + passes[2]]  # a recorded step keeps its memory
+        # Networks are trained side by side, and beside the matching; what is recorded keeps its memory.
+        passes = [max(passes[:2]) + settings.networks.networks_trained * passes[2]]
     return state + max(passes)
 
 

@@ -15,7 +15,7 @@ from bacon.settings.pools import NetworkQueue
 from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.recorded_operations import recorded
 
-ITERATIONS = 7
+ITERATIONS = 4
 
 
 def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None):
@@ -35,8 +35,7 @@ def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=No
 
 
 @pytest.mark.usefixtures("replayed_on_the_cpu")
-@pytest.mark.parametrize("method", ["bacon", "idm", "dm"])
-@pytest.mark.parametrize("chunk", [10_000, 13])
+@pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13)])
 def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk):
     chosen = settings(method, iterations=ITERATIONS)
     computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk) for flag in (False, True))
@@ -45,8 +44,7 @@ def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk
 
 
 @pytest.mark.usefixtures("replayed_on_the_cpu")
-@pytest.mark.parametrize("norm", ["instance", "batch"])
-@pytest.mark.parametrize("stops_at", [None, 1, 4])
+@pytest.mark.parametrize(("norm", "stops_at"), [("instance", 1), ("batch", None), ("batch", 3)])
 def test_without_augmentation_they_have_the_same_bits_also_from_a_checkpoint(real32, norm, stops_at):
     chosen, network = (
         settings("bacon", iterations=ITERATIONS, dsa_strategy="none"),
