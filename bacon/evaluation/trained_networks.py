@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 log = get_logger(__name__)
 
+# Of the batches of all networks that are trained side by side: ten batches of 256 images of 32x32 pixels.
+_PIXELS_AT_ONCE = 10 * 256 * 32**2
+
 # The full training set has no distillation seed: its networks start as those of distillation seed 0.
 _REFERENCE_SEED = 0
 
@@ -220,6 +223,12 @@ class Networks:
         self._cache.store(record)
         return record
 
+    def _places(self, key: RecordKey) -> int:
+        """Networks that are trained side by side: fewer of larger batches, which fill a GPU and its memory by themselves."""
+        train = self._train(key.iteration)
+        pixels = min(self.job.evaluation.batch_size, len(train)) * train.images.shape[-2] * train.images.shape[-1]
+        return max(1, min(self.at_once, _PIXELS_AT_ONCE // pixels))
+
     def _side_by_side(self, keys: Sequence[RecordKey], progress: Progress) -> dict[RecordKey, Attempt]:
         """What became of ``keys``, some at a time; where memory does not suffice, of those that were finished before."""
         epochs = 0
@@ -231,7 +240,7 @@ class Networks:
 
         found: dict[RecordKey, Attempt] = {}
         try:
-            streams = Streams(self.job.device, self.at_once)
+            streams = Streams(self.job.device, self._places(keys[0]))
             train_side_by_side(streams, keys, lambda key: self._arguments(key, count), self._kept, found)
             return found
         except torch.OutOfMemoryError:

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 _INPUT, _WEIGHT = [True, False, False], [False, True, False]
 
+# Larger groups keep a GPU busy in a convolution of their own weight's gradient; smaller ones are groups of one convolution.
+_MOST_SIDE_BY_SIDE = 64
+
 Geometry = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """Stride, padding and dilation of a convolution."""
 
@@ -131,11 +134,11 @@ class _WeightGradients(torch.autograd.Function):
         ctx.save_for_backward(x, gradient)
         ctx.geometry = geometry
         groups = len(weights)
+        if len(x) > groups * _MOST_SIDE_BY_SIDE:
+            each = zip(*(tensor.unflatten(0, (groups, -1)) for tensor in (gradient, x)), strict=True)
+            return torch.stack([_weight_gradient(*maps, weights[0], geometry) for maps in each])
         maps = (_side_by_side(tensor, groups) for tensor in (gradient, x))
-        found: Tensor = torch.ops.aten.convolution_backward(
-            *maps, weights.flatten(0, 1), None, *geometry, False, [0, 0], groups, _WEIGHT
-        )[1]
-        return found.view_as(weights)
+        return _weight_gradient(*maps, weights.flatten(0, 1), geometry, groups).view_as(weights)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -143,6 +146,8 @@ class _WeightGradients(torch.autograd.Function):
         """With one cotangent V of each group's gradient: convolutions of every group by its own V."""
         x, gradient = ctx.saved_tensors
         groups, filters = len(given), given.flatten(0, 1)
+        if len(x) > groups * _MOST_SIDE_BY_SIDE:
+            return *_by_each_group(ctx, x, gradient, given), None, None
         x, gradient = (_side_by_side(tensor, groups) for tensor in (x, gradient))
         by_x = by_gradient = None
         if ctx.needs_input_grad[0]:
@@ -150,6 +155,24 @@ class _WeightGradients(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             by_gradient = _one_after_the_other(_convolved(x, filters, ctx.geometry, groups), groups)
         return by_x, by_gradient, None, None
+
+
+def _by_each_group(ctx: Any, x: Tensor, gradient: Tensor, given: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    by_x: list[Tensor] = []
+    by_gradient: list[Tensor] = []
+    for maps, towards, cotangent in zip(*(t.unflatten(0, (len(given), -1)) for t in (x, gradient)), given, strict=True):
+        if ctx.needs_input_grad[0]:
+            by_x.append(_input_gradient(towards, maps, cotangent, ctx.geometry))
+        if ctx.needs_input_grad[1]:
+            by_gradient.append(_convolved(maps, cotangent, ctx.geometry))
+    return torch.cat(by_x) if by_x else None, torch.cat(by_gradient) if by_gradient else None
+
+
+def _weight_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
+    found: Tensor = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, *geometry, False, [0, 0], groups, _WEIGHT
+    )[1]
+    return found
 
 
 def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:

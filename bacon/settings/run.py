@@ -39,7 +39,8 @@ class RunSettings(Strict):
         ge=1,
         le=64,
         description="Number of networks of an evaluation that a GPU trains at the same time: its seeds, snapshots and "
-        "augmentations. More need more memory, a training step's maps each. On a CPU they are trained one after another.",
+        "augmentations; fewer of images larger than 32x32 pixels. Each needs the memory of a training step's maps. On a CPU "
+        "they are trained one after another.",
     )
     jobs_per_gpu: int = Field(
         1,

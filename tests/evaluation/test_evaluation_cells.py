@@ -544,6 +544,14 @@ def test_networks_trained_in_turns_are_those_that_are_trained_alone(paths, gpu, 
     assert [who for who, whom in gpu.log if whom == "main"][:at_once] == [f"stream{n + 1}" for n in range(at_once)]
 
 
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_large_batches_leave_fewer_places(paths, gpu, monkeypatch):
+    expected = stable(evaluate(paths)["records"])
+    monkeypatch.setattr(networks, "_PIXELS_AT_ONCE", 2 * 16 * 8 * 8)
+    assert stable(evaluate_at_once(paths, 5, "large")["records"]) == expected
+    assert {who for who, _ in gpu.log} == {"main", "stream1", "stream2"}
+
+
 @pytest.mark.usefixtures("dataset", "distilled", "gpu")
 def test_each_of_the_networks_in_turns_is_kept_as_it_ends(paths, monkeypatch):
     begun = []
