@@ -25,8 +25,8 @@ def parameter_gradients(
 ) -> tuple[Tensor, ...]:
     """Gradient of the mean cross-entropy of each of K groups of images with respect to ``parameters``.
 
-    Groups (on a CPU small ones) share one pass through the network where its layers allow it (:func:`is_groupable`); elsewhere there is a
-    pass for each group. The results are equal to rounding. Memory is the caller's concern: all K n images, and for
+    Groups, on a CPU small ones, share one pass through the network where its layers allow it (:func:`is_groupable`); elsewhere
+    there is a pass for each group. The results are equal to rounding. Memory is the caller's concern: all K n images, and for
     second derivatives the maps of all of them, are there at a time.
 
     Args:

@@ -547,7 +547,7 @@ def test_networks_trained_in_turns_are_those_that_are_trained_alone(paths, gpu, 
 @pytest.mark.usefixtures("dataset", "distilled")
 def test_large_batches_leave_fewer_places(paths, gpu, monkeypatch):
     expected = stable(evaluate(paths)["records"])
-    monkeypatch.setattr(networks, "_PIXELS_AT_ONCE", 2 * 16 * 8 * 8)
+    monkeypatch.setattr(networks, "_PIXELS_AT_ONCE", 2 * 8 * 8 * 8)
     assert stable(evaluate_at_once(paths, 5, "large")["records"]) == expected
     assert {who for who, _ in gpu.log} == {"main", "stream1", "stream2"}
 
