@@ -135,10 +135,10 @@ class _WeightGradients(torch.autograd.Function):
         ctx.geometry = geometry
         groups = len(weights)
         if len(x) > groups * _MOST_SIDE_BY_SIDE:
-            each = zip(*(tensor.unflatten(0, (groups, -1)) for tensor in (gradient, x)), strict=True)
-            return torch.stack([_weight_gradient(*maps, weights[0], geometry) for maps in each])
-        maps = (_side_by_side(tensor, groups) for tensor in (gradient, x))
-        return _weight_gradient(*maps, weights.flatten(0, 1), geometry, groups).view_as(weights)
+            each = zip(gradient.unflatten(0, (groups, -1)), x.unflatten(0, (groups, -1)), strict=True)
+            return torch.stack([_weight_gradient(towards, maps, weights[0], geometry) for towards, maps in each])
+        beside, read = _side_by_side(gradient, groups), _side_by_side(x, groups)
+        return _weight_gradient(beside, read, weights.flatten(0, 1), geometry, groups).view_as(weights)
 
     @staticmethod
     @torch.autograd.function.once_differentiable

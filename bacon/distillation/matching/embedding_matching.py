@@ -68,17 +68,18 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         self._update, self._records = update, worth_recording(context.device, self.iterations)
         self._recorded: dict[int, RecordedStep] = {}
 
-    def siamese(self, iteration: int | Tensor, classes: Sequence[int]) -> Siamese:
-        """DSA, one draw per iteration and class; on the device where the number of the iteration is there."""
+    def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
+        """DSA, one draw per iteration and class; on the device where the iteration's number is a tensor there."""
         strategy, seed = self.settings.dsa_strategy, self.context.seed
-        if isinstance(iteration, Tensor) and strategy != "none":
-            _, height, width = self.real.shape
-            places = self.real.index(classes)
-            numbers = siamese_numbers(strategy, seed, iteration, places, height=height, width=width)
-            return lambda images: augment_by_numbers(images, numbers.to(images.dtype))
-        if isinstance(iteration, Tensor):
+        number: Any = iteration
+        if not isinstance(number, Tensor):
+            return partial(siamese_augment, siamese_draw(strategy, seed, iteration, classes))
+        if strategy == "none":
             return lambda images: images
-        return partial(siamese_augment, siamese_draw(strategy, seed, iteration, classes))
+        _, height, width = self.real.shape
+        places = self.real.index(classes)
+        numbers = siamese_numbers(strategy, seed, number, places, height=height, width=width)
+        return lambda images: augment_by_numbers(images, numbers.to(images.dtype))
 
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""
