@@ -5,12 +5,16 @@ import weakref
 import pytest
 import torch
 
+from bacon.distillation import queue_training
 from bacon.distillation.network_queue import Queue
 from bacon.distillation.pools import Fresh
+from bacon.distillation.queue_training import Round
 from bacon.networks.build import build_network
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
 from bacon.training.sgd import Sgd
+from tests.distillation.engines import make_engine, settings
+from tests.fake_streams import FakeGpu
 
 
 def builder(real, built):
@@ -271,3 +275,32 @@ def test_a_second_refusal_of_memory_ends_the_run(real32, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         queue.train(0)
     assert refused == [2, 3]
+
+
+def test_on_a_gpu_the_matching_comes_between_copies_in_and_copies_out(real32, monkeypatch):
+    """Which stream does what, and which one waits for which: all that the order of results on a GPU rests on."""
+    gpu = FakeGpu(monkeypatch)
+    monkeypatch.setattr(queue_training, "Streams", lambda _, count: gpu.streams(count))
+    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
+    algorithm, pool = engine.algorithm, engine.algorithm.pool
+    pool._is_shared = True
+    for owner, name in ((Round, "begin"), (Round, "end"), (type(algorithm), "gradient"), (Queue, "draw")):
+        _launching(monkeypatch, gpu, owner, name)
+    engine.step()
+    assert gpu.log == [
+        ("main", "draw"),
+        ("stream1", "main"), ("stream2", "main"),
+        ("stream1", "begin"), ("stream2", "begin"), ("main", "gradient"),
+        ("main", "stream1"), ("main", "stream2"),
+        ("main", "end"), ("main", "end"),
+    ]  # fmt: skip
+
+
+def _launching(monkeypatch, gpu, owner, name):
+    original = getattr(owner, name)
+
+    def call(*args):
+        gpu.launch(name)
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, call)
