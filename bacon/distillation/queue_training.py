@@ -55,8 +55,10 @@ class RoundDraws:
 
         Both numbers are ints, or 0-d int64 tensors on the device where the draw is recorded.
         """
-        lanes = torch.arange(self.steps, device=self.real.device) + place * self.steps
-        return self.real.sample_all(self.seed, "queue-batch", iteration=iteration, lanes=lanes, size=self.size)
+        first = place * self.steps
+        return self.real.sample_all(
+            self.seed, "queue-batch", iteration=iteration, lanes=self.steps, size=self.size, first_lane=first
+        )
 
 
 class Round:

@@ -89,6 +89,7 @@ def _job(
         fingerprints=fingerprints,
         cache=plan.directory / CACHE / "evaluation",
         device=device,
+        placement=plan.config.run.real_images,
         teachers=teachers[0] if teachers else None,
         progress_seconds=seconds,
         at_once=plan.config.run.networks_at_once if device.type == "cuda" else 1,

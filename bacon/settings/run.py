@@ -17,6 +17,11 @@ class RunSettings(Strict):
         "auto", description="auto: a free GPU if there is one, else the CPU."
     )
     chunk_images: int = Field(2048, ge=1, description="Real images embedded at a time; lower it to save memory.")
+    real_images: Literal["auto", "device", "host"] = Field(
+        "auto",
+        description="Where the real images of a GPU's job are kept: on the device, or on the host, which then gathers each "
+        "batch and copies it while the GPU computes. auto: on the device where they take at most half of its free memory.",
+    )
     progress_seconds: float = Field(10.0, gt=0, description="Seconds between progress lines in log files.")
     checkpoint_seconds: float = Field(
         300.0,

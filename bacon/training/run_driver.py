@@ -20,6 +20,7 @@ from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.runtime.devices import device_name
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
@@ -53,6 +54,7 @@ class BlockJob:
         heartbeat: says how far the job is.
         checkpoint_seconds: seconds between checkpoints.
         progress_seconds: seconds between progress lines in a log.
+        placement: where the real images are kept; changes no number.
     """
 
     block: RunBlock
@@ -68,6 +70,7 @@ class BlockJob:
     heartbeat: Heartbeat
     checkpoint_seconds: float
     progress_seconds: float
+    placement: Placement = "auto"
 
     def run_path(self, run: int) -> Path:
         """Where the file of a run is written."""
@@ -126,7 +129,7 @@ class _Trainer:
         self.job, self._missing, self._finished = job, missing, finished
         dataset = read_dataset(job.data, expected_fingerprint=job.data_fingerprint)
         self._classes = len(dataset.class_names)
-        self._train = _real_set(dataset, job.device)
+        self._train = _real_set(dataset, job.device, job.placement)
         self._weights = WeightFiles(job.checkpoints.own, job.fingerprint)
         self._epochs = job.need.recipe.total_epochs(len(self._train))
         self._at_once, self._images_at_once = job.at_once, IMAGES_AT_ONCE
@@ -300,7 +303,7 @@ class _Trainer:
         }
 
 
-def _real_set(dataset: ImageDataset, device: torch.device) -> ImageSet:
+def _real_set(dataset: ImageDataset, device: torch.device, placement: Placement) -> ImageSet:
     return ImageSet.of_uint8(
         dataset.train_images,
         dataset.train_labels,
@@ -308,4 +311,5 @@ def _real_set(dataset: ImageDataset, device: torch.device) -> ImageSet:
         std=dataset.std,
         device=device,
         whitening=dataset.whitening,
+        placement=placement,
     )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bacon.transforms.augmentation import integers
 from bacon.transforms.sampling import affine_sample, pixel_map, reach_of_rotations
+from bacon.transforms.separable import pixels
 
 CUTOUT_RATIO = 0.5
 ROTATE_DEGREES = 15.0
@@ -104,9 +105,7 @@ def window(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -
 
 def at_pixels(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pixels of groups (G, n, C, H, W) at ``rows`` (G, h) and ``columns`` (G, w) int64: (G, n, C, h, w)."""
-    flat = images.flatten(-2).flatten(1, 2)  # (G, nC, pixels)
-    index = (rows[:, :, None] * images.shape[-1] + columns[:, None, :]).view(len(images), 1, -1)
-    found = flat.gather(2, index.expand(-1, flat.shape[1], -1))
+    found = pixels(images.flatten(1, 2), rows, columns)
     return found.view(*images.shape[:-2], rows.shape[1], columns.shape[1])
 
 

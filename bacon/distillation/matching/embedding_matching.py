@@ -118,6 +118,8 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
 
     def _not_recordable(self) -> str:
         """Why an iteration cannot be recorded; empty if it can."""
+        if self.real.is_streamed:
+            return "the real images are on the host"
         return "" if self.recordable else f"{type(self).__name__} may draw numbers on the host"
 
     def _replayed(self, iteration: int, drawn: DrawnNetwork) -> dict[str, Tensor]:

@@ -53,6 +53,7 @@ def pool_and_terms(
     if networks.source == "fresh":
         return Fresh(context.build, device=context.device, dtype=context.real.dtype), ()
     steps = settings.iterations * networks.networks_trained * networks.model_train_steps
-    shared = worth_recording(context.device, steps)
+    # Nothing is recorded of images that the host gathers.
+    shared = worth_recording(context.device, steps) and not context.real.is_streamed
     pool = Queue(networks, context.build, context.real, seed=context.seed, shared=shared)
     return pool, (AccuracyWeightedCrossEntropy(networks.ce_weight),)
