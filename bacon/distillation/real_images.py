@@ -172,7 +172,7 @@ class RealImages:
         size: int,
         first_lane: int | Tensor = 0,
     ) -> Tensor:
-        """Indices of ``size`` distinct images of the whole set for each of the L lanes from ``first_lane`` on: (L, size) int64."""
+        """Indices of ``size`` distinct images of the whole set for each of L lanes from ``first_lane`` on: (L, size) int64."""
         largest = len(self.labels)
 
         def draw() -> Tensor:
