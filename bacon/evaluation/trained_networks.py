@@ -19,7 +19,8 @@ from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
-from bacon.runtime.streams import Streams
+from bacon.runtime.streams import Streams, has_streams
+from bacon.settings.run import NETWORKS_AT_ONCE
 from bacon.training.batches import IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import DivergedError
@@ -78,7 +79,7 @@ class EvaluationJob:
         teachers: networks that label the batches; ``None``: the protocol's labels come from no teacher.
         progress_seconds: seconds between progress lines in a log.
         heartbeat: says how far the job is.
-        at_once: networks that are trained side by side; changes no number.
+        at_once: networks that are trained side by side on a GPU (``run.networks_at_once``); changes no number.
     """
 
     dataset: str
@@ -96,7 +97,7 @@ class EvaluationJob:
     teachers: TrainedRuns | None = None
     progress_seconds: float = 10.0
     heartbeat: Heartbeat | None = None
-    at_once: int = 1
+    at_once: int = NETWORKS_AT_ONCE
 
     def __str__(self) -> str:
         place = self.method if self.ipc is None else f"{self.method}/ipc{self.ipc}/seed{self.seed}"
@@ -126,12 +127,12 @@ class Networks:
         self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int, full: bool = False
     ) -> None:
         self.job, self.final, self._path, self._full = job, final, data_path, full
-        self.at_once, self.images_at_once = job.at_once, IMAGES_AT_ONCE
+        self.at_once, self.images_at_once = job.at_once if has_streams(job.device) else 1, IMAGES_AT_ONCE
         self._cache = RecordCache(
             folder=job.cache, fingerprint=job.fingerprints.record, augmentations=job.fingerprints.augmentations
         )
         # Iterations come one after the other, so there are no more training sets in memory than networks in training.
-        self._train = lru_cache(maxsize=job.at_once)(lambda iteration: training_set(self.dataset, iteration))
+        self._train = lru_cache(maxsize=self.at_once)(lambda iteration: training_set(self.dataset, iteration))
 
     @cached_property
     def dataset(self) -> ImageDataset:

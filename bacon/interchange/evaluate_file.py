@@ -34,7 +34,6 @@ from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_data import DataFacts
 from bacon.settings.protocols import protocol_settings
-from bacon.settings.run import RunSettings
 
 METHOD = "file"
 LEARNED = "learned"
@@ -347,7 +346,6 @@ def _job(
         ),
         cache=cache,
         device=device,
-        at_once=RunSettings().networks_at_once if device.type == "cuda" else 1,
     )
 
 

@@ -17,6 +17,11 @@ from typing import Any
 import torch
 
 
+def has_streams(device: torch.device) -> bool:
+    """Whether work can run side by side on ``device``."""
+    return device.type == "cuda"
+
+
 class Streams:
     """Places on a device where work is launched.
 
@@ -27,7 +32,7 @@ class Streams:
 
     def __init__(self, device: torch.device, count: int) -> None:
         self._device = device
-        self._streams = [torch.cuda.Stream(device) for _ in range(count)] if device.type == "cuda" else []
+        self._streams = [torch.cuda.Stream(device) for _ in range(count)] if has_streams(device) else []
         self._count = count
 
     def __len__(self) -> int:

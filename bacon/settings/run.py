@@ -8,6 +8,9 @@ from pydantic import Field
 
 from bacon.settings.base import Strict
 
+NETWORKS_AT_ONCE = 5
+"""Networks of an evaluation that a GPU trains at the same time, unless the run says otherwise."""
+
 
 class RunSettings(Strict):
     """How jobs run; nothing here changes a number, so nothing here makes a cell stale."""
@@ -40,7 +43,7 @@ class RunSettings(Strict):
         "fill a GPU. On a CPU they are trained one after another.",
     )
     networks_at_once: int = Field(
-        5,
+        NETWORKS_AT_ONCE,
         ge=1,
         le=64,
         description="Number of networks of an evaluation that a GPU trains at the same time: its seeds, snapshots and "

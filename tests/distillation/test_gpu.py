@@ -76,7 +76,7 @@ def test_lower_precision_is_near_full_precision(precision, tolerance):
 
 def bits_after(method, precision, *, overlaps, iterations=12):
     """Images, and every tensor of the queue, after some iterations that are replayed."""
-    set_up_arithmetic(torch.get_num_threads(), tf32=precision == "tf32")
+    set_up_arithmetic(torch.get_num_threads())
     real = RealImages(toy_dataset(counts=(60, 70, 65), size=32), device=GPU)
     network = NETWORK.model_copy(update={"precision": precision, "width": 32, "depth": 3})
     queue = {"model_train_steps": 5, "batch_train": 64, "start": 3, "capacity": 4}

@@ -97,6 +97,7 @@ def job(paths, fingerprints=FINGERPRINTS, seed=2, **changes) -> EvaluationJob:
         fingerprints=fingerprints,
         cache=paths["cache"],
         device=CPU,
+        at_once=1,
     )
 
 
@@ -524,6 +525,7 @@ def test_memory_that_does_not_suffice_twice_ends_the_job(paths, monkeypatch):
 def gpu(monkeypatch) -> FakeGpu:
     """Networks are trained in turns, as on the streams of a GPU."""
     fake = FakeGpu(monkeypatch)
+    monkeypatch.setattr(networks, "has_streams", lambda _: True)
     monkeypatch.setattr(networks, "Streams", lambda _, count: fake.streams(count))
     return fake
 
