@@ -151,7 +151,8 @@ class Batches:
         def combined(values: Tensor) -> Tensor:
             return torch.lerp(values.index_select(0, partner), values, share[:, None])
 
-        one_hot = F.one_hot(labels, self.classes).to(images.dtype)
+        # Not F.one_hot, which reads classes back where they are on a CPU.
+        one_hot = (labels[:, None] == torch.arange(self.classes, device=labels.device)).to(images.dtype)
         return images, combined(one_hot), None if soft is None else combined(soft)
 
     def _augmentation(self) -> BatchAugmentation:

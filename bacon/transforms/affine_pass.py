@@ -19,6 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from bacon.transforms import affine_pass_gpu
+from bacon.transforms.affine_pass_gpu import takes_kernel
 from bacon.transforms.sampling import sample, sample_transposed
 
 COLUMNS = (
@@ -71,6 +73,8 @@ class _Pass(torch.autograd.Function):
     def forward(ctx: Any, images: Tensor, numbers: Tensor, reach: int, constant: bool) -> Tensor:
         ctx.save_for_backward(numbers)
         ctx.reach = reach
+        if takes_kernel(images, reach):
+            return affine_pass_gpu.forward(images, numbers, constant=constant)
         return passed_forward(images, numbers, constant=constant)
 
     @staticmethod
@@ -86,6 +90,8 @@ class _Transposed(torch.autograd.Function):
     def forward(ctx: Any, gradient: Tensor, numbers: Tensor, reach: int) -> Tensor:
         ctx.save_for_backward(numbers)
         ctx.reach = reach
+        if takes_kernel(gradient, reach):
+            return affine_pass_gpu.transposed(gradient, numbers)
         return passed_transposed(gradient, numbers, reach=reach)
 
     @staticmethod

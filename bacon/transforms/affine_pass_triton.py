@@ -19,9 +19,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-_PIXELS = 1024  # of a tile
-_NUMBERS_PER_WARP = 1024
-_COLUMNS = 14
+# Bytes of a tile: with more of them a program's numbers no longer fit its registers.
+_TILE_BYTES = 4096
+_WARPS = 4
 
 
 @triton.jit
@@ -210,8 +210,9 @@ def transposed(gradient: Tensor, numbers: Tensor) -> Tensor:
 def _launch(images: Tensor) -> tuple[tuple[int], tuple[int, int, int, int], dict[str, Any]]:
     """Grid; images of a group, channels, height and width; compile-time sizes."""
     groups, together, channels, height, width = images.shape
-    padded, pixels = triton.next_power_of_2(channels), min(_PIXELS, triton.next_power_of_2(height * width))
-    warps = min(8, max(1, padded * pixels // _NUMBERS_PER_WARP))
+    padded = triton.next_power_of_2(channels)
+    most = max(32, _TILE_BYTES // (padded * images.element_size()))
+    pixels = min(most, 512, triton.next_power_of_2(height * width))
     real = tl.float64 if images.dtype == torch.float64 else tl.float32
-    blocks = {"CHANNELS": padded, "PIXELS": pixels, "REAL": real, "num_warps": warps}
+    blocks = {"CHANNELS": padded, "PIXELS": pixels, "REAL": real, "num_warps": _WARPS}
     return (groups * together,), (together, channels, height, width), blocks

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bacon.runtime.draws import device_normal
 from bacon.transforms import affine_pass, operations
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
 from bacon.transforms.operations import Operation, apply_each, select_each
 from bacon.transforms.sampling import reach_of_rotations
 
@@ -63,7 +63,7 @@ def _noisy(images: Tensor, noisy: npt.NDArray[np.bool_], sizes: Sequence[int], s
         dtype=images.dtype,
     ).view(len(sizes), -1, *images.shape[1:])
     noise = torch.cat([drawn[batch, :size] for batch, size in enumerate(sizes)])
-    where = torch.from_numpy(noisy).to(images.device, non_blocking=True)[:, None, None, None]
+    where = sent(torch.from_numpy(noisy), images.device)[:, None, None, None]
     return torch.where(where, images + _NOISE * noise, images)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import Tensor
 from bacon.runtime.draws import Seed, device_uniform, uniform
 from bacon.runtime.errors import BaconError
 from bacon.transforms import affine_pass, operations, pass_numbers
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
 from bacon.transforms.operations import Operation, apply_each
 from bacon.transforms.sampling import reach_of_rotations
 
@@ -43,6 +44,20 @@ class SiameseDraw:
     operations: npt.NDArray[np.object_]
     parameters: npt.NDArray[np.float64]
 
+    def numbers(self, images: Tensor) -> Tensor:
+        """(K, 14) for :func:`augment_by_numbers`, on the device and in the dtype of ``images``; sent there once."""
+        height, width = images.shape[-2:]
+        key = (height, width, images.device, images.dtype)
+        if key not in self._sent:
+            codes = torch.from_numpy(operation_codes(self.operations))
+            made = numbers_of_codes(codes, torch.from_numpy(self.parameters), height, width)
+            self._sent[key] = sent(made, images.device, images.dtype)
+        return self._sent[key]
+
+    @cached_property
+    def _sent(self) -> dict[tuple[int, int, torch.device, torch.dtype], Tensor]:
+        return {}
+
     def select(self, classes: slice) -> SiameseDraw:
         """The draw of a chunk of the classes."""
         return SiameseDraw(operations=self.operations[classes], parameters=self.parameters[classes])
@@ -60,7 +75,12 @@ def siamese_draw(strategy: str, seed: Seed, iteration: int, classes: Sequence[in
     Raises:
         BaconError: the strategy names an unknown operation.
     """
-    lanes = np.arange(classes) if isinstance(classes, int) else np.asarray(classes, dtype=np.int64)
+    return _siamese_draw(strategy, seed, iteration, tuple(range(classes) if isinstance(classes, int) else classes))
+
+
+@lru_cache(maxsize=16)  # an iteration asks for the draws of its classes several times
+def _siamese_draw(strategy: str, seed: Seed, iteration: int, classes: tuple[int, ...]) -> SiameseDraw:
+    lanes = np.asarray(classes, dtype=np.int64)
     drawn = uniform(seed, "dsa", count=1 + _PARAMETERS, iteration=iteration, lanes=lanes)
     return SiameseDraw(operations=_choose(strategy, drawn[:, 0]), parameters=drawn[:, 1:])
 
@@ -77,6 +97,8 @@ def siamese_augment(draw: SiameseDraw, images: Tensor) -> Tensor:
     """
     if len(draw.operations) != len(images):
         raise ValueError(f"a draw of {len(draw.operations)} classes for images of {len(images)} classes")
+    if affine_pass.is_preferred(images) and draw.operations[0] != "none":
+        return augment_by_numbers(images, draw.numbers(images))
     return augment_groups(draw.operations, torch.from_numpy(draw.parameters), images)
 
 
@@ -94,10 +116,10 @@ def augment_groups(names: npt.NDArray[np.object_], parameters: Tensor, images: T
     if len(names) and names[0] == "none":
         return images
     if not affine_pass.is_preferred(images):
-        return apply_each(_OPERATIONS, names, parameters.to(images.device, images.dtype, non_blocking=True), images)
-    codes = torch.from_numpy(operation_codes(names)).to(parameters.device, non_blocking=True)
+        return apply_each(_OPERATIONS, names, sent(parameters, images.device, images.dtype), images)
+    codes = sent(torch.from_numpy(operation_codes(names)), parameters.device)
     numbers = numbers_of_codes(codes, parameters, *images.shape[-2:])
-    return augment_by_numbers(images, numbers.to(images.device, images.dtype, non_blocking=True))
+    return augment_by_numbers(images, sent(numbers, images.device, images.dtype))
 
 
 def operation_codes(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bacon.transforms import affine_pass, operations, pass_numbers
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, sent
 from bacon.transforms.operations import Operation, apply_each
 from bacon.transforms.pass_numbers import Columns, Numbers
 from bacon.transforms.sampling import reach_of_rotations
@@ -44,7 +44,7 @@ def _augment_each(names: npt.NDArray[np.object_], parameters: Tensor, images: Te
         return apply_each(_OPERATIONS, names, parameters, images)
     listed, (height, width) = tuple(_NUMBERS), images.shape[-2:]
     codes = np.array([listed.index(name) for name in names], dtype=np.int64)
-    operation = torch.from_numpy(codes).to(images.device, non_blocking=True)
+    operation = sent(torch.from_numpy(codes), images.device)
     numbers = pass_numbers.pass_numbers(_NUMBERS, listed, operation, parameters, height=height, width=width)
     reach = reach_of_rotations(operations.ROTATE_DEGREES, height, width)
     return affine_pass.affine_pass(images, numbers, reach=reach)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bacon.runtime.draws import Seed, uniform
 from bacon.transforms import affine_pass, operations, pass_numbers
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, sent
 from bacon.transforms.operations import Operation, apply_each
 from bacon.transforms.sampling import reach_of_rotations
 
@@ -52,10 +52,8 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
         (G, n, C, H, W), differentiable in ``images``.
     """
     if affine_pass.is_preferred(images):
-        numbers = idc_numbers(strategy, geometric, parameters, *images.shape[-2:])
-        reach = reach_of_rotations(operations.ROTATE_DEGREES, *images.shape[-2:])
-        return affine_pass.affine_pass(images, numbers.to(images.device, images.dtype, non_blocking=True), reach=reach)
-    parameters = parameters.to(images.device, images.dtype, non_blocking=True)
+        return _by_numbers(images, idc_numbers(strategy, geometric, parameters, *images.shape[-2:]))
+    parameters = sent(parameters, images.device, images.dtype)
     names = strategy.split("_")
     if "flip" in names:
         images = operations.flip(images, [parameters[:, 0]])
@@ -65,6 +63,12 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
     if "cutout" in names:
         images = operations.cutout(images, parameters[:, 6:8].unbind(dim=1))
     return images
+
+
+def _by_numbers(images: Tensor, numbers: Tensor) -> Tensor:
+    """One pass over groups of images, with the numbers of :func:`idc_numbers`."""
+    reach = reach_of_rotations(operations.ROTATE_DEGREES, *images.shape[-2:])
+    return affine_pass.affine_pass(images, sent(numbers, images.device, images.dtype), reach=reach)
 
 
 def idc_numbers(
@@ -79,7 +83,7 @@ def idc_numbers(
     if "color" in names:
         columns |= pass_numbers.color(drawn[1:4], height, width)
     codes = np.array([_GEOMETRIC_CODES[name] for name in geometric], dtype=np.int64)
-    operation = torch.from_numpy(codes).to(parameters.device, non_blocking=True)
+    operation = sent(torch.from_numpy(codes), parameters.device)
     for name, code in _GEOMETRIC_CODES.items():
         if name != "none":
             found = pass_numbers.DSA[name](drawn[4:6], height, width)
@@ -110,8 +114,18 @@ def siamese(
     drawn = uniform(seed, purpose, count=1 + PARAMETERS, iteration=iteration, lanes=lanes)
     geometric = choices(geometric_operations(strategy), drawn[:, 0])
 
+    parameters = torch.from_numpy(drawn[:, 1:])
+    kept: dict[tuple[int, int, torch.device, torch.dtype], Tensor] = {}
+
     def augment(images: Tensor) -> Tensor:
-        return idc_augment(strategy, geometric, torch.from_numpy(drawn[:, 1:]), images)
+        if not affine_pass.is_preferred(images):
+            return idc_augment(strategy, geometric, parameters, images)
+        height, width = images.shape[-2:]
+        key = (height, width, images.device, images.dtype)
+        if key not in kept:
+            numbers = idc_numbers(strategy, geometric, parameters, height, width)
+            kept[key] = sent(numbers, images.device, images.dtype)
+        return _by_numbers(images, kept[key])
 
     return augment
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bacon.transforms.augmentation import integers
+from bacon.transforms.augmentation import integers, sent
 from bacon.transforms.sampling import affine_sample, pixel_map, reach_of_rotations
 from bacon.transforms.separable import pixels
 
@@ -48,10 +48,10 @@ def apply_each(
     members = [np.flatnonzero(operations == name) for name in names]
     parts = []
     for name, groups in zip(names, members, strict=True):
-        index = torch.from_numpy(groups).to(images.device, non_blocking=True)
+        index = sent(torch.from_numpy(groups), images.device)
         parts.append(_apply(table, name, parameters.index_select(0, index), images.index_select(0, index)))
     # Groups back in their order: position of group g in the concatenated parts.
-    order = torch.from_numpy(np.argsort(np.concatenate(members))).to(images.device, non_blocking=True)
+    order = sent(torch.from_numpy(np.argsort(np.concatenate(members))), images.device)
     return torch.cat(parts).index_select(0, order)
 
 
@@ -61,7 +61,7 @@ def select_each(
     """:func:`apply_each`, to the bit, by all operations of the table on all groups: shapes depend on no drawn value."""
     listed = tuple(table)
     codes = np.array([listed.index(name) if name != "none" else -1 for name in operations], dtype=np.int64)
-    code = torch.from_numpy(codes).to(images.device, non_blocking=True).view(-1, 1, 1, 1, 1)
+    code = sent(torch.from_numpy(codes), images.device).view(-1, 1, 1, 1, 1)
     chosen = images
     for place, name in enumerate(listed):
         chosen = torch.where(code == place, _apply(table, name, parameters, images), chosen)

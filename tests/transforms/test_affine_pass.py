@@ -113,6 +113,17 @@ def test_idc(both, strategy, shape):
     torch.testing.assert_close(one, each, rtol=1e-11, atol=1e-11)
 
 
+def test_idcs_siamese_form(both):
+    images = pictures(4, 3, 2, 8, 8)
+
+    def work():
+        augment = idc.siamese("flip_color_crop_scale_rotate_cutout", 5, "test", 2, [7, 1, 3, 0])
+        return augment(images), augment(images[:, :1])
+
+    each, one = both(work)
+    torch.testing.assert_close(one, each, rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("strategy", ["flip_color_zoom_rotate_translate_cutout"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_frepo(both, strategy, shape):
