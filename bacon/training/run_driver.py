@@ -17,7 +17,7 @@ from bacon.artifacts.trained_runs import RunEntry, entry_of, write_index
 from bacon.artifacts.training_run import TrainingRun, Weights, write_run
 from bacon.artifacts.weight_files import WeightFiles
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.host_rows import Placement
@@ -96,7 +96,7 @@ def train_block(job: BlockJob) -> None:
         "dataset": job.block.dataset,
         "training": job.block.training,
         "settings": job.need.identity(),
-        "provenance": provenance(device_name(job.device)),
+        "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
     }
     write_index(job.output, content, [entries[run] for run in job.block.runs])
     job.checkpoints.remove()
@@ -299,7 +299,7 @@ class _Trainer:
             "wall_seconds": result.seconds,
             "peak_memory_bytes": peak_memory_bytes(job.device),
             "device": device_name(job.device),
-            "provenance": provenance(device_name(job.device)),
+            "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
         }
 
 

@@ -44,7 +44,7 @@ def test_the_gpu_computes_what_the_cpu_computes(method, dtype, tolerance):
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("method", ["bacon", "dm"])
 def test_an_iteration_never_waits_for_the_gpu(method, precision):
-    set_up_arithmetic(torch.get_num_threads(), tf32=precision == "tf32")
+    set_up_arithmetic(torch.get_num_threads())
     real = RealImages(toy_dataset(), device=GPU)
     network = NETWORK.model_copy(update={"precision": precision})
     engine = make_engine(real, settings(method, iterations=2000), network, ipc=2, seed=3)
@@ -65,7 +65,7 @@ def test_an_iteration_never_waits_for_the_gpu(method, precision):
 def test_lower_precision_is_near_full_precision(precision, tolerance):
     real, embeddings = RealImages(toy_dataset(), device=GPU), []
     for chosen in ("fp32", precision):
-        set_up_arithmetic(torch.get_num_threads(), tf32=chosen == "tf32")
+        set_up_arithmetic(torch.get_num_threads())
         network = NETWORK.model_copy(update={"precision": chosen})
         engine = make_engine(real, settings("bacon"), network, ipc=2, seed=3)
         embeddings.append(engine.algorithm.context.build(0).embed(engine.algorithm.images))
