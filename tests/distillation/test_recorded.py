@@ -6,6 +6,7 @@ import logging
 import pytest
 import torch
 
+from bacon.distillation.matching.recorded_step import worth_recording
 from bacon.distillation.network_queue import Queue
 from bacon.distillation.queue_training import Rounds
 from bacon.methods.bacon.algorithm import Bacon
@@ -35,7 +36,7 @@ def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=No
 
 
 @pytest.mark.usefixtures("replayed_on_the_cpu")
-@pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13)])
+@pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13), ("datadam", 13)])
 def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk):
     chosen = settings(method, iterations=ITERATIONS)
     computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk) for flag in (False, True))
@@ -89,6 +90,16 @@ def test_a_method_that_may_draw_on_the_host_is_not_recorded_and_one_line_says_so
     (record,) = [record for record in caplog.records if "not recorded" in record.message]
     assert "Bacon may draw numbers on the host" in record.message
     assert engine.algorithm._recorded == {}
+
+
+def test_short_runs_and_the_cpu_do_not_record(caplog):
+    gpu = torch.device("cuda")
+    assert worth_recording(gpu, 100)
+    with caplog.at_level(logging.INFO):
+        assert not worth_recording(torch.device("cpu"), 10**6)
+        assert not caplog.records
+        assert not worth_recording(gpu, 99)
+    assert "99 iterations do not pay for it" in caplog.text
 
 
 def trained_queue(real, *, norm, replays, iterations=4):

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from bacon.distillation.pools import DrawnNetwork
+from bacon.runtime.logs import get_logger
 from bacon.runtime.recording import Recording
+
+log = get_logger(__name__)
 
 # Recording costs about as much as four iterations.
 _WORTH_RECORDING = 100
@@ -24,6 +27,8 @@ Compute = Callable[[Tensor, DrawnNetwork], Mapping[str, Tensor]]
 
 def worth_recording(device: torch.device, iterations: int) -> bool:
     """Whether ``iterations`` on ``device`` are enough to pay for recording one."""
+    if device.type == "cuda" and iterations < _WORTH_RECORDING:
+        log.info("matching is not recorded as a CUDA graph: %d iterations do not pay for it", iterations)
     return device.type == "cuda" and iterations >= _WORTH_RECORDING
 
 
