@@ -80,7 +80,9 @@ class Round:
         self._step.count()
         self._at = torch.zeros(2, dtype=torch.int64, device=draws.real.device)
         self._indices: Tensor | None = None
-        self._recording = Recording(self._steps, self._moved, name="a round of the queue's training", record=record)
+        self._recording = Recording(
+            self._steps, self._moved, name="a round of the queue's training", record=record, raises=True
+        )
 
     @property
     def is_recorded(self) -> bool:

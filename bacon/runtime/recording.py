@@ -26,15 +26,22 @@ class Recording:
         moved: every tensor that it moves and that the next time begins with; asked for when it is recorded.
         name: what is recorded, for the log: "a training step".
         record: otherwise the work is done as it is, kernel by kernel.
+        raises: an error of memory while it is recorded is for the caller, who can make room.
 
     Attributes:
         is_recorded: whether it is replayed.
     """
 
     def __init__(
-        self, work: Callable[[], None], moved: Callable[[], Sequence[Tensor]], *, name: str, record: bool
+        self,
+        work: Callable[[], None],
+        moved: Callable[[], Sequence[Tensor]],
+        *,
+        name: str,
+        record: bool,
+        raises: bool = False,
     ) -> None:
-        self._work, self._moved, self._name, self._record = work, moved, name, record
+        self._work, self._moved, self._name, self._record, self._raises = work, moved, name, record, raises
         self._graph: torch.cuda.CUDAGraph | None = None
 
     @property
@@ -57,14 +64,17 @@ class Recording:
         try:
             self._graph = recorded(self._work)
         except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) and self._raises:
+                raise
             self._record = False
             reason = str(error).partition("\n")[0]
             log.info(
                 "%s cannot be recorded as a CUDA graph (%s); its kernels are launched one by one", self._name, reason
             )
-        with torch.no_grad():
-            for tensor, before in zip(self._moved(), kept, strict=True):
-                tensor.copy_(before)
+        finally:
+            with torch.no_grad():
+                for tensor, before in zip(self._moved(), kept, strict=True):
+                    tensor.copy_(before)
 
 
 def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:

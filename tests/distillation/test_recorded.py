@@ -11,6 +11,7 @@ from bacon.distillation.network_queue import Queue
 from bacon.distillation.queue_training import Rounds
 from bacon.methods.bacon.algorithm import Bacon
 from bacon.networks.build import build_network
+from bacon.runtime import recording
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
 from tests.distillation.engines import NETWORK, make_engine, settings
@@ -124,6 +125,27 @@ def test_replayed_rounds_of_the_queue_have_the_bits_of_plain_steps(real32, norm)
     plain, replayed = (trained_queue(real32, norm=norm, replays=flag) for flag in (False, True))
     for one, two in zip(plain.members, replayed.members, strict=True):
         assert (one.seen, float(one.correct)) == (two.seen, float(two.correct))
+        for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
+            assert torch.equal(mine, other)
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_rounds_that_do_not_fit_while_they_are_recorded_are_recorded_one_after_another(real32, monkeypatch, caplog):
+    asked = []
+
+    def tight(work):
+        asked.append(work)
+        if len(asked) == 2:
+            work()  # what it moves must be as before
+            raise torch.OutOfMemoryError("no room")
+        return recorded(work)
+
+    plain = trained_queue(real32, norm="batch", replays=False)
+    monkeypatch.setattr(recording, "recorded", tight)
+    replayed = trained_queue(real32, norm="batch", replays=True)
+    assert (replayed.overlaps, replayed._is_shared, len(asked)) == (False, True, 3)
+    assert "one after another" in caplog.text
+    for one, two in zip(plain.members, replayed.members, strict=True):
         for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
             assert torch.equal(mine, other)
 

@@ -54,7 +54,7 @@ class RecordedStep:
         self._drawn = DrawnNetwork(copy.deepcopy(like.network), like.accuracy.clone())
         self._iteration = torch.zeros((), dtype=torch.int64, device=like.accuracy.device)
         self._terms = like.accuracy.new_zeros(len(self._names))
-        self._recording = Recording(self._work, self._moved, name="an iteration's matching", record=True)
+        self._recording = Recording(self._work, self._moved, name="an iteration's matching", record=True, raises=True)
 
     @property
     def is_recorded(self) -> bool:
