@@ -191,7 +191,7 @@ class Queue:
         return RoundDraws(real=self._real, seed=self._seed, steps=self.settings.model_train_steps, size=size)
 
     def _train_in_round(self, member: Member, iteration: int, place: int) -> bool:
-        """A member's steps in a place of their own; where memory does not suffice, it stays as it is and none is ever tried.
+        """A member's steps in a place of their own; false, and the member as it was, where memory does not suffice for that.
 
         A batch cannot be halved without another result. But a recorded step keeps the memory of all its maps for itself, so
         nothing is recorded from then on.
