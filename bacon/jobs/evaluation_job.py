@@ -93,5 +93,6 @@ def _job(
         placement=plan.config.run.real_images,
         teachers=teachers[0] if teachers else None,
         progress_seconds=seconds,
+        at_once=plan.config.run.networks_at_once,
         heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
     )
