@@ -76,7 +76,7 @@ def evaluate_full(
         return
 
     def training_set(dataset: ImageDataset, _: int) -> ImageSet:
-        return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)
+        return image_set(dataset.train_images, dataset.train_labels, dataset, job.device, job.placement)
 
     _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
 

@@ -59,6 +59,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 output=output,
                 device=device,
                 chunk_images=plan.config.run.chunk_images,
+                placement=plan.config.run.real_images,
                 running=_running(plan, store, progress_path, device_name(device)),
                 inputs=_inputs(plan, cell, data),
             )

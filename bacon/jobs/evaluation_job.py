@@ -90,7 +90,9 @@ def _job(
         # Networks of the two are told apart, so that a file holds those of one.
         cache=plan.directory / (RECORDS if is_deterministic(device) else FREE_RECORDS),
         device=device,
+        placement=plan.config.run.real_images,
         teachers=teachers[0] if teachers else None,
         progress_seconds=seconds,
+        at_once=plan.config.run.networks_at_once,
         heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
     )

@@ -48,6 +48,7 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
                     data=data,
                     output=output,
                     device=device,
+                    placement=run.real_images,
                     # On a CPU one network takes all threads; several would share its caches for nothing.
                     at_once=run.runs_at_once if device.type == "cuda" else 1,
                     checkpoints=store,
