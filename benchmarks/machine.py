@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,7 +10,23 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, set_up_arithmetic
+
+
+def set_up(threads: int, precision: str = "fp32", *, deterministic: bool = True) -> None:
+    """Arithmetic as a job sets it up for a network of ``precision``.
+
+    Args:
+        threads: CPU threads.
+        precision: value of ``network.precision``.
+        deterministic: equal bits in every run; otherwise libraries choose the fastest form, whatever its order of sums.
+    """
+    # cuBLAS reads it when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    set_up_arithmetic(threads, tf32=precision == "tf32")
+    torch.use_deterministic_algorithms(deterministic and torch.cuda.is_available())
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
 
 
 def synchronise(device: torch.device) -> None:
