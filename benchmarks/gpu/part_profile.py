@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.autograd.profiler_util import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from bacon.distillation.real_images import RealImages
@@ -62,11 +61,11 @@ def profiled(iterations: Iterations) -> list[Span]:
         iterations.steps(_ITERATIONS)
         synchronise(iterations.device)
     events: Any = profiler.events()
-    kind = DeviceType.CUDA if on_gpu else DeviceType.CPU
+    kind = "CUDA" if on_gpu else "CPU"
     return [
         Span(event.name, event.time_range.start, event.time_range.end)
         for event in events
-        if event.device_type == kind and (on_gpu or event.cpu_parent is None)
+        if event.device_type.name == kind and (on_gpu or event.cpu_parent is None)
     ]
 
 

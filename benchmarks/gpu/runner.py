@@ -68,12 +68,21 @@ def _run(part: Part, folder: Path, seconds: float, start: Start) -> dict[str, An
     return {"status": status, "seconds": time.monotonic() - begun}
 
 
+def command(name: str, folder: Path, seconds: float) -> list[str]:
+    """What starts a part in a process of its own."""
+    return [sys.executable, "-m", "benchmarks.gpu.worker", name, str(folder), f"{seconds:.1f}"]
+
+
 def _process(name: str, folder: Path, seconds: float, log: Path) -> Status:
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-m", "benchmarks.gpu.worker", name, str(folder), f"{seconds - _GRACE:.1f}"]
     with log.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, cwd=ROOT, env=environment, start_new_session=True
+            command(name, folder, seconds - _GRACE),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
         )
         try:
             return "done" if process.wait(timeout=seconds) == 0 else "failed"
