@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 
 import torch
@@ -17,6 +18,8 @@ from benchmarks.machine import seconds_of, set_up, synchronise
 WARM_UP = 3
 """Iterations that do not count: kernels are compiled and steps recorded."""
 _MOST_QUEUED = 400
+_MOST_SECONDS = 4.0
+"""Of one kind of measurement of a cell in a precision, where two rounds do not take longer."""
 
 
 def cell_in(request: Request, name: str, precision: str) -> Measured:
@@ -74,6 +77,10 @@ class Iterations:
         """Seconds of an iteration, of ``count`` that follow each other as in a job."""
         return seconds_of(lambda: self.steps(count), self.device) / count
 
+    def affordable(self, rounds: int, one: float) -> int:
+        """Rounds of which each takes ``one`` seconds: ``rounds``, or as many as some seconds hold, two at the least."""
+        return min(rounds, max(2, int(_MOST_SECONDS / max(one, 1e-9))))
+
     def enough(self, seconds: float, one: float) -> int:
         """Iterations that take about ``seconds`` when one takes ``one``: whole intervals of new networks where they fit."""
         count = max(2, min(_MOST_QUEUED, round(seconds / one)))
@@ -95,6 +102,7 @@ def peak_gpu_bytes(device: torch.device) -> int:
 def forget_peak(device: torch.device) -> None:
     """Give back what is free, and count from here."""
     synchronise(device)
+    gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)

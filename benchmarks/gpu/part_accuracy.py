@@ -21,6 +21,8 @@ from benchmarks.reproduction.target import COMPARABLE, Request, Target, make_tar
 
 _EVALUATION = "tf32"
 """Precision of the networks that measure accuracy, whatever the images were distilled in."""
+_LEAST = 5.0
+"""Seconds that training the networks takes at the least."""
 
 
 def measure(request: Asked, found: Findings, deadline: Deadline) -> None:
@@ -36,7 +38,7 @@ def measure(request: Asked, found: Findings, deadline: Deadline) -> None:
     set_up(request.threads, request.scale.precisions[0])
     for seconds, percent in request.scale.clock.items():
         what = f"accuracy after {seconds:g} s"
-        if deadline.left() < seconds - reached:
+        if deadline.left() < seconds - reached + _LEAST:
             found.skip(what, "no time left in this part")
             continue
         set_up(request.threads, request.scale.precisions[0])

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import gc
-
 import torch
 
 from bacon.distillation.pools import Queue
@@ -36,17 +34,12 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
             _resumed(request, found, cell, real, state)
             del real, state
         if deadline.allows(f"memory of {name}, evaluated", found):
-            _begin(torch.device(request.device))
+            forget_peak(torch.device(request.device))
             evaluation = Evaluation(cell, request, dataset)
             steps = -(-len(evaluation.train) // cell.settings.evaluation.batch_size)
             evaluation.run(epochs=recorded_epochs(steps, evaluation.device))
             _keep(found, f"memory of {name} evaluated, GB", evaluation.device)
             del evaluation
-
-
-def _begin(device: torch.device) -> None:
-    gc.collect()
-    forget_peak(device)
 
 
 def _keep(found: Findings, what: str, device: torch.device) -> None:
@@ -57,7 +50,7 @@ def _keep(found: Findings, what: str, device: torch.device) -> None:
 
 def _distilled(request: Request, found: Findings, cell: Measured, real: RealImages) -> bytes:
     """Iterations with a full queue; returns the state as a checkpoint keeps it."""
-    _begin(real.device)
+    forget_peak(real.device)
     iterations = Iterations(cell, real, threads=request.threads)
     pool = getattr(iterations.engine.algorithm, "pool", None)
     if isinstance(pool, Queue):
@@ -69,7 +62,7 @@ def _distilled(request: Request, found: Findings, cell: Measured, real: RealImag
 
 def _resumed(request: Request, found: Findings, cell: Measured, real: RealImages, state: bytes) -> None:
     """Iterations of a job that goes on from that state."""
-    _begin(real.device)
+    forget_peak(real.device)
     iterations = Iterations(cell, real, threads=request.threads)
     iterations.engine.load_state_dict(loaded_state(state, real.device))
     iterations.steps(WARM_UP)

@@ -68,9 +68,10 @@ class _Speed:
         """Time iterations and keep the figures."""
         forget_peak(real.device)
         iterations = Iterations(cell_in(self.request, name, precision), real, threads=self.request.threads)
-        count = iterations.enough(self.request.scale.queued, iterations.warm_up())
-        ours, others = self._turns(name, iterations, count)
-        waited = median_waited(iterations, max(2, self.request.rounds))
+        one = iterations.warm_up()
+        count = iterations.enough(self.request.scale.queued, one)
+        ours, others = self._turns(name, iterations, count, iterations.affordable(self.request.rounds, count * one))
+        waited = median_waited(iterations, iterations.affordable(self.request.rounds, one))
         row: dict[str, Any] = {"cell": name, "precision": precision, "queued_seconds": ours, "queued_at_a_time": count}
         row |= {
             "waited_seconds": waited,
@@ -86,10 +87,10 @@ class _Speed:
             ratio = statistics.median(other / own for other, own in zip(others, ours, strict=False))
             self.found.figure(f"published over ours {name} {precision}", ratio)
 
-    def _turns(self, name: str, iterations: Iterations, count: int) -> tuple[list[float], list[float]]:
+    def _turns(self, name: str, iterations: Iterations, count: int, rounds: int) -> tuple[list[float], list[float]]:
         """Seconds of an iteration of ours and of the published program, in turns."""
         ours, others = [], []
-        for turn in range(self.request.rounds):
+        for turn in range(rounds):
             answer = self.programs.ask(name) if turn < _MOST_ROUNDS_OF_OTHERS else None
             if answer is not None:
                 others.append(sum(answer.values()))
