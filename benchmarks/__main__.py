@@ -10,7 +10,7 @@ import click
 from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
 from benchmarks.commands.parts import operations, workflow
-from benchmarks.commands.speed import distillation, evaluation, gradients, machine, paper
+from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
 
@@ -18,6 +18,7 @@ COMMANDS = (
     machine,
     distillation,
     gradients,
+    condensation,
     evaluation,
     paper,
     operations,
