@@ -77,13 +77,14 @@ def _run(*arguments: str) -> str:
 
 
 def peaks(device: torch.device) -> dict[str, int]:
-    """Peak resident memory of this process, and on a GPU the peak that PyTorch held there; bytes."""
+    """Peak resident memory of this process, and on a GPU the peaks of what PyTorch used and reserved there; bytes."""
     # Not getrusage, whose peak begins with that of the process that started this one.
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     resident = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     found = {"cpu_bytes": resident}
     if device.type == "cuda":
         found["gpu_bytes"] = torch.cuda.max_memory_allocated(device)
+        found["gpu_reserved_bytes"] = torch.cuda.max_memory_reserved(device)
     return found
 
 
