@@ -94,9 +94,7 @@ def distill(cell: Measured, data: Path, folder: Path, device: torch.device) -> N
     real, about = RealImages(dataset, device=device), {"mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset
     engine, store = _engine(cell, real), _store(folder)
-    pool = getattr(engine.algorithm, "pool", None)
-    if isinstance(pool, Queue):
-        fill(pool)
+    if fill(engine):
         give_back_freed_memory()  # as a job does at every checkpoint, more often than a queue of this size fills
     engine.snapshots = store.snapshots
     for iteration in cell.matching.snapshot_iterations():
@@ -194,12 +192,16 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
     return state + max(passes)
 
 
-def fill(queue: Queue) -> None:
-    """As many networks as it holds at the most, each with its momentum."""
+def fill(engine: Engine) -> bool:
+    """Where networks come from a queue: as many as it holds at the most, each with its momentum; whether there is one."""
+    queue = getattr(engine.algorithm, "pool", None)
+    if not isinstance(queue, Queue):
+        return False
     while len(queue.members) < queue.settings.capacity:
         queue.push()
     for member in queue.members:
         member.optimiser.fill_momenta()
+    return True
 
 
 def evaluate(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:

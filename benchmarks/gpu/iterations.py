@@ -8,7 +8,6 @@ import statistics
 import torch
 
 from bacon.distillation.engine import Engine
-from bacon.distillation.pools import Queue
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
 from benchmarks.cells import Measured, engine_of, measured
@@ -84,8 +83,7 @@ class Iterations:
     def enough(self, seconds: float, one: float) -> int:
         """Iterations that take about ``seconds`` when one takes ``one``: whole intervals of new networks where they fit."""
         count = max(2, min(_MOST_QUEUED, round(seconds / one)))
-        pool = getattr(self.engine.algorithm, "pool", None)
-        interval = pool.settings.net_generate_interval if isinstance(pool, Queue) else 1
+        interval = getattr(getattr(self.cell.matching, "networks", None), "net_generate_interval", 1)
         return count // interval * interval or count
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import torch
 
-from bacon.distillation.pools import Queue
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.provenance import peak_memory_bytes
 from benchmarks.cells import Measured, random_dataset
@@ -52,9 +51,7 @@ def _distilled(request: Request, found: Findings, cell: Measured, real: RealImag
     """Iterations with a full queue; returns the state as a checkpoint keeps it."""
     forget_peak(real.device)
     iterations = Iterations(cell, real, threads=request.threads)
-    pool = getattr(iterations.engine.algorithm, "pool", None)
-    if isinstance(pool, Queue):
-        fill(pool)
+    fill(iterations.engine)
     iterations.steps(WARM_UP)
     _keep(found, f"memory of {cell.cell} distilled, GB".replace("/seed0", ""), real.device)
     return saved_state(iterations.engine.state_dict())
