@@ -14,7 +14,7 @@ from bacon.runtime.devices import device_name, set_up_arithmetic
 
 
 def set_up(threads: int, precision: str = "fp32", *, deterministic: bool = True) -> None:
-    """Arithmetic as a job sets it up for a network of ``precision``.
+    """Arithmetic as a job sets it up, and convolutions that no network owns in ``precision``.
 
     Args:
         threads: CPU threads.
@@ -23,10 +23,13 @@ def set_up(threads: int, precision: str = "fp32", *, deterministic: bool = True)
     """
     # cuBLAS reads it when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    set_up_arithmetic(threads, tf32=precision == "tf32")
-    torch.use_deterministic_algorithms(deterministic and torch.cuda.is_available())
+    set_up_arithmetic(threads)
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.deterministic = deterministic
     torch.backends.cudnn.benchmark = not deterministic
+    # New memory would be filled first, for code that reads what nobody wrote: a pass over every result.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_deterministic_debug_mode("error" if deterministic and torch.cuda.is_available() else "default")
 
 
 def synchronise(device: torch.device) -> None:
