@@ -2,8 +2,10 @@
 
 import json
 import re
+import statistics
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +15,9 @@ from click.testing import CliRunner
 from bacon.runtime.errors import BaconError
 from benchmarks import memory
 from benchmarks.__main__ import main
-from benchmarks.cells import measured
+from benchmarks.cells import measured, random_dataset
 from benchmarks.cost import iteration
-from benchmarks.gpu import part_speed, request, runner, worker
+from benchmarks.gpu import evaluations, part_evaluation, part_speed, request, runner, worker
 from benchmarks.gpu.command import chosen_parts
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
@@ -215,3 +217,59 @@ def test_bfloat16_maps_are_half_the_bytes_of_the_same_operations():
     for part in ("real", "synthetic", "queue"):
         assert costs[0][part].flop == costs[1][part].flop
         assert costs[0][part].bytes == 2 * costs[1][part].bytes
+
+
+class Theirs:
+    """Stands in for a published program: every iteration takes 100 s, every epoch 10 s, the test 5 s."""
+
+    def __init__(self, checkout, dataset, *, threads, specification, **arrays):
+        assert (checkout, threads) == (Path("published"), 1)
+        assert specification["do"] in ("distil", "evaluate")
+        assert arrays.keys() == ({"images", "labels"} if specification["do"] == "evaluate" else set())
+        assert dataset.name == "cifar10"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ask(self, *, epochs=None):
+        if epochs is None:
+            return {"matching": 60.0, "queue": 40.0}
+        return {"train": [1000.0] + [10.0] * (epochs - 1), "test": [5.0]}
+
+
+@pytest.fixture
+def beside(tiny, tmp_path, monkeypatch):
+    """A request of one tiny CIFAR-10 cell, timed beside a published program."""
+    for part in (part_speed, part_evaluation):
+        monkeypatch.setattr(part, "Published", Theirs)
+    images = random_dataset("cifar10", train_limit=400, test_limit=20)
+    for module in (part_speed, part_evaluation, evaluations):
+        monkeypatch.setattr(module, "random_dataset", lambda _: images)
+    cells = ("cifar10/bacon/ipc1",)
+    scale = replace(SCALES["cpu"], timed=cells, evaluated=cells, precisions=("fp32",), queued=0.001)
+    monkeypatch.setitem(request.SCALES, "cpu", scale)
+    config = yaml.safe_load(tiny.read_text())
+    tiny.write_text(yaml.safe_dump(config | {"datasets": {"cifar10": config["datasets"]["digits"]}}))
+    return asked(tmp_path, published=Path("published"), config=tiny, rounds=2)
+
+
+def test_iterations_take_turns_with_the_published_program(beside, tmp_path):
+    found = Findings(tmp_path / "speed.json")
+    part_speed.measure(beside, found, Deadline(300))
+    (row,) = found.rows["iterations"]
+    assert row["published_seconds"] == [100.0, 100.0]
+    ratios = [100 / seconds for seconds in row["queued_seconds"]]
+    assert found.figures["published over ours cifar10/bacon/ipc1 fp32"] == statistics.median(ratios)
+
+
+def test_all_networks_are_timed_beside_as_many_published_ones(beside, tmp_path):
+    found = Findings(tmp_path / "evaluation.json")
+    part_evaluation.measure(beside, found, Deadline(300))
+    (row,) = found.rows["evaluations"]
+    epochs = measured("cifar10/bacon/ipc1", beside.config).settings.evaluation.epochs
+    assert row["published_network_seconds"] == epochs * 10 + 5
+    expected = row["networks"] * row["published_network_seconds"] / row["seconds"]
+    assert found.figures["published over ours, evaluation cifar10/bacon/ipc1 fp32"] == expected
