@@ -1,4 +1,4 @@
-"""A ConvNet's first block, convolution included, as one compiled pass each way on the CPU."""
+"""A ConvNet's first block, convolution included, in one pass each way: compiled on the CPU, Triton's kernels on a GPU."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from bacon.networks.kernels.block import (
     kernel,
 )
 from bacon.networks.kernels.block_plain import layers
+from bacon.networks.kernels.first_gpu import FirstOnGpu, fits_gpu, without_gradients
 from bacon.networks.kernels.pooling import plain_form_needed
 
 _VECTOR_BYTES = 64  # a row of a map is a whole number of vectors
@@ -37,7 +38,14 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
         (N, width, H' // 2, W' // 2), with H', W' the sides of the convolution's maps.
     """
     padding = int(convolution.padding[0])
-    if plain_form_needed(x, convolution.weight) or not _fits(x, padding, norm.num_channels) or kernel() is None:
+    if plain_form_needed(x, convolution.weight):
+        plain: Tensor = norm(convolution(x))
+        return plain
+    if x.is_cuda and (kind := fits_gpu(x, convolution.weight, padding)):
+        on_gpu = FirstOnGpu.apply if torch.is_grad_enabled() else without_gradients
+        fused_on_gpu: Tensor = on_gpu(x, convolution.weight, norm.weight, norm.bias, norm.eps, padding, kind)
+        return fused_on_gpu
+    if not _fits(x, padding, norm.num_channels) or kernel() is None:
         pooled: Tensor = norm(convolution(x))
         return pooled
     assert convolution.bias is not None
@@ -49,7 +57,7 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
 
 
 def _fits(x: Tensor, padding: int, width: int) -> bool:
-    if x.device.type != "cpu" or x.dtype not in REALS:
+    if x.device.type != "cpu" or x.dtype not in REALS or torch.is_autocast_enabled("cpu"):
         return False
     rows, columns = (side + 2 * padding - 2 for side in x.shape[-2:])
     vectors = columns * x.dtype.itemsize % _VECTOR_BYTES == 0
