@@ -70,9 +70,9 @@ class ConvNet(Network):
         )
 
     def maps(self, x: Tensor) -> Tensor:
-        """:meth:`Network.maps`, with the first block in one pass where it can be; that pass knows no bfloat16."""
+        """:meth:`Network.maps`, with the first block in one pass where it can be."""
         convolution, norm, *rest = self.features.children()
-        if self.bf16 or not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
+        if not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
             return super().maps(x)
         maps = first_block(x, convolution, norm)
         for layer in rest:

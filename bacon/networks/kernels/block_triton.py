@@ -3,8 +3,8 @@
 
 A program takes a few maps of one image and reads them twice: once for their sums, and again, from the cache of its
 multiprocessor, for what it writes. Maps of any size therefore pass through few registers. Every map is summed by one program,
-and sums over images are taken in a fixed order by a second small kernel, so results repeat bit for bit. Arithmetic is float32 for float32 and
-bfloat16 maps, float64 for float64.
+and sums over images are taken in a fixed order by a second small kernel, so results repeat bit for bit. Arithmetic is float32
+for float32 and bfloat16 maps, float64 for float64.
 
 It needs Triton, which comes with PyTorch's CUDA builds; ``bacon.networks.kernels.block_gpu`` imports it where there is a GPU.
 """

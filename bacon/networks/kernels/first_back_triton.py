@@ -289,7 +289,7 @@ def backward(
 def _tiles(shape: Shape, precision: str) -> dict[str, Any]:
     """Compile-time sizes of the backward kernel's tiles; one input channel has fewer numbers under a square."""
     many = shape.height * shape.width // 4 > _ONE_TILE
-    squares, warps = {"bf16": (256, 4), "tf32": (128 if many else 256, 8), "fp32": (32, 4)}[precision]
+    squares, warps = {"bf16": (128 if many else 256, 4), "tf32": (128 if many else 256, 8), "fp32": (32, 4)}[precision]
     if shape.lanes == 1:
         squares, warps = min(squares, 64), 4
     return cut(shape, squares, warps) | {"PRECISION": dot_precision(precision)}

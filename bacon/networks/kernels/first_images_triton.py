@@ -1,9 +1,9 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """A ConvNet's whole first block on a GPU: the gradient of the images, without the maps in memory.
 
-The maps are made again (``first_triton``), and their gradient, formed in registers, is multiplied with the filters: each square's
-share in the gradient of the 4x4 pixels under it. A second kernel adds for every pixel the shares of the squares, four at most,
-that it lies under. There are no atomics: equal input gives equal bits.
+The maps are made again (``first_triton``), and their gradient, formed in registers, is multiplied with the filters: each
+square's share in the gradient of the 4x4 pixels under it. A second kernel adds for every pixel the shares of the squares, four
+at most, that it lies under. There are no atomics: equal input gives equal bits.
 """
 
 from __future__ import annotations

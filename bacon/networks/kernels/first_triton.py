@@ -190,10 +190,7 @@ def block_places(
     """Where the squares' pooled numbers are in one image's pooled maps, and which of them exist; (SQUARES, channels)."""
     square = first + tl.arange(0, SQUARES)
     inside = (square < TOTAL)[:, None] & (channel < CHANNELS)[None, :]
-    if LAST:
-        at = (square * CHANNELS)[:, None] + channel[None, :]
-    else:
-        at = square[:, None] + (channel * TOTAL)[None, :]
+    at = (square * CHANNELS)[:, None] + channel[None, :] if LAST else square[:, None] + (channel * TOTAL)[None, :]
     return at, inside
 
 

@@ -156,10 +156,7 @@ def pooled_places(
     """Where the squares' pooled numbers are in one image's pooled maps, and which of them exist; (channels, SQUARES)."""
     square = first + tl.arange(0, SQUARES)
     inside = (channel < CHANNELS)[:, None] & (square < TOTAL)[None, :]
-    if LAST:
-        at = channel[:, None] + (square * CHANNELS)[None, :]
-    else:
-        at = (channel * TOTAL)[:, None] + square[None, :]
+    at = channel[:, None] + (square * CHANNELS)[None, :] if LAST else (channel * TOTAL)[:, None] + square[None, :]
     return at, inside
 
 
