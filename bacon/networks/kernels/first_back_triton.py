@@ -1,10 +1,10 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """A ConvNet's whole first block on a GPU, backward: gradients of filters and norm, without the maps in memory.
 
-The maps are made again from the copied images (``first_triton``), one pixel of the squares at a time, twice: for the sums that
-the norm's gradient needs, and for the maps' gradient, which is multiplied in registers with the numbers under the squares. A
-program takes a block of channels of a group of images; what each group gives is added up by a second kernel in a fixed order.
-There are no atomics: equal input gives equal bits.
+The maps are made again from the copied images (``first_triton``), twice where an image has several tiles: for the sums that the
+norm's gradient needs, and for the maps' gradient, which is multiplied with the numbers under the squares. A program takes a
+block of channels of a group of images; what each group gives is added up by a second kernel in a fixed order. There are no
+atomics: equal input gives equal bits.
 """
 
 from __future__ import annotations
@@ -19,72 +19,48 @@ from torch import Tensor
 from bacon.networks.kernels.first_triton import (
     Prepared,
     Shape,
-    block_places,
+    at_corners,
+    columns,
     cut,
     dot_precision,
     load_filters,
     load_patches,
+    over_corners,
+    pooled_at,
 )
 from bacon.networks.kernels.triton_tiles import channels_last
 
 _PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each takes some images one after another
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
-_ONE_TILE = 256  # squares of a map
 
 
 @triton.jit
-def corner_of_squares(
-    patch,
-    arranged,
-    corner,
-    channel,
-    g,
-    m,
-    r,
-    w,
-    shift,
+def load_given(
+    given,
+    start,
+    first,
     CHANNELS: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    TOTAL: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
 ):
-    """Y = (z - mean) / sd, and u, the pooled gradient where the ReLU passes, at one pixel of each square of a tile."""
-    z = tl.dot(patch, load_filters(arranged, corner, channel, CHANNELS, LANES), input_precision=PRECISION)
-    y = (z - m[None, :]) * r[None, :]
+    """The pooled gradient spread over the four pixels of its squares, (SQUARES, 4 TOGETHER)."""
+    at, inside = pooled_at(start, first, CHANNELS, SQUARES, TOTAL, LAST, 4 * TOGETHER, TOGETHER)
+    return tl.load(given + at, mask=inside, other=0.0).to(tl.float32) * 0.25
+
+
+@triton.jit
+def normalised_tile(patch, filters, g, m, r, w, shift, PRECISION: tl.constexpr):  # noqa: N803
+    """Y = (z - mean) / sd of the maps z, and u, the spread gradient where the ReLU passes; (SQUARES, 4 TOGETHER) each."""
+    y = (tl.dot(patch, filters, input_precision=PRECISION) - m[None, :]) * r[None, :]
     return y, tl.where(y * w[None, :] + shift[None, :] <= 0, 0.0, g)
 
 
 @triton.jit
-def _sums(
-    images,
-    arranged,
-    given,
-    channel,
-    m,
-    r,
-    w,
-    shift,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-):
-    """Sums of u and of u y over one image's maps, (TOGETHER,)."""
-    total: tl.constexpr = HEIGHT * WIDTH // 4
-    sum_u = tl.zeros((TOGETHER,), tl.float32)
-    sum_u_y = tl.zeros((TOGETHER,), tl.float32)
-    for first in tl.range(0, total, SQUARES, num_stages=1):
-        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
-        at, inside = block_places(channel, first, CHANNELS, SQUARES, total, LAST)
-        g = tl.load(given + at, mask=inside, other=0.0).to(tl.float32) * 0.25
-        for corner in tl.static_range(4):
-            y, u = corner_of_squares(patch, arranged, corner, channel, g, m, r, w, shift, CHANNELS, LANES, PRECISION)
-            sum_u += tl.sum(u, axis=0)
-            sum_u_y += tl.sum(u * y, axis=0)
-    return sum_u, sum_u_y
+def of_map(y, u, scale, offset, slope):
+    """The map's gradient: scale (u - <u> - y <u y>)."""
+    return scale[None, :] * (u - offset[None, :] - y * slope[None, :])
 
 
 @triton.jit
@@ -115,94 +91,54 @@ def _backward(
     products: tl.constexpr = 16 * LANES
     blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
     group = tl.program_id(0) // blocks
-    channel = (tl.program_id(0) % blocks) * TOGETHER + tl.arange(0, TOGETHER)
-    exists = channel < CHANNELS
+    start = (tl.program_id(0) % blocks) * TOGETHER
+    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
     w = tl.load(weight + channel, mask=exists, other=0.0)
     shift = tl.load(bias + channel, mask=exists, other=0.0)
+    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
     sum_u = tl.zeros((TOGETHER,), tl.float32)
     sum_u_y = tl.zeros((TOGETHER,), tl.float32)
-    fa = tl.zeros((products, TOGETHER), tl.float32)
-    fb = tl.zeros((products, TOGETHER), tl.float32)
-    fc = tl.zeros((products, TOGETHER), tl.float32)
-    fd = tl.zeros((products, TOGETHER), tl.float32)
+    by_filters = tl.zeros((products, 4 * TOGETHER), tl.float32)
+    single = start + tl.arange(0, TOGETHER)
+    there = single < CHANNELS
     for number in tl.range(group * IMAGES, tl.minimum((group + 1) * IMAGES, count), num_stages=1):
         image = tl.cast(number, tl.int64)
         padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
         m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
         r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
-        u, u_y = _sums(
-            padded, arranged, pooled, channel, m, r, w, shift,
-            CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
-        )  # fmt: skip
-        sum_u += u
-        sum_u_y += u_y
-        tl.store(by_u + image * CHANNELS + channel, u, mask=exists)
-        tl.store(by_u_y + image * CHANNELS + channel, u_y, mask=exists)
+        g = load_given(pooled, start, 0, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        patch = load_patches(padded, 0, HEIGHT, WIDTH, LANES, SQUARES)
+        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+        all_u, all_u_y = tl.sum(u, axis=0), tl.sum(u * y, axis=0)
+        for first in tl.range(SQUARES, total, SQUARES, num_stages=1):
+            g = load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+            patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
+            y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+            all_u += tl.sum(u, axis=0)
+            all_u_y += tl.sum(u * y, axis=0)
+        all_u, all_u_y = over_corners(all_u, TOGETHER), over_corners(all_u_y, TOGETHER)
+        sum_u += all_u
+        sum_u_y += all_u_y
+        tl.store(by_u + image * CHANNELS + single, all_u, mask=there)
+        tl.store(by_u_y + image * CHANNELS + single, all_u_y, mask=there)
         if FILTERS:
-            fa, fb, fc, fd = _add_filters(
-                fa, fb, fc, fd, padded, arranged, pooled, channel, m, r, w, shift, u / (total * 4), u_y / (total * 4),
-                CHANNELS, HEIGHT, WIDTH, LANES, LAST, SQUARES, PRECISION,
-            )  # fmt: skip
-    grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
-    tl.store(grouped + 4 * products * CHANNELS + channel, sum_u_y, mask=exists)
-    tl.store(grouped + (4 * products + 1) * CHANNELS + channel, sum_u, mask=exists)
-    if FILTERS:
-        at = grouped + (tl.arange(0, products) * CHANNELS)[:, None] + channel[None, :]
-        tl.store(at, fa, mask=exists[None, :])
-        tl.store(at + products * CHANNELS, fb, mask=exists[None, :])
-        tl.store(at + 2 * products * CHANNELS, fc, mask=exists[None, :])
-        tl.store(at + 3 * products * CHANNELS, fd, mask=exists[None, :])
-
-
-@triton.jit
-def _add_filters(
-    fa,
-    fb,
-    fc,
-    fd,
-    images,
-    arranged,
-    given,
-    channel,
-    m,
-    r,
-    w,
-    shift,
-    offset,
-    slope,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-):
-    """Add one image's to the gradients of the four arrangements of the filters, (products, channels) each."""
-    total: tl.constexpr = HEIGHT * WIDTH // 4
-    for first in tl.range(0, total, SQUARES, num_stages=1):
-        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
-        turned = tl.trans(patch)
-        at, inside = block_places(channel, first, CHANNELS, SQUARES, total, LAST)
-        g = tl.load(given + at, mask=inside, other=0.0).to(tl.float32) * 0.25
-        for corner in tl.static_range(4):
-            y, u = corner_of_squares(patch, arranged, corner, channel, g, m, r, w, shift, CHANNELS, LANES, PRECISION)
-            by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
-            if corner == 0:
-                fa = tl.dot(turned, by_z, fa, input_precision=PRECISION)
-            elif corner == 1:
-                fb = tl.dot(turned, by_z, fb, input_precision=PRECISION)
-            elif corner == 2:
-                fc = tl.dot(turned, by_z, fc, input_precision=PRECISION)
+            offset, slope = at_corners(all_u, TOGETHER) / (total * 4), at_corners(all_u_y, TOGETHER) / (total * 4)
+            if total <= SQUARES:
+                by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
+                by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
             else:
-                fd = tl.dot(turned, by_z, fd, input_precision=PRECISION)
-    return fa, fb, fc, fd
-
-
-@triton.jit
-def of_map(y, u, scale, offset, slope):
-    """The map's gradient: scale (u - <u> - y <u y>)."""
-    return scale[None, :] * (u - offset[None, :] - y * slope[None, :])
+                for first in tl.range(0, total, SQUARES, num_stages=1):
+                    g = load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+                    patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
+                    y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+                    by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
+                    by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
+    grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
+    tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=there)
+    tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=there)
+    if FILTERS:
+        at = (tl.arange(0, products) * CHANNELS)[:, None] + (corner * (products * CHANNELS) + channel)[None, :]
+        tl.store(grouped + at, by_filters, mask=exists[None, :])
 
 
 @triton.jit
@@ -287,9 +223,6 @@ def backward(
 
 
 def _tiles(shape: Shape, precision: str) -> dict[str, Any]:
-    """Compile-time sizes of the backward kernel's tiles; one input channel has fewer numbers under a square."""
-    many = shape.height * shape.width // 4 > _ONE_TILE
-    squares, warps = {"bf16": (128 if many else 256, 4), "tf32": (128 if many else 256, 8), "fp32": (32, 4)}[precision]
-    if shape.lanes == 1:
-        squares, warps = min(squares, 64), 4
-    return cut(shape, squares, warps) | {"PRECISION": dot_precision(precision)}
+    """Compile-time sizes of the backward kernel's tiles."""
+    squares = {"bf16": 128 if shape.lanes > 1 else 64, "tf32": 64, "fp32": 32}[precision]
+    return cut(shape, squares, 4) | {"PRECISION": dot_precision(precision)}

@@ -13,11 +13,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bacon.networks.kernels.first_back_triton import corner_of_squares, of_map
+from bacon.networks.kernels.first_back_triton import load_given, normalised_tile, of_map
 from bacon.networks.kernels.first_triton import (
     Prepared,
     Shape,
-    block_places,
+    columns,
     cut,
     dot_precision,
     load_filters,
@@ -59,20 +59,17 @@ def _shares(
     given += image * (CHANNELS * total)
     sums = tl.zeros((SQUARES, products), tl.float32)
     for start in tl.range(0, CHANNELS, TOGETHER, num_stages=1):
-        channel = start + tl.arange(0, TOGETHER)
-        exists = channel < CHANNELS
+        _, channel, exists = columns(start, CHANNELS, TOGETHER)
         row = image * CHANNELS + channel
         w, shift = tl.load(weight + channel, mask=exists, other=0.0), tl.load(bias + channel, mask=exists, other=0.0)
         m, r = tl.load(mean + row, mask=exists, other=0.0), tl.load(rstd + row, mask=exists, other=0.0)
         offset = tl.load(sum_u + row, mask=exists, other=0.0) / (total * 4)
         slope = tl.load(sum_u_y + row, mask=exists, other=0.0) / (total * 4)
-        at, inside = block_places(channel, first, CHANNELS, SQUARES, total, LAST)
-        g = tl.load(given + at, mask=inside, other=0.0).to(tl.float32) * 0.25
-        for corner in tl.static_range(4):
-            y, u = corner_of_squares(patch, arranged, corner, channel, g, m, r, w, shift, CHANNELS, LANES, PRECISION)
-            by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
-            turned = tl.trans(load_filters(arranged, corner, channel, CHANNELS, LANES))
-            sums = tl.dot(by_z, turned, sums, input_precision=PRECISION)
+        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
+        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+        by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
+        sums = tl.dot(by_z, tl.trans(filters), sums, input_precision=PRECISION)
     square = first + tl.arange(0, SQUARES)
     at = shares + image * (total * products) + (square * products)[:, None] + tl.arange(0, products)[None, :]
     tl.store(at, sums, mask=(square < total)[:, None])

@@ -4,8 +4,8 @@
 The first convolution has one or three input channels: little arithmetic for the largest maps of the network, so its time is
 that of moving them. Here they never reach memory. The images are copied once with their border, so that the 4x4 pixels under
 each 2x2 square of the maps are four runs of neighbouring numbers: a tile (squares, pixels) that one load brings. The four
-pixels of a square are four products of that tile with four arrangements of the weights; mean, variance, ReLU and pooling are
-arithmetic on these. Maps larger than a tile are made twice, once for their sums. The convolution's bias takes no part, since
+pixels of a square are the products of that tile with four arrangements of the weights, which stand side by side in one
+matrix; mean, variance, ReLU and pooling are arithmetic on the columns of the result. Maps larger than a tile are made twice, once for their sums. The convolution's bias takes no part, since
 the norm takes each map's mean away.
 """
 
@@ -143,97 +143,90 @@ def load_patches(
 
 
 @triton.jit
+def columns(start, CHANNELS: tl.constexpr, TOGETHER: tl.constexpr):  # noqa: N803
+    """Of a tile (squares, 4 TOGETHER): the pixel of the square, the channel, and whether it exists, (4 TOGETHER,)."""
+    column = tl.arange(0, 4 * TOGETHER)
+    channel = start + column % TOGETHER
+    return column // TOGETHER, channel, channel < CHANNELS
+
+
+@triton.jit
+def over_corners(numbers, TOGETHER: tl.constexpr):  # noqa: N803
+    """Sums of (4 TOGETHER,) over the four pixels of a square: (TOGETHER,)."""
+    return tl.sum(tl.reshape(numbers, (4, TOGETHER)), axis=0)
+
+
+@triton.jit
+def at_corners(numbers, TOGETHER: tl.constexpr):  # noqa: N803
+    """(TOGETHER,) repeated for the four pixels of a square."""
+    return tl.reshape(tl.broadcast_to(numbers[None, :], (4, TOGETHER)), (4 * TOGETHER,))
+
+
+@triton.jit
 def load_filters(
     arranged,
-    corner,
-    channel,
+    start,
     CHANNELS: tl.constexpr,  # noqa: N803
     LANES: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
 ):
-    """(16 LANES, channels): one arrangement of the weights."""
-    number = corner * (16 * LANES) + tl.arange(0, 16 * LANES)
-    at = arranged + (number * CHANNELS)[:, None] + channel[None, :]
-    return tl.load(at, mask=(channel < CHANNELS)[None, :], other=0.0)
+    """(16 LANES, 4 TOGETHER): the four arrangements of the weights of the channels from ``start`` on, side by side."""
+    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
+    at = corner * (16 * LANES * CHANNELS) + channel
+    number = tl.arange(0, 16 * LANES) * CHANNELS
+    return tl.load(arranged + number[:, None] + at[None, :], mask=exists[None, :], other=0.0)
 
 
 @triton.jit
-def convolve(
-    images,
-    arranged,
-    channel,
-    first,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-):
-    """The maps' four pixels of each square of a tile, (SQUARES, channels) float32 each."""
-    patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
-    a = tl.dot(patch, load_filters(arranged, 0, channel, CHANNELS, LANES), input_precision=PRECISION)
-    b = tl.dot(patch, load_filters(arranged, 1, channel, CHANNELS, LANES), input_precision=PRECISION)
-    c = tl.dot(patch, load_filters(arranged, 2, channel, CHANNELS, LANES), input_precision=PRECISION)
-    d = tl.dot(patch, load_filters(arranged, 3, channel, CHANNELS, LANES), input_precision=PRECISION)
-    return a, b, c, d
-
-
-@triton.jit
-def block_places(
-    channel,
+def pooled_at(
+    start,
     first,
     CHANNELS: tl.constexpr,  # noqa: N803
     SQUARES: tl.constexpr,  # noqa: N803
     TOTAL: tl.constexpr,  # noqa: N803
     LAST: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
 ):
-    """Where the squares' pooled numbers are in one image's pooled maps, and which of them exist; (SQUARES, channels)."""
+    """Where squares' pooled numbers are in one image's pooled maps, and which exist; (SQUARES, COLUMNS), channels repeated."""
     square = first + tl.arange(0, SQUARES)
+    channel = start + tl.arange(0, COLUMNS) % TOGETHER
     inside = (square < TOTAL)[:, None] & (channel < CHANNELS)[None, :]
     at = (square * CHANNELS)[:, None] + channel[None, :] if LAST else square[:, None] + (channel * TOTAL)[None, :]
     return at, inside
 
 
 @triton.jit
-def _moments(a, b, c, d, first, SQUARES: tl.constexpr, TOTAL: tl.constexpr):  # noqa: N803
-    """Numbers of each map in a tile, their mean, and their squared distances from it."""
+def _moments(z, first, SQUARES: tl.constexpr, TOTAL: tl.constexpr, TOGETHER: tl.constexpr):  # noqa: N803
+    """Numbers of each map in a tile, their mean, and their squared distances from it, (TOGETHER,)."""
     here = (tl.minimum(SQUARES, TOTAL - first) * 4).to(tl.float32)
-    m = tl.sum(a + b + c + d, axis=0) / here
-    a, b, c, d = a - m[None, :], b - m[None, :], c - m[None, :], d - m[None, :]
-    squared = a * a + b * b + c * c + d * d
+    m = over_corners(tl.sum(z, axis=0), TOGETHER) / here
+    z -= at_corners(m, TOGETHER)[None, :]
     if TOTAL % SQUARES != 0:
-        squared = tl.where((first + tl.arange(0, SQUARES) < TOTAL)[:, None], squared, 0.0)
-    return here, m, tl.sum(squared, axis=0)
+        z = tl.where((first + tl.arange(0, SQUARES) < TOTAL)[:, None], z, 0.0)
+    return here, m, over_corners(tl.sum(z * z, axis=0), TOGETHER)
 
 
 @triton.jit
 def _finish(
-    a,
-    b,
-    c,
-    d,
+    z,
     centre,
     scale,
     shift,
     pooled,
-    channel,
+    start,
     first,
     CHANNELS: tl.constexpr,  # noqa: N803
     SQUARES: tl.constexpr,  # noqa: N803
     TOTAL: tl.constexpr,  # noqa: N803
     LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
 ):
     """Norm, ReLU and pooling of a tile; max(0, z), but NaN stays NaN."""
-    a, b = (
-        (a - centre[None, :]) * scale[None, :] + shift[None, :],
-        (b - centre[None, :]) * scale[None, :] + shift[None, :],
-    )
-    c, d = (
-        (c - centre[None, :]) * scale[None, :] + shift[None, :],
-        (d - centre[None, :]) * scale[None, :] + shift[None, :],
-    )
-    sums = tl.where(a < 0, 0.0, a) + tl.where(b < 0, 0.0, b) + tl.where(c < 0, 0.0, c) + tl.where(d < 0, 0.0, d)
-    at, inside = block_places(channel, first, CHANNELS, SQUARES, TOTAL, LAST)
+    z = (z - at_corners(centre, TOGETHER)[None, :]) * at_corners(scale, TOGETHER)[None, :]
+    z += at_corners(shift, TOGETHER)[None, :]
+    sums = tl.sum(tl.reshape(tl.where(z < 0, 0.0, z), (SQUARES, 4, TOGETHER)), axis=1)
+    at, inside = pooled_at(start, first, CHANNELS, SQUARES, TOTAL, LAST, TOGETHER, TOGETHER)
     tl.store(pooled + at, (sums * 0.25).to(pooled.dtype.element_ty), mask=inside)
 
 
@@ -258,16 +251,18 @@ def _forward(
 ):
     total: tl.constexpr = HEIGHT * WIDTH // 4
     image, channel, exists, row = place(CHANNELS, TOGETHER)
+    start = (tl.program_id(0) % ((CHANNELS + TOGETHER - 1) // TOGETHER)) * TOGETHER
     images += image * ((HEIGHT + 2) * (WIDTH + 2) * LANES)
     pooled += image * (CHANNELS * total)
     shift = tl.load(bias + channel, mask=exists, other=0.0)
     w = tl.load(weight + channel, mask=exists, other=0.0)
-    a, b, c, d = convolve(images, arranged, channel, 0, CHANNELS, HEIGHT, WIDTH, LANES, SQUARES, PRECISION)
-    seen, centre, spread = _moments(a, b, c, d, 0, SQUARES, total)
+    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
+    z = tl.dot(load_patches(images, 0, HEIGHT, WIDTH, LANES, SQUARES), filters, input_precision=PRECISION)
+    seen, centre, spread = _moments(z, 0, SQUARES, total, TOGETHER)
     # Of larger maps, the moments of each further tile, joined as Chan et al. (1983) do.
     for first in tl.range(SQUARES, total, SQUARES, num_stages=1):
-        a, b, c, d = convolve(images, arranged, channel, first, CHANNELS, HEIGHT, WIDTH, LANES, SQUARES, PRECISION)
-        here, m, squared = _moments(a, b, c, d, first, SQUARES, total)
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        here, m, squared = _moments(tl.dot(patch, filters, input_precision=PRECISION), first, SQUARES, total, TOGETHER)
         apart = m - centre
         share = here / (seen + here)
         spread += squared + apart * apart * share * seen
@@ -277,11 +272,12 @@ def _forward(
     tl.store(mean + row, centre, mask=exists)
     tl.store(rstd + row, r, mask=exists)
     if total <= SQUARES:
-        _finish(a, b, c, d, centre, w * r, shift, pooled, channel, 0, CHANNELS, SQUARES, total, LAST)
+        _finish(z, centre, w * r, shift, pooled, start, 0, CHANNELS, SQUARES, total, LAST, TOGETHER)
     else:
         for first in tl.range(0, total, SQUARES, num_stages=1):
-            a, b, c, d = convolve(images, arranged, channel, first, CHANNELS, HEIGHT, WIDTH, LANES, SQUARES, PRECISION)
-            _finish(a, b, c, d, centre, w * r, shift, pooled, channel, first, CHANNELS, SQUARES, total, LAST)
+            patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+            z = tl.dot(patch, filters, input_precision=PRECISION)
+            _finish(z, centre, w * r, shift, pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
 
 
 def prepare(x: Tensor, filters: Tensor, padding: int, dtype: torch.dtype) -> Prepared:
