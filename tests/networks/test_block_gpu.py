@@ -30,7 +30,8 @@ import os, subprocess, sys, tempfile
 import torch, triton, triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_triton, second_triton, triton_tiles
+from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_triton
+from bacon.networks.kernels import second_triton, triton_tiles
 
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
 MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged"}
@@ -75,7 +76,7 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
     compiled(first_back_triton._backward, dtype, back, capability, **numbers)
-    share = known | first_triton.cut(shape, 64, 4) | {"PRECISION": "tf32"}
+    share = known | first_triton.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     compiled(first_images_triton._shares, dtype, share, capability)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)
@@ -157,9 +158,17 @@ def test_images_that_the_first_block_does_not_take_are_not_compiled(monkeypatch,
     assert not first_gpu.gpu_first("tf32", inputs, rows, columns, padding, 8)
 
 
-def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution(monkeypatch):
+@pytest.fixture
+def _set_precision():
+    before = torch.backends.cudnn.conv.fp32_precision
+    yield
+    torch.backends.cudnn.conv.fp32_precision = before
+
+
+@pytest.mark.usefixtures("_set_precision")
+def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution():
     x = torch.zeros(1, 3, 8, 8)
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "tf32")
+    torch.backends.cudnn.conv.fp32_precision = "tf32"
     assert first_gpu.arithmetic(x) == "tf32"
     assert first_gpu.arithmetic(x.double()) is None
     with torch.autocast("cpu", torch.bfloat16):
@@ -167,7 +176,7 @@ def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution(monkeypatc
         assert first_gpu.arithmetic(x.double()) is None
     with torch.autocast("cpu", torch.float16):
         assert first_gpu.arithmetic(x) is None
-    monkeypatch.setattr(torch.backends.cudnn.conv, "fp32_precision", "ieee")
+    torch.backends.cudnn.conv.fp32_precision = "ieee"
     assert first_gpu.arithmetic(x) == "fp32"
     assert first_gpu.fits_gpu(x, torch.zeros(8, 3, 3, 3).double(), 1) is None
 

@@ -5,8 +5,8 @@ The first convolution has one or three input channels: little arithmetic for the
 that of moving them. Here they never reach memory. The images are copied once with their border, so that the 4x4 pixels under
 each 2x2 square of the maps are four runs of neighbouring numbers: a tile (squares, pixels) that one load brings. The four
 pixels of a square are the products of that tile with four arrangements of the weights, which stand side by side in one
-matrix; mean, variance, ReLU and pooling are arithmetic on the columns of the result. Maps larger than a tile are made twice, once for their sums. The convolution's bias takes no part, since
-the norm takes each map's mean away.
+matrix; mean, variance, ReLU and pooling are arithmetic on the columns of the result. Maps larger than a tile are made twice,
+once for their sums. The convolution's bias takes no part, since the norm takes each map's mean away.
 """
 
 from __future__ import annotations
