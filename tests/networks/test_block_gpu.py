@@ -30,7 +30,7 @@ import os, subprocess, sys, tempfile
 import torch, triton, triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_triton
+from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_tiles, first_triton
 from bacon.networks.kernels import second_triton, triton_tiles
 
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
@@ -68,7 +68,7 @@ table = {"rows": "i32", "columns": "i32"}
 sizes = {"ROWS": triton_tiles._ROWS, "COLUMNS": triton_tiles._COLUMNS, "REAL": triton.language.float32, "num_warps": 4}
 compiled(triton_tiles._sum_rows, torch.float32, sizes, **table)
 
-colour, grey = first_triton.Shape(3, 32, 32, 1, 128), first_triton.Shape(1, 28, 28, 3, 128)
+colour, grey = first_tiles.Shape(3, 32, 32, 1, 128), first_tiles.Shape(1, 28, 28, 3, 128)
 numbers = {"count": "i32", "eps": "fp32"}
 for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.float32, "tf32", 80)):
     known = shape.constants() | {"LAST": True}
@@ -76,7 +76,7 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
     compiled(first_back_triton._backward, dtype, back, capability, **numbers)
-    share = known | first_triton.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
+    share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     compiled(first_images_triton._shares, dtype, share, capability)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)

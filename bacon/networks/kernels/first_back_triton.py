@@ -1,10 +1,10 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """A ConvNet's whole first block on a GPU, backward: gradients of filters and norm, without the maps in memory.
 
-The maps are made again from the copied images (``first_triton``), twice where an image has several tiles: for the sums that the
-norm's gradient needs, and for the maps' gradient, which is multiplied with the numbers under the squares. A program takes a
-block of channels of a group of images; what each group gives is added up by a second kernel in a fixed order. There are no
-atomics: equal input gives equal bits.
+The maps are made again from the copied images (``first_triton``), twice: for the sums that the norm's gradient needs, and for
+the maps' gradient, which is multiplied with the numbers under the squares. A program takes a block of channels of a group of
+images; what each group gives is added up by a second kernel in a fixed order. There are no atomics: equal input gives equal
+bits.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bacon.networks.kernels.first_triton import (
+from bacon.networks.kernels.first_tiles import (
     Prepared,
     Shape,
     at_corners,
@@ -64,6 +64,71 @@ def of_map(y, u, scale, offset, slope):
 
 
 @triton.jit
+def _sums(
+    images,
+    filters,
+    given,
+    start,
+    m,
+    r,
+    w,
+    shift,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+):
+    """Sums of u and of u y over each map of one image, (TOGETHER,)."""
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    all_u = tl.zeros((4 * TOGETHER,), tl.float32)
+    all_u_y = tl.zeros((4 * TOGETHER,), tl.float32)
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+        all_u += tl.sum(u, axis=0)
+        all_u_y += tl.sum(u * y, axis=0)
+    return over_corners(all_u, TOGETHER), over_corners(all_u_y, TOGETHER)
+
+
+@triton.jit
+def _add_filters(
+    by_filters,
+    images,
+    filters,
+    given,
+    start,
+    m,
+    r,
+    w,
+    shift,
+    offset,
+    slope,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+):
+    """Add to the gradient of the four arrangements of the filters, (16 LANES, 4 TOGETHER), that of one image."""
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+        by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
+        by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
+    return by_filters
+
+
+@triton.jit
 def _backward(
     images,
     arranged,
@@ -93,49 +158,34 @@ def _backward(
     group = tl.program_id(0) // blocks
     start = (tl.program_id(0) % blocks) * TOGETHER
     corner, channel, exists = columns(start, CHANNELS, TOGETHER)
-    w = tl.load(weight + channel, mask=exists, other=0.0)
-    shift = tl.load(bias + channel, mask=exists, other=0.0)
+    w, shift = tl.load(weight + channel, mask=exists, other=0.0), tl.load(bias + channel, mask=exists, other=0.0)
     filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
     sum_u = tl.zeros((TOGETHER,), tl.float32)
     sum_u_y = tl.zeros((TOGETHER,), tl.float32)
     by_filters = tl.zeros((products, 4 * TOGETHER), tl.float32)
     single = start + tl.arange(0, TOGETHER)
-    there = single < CHANNELS
     for number in tl.range(group * IMAGES, tl.minimum((group + 1) * IMAGES, count), num_stages=1):
         image = tl.cast(number, tl.int64)
         padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
         m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
         r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
-        g = load_given(pooled, start, 0, CHANNELS, SQUARES, total, LAST, TOGETHER)
-        patch = load_patches(padded, 0, HEIGHT, WIDTH, LANES, SQUARES)
-        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
-        all_u, all_u_y = tl.sum(u, axis=0), tl.sum(u * y, axis=0)
-        for first in tl.range(SQUARES, total, SQUARES, num_stages=1):
-            g = load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-            patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
-            y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
-            all_u += tl.sum(u, axis=0)
-            all_u_y += tl.sum(u * y, axis=0)
-        all_u, all_u_y = over_corners(all_u, TOGETHER), over_corners(all_u_y, TOGETHER)
-        sum_u += all_u
-        sum_u_y += all_u_y
-        tl.store(by_u + image * CHANNELS + single, all_u, mask=there)
-        tl.store(by_u_y + image * CHANNELS + single, all_u_y, mask=there)
+        u, u_y = _sums(
+            padded, filters, pooled, start, m, r, w, shift,
+            CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
+        )  # fmt: skip
+        sum_u += u
+        sum_u_y += u_y
+        tl.store(by_u + image * CHANNELS + single, u, mask=single < CHANNELS)
+        tl.store(by_u_y + image * CHANNELS + single, u_y, mask=single < CHANNELS)
         if FILTERS:
-            offset, slope = at_corners(all_u, TOGETHER) / (total * 4), at_corners(all_u_y, TOGETHER) / (total * 4)
-            if total <= SQUARES:
-                by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
-                by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
-            else:
-                for first in tl.range(0, total, SQUARES, num_stages=1):
-                    g = load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-                    patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
-                    y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
-                    by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
-                    by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
+            offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
+            by_filters = _add_filters(
+                by_filters, padded, filters, pooled, start, m, r, w, shift, offset, slope,
+                CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
+            )  # fmt: skip
     grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
-    tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=there)
-    tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=there)
+    tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
+    tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
     if FILTERS:
         at = (tl.arange(0, products) * CHANNELS)[:, None] + (corner * (products * CHANNELS) + channel)[None, :]
         tl.store(grouped + at, by_filters, mask=exists[None, :])

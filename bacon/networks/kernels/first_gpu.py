@@ -117,11 +117,11 @@ def _forward(
     x: Tensor, filters: Tensor, weight: Tensor, bias: Tensor, eps: float, padding: int, kind: str
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """Pooled maps, and copied images, arranged filters, mean and 1/sd of each map."""
-    from bacon.networks.kernels import first_triton
+    from bacon.networks.kernels import first_tiles, first_triton
 
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     prepared = first_triton.prepare(x, filters, padding, dtype)
-    shape = first_triton.shape_of(x, filters, padding)
+    shape = first_tiles.shape_of(x, filters, padding)
     pooled, mean, rstd = first_triton.forward(prepared, shape, weight, bias, eps, precision=kind, last=kind != "fp32")
     return pooled, (*prepared, mean, rstd)
 
@@ -136,11 +136,11 @@ def _backward(
     kind: str,
 ) -> list[Tensor | None]:
     """Gradients of images, filters, weight and bias; those of images and filters only where needed."""
-    from bacon.networks.kernels import first_back_triton, first_images_triton, first_triton
+    from bacon.networks.kernels import first_back_triton, first_images_triton, first_tiles
 
     x, filters, weight, bias = inputs
-    prepared, norm = first_triton.Prepared(*saved[:2]), (weight, bias, *saved[2:])
-    shape, given = first_triton.shape_of(x, filters, padding), as_gpu_reads(gradient)
+    prepared, norm = first_tiles.Prepared(*saved[:2]), (weight, bias, *saved[2:])
+    shape, given = first_tiles.shape_of(x, filters, padding), as_gpu_reads(gradient)
     by_filters, by_norm, sums = first_back_triton.backward(
         prepared, shape, given, norm, filters, precision=kind, by_filters=needed[1]
     )

@@ -14,7 +14,7 @@ import triton.language as tl
 from torch import Tensor
 
 from bacon.networks.kernels.first_back_triton import load_given, normalised_tile, of_map
-from bacon.networks.kernels.first_triton import (
+from bacon.networks.kernels.first_tiles import (
     Prepared,
     Shape,
     columns,

@@ -11,65 +11,28 @@ once for their sums. The convolution's bias takes no part, since the norm takes 
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
+from bacon.networks.kernels.first_tiles import (
+    Prepared,
+    Shape,
+    at_corners,
+    cut,
+    dot_precision,
+    load_filters,
+    load_patches,
+    over_corners,
+    pooled_at,
+    shape_of,
+)
 from bacon.networks.kernels.triton_tiles import place
 
-_PIXELS = 16  # under a square
 _NUMBERS_COPIED = 1024
-
-
-class Shape(NamedTuple):
-    """Sizes of the images, the filters and the maps; constants to the compiler."""
-
-    inputs: int
-    rows: int
-    columns: int
-    padding: int
-    channels: int
-
-    @property
-    def lanes(self) -> int:
-        """Numbers of a pixel of the copied images: 1, or 4 with zeros."""
-        return 1 if self.inputs == 1 else 4
-
-    @property
-    def height(self) -> int:
-        """Of the maps."""
-        return self.rows + 2 * self.padding - 2
-
-    @property
-    def width(self) -> int:
-        """Of the maps."""
-        return self.columns + 2 * self.padding - 2
-
-    @property
-    def products(self) -> int:
-        """Numbers under a square."""
-        return _PIXELS * self.lanes
-
-    def constants(self) -> dict[str, int]:
-        """What every kernel of the first block is compiled for."""
-        return {"CHANNELS": self.channels, "HEIGHT": self.height, "WIDTH": self.width, "LANES": self.lanes}
-
-
-class Prepared(NamedTuple):
-    """Images and filters as the kernels read them, in the type that is multiplied."""
-
-    images: Tensor
-    """(N, rows + 2 padding, columns + 2 padding, lanes)."""
-    filters: Tensor
-    """(4, 16 lanes, channels): for each pixel of a square, the weight of each number under the square."""
-
-
-def shape_of(x: Tensor, filters: Tensor, padding: int) -> Shape:
-    """Sizes for images (N, inputs, rows, columns) and filters (channels, inputs, 3, 3)."""
-    return Shape(*x.shape[1:], padding, len(filters))
 
 
 @triton.jit
@@ -119,81 +82,6 @@ def _prepare(
             filters + channel * filter_c + lane * filter_i + row * filter_h + column * filter_w, mask=inside, other=0.0
         )
         tl.store(arranged + at, number.to(arranged.dtype.element_ty), mask=corner < 4)
-
-
-@triton.jit
-def load_patches(
-    images,
-    first,
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-):
-    """(SQUARES, 16 LANES) numbers under the squares from ``first`` on, of one copied image; zero beyond the last square."""
-    line: tl.constexpr = (WIDTH + 2) * LANES
-    square = first + tl.arange(0, SQUARES)
-    number = tl.arange(0, 16 * LANES)
-    corner = square // (WIDTH // 2) * 2 * line + square % (WIDTH // 2) * 2 * LANES
-    at = images + corner[:, None] + (number // (4 * LANES) * line + number % (4 * LANES))[None, :]
-    if HEIGHT * WIDTH // 4 % SQUARES == 0:
-        return tl.load(at)
-    else:  # noqa: RET505
-        return tl.load(at, mask=(square < HEIGHT * WIDTH // 4)[:, None], other=0.0)
-
-
-@triton.jit
-def columns(start, CHANNELS: tl.constexpr, TOGETHER: tl.constexpr):  # noqa: N803
-    """Of a tile (squares, 4 TOGETHER): the pixel of the square, the channel, and whether it exists, (4 TOGETHER,)."""
-    column = tl.arange(0, 4 * TOGETHER)
-    channel = start + column % TOGETHER
-    return column // TOGETHER, channel, channel < CHANNELS
-
-
-@triton.jit
-def over_corners(numbers, TOGETHER: tl.constexpr):  # noqa: N803
-    """Sums of (4 TOGETHER,) over the four pixels of a square: (TOGETHER,)."""
-    return tl.sum(tl.reshape(numbers, (4, TOGETHER)), axis=0)
-
-
-@triton.jit
-def at_corners(numbers, TOGETHER: tl.constexpr):  # noqa: N803
-    """(TOGETHER,) repeated for the four pixels of a square."""
-    return tl.reshape(tl.broadcast_to(numbers[None, :], (4, TOGETHER)), (4 * TOGETHER,))
-
-
-@triton.jit
-def load_filters(
-    arranged,
-    start,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-):
-    """(16 LANES, 4 TOGETHER): the four arrangements of the weights of the channels from ``start`` on, side by side."""
-    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
-    at = corner * (16 * LANES * CHANNELS) + channel
-    number = tl.arange(0, 16 * LANES) * CHANNELS
-    return tl.load(arranged + number[:, None] + at[None, :], mask=exists[None, :], other=0.0)
-
-
-@triton.jit
-def pooled_at(
-    start,
-    first,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    TOTAL: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    COLUMNS: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-):
-    """Where squares' pooled numbers are in one image's pooled maps, and which exist; (SQUARES, COLUMNS), channels repeated."""
-    square = first + tl.arange(0, SQUARES)
-    channel = start + tl.arange(0, COLUMNS) % TOGETHER
-    inside = (square < TOTAL)[:, None] & (channel < CHANNELS)[None, :]
-    at = (square * CHANNELS)[:, None] + channel[None, :] if LAST else square[:, None] + (channel * TOTAL)[None, :]
-    return at, inside
 
 
 @triton.jit
@@ -299,20 +187,6 @@ def tiles(shape: Shape, precision: str) -> dict[str, Any]:
     """Compile-time sizes of the forward kernel's tiles, for products in bf16, tf32 or fp32."""
     squares, warps = {"bf16": (256, 4), "tf32": (256, 8), "fp32": (64, 4)}[precision]
     return cut(shape, squares, warps) | {"PRECISION": dot_precision(precision)}
-
-
-def dot_precision(precision: str) -> str:
-    """As :func:`triton.language.dot` names it: float32 as three products of TF32, whose error is that of float32's rounding."""
-    return {"bf16": "tf32", "tf32": "tf32", "fp32": "tf32x3"}[precision]
-
-
-def cut(shape: Shape, squares: int, warps: int) -> dict[str, Any]:
-    """Tiles of up to so many squares of 16 channels."""
-    return {
-        "TOGETHER": 16,
-        "SQUARES": min(squares, max(16, triton.next_power_of_2(shape.height * shape.width // 4))),
-        "num_warps": warps,
-    }
 
 
 def forward(
