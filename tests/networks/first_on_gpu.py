@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from bacon.networks.kernels.first_gpu import FirstOnGpu, without_gradients
+from bacon.networks.kernels.first_gpu import FirstOnGpu, first_on_gpu, without_gradients
 from tests.networks.block_on_gpu import draw
 
 # Images, their channels and sides, padding, channels of the maps: odd numbers, padded sides, a tile that is not full, several.
@@ -24,6 +24,11 @@ def inputs_of(shape, device):
     return [draw(*size, seed=seed).to(device, torch.float32) for seed, size in enumerate(sizes)]
 
 
+def fused(inputs, padding, kind):
+    x, filters, weight, bias = inputs
+    return FirstOnGpu.apply(x, filters, None, weight, bias, 1e-5, padding, kind)
+
+
 def close(mine, exact, tolerance):
     """By the largest number: products of rounded numbers err by that, whatever their own size."""
     size = max(float(exact.detach().abs().max()), 1e-3)
@@ -39,7 +44,7 @@ def check_first_block(device, kind, shape, layout):
     expected = plain(*exact, padding)
     given = draw(*expected.shape, seed=9).to(device, PRODUCTS[kind]).contiguous(memory_format=layout)
     expected = (expected, *torch.autograd.grad(expected, exact, given.double()))
-    pooled = FirstOnGpu.apply(*inputs, 1e-5, padding, kind)
+    pooled = fused(inputs, padding, kind)
     found = torch.autograd.grad(pooled, inputs, given)
     for mine, theirs in zip((pooled, *found), expected, strict=True):
         close(mine, theirs, tolerance)
@@ -52,11 +57,11 @@ def check_first_block(device, kind, shape, layout):
 def check_each_gradient_alone(device, kind, shape):
     """What is asked for alone has the bits that it has with the others."""
     inputs = [tensor.requires_grad_() for tensor in inputs_of(shape, device)]
-    pooled = FirstOnGpu.apply(*inputs, 1e-5, shape[4], kind)
+    pooled = fused(inputs, shape[4], kind)
     together = torch.autograd.grad(pooled, inputs, torch.ones_like(pooled), retain_graph=True)
     for wanted, expected in zip(inputs, together, strict=True):
         others = [tensor if tensor is wanted else tensor.detach() for tensor in inputs]
-        pooled = FirstOnGpu.apply(*others, 1e-5, shape[4], kind)
+        pooled = fused(others, shape[4], kind)
         assert torch.equal(torch.autograd.grad(pooled, wanted, torch.ones_like(pooled))[0], expected)
 
 
@@ -64,7 +69,7 @@ def check_nan_and_constant_images(device):
     """NaN stays NaN in its image, and an image without variance is finite."""
     x, filters, weight, bias = inputs_of((3, 1, 4, 4, 1, 2), device)
     x[0, 0, 1, 1], x[1] = float("nan"), 0.0
-    pooled = FirstOnGpu.apply(x, filters, weight, bias, 1e-5, 1, "fp32")
+    pooled = fused((x, filters, weight, bias), 1, "fp32")
     assert pooled[0].isnan().all()
     torch.testing.assert_close(pooled[1:], plain(x, filters, weight, bias, 1)[1:], rtol=0, atol=1e-5)
 
@@ -79,6 +84,21 @@ def check_second_derivatives_of_the_first_block(device, kind, shape):
         first = torch.autograd.grad(function(*tensors).square().sum(), tensors[:2], create_graph=True)
         return torch.autograd.grad(sum(one.square().sum() for one in first), tensors)
 
-    found = twice(lambda *tensors: FirstOnGpu.apply(*tensors, 1e-5, padding, kind).float(), inputs)
+    found = twice(lambda *tensors: fused(tensors, padding, kind).float(), inputs)
     for mine, theirs in zip(found, twice(lambda *tensors: plain(*tensors, padding), exact), strict=True):
         close(mine, theirs, tolerance)
+
+
+def check_the_convolution_and_its_bias(device):
+    """Through the modules; the convolution's bias has no effect, and its gradients of both orders are zero."""
+    convolution = torch.nn.Conv2d(3, 5, 3, padding=1, device=device)
+    norm, x = torch.nn.GroupNorm(5, 5, device=device), draw(2, 3, 4, 8, seed=1).to(device, torch.float32)
+    for order in (1, 2):
+        pooled = first_on_gpu(x, convolution, norm, "fp32")
+        close(pooled, plain(x.double(), *(p.double() for p in (convolution.weight, norm.weight, norm.bias)), 1), 3e-4)
+        wanted = (convolution.bias, convolution.weight)
+        by_bias, by_weight = torch.autograd.grad(pooled.square().sum(), wanted, create_graph=order == 2)
+        if order == 2:
+            (by_bias,) = torch.autograd.grad(by_weight.square().sum() + by_bias.sum(), convolution.bias)
+        assert torch.equal(by_bias, torch.zeros_like(by_bias))
+        convolution.bias.data += 1

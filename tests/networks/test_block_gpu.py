@@ -158,17 +158,9 @@ def test_images_that_the_first_block_does_not_take_are_not_compiled(monkeypatch,
     assert not first_gpu.gpu_first("tf32", inputs, rows, columns, padding, 8)
 
 
-@pytest.fixture
-def _set_precision():
-    before = torch.backends.cudnn.conv.fp32_precision
-    yield
-    torch.backends.cudnn.conv.fp32_precision = before
-
-
-@pytest.mark.usefixtures("_set_precision")
-def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution():
+def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution(monkeypatch):
     x = torch.zeros(1, 3, 8, 8)
-    torch.backends.cudnn.conv.fp32_precision = "tf32"
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert first_gpu.arithmetic(x) == "tf32"
     assert first_gpu.arithmetic(x.double()) is None
     with torch.autocast("cpu", torch.bfloat16):
@@ -176,7 +168,7 @@ def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution():
         assert first_gpu.arithmetic(x.double()) is None
     with torch.autocast("cpu", torch.float16):
         assert first_gpu.arithmetic(x) is None
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     assert first_gpu.arithmetic(x) == "fp32"
     assert first_gpu.fits_gpu(x, torch.zeros(8, 3, 3, 3).double(), 1) is None
 
@@ -232,6 +224,9 @@ class TestOnAGpu:
     def test_second_derivatives_of_the_first_block(self, kind):
         first_on_gpu.check_second_derivatives_of_the_first_block(GPU, kind, (5, 3, 32, 32, 1, 16))
 
+    def test_the_convolution_and_its_bias(self):
+        first_on_gpu.check_the_convolution_and_its_bias(GPU)
+
     def test_nan_and_constant_images(self):
         first_on_gpu.check_nan_and_constant_images(GPU)
 
@@ -239,6 +234,6 @@ class TestOnAGpu:
     def test_the_first_block_of_a_network_uses_it(self, autocast, monkeypatch):
         convolution = torch.nn.Conv2d(3, 16, 3, padding=1, device=GPU)
         norm, x = InstanceNormReluPool(16, device=GPU), torch.randn(4, 3, 32, 32, device=GPU)
-        monkeypatch.setattr(first, "without_gradients", lambda *_: "the kernel")
+        monkeypatch.setattr(first, "first_on_gpu", lambda *_: "the kernel")
         with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=autocast):
             assert first_block(x, convolution, norm) == "the kernel"

@@ -19,7 +19,7 @@ from bacon.networks.kernels.block import (
     kernel,
 )
 from bacon.networks.kernels.block_plain import layers
-from bacon.networks.kernels.first_gpu import FirstOnGpu, fits_gpu, without_gradients
+from bacon.networks.kernels.first_gpu import first_on_gpu, fits_gpu
 from bacon.networks.kernels.pooling import plain_form_needed
 
 _VECTOR_BYTES = 64  # a row of a map is a whole number of vectors
@@ -42,9 +42,7 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
         plain: Tensor = norm(convolution(x))
         return plain
     if x.is_cuda and (kind := fits_gpu(x, convolution.weight, padding)):
-        on_gpu = FirstOnGpu.apply if torch.is_grad_enabled() else without_gradients
-        fused_on_gpu: Tensor = on_gpu(x, convolution.weight, norm.weight, norm.bias, norm.eps, padding, kind)
-        return fused_on_gpu
+        return first_on_gpu(x, convolution, norm, kind)
     if not _fits(x, padding, norm.num_channels) or kernel() is None:
         pooled: Tensor = norm(convolution(x))
         return pooled

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads, keep_compiled_kernels
 from bacon.runtime.logs import get_logger
@@ -29,7 +29,7 @@ def arithmetic(x: Tensor) -> str | None:
         return "bf16" if bf16 and x.dtype in _MAPS else None
     if x.dtype != torch.float32:
         return None
-    return "tf32" if torch.backends.cudnn.conv.fp32_precision == "tf32" else "fp32"
+    return "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
 
 
 def fits_gpu(x: Tensor, filters: Tensor, padding: int) -> str | None:
@@ -72,7 +72,7 @@ def _compile(kind: str, size: tuple[int, ...], padding: int, channels: int, devi
     filters = torch.ones(channels, size[1], 3, 3, device=device, requires_grad=True)
     weight, bias = (torch.ones(channels, device=device, requires_grad=True) for _ in range(2))
     with torch.enable_grad():
-        pooled = FirstOnGpu.apply(x, filters, weight, bias, 1e-5, padding, kind)
+        pooled = FirstOnGpu.apply(x, filters, None, weight, bias, 1e-5, padding, kind)
         torch.autograd.grad(pooled.sum(), (x, filters, weight, bias))
 
 
@@ -84,26 +84,48 @@ class FirstOnGpu(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, filters: Tensor, weight: Tensor, bias: Tensor, eps: float, padding: int, kind: str
+        ctx: Any,
+        x: Tensor,
+        filters: Tensor,
+        offsets: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        eps: float,
+        padding: int,
+        kind: str,
     ) -> Tensor:
-        """Pooled maps of images (N, inputs, rows, columns), filters (channels, inputs, 3, 3), weight and bias (channels,)."""
+        """Pooled maps of images (N, inputs, rows, columns), filters (channels, inputs, 3, 3), weight and bias (channels,).
+
+        The convolution's own bias, ``offsets`` (channels,), takes no part, and its gradient is zero.
+        """
         pooled, saved = _forward(x, filters, weight, bias, eps, padding, kind)
-        ctx.save_for_backward(x, filters, weight, bias, *saved)
+        ctx.save_for_backward(x, filters, offsets, weight, bias, *saved)
         ctx.eps, ctx.padding, ctx.kind = eps, padding, kind
         return pooled
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of images, filters, weight and bias, which can be differentiated again."""
-        x, filters, weight, bias, *saved = ctx.saved_tensors
-        inputs, needed = (x, filters, weight, bias), ctx.needs_input_grad[:4]
+        """Gradients of images, filters, offsets, weight and bias, which can be differentiated again."""
+        x, filters, offsets, weight, bias, *saved = ctx.saved_tensors
+        inputs, needs = (x, filters, weight, bias), ctx.needs_input_grad
+        needed = (*needs[:2], *needs[3:5])
         if (
             torch.is_grad_enabled()
         ):  # somebody differentiates twice: convolution and block, one after the other, know how
             found = _gradients_again(inputs, gradient, needed, eps=ctx.eps, padding=ctx.padding, kind=ctx.kind)
         else:
             found = _backward(inputs, saved, gradient, needed, padding=ctx.padding, kind=ctx.kind)
-        return *found, None, None, None
+        return *found[:2], offsets * 0 if needs[2] else None, *found[2:], None, None, None
+
+
+def first_on_gpu(x: Tensor, convolution: nn.Conv2d, norm: nn.GroupNorm, kind: str) -> Tensor:
+    """``pool(relu(norm(convolution(x))))`` of images that :func:`fits_gpu`, in the arithmetic ``kind``."""
+    filters, padding = convolution.weight, int(convolution.padding[0])
+    if not torch.is_grad_enabled():
+        return without_gradients(x, filters, norm.weight, norm.bias, norm.eps, padding, kind)
+    arguments = (filters, convolution.bias, norm.weight, norm.bias, norm.eps, padding, kind)
+    pooled: Tensor = FirstOnGpu.apply(x, *arguments)
+    return pooled
 
 
 def without_gradients(
