@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bacon.networks.arithmetic import tf32_allowed
+from bacon.networks.convolution import ConvolutionForm, convolved
 from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads, keep_compiled_kernels
 from bacon.runtime.logs import get_logger
 
@@ -29,7 +30,7 @@ def arithmetic(x: Tensor) -> str | None:
         return "bf16" if bf16 and x.dtype in _MAPS else None
     if x.dtype != torch.float32:
         return None
-    return "tf32" if torch.backends.cudnn.allow_tf32 else "fp32"
+    return "tf32" if tf32_allowed() else "fp32"
 
 
 def fits_gpu(x: Tensor, filters: Tensor, padding: int) -> str | None:
@@ -179,7 +180,8 @@ def _gradients_again(
     x, filters, weight, bias = inputs
     dtype = torch.bfloat16 if kind == "bf16" else torch.float32
     with torch.autocast(x.device.type, enabled=False):
-        maps = F.conv2d(x.to(dtype), filters.to(dtype), padding=padding)
+        form = ConvolutionForm((1, 1), (padding, padding), (1, 1), 1, tf32=kind == "tf32")
+        maps = convolved(x.to(dtype), filters.to(dtype), form)
         pooled = FusedOnGpu.apply(as_gpu_reads(maps), weight, bias, eps)
         wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
         found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))
