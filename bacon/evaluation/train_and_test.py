@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from torch import nn
+
+from bacon.evaluation.regression import KernelRegression
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
-from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import DivergedError, train_network
 from bacon.training.predictions import Teacher, confusion_matrix
@@ -61,7 +64,9 @@ def train_and_test(
     on_epoch: Callable[[], None] = lambda: None,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Outcome:
-    """Train one network and test it; a pure function of its arguments on one machine.
+    """Train one network, or predict by regression where the protocol says so, and test it.
+
+    A pure function of its arguments on one machine.
 
     Args:
         train: the training images, decoded.
@@ -81,6 +86,11 @@ def train_and_test(
     """
     start = time.perf_counter()
     recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
+    if evaluation.regression != "none":
+        check_soft_labels(train, recipe, classes)
+        outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
+        on_epoch()
+        return outcome
     training = train_network(
         _initial(network, train, classes, seed),
         train,
@@ -103,6 +113,22 @@ def train_and_test(
     )
 
 
+def _by_regression(
+    train: ImageSet,
+    test: ImageSet,
+    evaluation: EvaluationSettings,
+    classes: int,
+    validation: ImageSet | None,
+    images_at_once: int,
+) -> Outcome:
+    start = time.perf_counter()
+    model = KernelRegression(train, evaluation, classes)
+    tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
+    loss, accuracy = model.fit(train)
+    seconds = time.perf_counter() - start
+    return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds, **vars(tested))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tested:
     """What a trained network makes of the test set; fields as in :class:`Outcome`."""
@@ -114,7 +140,7 @@ class Tested:
 
 
 def measure_network(
-    model: Network,
+    model: nn.Module,
     test: ImageSet,
     validation: ImageSet | None = None,
     *,

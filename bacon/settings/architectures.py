@@ -149,6 +149,15 @@ def _small_images(
 _TABLE = (
     _convnet(),
     Architecture(
+        name="frepo_convnet",
+        title="FRePo's ConvNet",
+        builder="bacon.networks.frepo_convnet:build",
+        norms=("none", "batch"),
+        keys=("width", "depth"),
+        limits="bacon.networks.frepo_limits",
+        pool=_named("frepo_convnet", norms=("none", "batch"), suffixes=_BATCH),
+    ),
+    Architecture(
         name="mlp",
         title="MLP",
         builder="bacon.networks.mlp:build",

@@ -66,6 +66,14 @@ class EvaluationSettings(Strict):
     )
     steps: int | None = Field(None, ge=1, description="Number of updates, instead of epochs; null: use epochs.")
     batch_size: int = Field(256, ge=1, description="Images per step.")
+    regression: Literal["none", "ntk", "nngp"] = Field(
+        "none",
+        description="Kernel ridge regression from the images with their labels, instead of training a network, with the kernel "
+        "of an infinitely wide fully connected one (KIP); every seed gives the same. none: networks are trained.",
+    )
+    regression_depth: int = Field(1, ge=1, le=100, description="regression: hidden layers.")
+    regression_bias_std: float = Field(0.1, ge=0, description="regression: standard deviation of the biases.")
+    regression_ridge: float = Field(1e-6, gt=0, description="regression: ridge, times the mean diagonal of the kernel.")
     order: Literal["shuffled", "stored", "one_per_class"] = Field(
         "shuffled",
         description="Order of the training images: shuffled each epoch, as stored, or one image of every class per step.",
@@ -158,6 +166,7 @@ class EvaluationSettings(Strict):
             raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
         if self.lr_search and self.lr == "learned":
             raise ValueError("`lr` is learned, so `lr_search` has nothing to choose; leave out one of them")
+        self._regression_trains_nothing()
         bounds = [images for images, _ in self.epochs_by_images]
         if bounds != sorted(set(bounds)):
             raise ValueError(f"`epochs_by_images` has the bounds {bounds}; they must ascend")
@@ -169,6 +178,15 @@ class EvaluationSettings(Strict):
                 first = error.errors()[0]
                 raise ValueError(first["msg"].removeprefix("Value error, ")) from None
         return self
+
+    def _regression_trains_nothing(self) -> None:
+        if self.regression == "none":
+            return
+        if self.augmentations != ("none",) or self.lr_search or self.labels == "teacher":
+            raise ValueError(
+                f"`regression` is {self.regression}, which trains no network: set `augmentations` to [none], `labels` to hard "
+                "or stored, and leave out `lr_search`"
+            )
 
     def rate_of(self, rates: Sequence[float]) -> float:
         """The learning rate that training on a set with the learned ``rates`` begins with."""

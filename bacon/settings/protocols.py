@@ -36,6 +36,7 @@ ProtocolName = Literal[
     "p-frepo",
     "p-dd",
     "p-ld",
+    "p-kip",
     "p-kipnn",
 ]
 
@@ -268,6 +269,17 @@ PROTOCOLS: Mapping[str, Protocol] = {
         by_data=protocol_data.ld,
         note="As many steps as the set has learned rates, which LD repeats for the number of steps that it learned; 1001 "
         "epochs at lr_net for sets without.",
+    ),
+    "p-kip": Protocol(
+        title="P-KIP (KIP, LS)",
+        evaluation={
+            "regression": "ntk",
+            "augmentations": ["none"],
+            "labels": "stored",
+            "seeds": 1,
+        },
+        note="No network is trained; the full data set alone is a network. A set that was made with another kernel than the "
+        "default one wants that one: regression, regression_depth, regression_bias_std.",
     ),
     "p-kipnn": Protocol(
         title="P-KIPNN (KIP to NN)",

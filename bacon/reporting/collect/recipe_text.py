@@ -139,6 +139,12 @@ def _term_text(term: LossTermSettings) -> str:
     return f"{'' if term.weight == 1 else f'{term.weight:g} '}{name}{temperature}{summed}"
 
 
+def regression_text(settings: EvaluationSettings) -> list[str]:
+    """The kernel and its ridge."""
+    kernel = {"ntk": "neural tangent kernel", "nngp": "NNGP kernel", "none": "no kernel"}[settings.regression]
+    return [kernel, f"ridge {settings.regression_ridge:g}"]
+
+
 def step_text(settings: EvaluationSettings) -> list[str]:
     """Mixing, clipping, averaging and sharpness-aware steps, where there are any."""
     parts = []
