@@ -149,15 +149,6 @@ def _small_images(
 _TABLE = (
     _convnet(),
     Architecture(
-        name="frepo_convnet",
-        title="FRePo's ConvNet",
-        builder="bacon.networks.frepo_convnet:build",
-        norms=("none", "batch"),
-        keys=("width", "depth"),
-        limits="bacon.networks.frepo_limits",
-        pool=_named("frepo_convnet", norms=("none", "batch"), suffixes=_BATCH),
-    ),
-    Architecture(
         name="mlp",
         title="MLP",
         builder="bacon.networks.mlp:build",
@@ -227,6 +218,16 @@ _TABLE = (
         norms=("layer",),
         smallest=25,
         why_smallest="halves images three times, and its attention works on 4x4 windows of the last feature maps",
+    ),
+    Architecture(
+        name="frepo_convnet",
+        title="FRePo's ConvNet",
+        builder="bacon.networks.frepo_convnet:build",
+        norms=("none", "batch"),
+        keys=("width", "depth"),
+        limits="bacon.networks.frepo_limits",
+        parameters=1.561e6,
+        pool=_named("frepo_convnet", norms=("none", "batch"), suffixes=_BATCH),
     ),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {architecture.name: architecture for architecture in _TABLE}

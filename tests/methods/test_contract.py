@@ -75,7 +75,7 @@ ORACLES = {
     "kip nngp": (NaiveKIP, {"kernel": "nngp", "init": "noise"}),
     "kip features": (NaiveKIP, {"kernel": "features", "learn_labels": True}),
     "frepo": (NaiveFRePo, {}),
-    "frepo plain": (NaiveFRePo, {"mirrored": False, "network": None, "learn_labels": False, "networks": 1}),
+    "frepo plain": (NaiveFRePo, {"mirrored": False, "cell_network": True, "learn_labels": False, "networks": 1}),
     "datadam": (NaiveDataDAM, {}),
     "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }

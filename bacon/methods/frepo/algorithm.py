@@ -45,7 +45,7 @@ class FRePo(VariableAlgorithm):
         channels, size, _ = real.shape
         build = partial(
             build_network,
-            settings.network or context.network,
+            settings.own_network() or context.network,
             channels=channels,
             size=size,
             classes=real.classes,

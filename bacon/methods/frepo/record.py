@@ -22,11 +22,11 @@ class FRePoSettings(IterativeSettings):
         ge=0,
         description="Keep a snapshot of the images every N iterations, and at iteration 0 and the end (0: at the end only).",
     )
-    network: NetworkSettings | None = Field(
+    network: NetworkSettings = Field(
         NetworkSettings(architecture="frepo_convnet", norm="batch"),
-        description="Network of the pool; null: the cell's. FRePo's own has 128, 256 and 512 channels, so its results are not "
-        "those of the usual ConvNet.",
+        description="Network of the pool. FRePo's own has 128, 256 and 512 channels: its results are not the usual ConvNet's.",
     )
+    cell_network: bool = Field(False, description="Distil in the network of the cell instead of `network`.")
     init: Literal["real", "noise"] = Field("real", description="Initial synthetic images: real images or N(0, 1).")
     batch_real: int = Field(1024, ge=1, description="Real images of an iteration, of all classes (at most all).")
     lr: float = Field(
@@ -44,6 +44,10 @@ class FRePoSettings(IterativeSettings):
     batch_syn: int = Field(1000, ge=1, description="Synthetic images per step of a network (at most all).")
     lr_net: float = Field(3e-4, gt=0, description="Learning rate of Adam on the networks of the pool.")
 
+    def own_network(self) -> NetworkSettings | None:
+        """``network``, unless it is the cell's."""
+        return None if self.cell_network else self.network
+
     def real_images_needed(self, ipc: int) -> int:
         """None for a start from noise."""
         return 0 if self.init == "noise" else ipc
@@ -52,7 +56,7 @@ class FRePoSettings(IterativeSettings):
 def work(settings: FRePoSettings, size: CellSize) -> Work:
     """Per iteration: features of a real batch and of all images, with their gradient, and one step of a network."""
     images = size.ipc * size.classes
-    factor = 1 if settings.network is None else _NETWORK_COST
+    factor = 1 if settings.cell_network else _NETWORK_COST
     supported = images * (2 if settings.mirrored else 1)
     passes = (
         Passes(kind="forward", images=factor * (min(settings.batch_real, size.train) + supported)),

@@ -140,9 +140,10 @@ def _term_text(term: LossTermSettings) -> str:
 
 
 def regression_text(settings: EvaluationSettings) -> list[str]:
-    """The kernel and its ridge."""
+    """The kernel, as far as it is not the usual one, and the ridge."""
     kernel = {"ntk": "neural tangent kernel", "nngp": "NNGP kernel", "none": "no kernel"}[settings.regression]
-    return [kernel, f"ridge {settings.regression_ridge:g}"]
+    layers = f"{settings.regression_depth} hidden layer{'s' if settings.regression_depth > 1 else ''}"
+    return [f"{kernel} of {layers}", f"biases {settings.regression_bias_std:g}", f"ridge {settings.regression_ridge:g}"]
 
 
 def step_text(settings: EvaluationSettings) -> list[str]:
