@@ -138,9 +138,11 @@ class NaiveFRePo:
 
     def fresh(self, age=0):
         channels, size, _ = self.real.shape
+        chosen = self.network if self.settings.cell_network else self.settings.network
         ours = build_network(
-            self.network if self.settings.cell_network else self.settings.network, channels=channels, size=size, classes=self.real.classes,
-            seed=self.seed, purpose="pool-network", index=self.serial, device=self.real.device, dtype=torch.float64,
+            chosen, channels=channels, size=size,
+            classes=self.real.classes, seed=self.seed, purpose="pool-network", index=self.serial,
+            device=self.real.device, dtype=torch.float64,
         )  # fmt: skip
         self.serial += 1
         net = PlainFRePoNet(ours)
