@@ -19,6 +19,7 @@ from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import DivergedError, train_network
 from bacon.training.predictions import Teacher, confusion_matrix
+from bacon.training.stable_rate import IMAGES, largest_stable_rate
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -91,8 +92,11 @@ def train_and_test(
         outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
         on_epoch()
         return outcome
+    model = _initial(network, train, classes, seed)
+    if evaluation.lr == "ntk":
+        recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
     training = train_network(
-        _initial(network, train, classes, seed),
+        model,
         train,
         recipe,
         seed,
@@ -111,6 +115,16 @@ def train_and_test(
         wall_seconds=time.perf_counter() - start,
         **vars(tested),
     )
+
+
+def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
+    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
+    optimiser = recipe.optimiser
+    assert optimiser.kind == "sgd", "the settings say so"
+    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
+    weight = sum(term.weight for term in recipe.loss)
+    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
+    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
 
 
 def _by_regression(

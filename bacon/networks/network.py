@@ -24,6 +24,7 @@ class Network(nn.Module):
     Attributes:
         bf16: round maps and weights of the layers below the classifier to bfloat16 (``network.precision``).
         initialisation: how the parameters of ``features`` start.
+        classifier_initialisation: how those of the classifier start: by PyTorch's default, unless an architecture says other.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Network(nn.Module):
         super().__init__()
         self.bf16 = False
         self.initialisation = initialisation
+        self.classifier_initialisation: Initialisation = pytorch_default
         self.features = features
         self.embedding_size = embedding_size
         self.classifier = nn.Linear(embedding_size, classes, device=device, dtype=dtype)

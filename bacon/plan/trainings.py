@@ -75,7 +75,7 @@ def full_set_needs(evaluation: EvaluationSettings, network: NetworkSettings) -> 
     as those of a cell are.
     """
     depends_on_data = bool(evaluation.epochs_by_images) or evaluation.order == "one_per_class"
-    if depends_on_data or evaluation.lr_search or evaluation.lr == "learned" or evaluation.labels == "teacher":
+    if depends_on_data or evaluation.lr_search or evaluation.lr != "fixed" or evaluation.labels == "teacher":
         return {}
     if evaluation.regression != "none":
         return {}

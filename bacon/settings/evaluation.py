@@ -80,10 +80,11 @@ class EvaluationSettings(Strict):
     )
     optimiser: Literal["sgd", "adam", "adamw"] = Field("sgd", description="Optimiser.")
     lr_net: float = Field(0.01, gt=0, description="Initial learning rate; not used where lr_search chooses it.")
-    lr: Literal["fixed", "learned"] = Field(
+    lr: Literal["fixed", "learned", "ntk"] = Field(
         "fixed",
         description="fixed: lr_net, or what lr_search chooses; learned: the learning rate, or one for each step, that a method "
-        "learned with the images; lr_net for sets without one (real images).",
+        "learned with the images; lr_net for sets without one (real images); ntk: lr_net (or the one of lr_search) times the "
+        "largest rate at which SGD on squared errors is stable, by the tangent kernel of the untrained network.",
     )
     lr_search: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
@@ -167,6 +168,7 @@ class EvaluationSettings(Strict):
         if self.lr_search and self.lr == "learned":
             raise ValueError("`lr` is learned, so `lr_search` has nothing to choose; leave out one of them")
         self._regression_trains_nothing()
+        self._stable_rate_is_of_squared_errors()
         bounds = [images for images, _ in self.epochs_by_images]
         if bounds != sorted(set(bounds)):
             raise ValueError(f"`epochs_by_images` has the bounds {bounds}; they must ascend")
@@ -178,6 +180,13 @@ class EvaluationSettings(Strict):
                 first = error.errors()[0]
                 raise ValueError(first["msg"].removeprefix("Value error, ")) from None
         return self
+
+    def _stable_rate_is_of_squared_errors(self) -> None:
+        squared = {(term.kind, term.over_classes) for term in self.loss} == {("mse", "mean")}
+        if self.lr == "ntk" and not (squared and self.optimiser == "sgd"):
+            raise ValueError(
+                "`lr` is ntk, a rate of SGD on squared errors: set `optimiser` to sgd and `loss` to mse with over_classes mean"
+            )
 
     def _regression_trains_nothing(self) -> None:
         if self.regression == "none":

@@ -100,6 +100,11 @@ def optimiser_text(settings: EvaluationSettings, units: int, *, learned_rates: i
 
 
 def _rate_text(settings: EvaluationSettings) -> str:
+    of = " of the largest stable rate" if settings.lr == "ntk" else ""
+    return _factor_text(settings) + of
+
+
+def _factor_text(settings: EvaluationSettings) -> str:
     if not settings.lr_search:
         return f"{settings.lr_net:g}"
     return f"the best on validation of {'/'.join(f'{rate:g}' for rate in settings.lr_search)}"
