@@ -685,7 +685,8 @@ def test_advice_to_delete_is_never_given():
         *(room / f"{name}.py" for name in ("checks", "layout", "value_ranges", "splits")),
     ]
     modules += [
-        room / f"{name}.py" for name in ("folder_layout", "image_files", "file_kinds", "deep_images", "oddities")
+        room / f"{name}.py"
+        for name in ("folder_layout", "folder_splits", "image_files", "file_kinds", "deep_images", "oddities")
     ]
     advised = [
         path.name

@@ -43,13 +43,16 @@ class Harness:
     Args:
         folder: the working directory, made here.
         seed: of victims and moments.
-        longest: seconds within which a victim is killed, from the start of the call or, for a job, of its first job.
+        longest: seconds within which a victim is killed, from the start of the call or, for a job, of its first job;
+            less for a victim once it was gone before that.
     """
 
     def __init__(self, folder: Path, *, seed: int, longest: float = 7.0) -> None:
-        self.folder, self.random, self.longest = folder, random.Random(seed), longest
+        self.folder, self.random = folder, random.Random(seed)
+        self.longest = dict.fromkeys(VICTIMS, longest)
         self.tally: Counter[str] = Counter()
         self.victims = self._draw_victims()
+        self.victim = next(self.victims)
         prepare(folder)
 
     def _draw_victims(self) -> Iterator[str]:
@@ -79,13 +82,23 @@ class Harness:
             command(self.folder, target(seed)), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
         )
         if disturbed:
-            self.kill(call, next(self.victims), self.random.uniform(0, self.longest))
+            self.kill_next(call)
         status = call.wait(timeout=600)
         self.tally[f"calls that ended with {'0' if status == 0 else 'an error' if status > 0 else 'a signal'}"] += 1
         return status == 0
 
-    def kill(self, call: subprocess.Popen, victim: str, after: float) -> None:
-        """``kill -9`` after a while, if the victim is there then."""
+    def kill_next(self, call: subprocess.Popen) -> None:
+        """Kill the victim whose turn it is; one that was missed keeps its turn and is met sooner the next time."""
+        after = self.random.uniform(0, self.longest[self.victim])
+        if self.kill(call, self.victim, after):
+            self.tally[f"killed {self.victim}"] += 1
+            self.victim = next(self.victims)
+        else:
+            self.tally["came too late"] += 1
+            self.longest[self.victim] = after
+
+    def kill(self, call: subprocess.Popen, victim: str, after: float) -> bool:
+        """``kill -9`` after a while; whether the victim was there then."""
         if victim == "job":
             while call.poll() is None and not self.jobs():
                 time.sleep(0.02)
@@ -94,14 +107,13 @@ class Harness:
             time.sleep(0.02)
         jobs = self.jobs() if victim in ("job", "both") else []
         if call.poll() is not None or (victim == "job" and not jobs):
-            self.tally["came too late"] += 1
-            return
+            return False
         if victim in ("snakemake", "both"):
             os.kill(call.pid, signal.SIGKILL)
         for pid in jobs:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.tally[f"killed {victim}"] += 1
+        return True
 
     def jobs(self) -> list[int]:
         """Processes that run a script of the workflow in this folder."""
