@@ -210,6 +210,8 @@ class Networks:
 
     def total_steps(self, keys: Sequence[RecordKey]) -> int:
         """Epochs of all networks of ``keys``; the sets of all iterations are of one size, so the first one says it."""
+        if self.job.evaluation.regression != "none":
+            return len(keys)
         train, classes = self._train(keys[0].iteration), len(self.dataset.class_names)
         recipes = (self._settings(key).recipe(images=len(train), classes=classes, rates=train.rates) for key in keys)
         return sum(recipe.total_epochs(len(train)) for recipe in recipes)

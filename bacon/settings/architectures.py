@@ -219,6 +219,26 @@ _TABLE = (
         smallest=25,
         why_smallest="halves images three times, and its attention works on 4x4 windows of the last feature maps",
     ),
+    Architecture(
+        name="frepo_convnet",
+        title="FRePo's ConvNet",
+        builder="bacon.networks.frepo_convnet:build",
+        norms=("none", "batch"),
+        keys=("width", "depth"),
+        limits="bacon.networks.frepo_limits",
+        parameters=1.561e6,
+        pool=_named("frepo_convnet", norms=("none", "batch"), suffixes=_BATCH),
+    ),
+    Architecture(
+        name="kip_convnet",
+        title="KIP's ConvNet",
+        builder="bacon.networks.kip_convnet:build",
+        norms=("none",),
+        keys=("width", "depth"),
+        limits="bacon.networks.kip_limits",
+        parameters=4.67e5,
+        pool={"kip_convnet": {"architecture": "kip_convnet", "width": 1024}},
+    ),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {architecture.name: architecture for architecture in _TABLE}
 """Name -> architecture."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bacon.networks.network import Network
 from bacon.training.batches import IMAGES_AT_ONCE
@@ -18,7 +18,7 @@ Teacher = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def confusion_matrix(model: Network, images: ImageSet, classes: int, images_at_once: int = IMAGES_AT_ONCE) -> Tensor:
+def confusion_matrix(model: nn.Module, images: ImageSet, classes: int, images_at_once: int = IMAGES_AT_ONCE) -> Tensor:
     """(classes, classes) int64 counts, row the label, column the largest logit, on the CPU; leaves the model in eval mode."""
     model.eval()
     counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)

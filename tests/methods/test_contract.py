@@ -36,6 +36,7 @@ from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
 from tests.methods.naive_dd import NaiveDD
 from tests.methods.naive_idc import NaiveIDC
 from tests.methods.naive_iid import NaiveDmIid, NaiveIdmIid
+from tests.methods.naive_kernels import NaiveFRePo, NaiveKIP
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
 from tests.methods.trained import inputs_of
@@ -69,6 +70,12 @@ ORACLES = {
     "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
     "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
     "cafe_dsa": (NaiveCafe, {"batch_train": 4}),
+    "kip": (NaiveKIP, {}),
+    "kip labels": (NaiveKIP, {"learn_labels": True, "depth": 2, "bias_std": 0.5}),
+    "kip nngp": (NaiveKIP, {"kernel": "nngp", "init": "noise"}),
+    "kip features": (NaiveKIP, {"kernel": "features", "learn_labels": True}),
+    "frepo": (NaiveFRePo, {}),
+    "frepo plain": (NaiveFRePo, {"mirrored": False, "cell_network": True, "learn_labels": False, "networks": 1}),
     "datadam": (NaiveDataDAM, {}),
     "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }

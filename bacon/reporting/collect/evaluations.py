@@ -16,7 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.artifacts.evaluation_records import check_version
-from bacon.reporting.collect.protocol_text import network_text, protocol_of
+from bacon.reporting.collect.protocol_text import evaluated_text, protocol_of
 from bacon.runtime.errors import BaconError
 
 RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
@@ -230,7 +230,7 @@ def _row(
         "train_loss": float(values["train_loss"]),
         "epochs": int(values["epochs"]),
         "protocol": protocol,
-        "network_text": network_text(content["settings"]["network"]),
+        "network_text": evaluated_text(content["settings"]),
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),
         "device": content["provenance"]["device"],

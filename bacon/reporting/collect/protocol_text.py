@@ -7,7 +7,14 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.recipe_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
+from bacon.reporting.collect.recipe_text import (
+    SOFT,
+    augmentations_text,
+    labels_text,
+    optimiser_text,
+    regression_text,
+    step_text,
+)
 from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.evaluation import EvaluationSettings
 
@@ -55,6 +62,11 @@ def protocol_text(
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
         decay of SGD are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
+    if settings.regression != "none":
+        has_soft = labels != CLASSES
+        return ", ".join(
+            ["kernel ridge regression", *regression_text(settings), *labels_text(settings, has_soft=has_soft)]
+        )
     steps = learned_rates if settings.lr == "learned" and learned_rates > 1 else settings.steps
     count = epochs or settings.epochs
     duration = _counted(steps, "step") if steps else f"{_counted(count, 'epoch')}{_plain_epochs(settings, count)}"
@@ -101,6 +113,18 @@ def network_text(network_settings: Mapping[str, Any]) -> str:
     if "norm" in network_settings:
         parts.append("no norm" if network_settings["norm"] == "none" else f"{network_settings['norm']} norm")
     return ", ".join(parts)
+
+
+def evaluated_text(settings: Mapping[str, Any]) -> str:
+    """What an evaluation tested, in words: :func:`network_text`, or the kernel of a regression.
+
+    Args:
+        settings: of an evaluation file, ``network`` and ``evaluation``.
+    """
+    if settings["evaluation"].get("regression", "none") == "none":
+        return network_text(settings["network"])
+    depth = int(settings["evaluation"]["regression_depth"])
+    return f"infinitely wide fully connected network of {_counted(depth, 'hidden layer')}"
 
 
 def protocol_note(accuracy: pd.DataFrame) -> str:

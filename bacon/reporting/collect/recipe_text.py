@@ -100,6 +100,11 @@ def optimiser_text(settings: EvaluationSettings, units: int, *, learned_rates: i
 
 
 def _rate_text(settings: EvaluationSettings) -> str:
+    of = " of the largest stable rate" if settings.lr == "ntk" else ""
+    return _factor_text(settings) + of
+
+
+def _factor_text(settings: EvaluationSettings) -> str:
     if not settings.lr_search:
         return f"{settings.lr_net:g}"
     return f"the best on validation of {'/'.join(f'{rate:g}' for rate in settings.lr_search)}"
@@ -137,6 +142,13 @@ def _term_text(term: LossTermSettings) -> str:
     temperature = f" at T {term.temperature:g}{' times T^2' if term.scaled else ''}" if term.kind == "kl" else ""
     summed = " summed over classes" if term.over_classes == "sum" else ""
     return f"{'' if term.weight == 1 else f'{term.weight:g} '}{name}{temperature}{summed}"
+
+
+def regression_text(settings: EvaluationSettings) -> list[str]:
+    """The kernel, as far as it is not the usual one, and the ridge."""
+    kernel = {"ntk": "neural tangent kernel", "nngp": "NNGP kernel", "none": "no kernel"}[settings.regression]
+    layers = f"{settings.regression_depth} hidden layer{'s' if settings.regression_depth > 1 else ''}"
+    return [f"{kernel} of {layers}", f"biases {settings.regression_bias_std:g}", f"ridge {settings.regression_ridge:g}"]
 
 
 def step_text(settings: EvaluationSettings) -> list[str]:

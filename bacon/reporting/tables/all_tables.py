@@ -16,6 +16,7 @@ from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost, divergence_notes
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
+from bacon.reporting.collect.own_networks import own_network_notes
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
@@ -76,16 +77,21 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     summary = summarise(accuracy, results)
     warnings = warning_notes(collect_data(plan))
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    diverged = divergence_notes(cost)
+    diverged, own = divergence_notes(cost), own_network_notes(plan)
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=[*notes(accuracy, summary), *(line for lines in warnings.values() for line in lines), *diverged],
-            grids=[(grid, [*lines, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
+            notes=[
+                *notes(accuracy, summary),
+                *(line for lines in warnings.values() for line in lines),
+                *diverged,
+                *own,
+            ],
+            grids=[(grid, [*lines, *diverged, *own]) for grid, lines in summary_grids(accuracy, summary, warnings)],
         ),
         "comparisons": _comparisons(accuracy, plan),
-        "published": _against(summary, results),
+        "published": _against(summary, results, own),
         "table1": _table1(summary, results),
     }
     wanted = table_names(plan)
@@ -115,9 +121,9 @@ def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
     return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
 
 
-def _against(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
+def _against(summary: pd.DataFrame, results: PublishedResults, own: Sequence[str]) -> ReportTable:
     frame = against_published(summary, results)
-    lines = against_notes(frame)
+    lines = [*against_notes(frame), *own]
     return ReportTable(
         title="Ours against published", frame=frame, notes=lines, grids=_with(against_grid(frame), lines)
     )
