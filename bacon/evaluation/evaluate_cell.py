@@ -19,6 +19,7 @@ from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name
 from bacon.runtime.provenance import provenance
 from bacon.training.batches import ImageSet
+from bacon.training.run_networks import at_chance, weight_bytes
 
 
 def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: Path, output: Path) -> None:
@@ -175,4 +176,21 @@ def evaluation_content(
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,
         "provenance": provenance(device_name(job.device)),
-    } | ({"training_fingerprints": {job.teachers.key: job.teachers.fingerprint}} if job.teachers is not None else {})
+    } | teacher_content(job.teachers)
+
+
+def teacher_content(teachers: Sequence[TrainedRuns]) -> dict[str, Any]:
+    """What an evaluation file says of the teachers that labelled its batches; nothing where there are none."""
+    if not teachers:
+        return {}
+    each = [(runs, run) for runs in teachers for run in range(len(runs))]
+    return {
+        "training_fingerprints": {runs.key: runs.fingerprint for runs in teachers},
+        "teacher_bytes": sum(weight_bytes(runs, run) for runs, run in each),
+        "teachers_at_chance": [f"{runs.key} run {run}" for runs, run in each if _at_chance(runs, run)],
+    }
+
+
+def _at_chance(runs: TrainedRuns, run: int) -> bool:
+    about = runs.attributes(run)
+    return at_chance(runs, run, classes=about["classes"], images=about["images"])

@@ -76,7 +76,6 @@ def _job(
     device: torch.device,
 ) -> EvaluationJob:
     seconds = plan.config.run.progress_seconds
-    teachers = [trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)]
     return EvaluationJob(
         dataset=cell.dataset,
         method=cell.method,
@@ -89,7 +88,7 @@ def _job(
         fingerprints=fingerprints,
         cache=plan.directory / CACHE / "evaluation",
         device=device,
-        teachers=teachers[0] if teachers else None,
+        teachers=tuple(trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)),
         progress_seconds=seconds,
         heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
     )

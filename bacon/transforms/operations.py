@@ -135,24 +135,32 @@ def affine(images: Tensor, theta: Tensor) -> Tensor:
     # One grid serves every image of a group when its images are laid side by side as channels.
     stacked = images.flatten(1, 2)  # (G, nC, H, W)
     grid = F.affine_grid(theta, [len(images), 1, *images.shape[-2:]], align_corners=False)  # (G, H, W, 2)
+    return sample(stacked, grid).view_as(images)
+
+
+def sample(images: Tensor, grid: Tensor, padding: str = "zeros") -> Tensor:
+    """``F.grid_sample`` of (G, M, H, W) at (G, h, w, 2), bilinear, with a gradient whose sums have one order.
+
+    ``padding``: ``zeros``, or ``border`` for a grid that never leaves the centres of the outer pixels.
+    """
     if images.is_cuda and images.requires_grad and torch.are_deterministic_algorithms_enabled():
         # The CUDA gradient of grid_sample adds atomically, in no fixed order; that of gather has a deterministic form.
-        return _sample_by_gather(stacked, grid).view_as(images)
-    return F.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False).view_as(images)
+        return _sample_by_gather(images, grid)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
 
 
 def _sample_by_gather(images: Tensor, grid: Tensor) -> Tensor:
-    """``F.grid_sample`` (bilinear, zeros, corners not aligned) of (G, M, H, W) at (G, H, W, 2), by four gathers."""
+    """:func:`sample` by four gathers."""
     height, width = images.shape[-2:]
     x = ((grid[..., 0] + 1) * width - 1) / 2
     y = ((grid[..., 1] + 1) * height - 1) / 2
     left, top = x.floor(), y.floor()
     flat = images.flatten(-2)
-    sampled = torch.zeros_like(flat)
+    sampled = flat.new_zeros(*flat.shape[:2], grid.shape[1] * grid.shape[2])
     for column, weight_x in ((left, left + 1 - x), (left + 1, x - left)):
         for row, weight_y in ((top, top + 1 - y), (top + 1, y - top)):
             inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
             index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            tap = flat.gather(2, index.flatten(1)[:, None].expand_as(flat))
+            tap = flat.gather(2, index.flatten(1)[:, None].expand_as(sampled))
             sampled = sampled + tap * (weight_x * weight_y * inside).flatten(1)[:, None]
-    return sampled.view_as(images)
+    return sampled.view(*images.shape[:2], *grid.shape[1:3])

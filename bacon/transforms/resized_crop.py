@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.runtime.errors import BaconError
@@ -104,7 +103,7 @@ def resized(images: Tensor, box: Tensor, size: tuple[int, int] | None = None) ->
         ),
         dim=3,
     )
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    return operations.sample(images, grid, padding="border")
 
 
 def _positions(start: Tensor, size: Tensor, side: int, count: int, dtype: torch.dtype) -> Tensor:

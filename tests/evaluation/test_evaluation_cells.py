@@ -221,7 +221,7 @@ def test_teachers_label_the_batches(paths, distilled, tmp_path, caplog):
     train_block(training)
     teachers = blocks_trained(training)
     by_teachers = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 20.0}], "mixing": "cutmix", "seeds": 1}
-    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=teachers)
+    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=(teachers,))
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     content = json.loads(paths["output"].read_text())
     assert content["training_fingerprints"] == {teachers.key: teachers.fingerprint}
@@ -248,9 +248,9 @@ def test_a_teacher_at_chance_level_is_told(paths, tmp_path, caplog, monkeypatch)
     train_block(training)
     own = replace(
         job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1, epochs=1),
-        teachers=blocks_trained(training),
+        teachers=(blocks_trained(training),),
     )
-    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6))
+    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6, train_loss=1.0))
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     assert "classified 60.0 % of its training images correctly, where chance is 50.0 %" in caplog.text
 

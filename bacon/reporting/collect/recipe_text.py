@@ -122,9 +122,14 @@ def _schedule_text(settings: EvaluationSettings, units: int) -> str:
 def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
     """What networks were trained with, where images or settings leave a choice, and the loss where it is not the usual."""
     if settings.labels == "teacher":
-        count, network = settings.teachers.runs, settings.teachers.network
-        which = f" ({ARCHITECTURES[network.architecture].title})" if network else ""
+        networks = settings.teachers.networks or (settings.teachers.network,)
+        count, titles = (
+            settings.teachers.runs * len(networks),
+            [ARCHITECTURES[one.architecture].title for one in networks if one],
+        )
+        which = f" ({', '.join(titles)})" if titles else ""
         named = "a teacher" if count == 1 else f"{count} teachers"
+        which += " with equal norms" if settings.teacher_norms == "equal" and count > 1 else ""
         words = [f"labels of {named}{which} of {settings.teachers.epochs} epochs"]
     else:
         words = [SOFT if settings.labels == "stored" else "hard labels"] if has_soft else []
