@@ -88,7 +88,7 @@ def at_chance(runs: TrainedRuns, run: int, *, classes: int, images: int) -> bool
     Three standard deviations above chance are enough.
     """
     chance = 1 / classes
-    return runs.entry(run).train_accuracy <= chance + 3 * (chance * (1 - chance) / images) ** 0.5
+    return bool(runs.entry(run).train_accuracy <= chance + 3 * (chance * (1 - chance) / images) ** 0.5)
 
 
 def weight_bytes(runs: TrainedRuns, run: int) -> int:

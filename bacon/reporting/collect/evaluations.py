@@ -84,8 +84,9 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
         test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
         train_loss (nats), epochs, protocol, network_text, n (rows of the same data set, method, IPC, network, iteration and
-        augmentation), wall_seconds, device, fingerprint, commit, dataset_title, method_title, published_dataset,
-        published_method. ``ipc`` and ``seed`` are missing for the full data set.
+        augmentation), wall_seconds, device, view_label_bytes and teacher_bytes (of labels that teachers make for every
+        view, were they stored, and of the teachers; 0 for others), teachers_at_chance, fingerprint, commit, dataset_title,
+        method_title, published_dataset, published_method. ``ipc`` and ``seed`` are missing for the full data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
@@ -234,6 +235,9 @@ def _row(
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),
         "device": content["provenance"]["device"],
+        "view_label_bytes": int(content.get("view_label_bytes", 0)),
+        "teacher_bytes": int(content.get("teacher_bytes", 0)),
+        "teachers_at_chance": ", ".join(content.get("teachers_at_chance", ())),
         "fingerprint": expected.fingerprint,
         "commit": content["provenance"]["commit"],
         "dataset_title": expected.dataset_title,

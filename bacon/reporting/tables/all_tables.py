@@ -18,6 +18,7 @@ from bacon.reporting.collect.evaluations import average_augmentations, collect_n
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
+from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import Grid
@@ -76,12 +77,18 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     summary = summarise(accuracy, results)
     warnings = warning_notes(collect_data(plan))
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    diverged = divergence_notes(cost)
+    diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
+    odd = [line for lines in warnings.values() for line in lines]
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=[*notes(accuracy, summary), *(line for lines in warnings.values() for line in lines), *diverged],
+            notes=[
+                *notes(accuracy, summary),
+                *storage_notes(accuracy),
+                *(line for lines in warnings.values() for line in lines),
+                *diverged,
+            ],
             grids=[(grid, [*lines, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
         ),
         "comparisons": _comparisons(accuracy, plan),
@@ -95,7 +102,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables["ranking"] = _ranking(networks)
     if "checkpoints" in wanted:
         tables["checkpoints"] = _checkpoints(networks)
-    tables["cost"] = _cost(cost, diverged)
+    tables["cost"] = _cost(cost, [*storage, *diverged])
     everything = (
         "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
     )
