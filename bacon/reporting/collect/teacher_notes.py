@@ -17,11 +17,11 @@ def storage_notes(accuracy: pd.DataFrame) -> list[str]:
     if final.empty:
         return []
     each = final.groupby(["dataset_title", "method_title", "ipc"], sort=False, dropna=False)
-    sizes = each[["view_label_bytes", "teacher_bytes"]].max()
+    sizes = each[["view_label_bytes", "teacher_bytes"]].max().reset_index()
     parts = [
-        f"{dataset}, {method}{'' if pd.isna(ipc) else f', IPC {ipc}'}: {row['view_label_bytes'] / MEBIBYTE:,.1f} MiB "
-        f"(teachers {row['teacher_bytes'] / MEBIBYTE:,.1f} MiB)"
-        for (dataset, method, ipc), row in sizes.iterrows()
+        f"{row['dataset_title']}, {row['method_title']}{_ipc_text(row['ipc'])}: "
+        f"{row['view_label_bytes'] / MEBIBYTE:,.1f} MiB (teachers {row['teacher_bytes'] / MEBIBYTE:,.1f} MiB)"
+        for _, row in sizes.iterrows()
     ]
     return [
         "Labels of teachers are made for every view of every image, and are not in the storage of a set. Those of one network "
@@ -46,6 +46,10 @@ def chance_notes(accuracy: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
         "with another rate."
         for verb, row in found
     ]
+
+
+def _ipc_text(ipc: object) -> str:
+    return "" if ipc is pd.NA else f", IPC {ipc}"
 
 
 _PLACE = ["dataset", "method", "ipc", "seed"]

@@ -83,13 +83,8 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=[
-                *notes(accuracy, summary),
-                *storage_notes(accuracy),
-                *(line for lines in warnings.values() for line in lines),
-                *diverged,
-            ],
-            grids=[(grid, [*lines, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
+            notes=[*notes(accuracy, summary), *storage, *odd, *diverged],
+            grids=[(grid, [*lines, *storage, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
         ),
         "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results),
