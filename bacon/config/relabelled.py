@@ -20,6 +20,8 @@ def with_relabelled(config: Config) -> Config:
     Raises:
         BaconError: one of them is not in the grid, has such a variant of another meaning, or is labelled by teachers already.
     """
+    if not config.grid.relabelled:
+        return config
     variants, methods = dict(config.variants), list(config.grid.methods)
     for name in config.grid.relabelled:
         if name not in config.grid.methods:

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 
 from bacon.config.loading import check_config
+from bacon.distillation.recovery.batch_views import views
 from bacon.distillation.recovery.layer_statistics import channel_moments
 from bacon.distillation.recovery.patches import patch_moments
 from bacon.distillation.recovery.recovery import total_variation
-from bacon.distillation.recovery.views import views
 from bacon.methods.gvbsm.density import densities
-from bacon.methods.gvbsm.statistics import RunningMeans, distances
+from bacon.methods.gvbsm.matched_statistics import RunningMeans, distances
 from bacon.methods.recovery_work import relative_cost
 from bacon.methods.registry import METHODS
 from bacon.plan.plan import Plan

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.initialisation import first_images
-from bacon.distillation.recovery.views import views
+from bacon.distillation.recovery.batch_views import views
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 
 if TYPE_CHECKING:

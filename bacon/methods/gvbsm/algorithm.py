@@ -15,7 +15,7 @@ from bacon.distillation.recovery.layer_statistics import seen
 from bacon.distillation.recovery.recovery import Recovery, class_losses
 from bacon.distillation.recovery.teachers import teacher
 from bacon.methods.gvbsm.density import densities
-from bacon.methods.gvbsm.statistics import (
+from bacon.methods.gvbsm.matched_statistics import (
     RunningMeans,
     Statistics,
     distances,
