@@ -69,14 +69,12 @@ def test_densification_of_classes_by_hand():
     one = torch.zeros(4, 1, 32, 32, dtype=torch.float64)
     one[0, 0, 0, 0] = one[1, 0, 0, 1] = 1.0  # orthogonal and equal: both eigenvalues are 1
     one[2, 0, 0, 0], one[3, 0, 0, 1] = 2.0, 1.0  # eigenvalues 4 and 1
-    labels = torch.tensor([[0, 0], [5, 5]])
-    even, uneven = densities(one, labels, 4.0).tolist()
+    even, uneven = densities(one, [[2], [2]], 4.0).tolist()
     assert even == pytest.approx(0)
     p, q = 1 / (1 + math.exp(-3 / 4)), 1 / (1 + math.exp(-3))
     assert uneven == pytest.approx(p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q)))
-    assert densities(one, torch.tensor([[0, 1, 2, 3]]), 4.0).tolist() == [0.0], (
-        "a single image of a class has nothing to spread"
-    )
+    assert densities(one, [[1, 1, 1, 1]], 4.0).tolist() == [0.0], "a single image has nothing to spread"
+    assert densities(one, [[1, 1, 2]], 4.0).tolist() == pytest.approx([uneven])
 
 
 def test_total_variation_of_a_step():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,12 @@ class GVBSM(Recovery):
 
     def batch_indices(self) -> list[Tensor]:
         """Consecutive images in class order, so that a batch holds few classes."""
-        places = torch.arange(len(self.context.classes), device=self.context.device)
-        return list(places.split(self.settings.batch_images))
+        total, size, ipc = len(self.context.classes), self.settings.batch_images, self.context.ipc
+        ranges = [range(first, min(first + size, total)) for first in range(0, total, size)]
+        # On the host: how many images of each class a batch holds.
+        self._sizes = [list(Counter(place // ipc for place in own).values()) for own in ranges]
+        places = torch.arange(total, device=self.context.device)
+        return list(places.split(size))
 
     def settled(self) -> None:
         """The running means move on."""
@@ -85,7 +90,8 @@ class GVBSM(Recovery):
         return {
             "ce": class_losses(logits, labels),
             "statistics": own.statistics_weight * total,
-            "density": own.density_weight * densities(seen_images, labels, own.density_temperature),
+            "density": own.density_weight
+            * densities(seen_images, [self._sizes[number] for number in numbers], own.density_temperature),
         }
 
     def _used(self, layers: list[nn.Module], iteration: int, numbers: range) -> Tensor:
