@@ -19,7 +19,7 @@ def accuracy(**columns):
             "final": [True] * 4,
             "view_label_bytes": [0, 0, 2 * MIB, 20 * MIB],
             "teacher_bytes": [0, 0, 3 * MIB, 3 * MIB],
-            "teachers_at_chance": [""] * 4,
+            "teachers_at_chance": [None] * 4,
         }
     )
     return rows.assign(**columns)
@@ -41,7 +41,7 @@ def test_networks_at_chance_level_are_a_warning():
     cost = pd.DataFrame(
         {"dataset": ["digits"], "method": ["sre2l"], "ipc": [1], "seed": [2], "at_chance": ["run 0 of t"]}
     )
-    lines = chance_notes(accuracy(teachers_at_chance=["", "", "key run 1", "key run 1"]), cost)
+    lines = chance_notes(accuracy(teachers_at_chance=[None, None, "key run 1", "key run 1"]), cost)
     assert [line.split(" was ")[0] for line in lines] == [
         "Warning: digits/soft/ipc1/seed0", "Warning: digits/soft/ipc10/seed0", "Warning: digits/sre2l/ipc1/seed2",
     ]  # fmt: skip

@@ -36,7 +36,7 @@ def chance_notes(accuracy: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
         accuracy: rows of ``collect_accuracy``.
         cost: rows of ``collect_cost``.
     """
-    evaluated = accuracy.loc[accuracy["teachers_at_chance"] != "", [*_PLACE, "teachers_at_chance"]].drop_duplicates()
+    evaluated = accuracy.loc[accuracy["teachers_at_chance"].notna(), [*_PLACE, "teachers_at_chance"]].drop_duplicates()
     distilled = cost.loc[cost["at_chance"] != "", [*_PLACE, "at_chance"]]
     found = [("labelled", row) for row in evaluated.itertuples(index=False)]
     found += [("distilled", row) for row in distilled.itertuples(index=False)]
