@@ -103,6 +103,7 @@ CHOICES = {
     "lr": ({"learned": 1}, "fixed", "learned"),
     "labels": ({"carried": "logits"}, "hard", "stored"),
     "teachers": ({"labels": "teacher", "loss": [{"kind": "kl"}]}, {"epochs": 50}, {"epochs": 60}),
+    "teacher_norms": ({"labels": "teacher", "teachers": {"runs": 2}}, "own", "equal"),
 }
 
 
