@@ -1,8 +1,13 @@
 """What tables say of labels that teachers make, and of networks that have learned nothing."""
 
-import pandas as pd
+from types import SimpleNamespace
 
+import pandas as pd
+import torch
+
+from bacon.distillation.driver import _training_attributes
 from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
+from bacon.reporting.page.artifact_facts import _teacher_facts
 
 MIB = 2**20
 
@@ -47,3 +52,33 @@ def test_networks_at_chance_level_are_a_warning():
     ]  # fmt: skip
     assert "labelled with networks that classify the training images hardly better than chance: key run 1" in lines[0]
     assert "distilled with networks" in lines[2]
+
+
+class Runs:
+    """Two training runs of which the first has learned nothing."""
+
+    key, fingerprint = "convnet3-1", "f" * 32
+
+    def __len__(self):
+        return 2
+
+    def entry(self, run):
+        return SimpleNamespace(train_accuracy=(0.1, 0.9)[run])
+
+
+def test_a_distilled_set_says_which_networks_it_was_made_with_that_have_learned_nothing():
+    real = SimpleNamespace(classes=10, labels=torch.zeros(1000))
+    assert _training_attributes({"teachers": Runs()}, real) == {
+        "training_fingerprints": {Runs.key: Runs.fingerprint},
+        "at_chance": "run 0 of teachers (convnet3-1)",
+    }
+    assert _training_attributes({}, real) == {}
+
+
+def test_the_page_shows_the_size_of_labels_and_teachers_at_chance_first():
+    content = {"view_label_bytes": 4000, "teacher_bytes": 1234567, "teachers_at_chance": ["key run 1"]}
+    assert _teacher_facts(content) == [
+        ("warning: teachers at chance level", "key run 1"),
+        ("labels of teachers", "4,000 bytes for each network, were they stored; teachers 1,234,567"),
+    ]
+    assert _teacher_facts({}) == []
