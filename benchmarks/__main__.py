@@ -294,7 +294,7 @@ def paper(
 ) -> None:
     """Speed of the paper's cells: distillation by part, evaluation, hours for all of them; made for a GPU."""
     place = chosen_device(device, threads)
-    set_up_arithmetic(threads, tf32=precision == "tf32")
+    set_up_arithmetic(threads)
     found = ceilings(place, torch.bfloat16 if precision == "bf16" else torch.float32)
     show("machine", [found])
     results: dict[str, Any] = {"machine": found, "distillation": [], "evaluation": []}

@@ -218,7 +218,7 @@ def main(job: str, name: str, data: str, *where: str) -> None:
         return
     folder, kind, threads, config = where
     cell, device = measured(name, Path(config) if config else None), torch.device(kind)
-    set_up_arithmetic(int(threads), tf32=cell.settings.network.precision == "tf32")
+    set_up_arithmetic(int(threads))
     JOBS[job](cell, Path(data), Path(folder), device)
     print(json.dumps(peaks(device)))
 

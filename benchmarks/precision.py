@@ -35,7 +35,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     first: list[float] = []
     for precision in precisions:
-        set_up_arithmetic(torch.get_num_threads(), tf32=precision == "tf32")
+        set_up_arithmetic(torch.get_num_threads())
         found = [100 * accuracy(cell, dataset, device, seed, precision) for seed in range(seeds)]
         first = first or found
         differences = [mine - other for mine, other in zip(found, first, strict=True)]

@@ -16,6 +16,7 @@ from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.train_and_test import Outcome, train_and_test
 from bacon.networks.network import Network
 from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.settings.trained_networks import TEACHERS
@@ -69,6 +70,7 @@ class EvaluationJob:
         fingerprints: what the inputs must carry and the output shall carry.
         cache: folder of finished records.
         device: where networks are trained.
+        placement: where real images are kept; changes no number.
         teachers: networks that label the batches, runs of each architecture; empty: the labels come from no teacher.
         progress_seconds: seconds between progress lines in a log.
         heartbeat: says how far the job is.
@@ -85,6 +87,7 @@ class EvaluationJob:
     fingerprints: EvaluationFingerprints
     cache: Path
     device: torch.device
+    placement: Placement = "auto"
     teachers: tuple[TrainedRuns, ...] = ()
     progress_seconds: float = 10.0
     heartbeat: Heartbeat | None = None
@@ -128,14 +131,17 @@ class Networks:
     @cached_property
     def test(self) -> ImageSet:
         """The test set."""
-        return image_set(self.dataset.test_images, self.dataset.test_labels, self.dataset, self.job.device)
+        return self._real_images(self.dataset.test_images, self.dataset.test_labels)
 
     @cached_property
     def validation(self) -> ImageSet | None:
         """The validation split; ``None``: there is none."""
         if self.dataset.validation_images is None:
             return None
-        return image_set(self.dataset.validation_images, self.dataset.validation_labels, self.dataset, self.job.device)
+        return self._real_images(self.dataset.validation_images, self.dataset.validation_labels)
+
+    def _real_images(self, images: Any, labels: Any) -> ImageSet:
+        return image_set(images, labels, self.dataset, self.job.device, self.job.placement)
 
     @cached_property
     def teacher(self) -> Teacher | None:
@@ -250,8 +256,16 @@ def _report(job: EvaluationJob, key: RecordKey, outcome: Outcome) -> None:
     )
 
 
-def image_set(images: Any, labels: Any, dataset: ImageDataset, device: torch.device) -> ImageSet:
-    """Real images (N, C, H, W) uint8 of ``dataset``, on the device, normalised or whitened when used."""
+def image_set(
+    images: Any, labels: Any, dataset: ImageDataset, device: torch.device, placement: Placement = "auto"
+) -> ImageSet:
+    """Real images (N, C, H, W) uint8 of ``dataset``, for a device, normalised or whitened when used."""
     return ImageSet.of_uint8(
-        images, labels, mean=dataset.mean, std=dataset.std, device=device, whitening=dataset.whitening
+        images,
+        labels,
+        mean=dataset.mean,
+        std=dataset.std,
+        device=device,
+        whitening=dataset.whitening,
+        placement=placement,
     )

@@ -9,16 +9,15 @@ with respect to the images.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_INPUT, _WEIGHT = [True, False, False], [False, True, False]
-
-Geometry = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-"""Stride, padding and dilation of a convolution."""
+from bacon.networks.arithmetic import tf32_allowed
+from bacon.networks.convolution import Convolution, ConvolutionForm
 
 
 class GroupedWeight(Tensor):
@@ -56,7 +55,8 @@ class GroupedWeight(Tensor):
 
 def takes_grouped_weight(layer: nn.Module) -> bool:
     """Whether :class:`GroupedWeight` can take the place of the weight of ``layer``: a plain convolution or linear layer."""
-    if type(layer) is nn.Conv2d:
+    if type(layer) in (nn.Conv2d, Convolution):
+        assert isinstance(layer, nn.Conv2d)
         return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return type(layer) is nn.Linear
 
@@ -71,7 +71,8 @@ def _convolution(
     groups: int,
 ) -> Tensor:
     assert groups == 1, "takes_grouped_weight"
-    maps: Tensor = _Convolution.apply(x, weight.of_groups, bias, (stride, padding, dilation))
+    form = ConvolutionForm(stride, padding, dilation, groups, tf32=tf32_allowed())
+    maps: Tensor = _Convolution.apply(x, weight.of_groups, bias, form)
     return maps
 
 
@@ -90,19 +91,18 @@ class _Convolution(torch.autograd.Function):
     """A convolution of all groups by the same weight, which is an argument once for each group."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor | None, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(x, weights)
-        ctx.geometry = geometry
-        stride, padding, dilation = geometry
-        return F.conv2d(x, weights[0], bias, stride, padding, dilation)
+        ctx.form = form
+        return form.maps(x, weights[0], bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         # Under autocast the maps are bfloat16, and so is their gradient.
         x, weights = (tensor.to(gradient.dtype) for tensor in ctx.saved_tensors)
         needed = ctx.needs_input_grad
-        dx = _InputGradient.apply(gradient, x, weights[0], ctx.geometry) if needed[0] else None
-        dweights = _WeightGradients.apply(x, gradient, weights, ctx.geometry) if needed[1] else None
+        dx = _InputGradient.apply(gradient, x, weights[0], ctx.form) if needed[0] else None
+        dweights = _WeightGradients.apply(x, gradient, weights, ctx.form) if needed[1] else None
         dbias = gradient.sum(dim=(0, 2, 3)) if needed[2] else None
         return dx, dweights, dbias, None
 
@@ -111,30 +111,27 @@ class _InputGradient(torch.autograd.Function):
     """The gradient of the maps that a convolution read, differentiable with respect to that of its output alone."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(weight)
-        ctx.geometry = geometry
-        return _input_gradient(gradient, x, weight, geometry)
+        ctx.form = form
+        return form.by_input(gradient, x, weight)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        return _convolved(given, weight, ctx.geometry), None, None, None
+        return ctx.form.maps(given, weight), None, None, None
 
 
 class _WeightGradients(torch.autograd.Function):
     """(K, out, in, height, width): the gradient of the weight for each group, which can be differentiated once more."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(x, gradient)
-        ctx.geometry = geometry
-        groups = len(weights)
-        maps = (_side_by_side(tensor, groups) for tensor in (gradient, x))
-        found: Tensor = torch.ops.aten.convolution_backward(
-            *maps, weights.flatten(0, 1), None, *geometry, False, [0, 0], groups, _WEIGHT
-        )[1]
+        ctx.form = replace(form, groups=len(weights))
+        gradient, x = (_side_by_side(tensor, len(weights)) for tensor in (gradient, x))
+        found: Tensor = ctx.form.by_weight(gradient, x, weights.flatten(0, 1))
         return found.view_as(weights)
 
     @staticmethod
@@ -146,22 +143,10 @@ class _WeightGradients(torch.autograd.Function):
         x, gradient = (_side_by_side(tensor, groups) for tensor in (x, gradient))
         by_x = by_gradient = None
         if ctx.needs_input_grad[0]:
-            by_x = _one_after_the_other(_input_gradient(gradient, x, filters, ctx.geometry, groups), groups)
+            by_x = _one_after_the_other(ctx.form.by_input(gradient, x, filters), groups)
         if ctx.needs_input_grad[1]:
-            by_gradient = _one_after_the_other(_convolved(x, filters, ctx.geometry, groups), groups)
+            by_gradient = _one_after_the_other(ctx.form.maps(x, filters), groups)
         return by_x, by_gradient, None, None
-
-
-def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
-    found: Tensor = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, *geometry, False, [0, 0], groups, _INPUT
-    )[0]
-    return found
-
-
-def _convolved(x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
-    stride, padding, dilation = geometry
-    return F.conv2d(x, weight, None, stride, padding, dilation, groups)
 
 
 def _side_by_side(maps: Tensor, groups: int) -> Tensor:

@@ -5,7 +5,9 @@ import torch
 
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.training.batches import ImageSet
+from bacon.settings.recipe import TrainingRecipe
+from bacon.training.batches import Batches, ImageSet
+from bacon.transforms import affine_pass
 from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.distillation.host import HostReads, HostTraffic
 
@@ -53,3 +55,19 @@ def test_an_epoch_of_evaluation_reads_nothing_back():
             )
         found.append((reads.found, traffic.found))
     assert found[0] == found[1], "what is read is read once, after the last epoch"
+
+
+@pytest.mark.parametrize("mixing", [None, "mixup", "cutmix"])
+@pytest.mark.parametrize("family", ["dsa", "idc", "frepo", "dc", "crop_flip", "random_resized_crop"])
+@pytest.mark.parametrize("one_pass", [False, True])
+def test_augmented_and_mixed_batches_read_nothing_back(monkeypatch, family, mixing, one_pass):
+    monkeypatch.setattr(affine_pass, "is_preferred", lambda _: one_pass)
+    images = torch.randn(11, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    train, kind = ImageSet(images=images, labels=torch.arange(11) % 3), None if mixing is None else {"kind": mixing}
+    recipe = TrainingRecipe(epochs=8, batch_size=4, augmentation={"family": family}, mixing=kind)
+    batches = Batches(train, recipe, 0, classes=3, images_at_once=22).from_epoch()
+    next(batches)  # modules are imported
+    with HostReads() as reads, HostTraffic() as traffic:
+        assert len(list(batches)) == 23
+    assert reads.found == []
+    assert traffic.found == []

@@ -92,7 +92,7 @@ def test_where_a_pass_cannot_be_shared_there_is_one_for_each_group():
 
 def test_in_bfloat16_grouped_gradients_are_those_of_each_group():
     network, images = network_of(dtype=torch.float32, size=16), images_of(dtype=torch.float32, size=16)
-    network.bf16 = True
+    network.precision = "bf16"
     parameters = matched_parameters(network)
     found = parameter_gradients(network, parameters, images, LABELS)
     for ours, theirs in zip(found, one_by_one(network, parameters, images, LABELS), strict=True):
