@@ -124,7 +124,9 @@ def operations(network: NetworkSettings, channels: int, size: int) -> Operations
 
 
 def distill_seconds(plan: Plan, cell: Cell, measured: Measurements | None = None) -> float:
-    """Time of a cell's distillation: what its method's record says that it computes."""
+    """Time of a cell's distillation: what its method's record says that it computes; none where a set is copied."""
+    if plan.same_set(cell) is not None:
+        return 0.0
     settings, data = plan.settings(cell), data_size(plan, cell.dataset, measured)
     image = operations(settings.network, data.channels, data.size)
     size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)

@@ -191,6 +191,13 @@ _TABLE = (
     ),
     _small_images("shufflenet_v2", "ShuffleNetV2", "shufflenet", {32: 9.0e7, 64: 9.4e7, 128: 9.4e7}, parameters=1.26e6),
     _small_images(
+        "shufflenet_v2_x0_5",
+        "ShuffleNetV2 x0.5",
+        "shufflenet",
+        {32: 2.18e7, 64: 2.58e7, 128: 2.58e7},
+        parameters=3.52e5,
+    ),
+    _small_images(
         "densenet121",
         "DenseNet-121",
         "densenet",

@@ -13,7 +13,7 @@ from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_
 from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
 from bacon.settings.network import NetworkSettings
 from bacon.settings.recipe import MIXING_MODULE, LossTermSettings, TrainingRecipe, modules_of
-from bacon.settings.trained_networks import TEACHERS, TeacherSettings, selection_need
+from bacon.settings.trained_networks import TEACHERS, EnsembleSettings, ensemble_needs
 from bacon.settings.training_need import TrainingNeed
 
 
@@ -113,10 +113,15 @@ class EvaluationSettings(Strict):
         description="Terms of the loss, which are summed; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
         "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
     )
-    teachers: TeacherSettings = Field(
-        TeacherSettings(),
+    teachers: EnsembleSettings = Field(
+        EnsembleSettings(),
         description="labels teacher: the networks trained on the real set whose logits label each batch; their augmentation is "
         "that of `dsa_strategy` here.",
+    )
+    teacher_norms: Literal["own", "equal"] = Field(
+        "own",
+        description="labels teacher, several of them: their logits are averaged as they are, or (equal) each teacher's "
+        "logits of a batch are scaled to the mean norm of all teachers' first.",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Label smoothing of ce: weight of the uniform distribution in the labels."
@@ -272,7 +277,7 @@ class EvaluationSettings(Strict):
         """Teachers of the batches, where ``labels`` come from them; ``network`` is the cell's."""
         if self.labels != "teacher":
             return ()
-        return (selection_need(TEACHERS, self.teachers, network, dsa_strategy=self.dsa_strategy, keep={"final"}),)
+        return ensemble_needs(TEACHERS, self.teachers, network, dsa_strategy=self.dsa_strategy)
 
     def shared_modules(self) -> tuple[str, ...]:
         """Dotted modules that training loads by name whatever the augmentation."""

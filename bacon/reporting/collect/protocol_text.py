@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.reporting.collect.recipe_text import (
+    OF_TEACHERS,
     SOFT,
     augmentations_text,
     labels_text,
@@ -84,7 +85,7 @@ def protocol_text(
 
 def is_soft(protocol: str) -> bool:
     """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
-    return SOFT in protocol.split(", ")
+    return any(part == SOFT or part.startswith(OF_TEACHERS) for part in protocol.split(", "))
 
 
 def _counted(count: int, unit: str) -> str:
@@ -153,10 +154,9 @@ def _differences(accuracy: pd.DataFrame, described: pd.Series[str]) -> str:
         return str(described.iloc[0])
     first = next(iter(parts.values()))
     common = [part for part in first if all(part in other for other in parts.values())]
-    scopes = [
-        f"{_scope(accuracy[described == text], accuracy)}: {', '.join(part for part in own if part not in common)}"
-        for text, own in parts.items()
-    ]
+    rest = {text: ", ".join(part for part in own if part not in common) for text, own in parts.items()}
+    # Rows that have nothing besides what is common need no scope of their own.
+    scopes = [f"{_scope(accuracy[described == text], accuracy)}: {own}" for text, own in rest.items() if own]
     return "; ".join([*scopes, f"all: {', '.join(common)}"] if common else scopes)
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bacon.settings.recipe import LossTermSettings
 
 SOFT = "soft labels"
+OF_TEACHERS = "labels of "
+"""How labels of teachers are called."""
 NO_AUGMENTATION = "no augmentation"
 _DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -127,14 +129,22 @@ def _schedule_text(settings: EvaluationSettings, units: int) -> str:
 def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
     """What networks were trained with, where images or settings leave a choice, and the loss where it is not the usual."""
     if settings.labels == "teacher":
-        count, network = settings.teachers.runs, settings.teachers.network
-        which = f" ({ARCHITECTURES[network.architecture].title})" if network else ""
-        named = "a teacher" if count == 1 else f"{count} teachers"
-        words = [f"labels of {named}{which} of {settings.teachers.epochs} epochs"]
+        words = [f"{OF_TEACHERS}{_teachers_text(settings)}"]
     else:
         words = [SOFT if settings.labels == "stored" else "hard labels"] if has_soft else []
     smoothing = [f"label smoothing {settings.label_smoothing:g}"] if settings.label_smoothing else []
     return [*words, *([f"loss {' + '.join(map(_term_text, settings.loss))}"] if settings.loss else []), *smoothing]
+
+
+def _teachers_text(settings: EvaluationSettings) -> str:
+    """How many there are, their architectures where they are named, and their epochs; without a comma."""
+    networks = settings.teachers.networks or (settings.teachers.network,)
+    count = settings.teachers.runs * len(networks)
+    titles = [ARCHITECTURES[one.architecture].title for one in networks if one is not None]
+    which = f" ({' + '.join(titles)})" if titles else ""
+    equal = " with logits of equal norms" if settings.teacher_norms == "equal" and count > 1 else ""
+    named = "a teacher" if count == 1 else f"{count} teachers"
+    return f"{named}{which} of {settings.teachers.epochs} epochs{equal}"
 
 
 def _term_text(term: LossTermSettings) -> str:

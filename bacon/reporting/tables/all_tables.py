@@ -19,6 +19,7 @@ from bacon.reporting.collect.expected import expected_distilled, expected_evalua
 from bacon.reporting.collect.own_networks import own_network_notes
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
+from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import Grid
@@ -77,18 +78,17 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     summary = summarise(accuracy, results)
     warnings = warning_notes(collect_data(plan))
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    diverged, own = divergence_notes(cost), own_network_notes(plan)
+    diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
+    odd, own = [line for lines in warnings.values() for line in lines], own_network_notes(plan)
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=[
-                *notes(accuracy, summary),
-                *(line for lines in warnings.values() for line in lines),
-                *diverged,
-                *own,
+            notes=[*notes(accuracy, summary), *storage, *odd, *diverged, *own],
+            grids=[
+                (grid, [*lines, *storage, *diverged, *own])
+                for grid, lines in summary_grids(accuracy, summary, warnings)
             ],
-            grids=[(grid, [*lines, *diverged, *own]) for grid, lines in summary_grids(accuracy, summary, warnings)],
         ),
         "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results, own),
@@ -101,7 +101,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables["ranking"] = _ranking(networks)
     if "checkpoints" in wanted:
         tables["checkpoints"] = _checkpoints(networks)
-    tables["cost"] = _cost(cost, diverged)
+    tables["cost"] = _cost(cost, [*storage, *diverged])
     everything = (
         "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
     )
