@@ -73,12 +73,22 @@ class Resolved:
 SECTIONS = ("network", "distillation", "evaluation")
 
 
-def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
-    """The layers above the defaults that apply to a cell, lowest first."""
+FINAL_IMAGES = {"evaluation": {"snapshot_seeds": 0}}
+"""Of protocols beside `protocol`: earlier snapshots are evaluated only where a layer asks for it."""
+
+
+def layers(config: Config, cell: Cell, *, beside: bool = False) -> Iterator[NamedLayer]:
+    """The layers above the defaults that apply to a cell, lowest first; ``beside`` another protocol, as `resolve` has it."""
     method = config.base_method(cell.method)
     protocol = protocol_name(config, cell.method)
-    yield NamedLayer.of(f"protocol {protocol}", {"evaluation": protocol_settings(protocol, _facts(cell))}, strict=False)
+    own = config.protocols.get(protocol)
+    known = protocol if own is None else _known_protocol(own.base, method)
+    if beside:
+        yield NamedLayer.of("protocols beside `protocol`", FINAL_IMAGES, strict=False)
+    yield NamedLayer.of(f"protocol {known}", {"evaluation": protocol_settings(known, _facts(cell))}, strict=False)
     yield from _of_the_record(config, cell, METHODS[method])
+    if own is not None:
+        yield NamedLayer.of(f"protocols.{protocol}", {"evaluation": own.evaluation}, strict=False)
     if method in config.methods:
         yield NamedLayer.of(f"methods.{method}", config.methods[method], strict=True)
     if cell.dataset in REGISTRY:
@@ -98,7 +108,12 @@ def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
 
 def protocol_name(config: Config, method: str) -> str:
     """The evaluation protocol of a method or variant: the configuration's, or with ``native`` that of its own publication."""
-    return METHODS[config.base_method(method)].protocol if config.protocol == NATIVE else config.protocol
+    return _known_protocol(config.protocol, config.base_method(method))
+
+
+def _known_protocol(name: str, method: str) -> str:
+    """The protocol that a name stands for with a registered method."""
+    return METHODS[method].protocol if name == NATIVE else name
 
 
 def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[NamedLayer]:
@@ -127,8 +142,13 @@ def kind(config: Config, cell: Cell) -> tuple[str, str, int | None, tuple[str, .
     return cell.dataset, cell.method, cell.ipc, overrides
 
 
-def resolve(config: Config, cell: Cell) -> Resolved:
+def resolve(config: Config, cell: Cell, *, beside: bool = False) -> Resolved:
     """The settings of a cell.
+
+    Args:
+        config: its `protocol` is that of the evaluation.
+        cell: the cell.
+        beside: `protocol` is one of several and not the one that headline tables show.
 
     Raises:
         BaconError: a key or value is not allowed; the message names the layer, the key, the value and what is allowed.
@@ -137,7 +157,7 @@ def resolve(config: Config, cell: Cell) -> Resolved:
     origin: dict[Key, str] = {}
     strict: set[Key] = set()
     taken_out: dict[Key, str] = {}
-    for layer in layers(config, cell):
+    for layer in layers(config, cell, beside=beside):
         _check_own_network(layer, below=merged.get(("network", "architecture"), "convnet"))
         for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
             if merged.pop(("evaluation", name), None) is not None:

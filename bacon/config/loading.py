@@ -49,7 +49,7 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
         BaconError: names ``source``, and for each mistake in a line the key, the value and what is allowed.
     """
     try:
-        config = _validated(without_empty_sections(plain))
+        config = _with_headline(_validated(without_empty_sections(plain)))
         check_names(config)
         _check_repeats(config)
         _check_layers(config)
@@ -57,7 +57,8 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
         for cell in (*reference_cells(config), *grid_cells(config)):
             if (settings_of := kind(config, cell)) not in checked:
                 checked.add(settings_of)
-                _check_cell(config, cell)
+                for protocol in config.evaluated_protocols:
+                    _check_cell(config.under(protocol), cell)
     except BaconError as error:
         lines = str(error).split("\n")
         raise BaconError("\n".join(f"{source}: {line}" for line in lines)) from None
@@ -72,6 +73,12 @@ def _validated(plain: Mapping[str, Any]) -> Config:
     if found := numbers_from_words(plain, config):
         raise BaconError(describe_all(found))
     return config
+
+
+def _with_headline(config: Config) -> Config:
+    """Of several protocols, the first is `protocol` where the file does not say which."""
+    chosen = "protocol" in config.model_fields_set
+    return config if chosen or not config.grid.protocols else config.under(config.grid.protocols[0])
 
 
 def grid_cells(config: Config) -> tuple[Cell, ...]:
@@ -105,6 +112,7 @@ def _check_repeats(config: Config) -> None:
         ("ipc", grid.ipc),
         ("seeds", grid.seed_list()),
         ("networks", grid.networks),
+        ("protocols", grid.protocols),
     ):
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
@@ -118,6 +126,7 @@ def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
     return (
         *((f"methods.{name}", layer) for name, layer in config.methods.items()),
         *((f"variants.{name}", layer) for name, layer in config.variants.items()),
+        *((f"protocols.{name}", Layer(evaluation=own.evaluation)) for name, own in config.protocols.items()),
         *((f"datasets.{name}", layer) for name, layer in config.datasets.items()),
         *((f"cells[{number}]", layer) for number, layer in enumerate(config.cells)),
         *((f"overrides[{pattern}]", layer) for pattern, layer in config.overrides.items()),

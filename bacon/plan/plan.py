@@ -54,31 +54,56 @@ class Plan:
     Args:
         config: a checked configuration.
         directory: the working directory that paths of own data are relative to.
+        headline: the plan of the same grid under the protocol of its headline tables; ``None``: that is this plan.
     """
 
-    def __init__(self, config: Config, directory: Path | str = ".") -> None:
+    def __init__(self, config: Config, directory: Path | str = ".", *, headline: Plan | None = None) -> None:
         self.config = config
+        self.headline = self if headline is None else headline
+        """The plan whose protocol headline tables show; it shares data sets, distilled sets and what they need."""
         self.directory = Path(directory)
         self.packages = installed_versions(config.stale_on_upgrade)
         """Package -> version, of the packages whose upgrade makes results stale."""
         self._resolve = lru_cache(maxsize=None)(self._resolved)
         self._alike: dict[tuple[object, ...], Resolved] = {}
-        self._data = lru_cache(maxsize=None)(self._data_fingerprint)
-        self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
-        self._needs = lru_cache(maxsize=None)(self._cell_needs)
+        self._data = lru_cache(maxsize=None)(self._data_fingerprint) if headline is None else headline._data
+        self._distilled = (
+            lru_cache(maxsize=None)(self._distilled_fingerprint) if headline is None else headline._distilled
+        )
+        self._needs = lru_cache(maxsize=None)(self._cell_needs) if headline is None else headline._needs
+        self._evaluation = lru_cache(maxsize=None)(self._evaluation_fingerprint)
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
 
     @cached_property
+    def protocols(self) -> Mapping[str, Plan]:
+        """Protocol -> the plan of the same grid under it, in the order of tables; this plan among them if it is the headline's.
+
+        Everything about an evaluation under a protocol is asked of that protocol's plan.
+        """
+        top = self.headline
+        if self is not top:
+            return top.protocols
+        return {
+            name: top if name == top.config.protocol else Plan(top.config.under(name), top.directory, headline=top)
+            for name in top.config.evaluated_protocols
+        }
+
+    @property
+    def has_protocols(self) -> bool:
+        """Whether cells are evaluated under several protocols, all of a cell's in one job."""
+        return len(self.config.evaluated_protocols) > 1
+
+    @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The grid's cells, without the full data sets."""
-        return grid_cells(self.config)
+        return grid_cells(self.config) if self is self.headline else self.headline.cells
 
     @cached_property
     def references(self) -> tuple[Cell, ...]:
         """The full data set of each data set in the grid."""
-        return reference_cells(self.config)
+        return reference_cells(self.config) if self is self.headline else self.headline.references
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -99,7 +124,7 @@ class Plan:
         """Settings of a cell, worked out once for all cells of its kind."""
         alike = kind(self.config, cell)
         if alike not in self._alike:
-            self._alike[alike] = resolve(self.config, cell)
+            self._alike[alike] = resolve(self.config, cell, beside=self is not self.headline)
         return self._alike[alike]
 
     def settings(self, cell: Cell) -> CellSettings:
@@ -139,12 +164,15 @@ class Plan:
     @cached_property
     def trainings(self) -> Mapping[tuple[str, str], PlannedTraining]:
         """(Data set, key) -> everything that is trained on real sets, in the order of data sets; cells share what is alike."""
+        if self is not self.headline:
+            return self.headline.trainings
         needed: dict[str, list[TrainingNeed]] = {dataset: [] for dataset in self.datasets}
+        plans = self.protocols.values()
         for cell in self.references:
             for network in self.networks:
-                needed[cell.dataset] += self.evaluation_needs(cell, network)
+                needed[cell.dataset] += (need for plan in plans for need in plan.evaluation_needs(cell, network))
         for cell in self.cells:
-            needed[cell.dataset] += (*self.needs(cell), *self.teachers(cell))
+            needed[cell.dataset] += (*self.needs(cell), *(need for plan in plans for need in plan.teachers(cell)))
         return {
             (dataset, key): self._training(dataset, need)
             for dataset, needs in needed.items()
@@ -240,8 +268,25 @@ class Plan:
             inputs=inputs,
         )
 
+    def evaluation_path(self, cell: Cell, network: str) -> Path:
+        """A cell's evaluation file under this plan's protocol; that of the headline's lies where it lies without others."""
+        return cell.evaluation_path(network, "" if self is self.headline else self.config.protocol)
+
     def evaluation_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of a cell's evaluation file: its records and how many there are."""
+        return str(self._evaluation(cell, network))
+
+    def evaluations_fingerprint(self, cell: Cell) -> str:
+        """Fingerprint of the index of a cell's evaluation files under all protocols: which they are, and where."""
+        return digest(
+            {
+                str(plan.evaluation_path(cell, network)): plan.evaluation_fingerprint(cell, network)
+                for plan in self.protocols.values()
+                for network in self.networks
+            }
+        )
+
+    def _evaluation_fingerprint(self, cell: Cell, network: str) -> str:
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
         record = self.record_fingerprint(cell, network)
         code = self.augmentation_code(cell, network)
@@ -262,13 +307,22 @@ class Plan:
     def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
         """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""
         grid = (*self.references, *self.cells)
-        inputs = {
+        settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
+        if self.has_protocols:
+            settings["protocols"] = [[name, self.config.protocol_title(name)] for name in self.protocols]
+        return fingerprint("aggregate", settings=settings, modules=modules, inputs=self._evaluations)
+
+    @cached_property
+    def _evaluations(self) -> Mapping[str, str]:
+        """What every table is made from: the evaluation files, or with several protocols the index of each cell's."""
+        grid = (*self.references, *self.cells)
+        if self.has_protocols:
+            return {str(cell): self.evaluations_fingerprint(cell) for cell in grid}
+        return {
             f"{cell} {network}": self.evaluation_fingerprint(cell, network)
             for cell in grid
             for network in self.networks
         }
-        settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
-        return fingerprint("aggregate", settings=settings, modules=modules, inputs=inputs)
 
     def dataset_title(self, dataset: str) -> str:
         """Name of a data set in tables and figures."""

@@ -89,6 +89,11 @@ def check_protocol(name: str) -> str:
     return name
 
 
+def short_title(name: str) -> str:
+    """What a known protocol is called where there is little room: ``P-IDC``; `paper` and `native` by their own names."""
+    return name if name in ("paper", NATIVE) else PROTOCOLS[name].title.split(" (")[0]
+
+
 _IDC = {
     "epochs": 1000,
     "batch_size": 64,
