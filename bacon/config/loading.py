@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bacon.config.empty_sections import without_empty_sections
-from bacon.config.layering import NamedLayer, evaluation_network, kind, resolve
+from bacon.config.layering import NamedLayer, OtherLayers, evaluation_network, kind, resolve, resolve_protocol
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.reading import read_file
@@ -57,8 +57,7 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
         for cell in (*reference_cells(config), *grid_cells(config)):
             if (settings_of := kind(config, cell)) not in checked:
                 checked.add(settings_of)
-                for protocol in config.evaluated_protocols:
-                    _check_cell(config.under(protocol), cell)
+                _check_cell(config, cell)
     except BaconError as error:
         lines = str(error).split("\n")
         raise BaconError("\n".join(f"{source}: {line}" for line in lines)) from None
@@ -187,8 +186,22 @@ def _check_named_methods(config: Config) -> None:
 
 def _check_cell(config: Config, cell: Cell) -> None:
     """What settings of one cell have to do with its data and with the rest of the grid."""
-    settings = resolve(config, cell).settings
-    _check_networks(config, cell, settings)
+    resolved = resolve(config, cell)
+    _check_networks(config, cell, resolved.settings)
+    _check_size(config, cell, resolved.settings)
+    _check_protocol(config, cell, resolved.settings)
+    others = OtherLayers.of(config, cell).for_evaluation()
+    for protocol in config.evaluated_protocols:
+        if protocol != config.protocol:
+            under = config.under(protocol)
+            settings = resolve_protocol(under, cell, resolved, others, beside=True).settings
+            _check_protocol(under, cell, settings)
+            if settings.evaluation.labels == "teacher":
+                _check_networks(under, cell, settings)
+
+
+def _check_protocol(config: Config, cell: Cell, settings: CellSettings) -> None:
+    """What a cell's evaluation asks of its data and of the grid."""
     if settings.evaluation.lr_search and not data_settings(config, cell.dataset).validation:
         raise BaconError(
             f"evaluation.lr_search of {cell} needs a validation split to choose a learning rate, and "
@@ -199,7 +212,6 @@ def _check_cell(config: Config, cell: Cell) -> None:
         raise BaconError(
             f"protocol dd-ranking compares every method with random images: add {RANDOM!r} to grid.methods"
         )
-    _check_size(config, cell)
 
 
 def _check_networks(config: Config, cell: Cell, settings: CellSettings) -> None:
@@ -224,10 +236,10 @@ def _check_networks(config: Config, cell: Cell, settings: CellSettings) -> None:
             raise BaconError(f"{label} with {cell.dataset}: {error}") from None
 
 
-def _check_size(config: Config, cell: Cell) -> None:
+def _check_size(config: Config, cell: Cell, settings: CellSettings) -> None:
     """Whether the official training set has enough images for the initial ones; own data is checked when it is read."""
     data = data_settings(config, cell.dataset)
-    distillation = resolve(config, cell).settings.distillation
+    distillation = settings.distillation
     if data.format != "registry" or cell.ipc is None or distillation is None:
         return
     smallest = REGISTRY[cell.dataset].smallest_class

@@ -103,8 +103,8 @@ def _check_protocols(config: Config) -> None:
     _check_each("grid.protocols", config.grid.protocols, allowed)
     if config.protocol not in config.evaluated_protocols:
         raise BaconError(
-            f"protocol = {config.protocol!r} is not among grid.protocols ({', '.join(config.grid.protocols)}): add it there, or "
-            "leave `protocol` out for the first of them"
+            f"protocol = {config.protocol!r} is not among grid.protocols ({', '.join(config.grid.protocols)}): add it there, "
+            "or leave `protocol` out for the first of them"
         )
 
 

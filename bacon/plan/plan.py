@@ -7,11 +7,19 @@ artifacts that carry another one. No torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from bacon.config.layering import Resolved, evaluation_network, kind, protocol_name, resolve
+from bacon.config.layering import (
+    OtherLayers,
+    Resolved,
+    evaluation_network,
+    kind,
+    protocol_name,
+    resolve,
+    resolve_protocol,
+)
 from bacon.config.loading import data_settings, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
@@ -19,7 +27,7 @@ from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.figure_places import given_places
 from bacon.methods.registry import METHODS
 from bacon.plan.code_digest import code_digest
-from bacon.plan.fingerprint import digest, fingerprint
+from bacon.plan.fingerprint import DigestOf, digest, fingerprint, fingerprint_content
 from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
 from bacon.plan.trainings import (
     PlannedTraining,
@@ -66,12 +74,17 @@ class Plan:
         """Package -> version, of the packages whose upgrade makes results stale."""
         self._resolve = lru_cache(maxsize=None)(self._resolved)
         self._alike: dict[tuple[object, ...], Resolved] = {}
+        self._others: dict[tuple[object, ...], OtherLayers] = {}
         self._data = lru_cache(maxsize=None)(self._data_fingerprint) if headline is None else headline._data
         self._distilled = (
             lru_cache(maxsize=None)(self._distilled_fingerprint) if headline is None else headline._distilled
         )
+        self._kind = lru_cache(maxsize=None)(partial(kind, config)) if headline is None else headline._kind
         self._needs = lru_cache(maxsize=None)(self._cell_needs) if headline is None else headline._needs
         self._evaluation = lru_cache(maxsize=None)(self._evaluation_fingerprint)
+        self._index = lru_cache(maxsize=None)(self._index_fingerprint)
+        self._records: dict[tuple[object, ...], DigestOf] = {}
+        self._files: dict[tuple[object, ...], DigestOf] = {}
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
@@ -122,10 +135,23 @@ class Plan:
 
     def _resolved(self, cell: Cell) -> Resolved:
         """Settings of a cell, worked out once for all cells of its kind."""
-        alike = kind(self.config, cell)
+        alike = self.kind(cell)
         if alike not in self._alike:
-            self._alike[alike] = resolve(self.config, cell, beside=self is not self.headline)
+            self._alike[alike] = self._resolve_kind(cell, alike)
         return self._alike[alike]
+
+    def kind(self, cell: Cell) -> tuple[object, ...]:
+        """What cells share that have the same settings: all but the seed, most often."""
+        return self._kind(cell)
+
+    def _resolve_kind(self, cell: Cell, alike: tuple[object, ...]) -> Resolved:
+        """Settings of a cell; under a further protocol, those of the headline's with another evaluation."""
+        top = self.headline
+        if self is top:
+            return resolve(self.config, cell)
+        if alike not in top._others:
+            top._others[alike] = OtherLayers.of(top.config, cell).for_evaluation()
+        return resolve_protocol(self.config, cell, top.resolved(cell), top._others[alike], beside=True)
 
     def settings(self, cell: Cell) -> CellSettings:
         """Settings of a cell."""
@@ -171,7 +197,7 @@ class Plan:
         for cell in self.references:
             for network in self.networks:
                 needed[cell.dataset] += (need for plan in plans for need in plan.evaluation_needs(cell, network))
-        for cell in self.cells:
+        for cell in {self.kind(cell): cell for cell in reversed(self.cells)}.values():
             needed[cell.dataset] += (*self.needs(cell), *(need for plan in plans for need in plan.teachers(cell)))
         return {
             (dataset, key): self._training(dataset, need)
@@ -252,13 +278,21 @@ class Plan:
         return str(self._record(cell, network))
 
     def _record_fingerprint(self, cell: Cell, network: str) -> str:
+        if cell.ipc is None:
+            return digest(self._record_content(cell, network, None))
+        alike = (*self.kind(cell), network)
+        if alike not in self._records:
+            self._records[alike] = DigestOf(partial(self._record_content, cell, network))
+        return self._records[alike](self.distilled_fingerprint(cell))
+
+    def _record_content(self, cell: Cell, network: str, distilled: str | None) -> dict[str, Any]:
         inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
         inputs |= self._training_inputs(cell, self.teachers(cell))
-        if cell.ipc is not None:
-            inputs["distilled"] = self.distilled_fingerprint(cell)
+        if distilled is not None:
+            inputs["distilled"] = distilled
         evaluation = self.settings(cell).evaluation
         network_settings = self.evaluation_network(cell, network)
-        return fingerprint(
+        return fingerprint_content(
             "evaluate",
             settings={
                 "evaluation": evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"}),
@@ -278,20 +312,29 @@ class Plan:
 
     def evaluations_fingerprint(self, cell: Cell) -> str:
         """Fingerprint of the index of a cell's evaluation files under all protocols: which they are, and where."""
+        return str(self.headline._index(cell))
+
+    def _index_fingerprint(self, cell: Cell) -> str:
+        folders = {"" if plan is self.headline else name: plan for name, plan in self.protocols.items()}
         return digest(
             {
-                str(plan.evaluation_path(cell, network)): plan.evaluation_fingerprint(cell, network)
-                for plan in self.protocols.values()
+                f"{folder}/{network}": plan.evaluation_fingerprint(cell, network)
+                for folder, plan in folders.items()
                 for network in self.networks
             }
         )
 
     def _evaluation_fingerprint(self, cell: Cell, network: str) -> str:
+        alike = (*self.kind(cell), network)
+        if alike not in self._files:
+            self._files[alike] = DigestOf(partial(self._evaluation_content, cell, network))
+        return self._files[alike](self.record_fingerprint(cell, network))
+
+    def _evaluation_content(self, cell: Cell, network: str, record: str) -> dict[str, Any]:
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
-        record = self.record_fingerprint(cell, network)
         code = self.augmentation_code(cell, network)
         protocol = protocol_name(self.config, cell.method)
-        return digest({"record": record, "counts": counts, "protocol": protocol, "augmentations": code})
+        return {"record": record, "counts": counts, "protocol": protocol, "augmentations": code}
 
     def augmentation_code(self, cell: Cell, network: str) -> dict[str, str]:
         """Augmentation -> digest of its code, or of the networks that were trained with it for the full data set.

@@ -88,9 +88,9 @@ class Cell:
         return Path(CHECKPOINTS) / str(self)
 
     def running_path(self, what: str) -> Path:
-        """Heartbeat of the job that computes ``what`` of this cell: ``distill``, the name of an evaluation network, or ``evaluate``.
+        """Heartbeat of the job that computes ``what`` of this cell: ``distill`` or the name of an evaluation network.
 
-        The last evaluates it under several protocols. With another suffix, its lock.
+        ``evaluate`` is the job that evaluates it under several protocols. With another suffix, its lock.
         """
         return Path(RUNNING) / str(self) / f"{what}.json"
 
