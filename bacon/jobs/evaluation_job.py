@@ -67,7 +67,7 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
         threads: CPU threads.
 
     Raises:
-        BaconError: an input is missing, damaged or not the one that the plan asks for, or networks of some protocol could not be
+        BaconError: an input is missing, damaged or not the one that the plan asks for, or networks of a protocol could not be
             trained: a line for each.
     """
     below = cell.evaluations_path.parent

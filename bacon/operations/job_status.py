@@ -167,7 +167,8 @@ def _why_evaluations(plan: Plan, artifact: PlannedArtifact, header: Header) -> s
     """Which protocols of a cell's evaluations are new or differ, each with its reason."""
     assert artifact.cell is not None
     reasons: dict[str, list[str]] = {}
-    for each, network, path in evaluations_of(plan, artifact):
+    for each, network in evaluations_of(plan, artifact):
+        path = each.evaluation_path(artifact.cell, network)
         made = header.evaluations.get(str(path.relative_to(artifact.path.parent)))
         one = evaluation_artifact(each, artifact.cell, network)
         if made != one.fingerprint:
@@ -227,12 +228,7 @@ def size(count: int) -> str:
 
 def training_rows(plan: Plan, cell: Cell) -> list[tuple[str, str, str, str]]:
     """What a cell needs trained on the real set: name and key, number of runs, what is kept, bytes that these take."""
-    evaluations = [
-        need
-        for each in plan.protocols.values()
-        for network in plan.networks
-        for need in each.evaluation_needs(cell, network)
-    ]
+    evaluations = plan.all_evaluation_needs(cell)
     needs = evaluations if cell.ipc is None else [*plan.needs(cell), *evaluations]
     found = []
     for need in {(need.name, need.key, need.runs): need for need in needs}.values():

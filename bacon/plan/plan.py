@@ -83,6 +83,7 @@ class Plan:
         self._needs = lru_cache(maxsize=None)(self._cell_needs) if headline is None else headline._needs
         self._evaluation = lru_cache(maxsize=None)(self._evaluation_fingerprint)
         self._index = lru_cache(maxsize=None)(self._index_fingerprint)
+        self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
         self._records: dict[tuple[object, ...], DigestOf] = {}
         self._files: dict[tuple[object, ...], DigestOf] = {}
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
@@ -112,6 +113,14 @@ class Plan:
     def cells(self) -> tuple[Cell, ...]:
         """The grid's cells, without the full data sets."""
         return grid_cells(self.config) if self is self.headline else self.headline.cells
+
+    @cached_property
+    def first_seeds(self) -> Mapping[str, Cell]:
+        """Group of cells, such as ``digits/bacon/ipc10`` -> its first cell, in grid order."""
+        found: dict[str, Cell] = {}
+        for cell in self.cells:
+            found.setdefault(f"{cell.dataset}/{cell.method}/ipc{cell.ipc}", cell)
+        return found
 
     @cached_property
     def references(self) -> tuple[Cell, ...]:
@@ -179,6 +188,19 @@ class Plan:
     def evaluation_needs(self, cell: Cell, network: str) -> tuple[TrainingNeed, ...]:
         """Networks trained on the real set that a cell's evaluation tests, or that label its batches."""
         return (*self.full_set_needs(cell, network).values(), *self.teachers(cell))
+
+    def all_evaluation_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
+        """:meth:`evaluation_needs` of every network under every protocol, the one with the most runs of any that are alike."""
+        alike, top = self.kind(cell), self.headline
+        if alike not in top._evaluated:
+            needs = (
+                need
+                for plan in self.protocols.values()
+                for network in self.networks
+                for need in plan.evaluation_needs(cell, network)
+            )
+            top._evaluated[alike] = tuple(most_runs(needs).values())
+        return top._evaluated[alike]
 
     def full_set_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
         """Augmentation -> networks that stand for the full data set ``cell``; empty where its evaluation trains them itself."""

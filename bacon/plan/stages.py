@@ -7,10 +7,11 @@ is an entry here and a rule file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bacon.plan import cost
 from bacon.plan.headers import Header, read_header, read_training_header
@@ -29,6 +30,7 @@ from bacon.settings.cells import (
     Cell,
     RunBlock,
 )
+from bacon.settings.training_need import TrainingNeed
 
 SIGNAL_SECONDS = 120
 """SLURM's warning before a job's time limit, for stages that write a checkpoint and end."""
@@ -124,9 +126,8 @@ def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArti
     )
 
 
-def training_inputs(plan: Plan, cell: Cell, network: str = "") -> tuple[PlannedArtifact, ...]:
-    """Networks trained on the real set that a cell distils with; with ``network``, that its evaluation tests or learns from."""
-    needs = plan.evaluation_needs(cell, network) if network else plan.needs(cell)
+def training_inputs(plan: Plan, cell: Cell, needs: Iterable[TrainingNeed]) -> tuple[PlannedArtifact, ...]:
+    """The networks trained on the real set that meet a cell's needs."""
     trainings = [(plan.training_of(cell.dataset, need), need.runs) for need in needs]
     return tuple(
         training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)
@@ -147,15 +148,12 @@ def evaluations_artifact(plan: Plan, cell: Cell) -> PlannedArtifact:
     return PlannedArtifact(stage="evaluate", name=str(cell), path=path, fingerprint=fingerprint, cell=cell)
 
 
-def evaluations_of(plan: Plan, artifact: PlannedArtifact) -> Iterator[tuple[Plan, str, Path]]:
-    """What an artifact of the stage evaluate holds: the plan of the protocol, the network, and the evaluation file of each."""
-    cell = _of(artifact)
+def evaluations_of(plan: Plan, artifact: PlannedArtifact) -> Iterator[tuple[Plan, str]]:
+    """What an artifact of the stage evaluate holds: (plan of the protocol, network) of each evaluation file."""
     if artifact.network:
-        yield plan, artifact.network, artifact.path
+        yield plan, artifact.network
         return
-    for each in plan.protocols.values():
-        for network in plan.networks:
-            yield each, network, each.evaluation_path(cell, network)
+    yield from ((each, network) for each in plan.protocols.values() for network in plan.networks)
 
 
 def _all_data(plan: Plan) -> Iterator[PlannedArtifact]:
@@ -214,12 +212,8 @@ def _of(artifact: PlannedArtifact) -> Cell:
 def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
     cell = _of(artifact)
     images = () if cell.ipc is None else (distilled_artifact(plan, cell),)
-    trained = {
-        made.path: made
-        for each, network, _ in evaluations_of(plan, artifact)
-        for made in training_inputs(each, cell, network)
-    }
-    return (data_artifact(plan, cell.dataset), *images, *trained.values())
+    needs = plan.evaluation_needs(cell, artifact.network) if artifact.network else plan.all_evaluation_needs(cell)
+    return (data_artifact(plan, cell.dataset), *images, *training_inputs(plan, cell, needs))
 
 
 def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
@@ -240,8 +234,17 @@ def evaluation_settings(plan: Plan, cell: Cell, network: str) -> dict[str, Any]:
 
 
 def _evaluation_seconds(plan: Plan, artifact: PlannedArtifact) -> float:
-    cell = _of(artifact)
-    return sum(cost.evaluation_seconds(each, cell, network) for each, network, _ in evaluations_of(plan, artifact))
+    cell, known = _of(artifact), _SECONDS.setdefault(plan, {})
+    alike = (plan.kind(cell), artifact.network)
+    if alike not in known:
+        known[alike] = sum(
+            cost.evaluation_seconds(each, cell, network) for each, network in evaluations_of(plan, artifact)
+        )
+    return known[alike]
+
+
+_SECONDS: WeakKeyDictionary[Plan, dict[object, float]] = WeakKeyDictionary()
+"""Plan -> time of an evaluation job of each kind of cells: no seed changes it."""
 
 
 STAGES: Mapping[str, Stage] = {
@@ -288,7 +291,7 @@ STAGES: Mapping[str, Stage] = {
             artifacts=_all_distilled,
             artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
             inputs=lambda plan, artifact: (
-                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact))
+                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact), plan.needs(_of(artifact)))
             ),
             settings=_distillation_settings,
             seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),
@@ -311,7 +314,9 @@ STAGES: Mapping[str, Stage] = {
             memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),
             log=lambda artifact: _of(artifact).evaluate_log(artifact.network),
             heartbeat=lambda artifact: _of(artifact).running_path(artifact.network or EVALUATE),
-            beside=lambda plan, artifact: tuple(path for _, _, path in evaluations_of(plan, artifact)),
+            beside=lambda plan, artifact: tuple(
+                each.evaluation_path(_of(artifact), network) for each, network in evaluations_of(plan, artifact)
+            ),
             indexes={"evaluate": EVALUATIONS, "evaluate_full": EVALUATIONS_FULL},
         ),
     )
