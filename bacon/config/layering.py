@@ -30,7 +30,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_data import DataFacts
-from bacon.settings.protocols import NATIVE, protocol_settings
+from bacon.settings.protocols import NATIVE, protocol_settings, published_settings
 
 
 @dataclass(frozen=True)
@@ -150,6 +150,12 @@ def _of_the_file(config: Config, cell: Cell) -> Iterator[NamedLayer]:
 def protocol_name(config: Config, method: str) -> str:
     """The evaluation protocol of a method or variant: the configuration's, or with ``native`` that of its own publication."""
     return _known_protocol(config.protocol, config.base_method(method))
+
+
+def same_protocol(first: str, second: str, cell: Cell) -> bool:
+    """Whether two known protocols are the same for a cell's data set and IPC."""
+    facts = _facts(cell)
+    return published_settings(first, facts) == published_settings(second, facts)
 
 
 def _known_protocol(name: str, method: str) -> str:

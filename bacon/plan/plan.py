@@ -19,6 +19,7 @@ from bacon.config.layering import (
     protocol_name,
     resolve,
     resolve_protocol,
+    same_protocol,
 )
 from bacon.config.loading import data_settings, grid_cells, reference_cells
 from bacon.config.model import Config
@@ -43,6 +44,7 @@ from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
+from bacon.settings.protocols import PROTOCOLS
 from bacon.settings.training_need import TrainingNeed
 
 # Where data lies and what it is called; what it is, is in its source's digest.
@@ -121,6 +123,12 @@ class Plan:
         for cell in self.cells:
             found.setdefault(f"{cell.dataset}/{cell.method}/ipc{cell.ipc}", cell)
         return found
+
+    @cached_property
+    def has_test_curves(self) -> bool:
+        """Whether networks of some cell are tested before the end of their training too."""
+        grid = {self.kind(cell): cell for cell in (*self.references, *self.cells)}
+        return any(self.settings(cell).evaluation.test_curve for cell in grid.values())
 
     @cached_property
     def references(self) -> tuple[Cell, ...]:
@@ -254,6 +262,15 @@ class Plan:
         """Fingerprint of each run of a need on a data set."""
         return training_fingerprint(need, {"data": self.data_fingerprint(dataset)} | self._package_inputs())
 
+    def published_protocol(self, cell: Cell) -> str | None:
+        """Which of the configured protocols is the one that a cell's method is published under; ``None``: none of them.
+
+        Protocols with equal settings are one, whatever they are called.
+        """
+        native = METHODS[self.config.base_method(cell.method)].protocol
+        known = [name for name in self.protocols if name in PROTOCOLS]
+        return next((name for name in known if same_protocol(name, native, cell)), None)
+
     def data_fingerprint(self, dataset: str) -> str:
         """Fingerprint of a preprocessed data set."""
         return str(self._data(dataset))
@@ -313,11 +330,13 @@ class Plan:
         if distilled is not None:
             inputs["distilled"] = distilled
         evaluation = self.settings(cell).evaluation
+        # Without points the record holds none: it is what it was before there were any.
+        left_out = {*EVALUATION_COUNTS, "teachers", *(() if evaluation.test_curve else ("test_curve",))}
         network_settings = self.evaluation_network(cell, network)
         return fingerprint_content(
             "evaluate",
             settings={
-                "evaluation": evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"}),
+                "evaluation": evaluation.model_dump(mode="json", exclude=left_out),
                 "network": network_settings.model_dump(mode="json"),
             },
             modules=(*evaluate_modules(network_settings), *evaluation.shared_modules()),

@@ -126,9 +126,11 @@ def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArti
     )
 
 
-def training_inputs(plan: Plan, cell: Cell, needs: Iterable[TrainingNeed]) -> tuple[PlannedArtifact, ...]:
-    """The networks trained on the real set that meet a cell's needs."""
-    trainings = [(plan.training_of(cell.dataset, need), need.runs) for need in needs]
+def training_inputs(plan: Plan, cell: Cell, needs: Iterable[TrainingNeed] | None = None) -> tuple[PlannedArtifact, ...]:
+    """The networks trained on the real set that meet needs of a cell; without any given, those that it distils with."""
+    trainings = [
+        (plan.training_of(cell.dataset, need), need.runs) for need in (plan.needs(cell) if needs is None else needs)
+    ]
     return tuple(
         training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)
     )
@@ -291,7 +293,7 @@ STAGES: Mapping[str, Stage] = {
             artifacts=_all_distilled,
             artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
             inputs=lambda plan, artifact: (
-                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact), plan.needs(_of(artifact)))
+                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact))
             ),
             settings=_distillation_settings,
             seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),

@@ -77,6 +77,12 @@ def protocol_settings(name: str, facts: DataFacts) -> dict[str, Any]:
         raise BaconError(
             f"protocol {name} cannot run yet: {record.missing}. docs/evaluation.md lists the protocols that can."
         )
+    return published_settings(name, facts)
+
+
+def published_settings(name: str, facts: DataFacts) -> dict[str, Any]:
+    """As :func:`protocol_settings`, also of a protocol that cannot run yet."""
+    record = PROTOCOLS[check_protocol(name)]
     return {**record.evaluation, **record.by_data(facts)}
 
 
