@@ -99,8 +99,8 @@ def _check_protocols(config: Config) -> None:
                 f"{suggested_name(name + '-2')!r}, with `base: {name}`"
             )
     allowed = (*known, *config.protocols)
-    check_name("protocol", config.protocol, allowed)
     _check_each("grid.protocols", config.grid.protocols, allowed)
+    check_name("protocol", config.protocol, allowed)
     if config.protocol not in config.evaluated_protocols:
         raise BaconError(
             f"protocol = {config.protocol!r} is not among grid.protocols ({', '.join(config.grid.protocols)}): add it there, "
