@@ -16,6 +16,8 @@ from bacon.reporting.collect.statistics import PERCENT, POINTS, confidence_inter
 
 EPOCHS, ITERATIONS = "epochs of each network", "distillation iterations"
 _KEYS = ["dataset", "dataset_title", "network", "method", "method_title", "ipc"]
+# The last point is one of those that the best on test is chosen among.
+_POSSIBLE = {"optimism": (0.0, 100.0), "validation_gain": POINTS}
 _QUANTITIES = ("last", "validation", "best_test", "optimism", "validation_gain")
 COLUMNS = (
     *_KEYS, "protocol", "protocol_title", "points", "selected_among", "n", "distillation_seeds", "evaluation_seeds",
@@ -122,12 +124,11 @@ def _snapshots(group: pd.DataFrame) -> pd.DataFrame:
 def _choices(points: pd.DataFrame, unit: Sequence[str]) -> pd.DataFrame:
     ordered = points.sort_values("epoch", kind="stable")
     groups = ordered.groupby(list(unit), dropna=False, sort=False)
-    last = ordered[ordered["last"]].set_index(list(unit))["test_percent"]
-    table = pd.DataFrame({"last": last, "best_test": groups["test_percent"].max()})
+    table = pd.DataFrame({"last": groups["test_percent"].last(), "best_test": groups["test_percent"].max()})
     table["validation"] = np.nan
     if len(ordered) and ordered["validation_percent"].notna().all():
         chosen = groups["validation_percent"].idxmax()  # of equal ones the earliest, as in the table of checkpoints
-        table["validation"] = ordered.loc[chosen].set_index(list(unit))["test_percent"]
+        table["validation"] = ordered.loc[chosen, "test_percent"].to_numpy()
     table["optimism"] = table["best_test"] - table["last"]
     table["validation_gain"] = table["validation"] - table["last"]
     return table.reset_index()
@@ -145,6 +146,6 @@ def _selected(group: pd.DataFrame, choose: _Choose) -> Iterator[dict[str, Any]]:
     }
     for name in _QUANTITIES:
         values = units[name].to_numpy(np.float64)
-        low, high = confidence_interval(values, POINTS if name in ("optimism", "validation_gain") else PERCENT)
+        low, high = confidence_interval(values, _POSSIBLE.get(name, PERCENT))
         row |= {f"{name}_mean": float(values.mean()), f"{name}_low": low, f"{name}_high": high}
     yield row

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, panels
 from bacon.reporting.figures.heatmap import MAP, RANGE, column_names, readable
-from bacon.reporting.tables.protocol_tables import DOWN, UP, rank_text
+from bacon.reporting.tables.protocol_tables import DOWN, UP, controls_first, rank_text
 
 TITLE = "Accuracy by evaluation protocol"
 
@@ -46,8 +46,7 @@ def protocols_figure(table: pd.DataFrame) -> FigurePage:
 
 
 def _panel(ax: Axes, group: pd.DataFrame) -> None:
-    ordered = group.assign(_place=(group["method"] != FULL).astype(int) + ~group["control"].astype(bool))
-    ordered = ordered.sort_values("_place", kind="stable")
+    ordered = controls_first(group)
     rows, columns = list(ordered["method"].drop_duplicates()), list(group["protocol_title"].drop_duplicates())
     values = np.full((len(rows), len(columns)), np.nan)
     texts = np.full(values.shape, "", dtype=object)

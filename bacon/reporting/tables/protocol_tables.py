@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from bacon.methods.registry import METHODS
@@ -85,13 +86,11 @@ def matrix_grids(table: pd.DataFrame) -> list[Grid]:
     grids = []
     for (_, network, ipc), group in table.groupby(["dataset", "network", "ipc"], sort=False):
         titles = tuple(group["protocol_title"].drop_duplicates())
-        order = group.drop_duplicates("method")
-        order = order.assign(_place=(order["method"] != FULL).astype(int) + ~order["control"].astype(bool))
-        methods = order.sort_values("_place", kind="stable")["method"]
+        methods = controls_first(group)["method"].drop_duplicates()
         rows = {(row["method"], row["protocol_title"]): row for _, row in group.iterrows()}
         grids.append(
             Grid(
-                title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}, IPC {ipc}",
+                title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}, IPC {ipc}: under every protocol",
                 groups=tuple((title, 1) for title in titles),
                 columns=("Method", *("accuracy, rank" for _ in titles)),
                 rows=tuple(_matrix_row(str(method), titles, rows) for method in methods),
@@ -100,10 +99,16 @@ def matrix_grids(table: pd.DataFrame) -> list[Grid]:
     return grids
 
 
+def controls_first(group: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the matrix with the full data set first, then controls, then all else in its order."""
+    place = np.where(group["method"] == FULL, 0, np.where(group["control"], 1, 2))
+    return group.assign(_place=place).sort_values("_place", kind="stable")
+
+
 def _matrix_row(method: str, titles: Sequence[str], rows: Mapping[tuple[str, str], pd.Series[Any]]) -> tuple[str, ...]:
     found = [rows.get((method, title)) for title in titles]
     named = next(row for row in found if row is not None)
-    name = f"{named['method_title']}{' (control)' if named['control'] else ''}"
+    name = f"{named['method_title']}{' (control)' if named['control'] and method != FULL else ''}"
     return (name, *(MISSING if row is None else matrix_text(row) for row in found))
 
 

@@ -44,7 +44,7 @@ def selection_grids(table: pd.DataFrame) -> list[Grid]:
     """A grid per data set and network."""
     return [
         Grid(
-            title=f"{group['dataset_title'].iloc[0]}, {network}: selection",
+            title=f"{group['dataset_title'].iloc[0]}, {network}: what selecting on the test set would add",
             groups=(),
             columns=_COLUMNS,
             rows=tuple(_row(row) for _, row in group.iterrows()),
