@@ -6,7 +6,7 @@ artifacts that carry another one. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,10 @@ class Plan:
         self._resolve = lru_cache(maxsize=None)(self._resolved)
         self._alike: dict[tuple[object, ...], Resolved] = {}
         self._others: dict[tuple[object, ...], OtherLayers] = {}
-        self._data = lru_cache(maxsize=None)(self._data_fingerprint) if headline is None else headline._data
-        self._distilled = (
-            lru_cache(maxsize=None)(self._distilled_fingerprint) if headline is None else headline._distilled
-        )
-        self._kind = lru_cache(maxsize=None)(partial(kind, config)) if headline is None else headline._kind
-        self._needs = lru_cache(maxsize=None)(self._cell_needs) if headline is None else headline._needs
+        self._data = self._shared("_data", self._data_fingerprint)
+        self._distilled = self._shared("_distilled", self._distilled_fingerprint)
+        self._kind = self._shared("_kind", partial(kind, config))
+        self._needs = self._shared("_needs", self._cell_needs)
         self._evaluation = lru_cache(maxsize=None)(self._evaluation_fingerprint)
         self._index = lru_cache(maxsize=None)(self._index_fingerprint)
         self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
@@ -91,6 +89,13 @@ class Plan:
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
+
+    def _shared(self, name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+        """What no protocol changes, worked out once for the plans of all."""
+        known: Callable[..., Any] = (
+            lru_cache(maxsize=None)(compute) if self is self.headline else getattr(self.headline, name)
+        )
+        return known
 
     @cached_property
     def protocols(self) -> Mapping[str, Plan]:
@@ -159,7 +164,8 @@ class Plan:
 
     def kind(self, cell: Cell) -> tuple[object, ...]:
         """What cells share that have the same settings: all but the seed, most often."""
-        return self._kind(cell)
+        shared: tuple[object, ...] = self._kind(cell)
+        return shared
 
     def _resolve_kind(self, cell: Cell, alike: tuple[object, ...]) -> Resolved:
         """Settings of a cell; under a further protocol, those of the headline's with another evaluation."""
@@ -180,7 +186,8 @@ class Plan:
 
     def needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
         """Networks trained on the real set that a cell distils with."""
-        return self._needs(cell)
+        needs: tuple[TrainingNeed, ...] = self._needs(cell)
+        return needs
 
     def _cell_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
         return cell_needs(METHODS[self.config.base_method(cell.method)], self.settings(cell), cell)

@@ -57,8 +57,9 @@ def _groups(accuracies: Mapping[str, pd.DataFrame]) -> Iterator[_Group]:
 
 
 def _at(rows: pd.DataFrame, place: Mapping[str, Any]) -> pd.DataFrame:
-    own = rows[(rows["dataset"] == place["dataset"]) & (rows["network"] == place["network"])]
-    return own[(own["ipc"] == place["ipc"]) | (own["method"] == FULL)]
+    own: pd.DataFrame = rows[(rows["dataset"] == place["dataset"]) & (rows["network"] == place["network"])]
+    here: pd.DataFrame = own[(own["ipc"] == place["ipc"]) | (own["method"] == FULL)]
+    return here
 
 
 def _group_rows(
