@@ -47,7 +47,7 @@ class ExpectedEvaluation:
     """The data set's name in ``published_results.csv``; ``None``: nothing is published on it."""
     published_method: str | None
     """The method's name in it; ``None``: nothing is published on it."""
-    protocol_name: str = ""
+    protocol_name: str = "paper"
     """The protocol's name in the configuration."""
 
 
