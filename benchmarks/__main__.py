@@ -16,6 +16,7 @@ from bacon.commands.printing import print_table
 from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from benchmarks import accuracy as accuracy_benchmark
+from benchmarks import condensation as condensation_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
 from benchmarks import gpu as gpu_benchmark
@@ -127,6 +128,39 @@ def gradients(
     ]
     show("gradient matching", rows)
     save(output, {"gradients": rows})
+
+
+@main.command()
+@common
+@of_cells("cifar10/dc/ipc1", "cifar10/dsa/ipc1", "cifar10/dm/ipc1")
+@rounds_option
+@click.option(
+    "--published",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Checkout of the published code of DC, DSA and DM to compare with.",
+)
+@click.option("--steps", is_flag=True, help="DC and DSA: one step of the images, without training the network.")
+def condensation(
+    cells: tuple[str, ...],
+    config: Path | None,
+    rounds: int,
+    published: Path,
+    steps: bool,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """DC, DSA and DM: an iteration against the published programs."""
+    place = chosen_device(device, threads)
+    rows = [
+        condensation_benchmark.measure(
+            measured(name, config), published=published, device=place, rounds=rounds, steps=steps
+        )
+        for name in cells
+    ]
+    show("condensation, one iteration", rows)
+    save(output, {"condensation": rows})
 
 
 @main.command()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,12 +18,13 @@ from bacon.datasets.store import ImageDataset
 from bacon.runtime.errors import BaconError
 from benchmarks.cells import ROOT, Measured
 
-_NEEDED = ("BACON_cifar10.py", "dc_utils.py", "utils.py")
+BACON_FILES = ("BACON_cifar10.py", "dc_utils.py", "utils.py")
+"""What a checkout of the published BACON code holds."""
 
 
-def check_checkout(checkout: Path) -> None:
+def check_checkout(checkout: Path, needed: Sequence[str] = BACON_FILES) -> None:
     """Raise :class:`BaconError` when ``checkout`` is not the folder with the published programs."""
-    missing = [name for name in _NEEDED if not (checkout / name).is_file()]
+    missing = [name for name in needed if not (checkout / name).is_file()]
     if missing:
         raise BaconError(
             f"--published {checkout}: {', '.join(missing)} missing; give the folder that holds the published programs"
@@ -73,13 +75,21 @@ class Published:
         dataset: the data set, which the program gets instead of its download.
         threads: CPU threads.
         specification: what ``benchmarks.published_driver`` shall do.
+        needed: files that the checkout must have.
         arrays: more arrays for the program, by the name they have in the specification.
     """
 
     def __init__(
-        self, checkout: Path, dataset: ImageDataset, *, threads: int, specification: dict[str, Any], **arrays: Any
+        self,
+        checkout: Path,
+        dataset: ImageDataset,
+        *,
+        threads: int,
+        specification: dict[str, Any],
+        needed: Sequence[str] = BACON_FILES,
+        **arrays: Any,
     ) -> None:
-        check_checkout(checkout)
+        check_checkout(checkout, needed)
         self.checkout, self.dataset, self.threads = checkout, dataset, threads
         self.specification, self.arrays = specification, arrays
 

@@ -17,6 +17,8 @@ import os
 import random
 import sys
 import time
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -100,6 +102,51 @@ def distil(channel: Channel, specification: dict[str, Any]) -> None:
     program.main()
 
 
+def gate_networks(channel: Channel, library: Any, network: Callable[..., Any]) -> None:
+    """Stop a loop that builds one network an iteration whenever it does, and report what the last iteration took."""
+    started: list[float] = []
+
+    def gated(*args: Any, **kwargs: Any) -> Any:
+        channel.say(**({"iteration": now() - started[0]} if started else {"ready": True}))
+        channel.wait()
+        started[:] = [now()]
+        return network(*args, **kwargs)
+
+    library.get_network = gated
+
+
+def condense(channel: Channel, specification: dict[str, Any]) -> None:
+    """Run a published program of DC, DSA or DM for as long as the parent wants."""
+    library = importlib.import_module("utils")
+    gate_networks(channel, library, library.get_network)
+    if loops := specification.get("loops"):
+        library.get_loops = lambda _ipc: tuple(loops)  # steps alone: the program has no argument for it
+    program = importlib.import_module(specification["program"])
+    sys.argv = [f"{specification['program']}.py", *specification["arguments"]]
+    program.main()
+
+
+def stand_in_for_old_modules() -> None:
+    """What published code imports from where current SciPy no longer has it."""
+    module = types.ModuleType("scipy.ndimage.interpolation")
+    module.rotate = importlib.import_module("scipy.ndimage").rotate  # type: ignore[attr-defined]
+    sys.modules.setdefault("scipy.ndimage.interpolation", module)
+
+
+def allow_overlapping_assignment() -> None:
+    """``x[:] = x[0]``, in published augmentations: what PyTorch of their time took, and today's refuses."""
+    assign = torch.Tensor.__setitem__
+
+    def cloned(target: torch.Tensor, place: Any, value: Any) -> None:
+        same = (
+            isinstance(value, torch.Tensor)
+            and value.untyped_storage().data_ptr() == target.untyped_storage().data_ptr()
+        )
+        assign(target, place, value.clone() if same else value)
+
+    setattr(torch.Tensor, "__setitem__", cloned)  # noqa: B010
+
+
 def evaluate(channel: Channel, specification: dict[str, Any]) -> None:
     """Run the published evaluation of one network for each order, and report its epochs' times."""
     library = importlib.import_module("dc_utils")
@@ -144,8 +191,10 @@ def main() -> None:
     torch.set_num_threads(specification["threads"])
     FakeCifar10.arrays = Path(specification["arrays"])
     torchvision.datasets.CIFAR10 = FakeCifar10
+    stand_in_for_old_modules()
+    allow_overlapping_assignment()
     channel = Channel(answers)
-    {"distil": distil, "evaluate": evaluate}[specification["do"]](channel, specification)
+    {"distil": distil, "evaluate": evaluate, "condense": condense}[specification["do"]](channel, specification)
 
 
 if __name__ == "__main__":

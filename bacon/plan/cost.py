@@ -83,12 +83,13 @@ class Measurements:
 def data_size(plan: Plan, dataset: str, measured: Measurements | None = None) -> DataSize:
     """The registry's figures, at the configured size.
 
-    Of an own data set, what was measured; otherwise it is taken for one like TinyImageNet with 100 classes.
+    Of an own data set, what was measured; otherwise it is taken for the registered one of its name, or for one like
+    TinyImageNet with 100 classes.
     """
     if measured is not None and dataset in measured.sizes:
         return measured.sizes[dataset]
     data = data_settings(plan.config, dataset)
-    if dataset not in REGISTRY or data.path is not None:
+    if dataset not in REGISTRY:
         known = _UNKNOWN
     else:
         info = REGISTRY[dataset]

@@ -117,3 +117,10 @@ def test_a_cpu_is_taken_to_be_slower_than_a_gpu():
         for device in ("cpu", "auto")
     )
     assert cpu > 2 * gpu
+
+
+def test_a_local_copy_of_a_registered_data_set_has_its_size(tmp_path):
+    grid = {"datasets": ["cifar10"], "methods": ["dm"], "ipc": [1], "seeds": 1}
+    own = check_config({"grid": grid, "data": {"cifar10": {"format": "npz", "path": str(tmp_path / "x.npz")}}})
+    official = check_config({"grid": grid})
+    assert cost.data_size(Plan(own), "cifar10") == cost.data_size(Plan(official), "cifar10")
