@@ -1,7 +1,11 @@
 """The plan of a grid under several protocols: jobs, fingerprints, needs, times, and what differs between protocols."""
 
-import pytest
+import json
 
+import pytest
+from click.testing import CliRunner
+
+from bacon.cli import main
 from bacon.config.loading import check_config
 from bacon.plan import cost, stages
 from bacon.plan.fingerprint import DigestOf, digest
@@ -147,6 +151,25 @@ def test_an_own_protocol_wins_over_the_preset_and_loses_against_the_files_layers
     assert found.settings.evaluation.mixing == "cutmix"
     assert found.origin["evaluation", "epochs"] == "protocols.mine"
     assert made.settings(CELL).evaluation.epochs == 3, "the preset of the other protocol"
+
+
+def test_the_settings_of_a_cell_are_shown_under_each_protocol(tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"preset": "smoke", "grid": {"methods": ["dm"], "protocols": ["p-dc", "p-idc"]}}))
+    shown = {}
+    for options in ([], ["--protocol", "p-idc"]):
+        arguments = ["config", "--config", str(path), "--cell", "digits/dm/ipc1/seed0", "--json", *options]
+        rows = json.loads(CliRunner().invoke(main, arguments, catch_exceptions=False).stdout)
+        shown[tuple(options)] = next(row for row in rows if row["key"] == "evaluation.augmentations")
+    assert [(row["value"], row["layer"]) for row in shown.values()] == [
+        (["none"], "protocol p-dc"),
+        (["idc"], "protocol p-idc"),
+    ]
+    refused = CliRunner().invoke(
+        main, ["config", "--config", str(path), "--cell", "digits/full", "--protocol", "p-dam"]
+    )
+    assert refused.exit_code == 1
+    assert "--protocol = 'p-dam' is unknown" in refused.output
 
 
 def test_native_may_stand_beside_others():
