@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from bacon.networks.arithmetic import tf32_allowed
 from bacon.networks.convolution import Convolution, ConvolutionForm
 
+# Larger groups keep a GPU busy in a convolution of their own weight's gradient; smaller ones are groups of one convolution.
+_MOST_SIDE_BY_SIDE = 64
+
 
 class GroupedWeight(Tensor):
     """Takes the place of a layer's weight and gives each group of the batch a gradient of its own.
@@ -129,10 +132,12 @@ class _WeightGradients(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(x, gradient)
-        ctx.form = replace(form, groups=len(weights))
-        gradient, x = (_side_by_side(tensor, len(weights)) for tensor in (gradient, x))
-        found: Tensor = ctx.form.by_weight(gradient, x, weights.flatten(0, 1))
-        return found.view_as(weights)
+        ctx.form, groups = form, len(weights)
+        if len(x) > groups * _MOST_SIDE_BY_SIDE:
+            each = zip(gradient.unflatten(0, (groups, -1)), x.unflatten(0, (groups, -1)), strict=True)
+            return torch.stack([form.by_weight(towards, maps, weights[0]) for towards, maps in each])
+        beside, read = _side_by_side(gradient, groups), _side_by_side(x, groups)
+        return replace(form, groups=groups).by_weight(beside, read, weights.flatten(0, 1)).view_as(weights)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -140,13 +145,27 @@ class _WeightGradients(torch.autograd.Function):
         """With one cotangent V of each group's gradient: convolutions of every group by its own V."""
         x, gradient = ctx.saved_tensors
         groups, filters = len(given), given.flatten(0, 1)
+        if len(x) > groups * _MOST_SIDE_BY_SIDE:
+            return *_by_each_group(ctx, x, gradient, given), None, None
+        form = replace(ctx.form, groups=groups)
         x, gradient = (_side_by_side(tensor, groups) for tensor in (x, gradient))
         by_x = by_gradient = None
         if ctx.needs_input_grad[0]:
-            by_x = _one_after_the_other(ctx.form.by_input(gradient, x, filters), groups)
+            by_x = _one_after_the_other(form.by_input(gradient, x, filters), groups)
         if ctx.needs_input_grad[1]:
-            by_gradient = _one_after_the_other(ctx.form.maps(x, filters), groups)
+            by_gradient = _one_after_the_other(form.maps(x, filters), groups)
         return by_x, by_gradient, None, None
+
+
+def _by_each_group(ctx: Any, x: Tensor, gradient: Tensor, given: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    by_x: list[Tensor] = []
+    by_gradient: list[Tensor] = []
+    for maps, towards, cotangent in zip(*(t.unflatten(0, (len(given), -1)) for t in (x, gradient)), given, strict=True):
+        if ctx.needs_input_grad[0]:
+            by_x.append(ctx.form.by_input(towards, maps, cotangent))
+        if ctx.needs_input_grad[1]:
+            by_gradient.append(ctx.form.maps(maps, cotangent))
+    return torch.cat(by_x) if by_x else None, torch.cat(by_gradient) if by_gradient else None
 
 
 def _side_by_side(maps: Tensor, groups: int) -> Tensor:

@@ -8,6 +8,9 @@ from pydantic import Field
 
 from bacon.settings.base import Strict
 
+NETWORKS_AT_ONCE = 5
+"""Networks of an evaluation that a GPU trains at the same time, unless the run says otherwise."""
+
 
 class RunSettings(Strict):
     """How jobs run; nothing here changes a number beyond rounding, so nothing here makes a cell stale."""
@@ -44,6 +47,14 @@ class RunSettings(Strict):
         le=64,
         description="Number of networks of such a job that a GPU trains at the same time, because one small network does not "
         "fill a GPU. On a CPU they are trained one after another.",
+    )
+    networks_at_once: int = Field(
+        NETWORKS_AT_ONCE,
+        ge=1,
+        le=64,
+        description="Number of networks of an evaluation that a GPU trains at the same time: its seeds, snapshots and "
+        "augmentations; fewer of images larger than 32x32 pixels. Each needs the memory of a training step's maps. On a CPU "
+        "they are trained one after another.",
     )
     jobs_per_gpu: int = Field(
         1,
