@@ -30,7 +30,7 @@ def pixel_map(theta: Tensor, height: int, width: int) -> Tensor:
 
     Pixels are counted from the middle of the image along x and y; the last column shifts by pixels.
     """
-    half = theta.new_tensor([width / 2, height / 2])
+    half = torch.cat([theta.new_full((1,), width / 2), theta.new_full((1,), height / 2)])  # a list would be waited for
     return theta * half[:, None] / torch.cat([half, theta.new_ones(1)])
 
 
