@@ -20,7 +20,7 @@ from bacon.distillation.chunks import MemoryLimit
 from bacon.distillation.divergence import Divergence, largest_pixel
 from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
@@ -227,5 +227,5 @@ def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.de
         "iterations_per_second": iterations / seconds,
         "peak_memory_bytes": peak_memory_bytes(device),
         "device": device_name(device),
-        "provenance": provenance(device_name(device)),
+        "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
     }

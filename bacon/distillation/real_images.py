@@ -25,14 +25,14 @@ _KEYS_AT_ONCE = 2**22
 
 
 def draw_without_replacement(
-    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, largest: int, size: int
+    seed: Seed, purpose: str, *, iteration: int | Tensor, lanes: Tensor, populations: Tensor, largest: int, size: int
 ) -> Tensor:
     """Distinct positions per lane, uniformly: the positions of the ``size`` smallest of one random key per position.
 
     Args:
         seed: seed of the stream.
         purpose: name of the stream.
-        iteration: iteration the draw belongs to.
+        iteration: iteration the draw belongs to; a 0-d int64 tensor on the device where the draw is recorded.
         lanes: (L,) int64, what each row is keyed by, such as the class.
         populations: (L,) int64, row l draws from ``range(populations[l])``; at least ``size``, below 2^24.
         largest: the largest of ``populations``, which the host must know without asking the device.
@@ -142,7 +142,9 @@ class RealImages:
     def _drawn(self, draw: Callable[[], Tensor]) -> Tensor:
         return draw() if self._places is None else self._places.drawn(draw)
 
-    def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
+    def sample_classes(
+        self, seed: Seed, purpose: str, *, iteration: int | Tensor, classes: Sequence[int], size: int
+    ) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
         lanes, largest = self.index(classes), max(self.counts[label] for label in classes)
 
@@ -160,12 +162,21 @@ class RealImages:
 
         return self._drawn(draw)
 
-    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: int, size: int) -> Tensor:
-        """Indices of ``size`` distinct images of the whole set for each of the lanes 0..L-1: (L, size) int64."""
+    def sample_all(
+        self,
+        seed: Seed,
+        purpose: str,
+        *,
+        iteration: int | Tensor,
+        lanes: int,
+        size: int,
+        first_lane: int | Tensor = 0,
+    ) -> Tensor:
+        """Indices of ``size`` distinct images of the whole set for each of L lanes from ``first_lane`` on: (L, size) int64."""
         largest = len(self.labels)
 
         def draw() -> Tensor:
-            lane_tensor = torch.arange(lanes, device=self.device)
+            lane_tensor = torch.arange(lanes, device=self.device) + first_lane
             return draw_without_replacement(
                 seed,
                 purpose,

@@ -17,7 +17,7 @@ from bacon.artifacts.trained_runs import RunEntry, entry_of, write_index
 from bacon.artifacts.training_run import TrainingRun, Weights, write_run
 from bacon.artifacts.weight_files import WeightFiles
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.host_rows import Placement
@@ -96,7 +96,7 @@ def train_block(job: BlockJob) -> None:
         "dataset": job.block.dataset,
         "training": job.block.training,
         "settings": job.need.identity(),
-        "provenance": provenance(device_name(job.device)),
+        "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
     }
     write_index(job.output, content, [entries[run] for run in job.block.runs])
     job.checkpoints.remove()
@@ -224,8 +224,7 @@ class _Trainer:
                 log.info("stopped by signal %d; the next run of this job continues", stop.number)
                 sys.exit(stop.exit_status())
 
-        if self.job.device.type == "cuda":
-            torch.cuda.synchronize(self.job.device)  # streams of their own read what was copied on the usual one
+        self._settle()
         train_together(runs, after_epoch)
         return runs
 
@@ -243,8 +242,14 @@ class _Trainer:
             run.load_state_dict(self._states[number])
         return run
 
+    def _settle(self) -> None:
+        """Wait for a GPU: what one stream has made is read on another."""
+        if self.job.device.type == "cuda":
+            torch.cuda.synchronize(self.job.device)
+
     def _save(self, runs: Sequence[RealSetRun]) -> None:
         """A checkpoint of the runs in training, and of those that wait with a state of their own."""
+        self._settle()
         states = self._states | {run.number: run.state_dict() for run in runs}
         epochs = self._finished * self._epochs + sum(int(state["training"]["epoch"]) for state in states.values())
         checkpoint = Checkpoint(iteration=epochs, seconds=self.job.heartbeat.seconds(), state={"runs": states})
@@ -294,7 +299,7 @@ class _Trainer:
             "wall_seconds": result.seconds,
             "peak_memory_bytes": peak_memory_bytes(job.device),
             "device": device_name(job.device),
-            "provenance": provenance(device_name(job.device)),
+            "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
         }
 
 

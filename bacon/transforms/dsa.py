@@ -127,13 +127,15 @@ def operation_codes(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
     return np.array([_CODES[name] for name in names], dtype=np.int64)
 
 
-def siamese_numbers(strategy: str, seed: Seed, iteration: int, classes: Tensor, *, height: int, width: int) -> Tensor:
+def siamese_numbers(
+    strategy: str, seed: Seed, iteration: int | Tensor, classes: Tensor, *, height: int, width: int
+) -> Tensor:
     """The draw of :func:`siamese_draw` for :func:`augment_by_numbers`, made on the device of ``classes``.
 
     Args:
         strategy: names of operations joined by "_"; not "none".
         seed: distillation seed.
-        iteration: distillation iteration.
+        iteration: distillation iteration; 0-d int64 on the device where the draw is recorded.
         classes: (K,) int64.
         height: of the images.
         width: of the images.

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from bacon.distillation.queue_training import Rounds
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.recipe import TrainingRecipe
@@ -25,6 +26,32 @@ def test_an_iteration_reads_nothing_back_and_sends_no_lists(real32, method, chun
     assert reads.found == []
     assert traffic.found == []
     assert any(member.seen for member in getattr(engine.algorithm.pool, "members", [])) or method == "dm"
+
+
+def test_matching_gradients_reads_nothing_back(real32):
+    engine = make_engine(real32, settings("dsa", iterations=3), ipc=2, seed=0)
+    engine.step()
+    with HostReads() as reads, HostTraffic() as traffic:
+        engine.step()
+    assert reads.found == []
+    assert traffic.found == []
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_around_what_is_replayed_nothing_is_read_back(real32):
+    """The queue beside the matching, both replayed: numbers and networks are written into their places."""
+    engine = make_engine(real32, settings("bacon", iterations=20), ipc=2, seed=0)
+    pool = engine.algorithm.pool
+    engine.algorithm._records = pool._is_shared = True
+    pool._rounds = Rounds(pool._draws, places=2, record=True)
+    for _ in range(2):  # everything is recorded
+        engine.step()
+    with HostReads() as reads, HostTraffic() as traffic:
+        for _ in range(2):
+            engine.step()
+    assert pool._rounds.is_recorded
+    assert reads.found == []
+    assert traffic.found == []
 
 
 def test_what_counts_as_a_host_read():
