@@ -62,7 +62,8 @@ class Prepared(NamedTuple):
 
 def shape_of(x: Tensor, filters: Tensor, padding: int) -> Shape:
     """Sizes for images (N, inputs, rows, columns) and filters (channels, inputs, 3, 3)."""
-    return Shape(*x.shape[1:], padding, len(filters))
+    _, inputs, rows, columns = x.shape
+    return Shape(inputs, rows, columns, padding, len(filters))
 
 
 @triton.jit
