@@ -14,22 +14,17 @@ from bacon.runtime.devices import device_name, set_up_arithmetic
 
 
 def set_up(threads: int, precision: str = "fp32", *, deterministic: bool = True) -> None:
-    """Arithmetic as a job sets it up, and convolutions that no network owns in ``precision``.
+    """Arithmetic as a job sets it up, and convolutions that belong to no network in ``precision``.
 
     Args:
         threads: CPU threads.
         precision: value of ``network.precision``.
-        deterministic: equal bits in every run; otherwise libraries choose the fastest form, whatever its order of sums.
+        deterministic: as ``run.deterministic``: equal bits in every run, or the fastest form whatever its order of sums.
     """
-    # cuBLAS reads it when it is first used.
+    # cuBLAS reads it once, also where the first work of a process needs no order.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    set_up_arithmetic(threads)
+    set_up_arithmetic(threads, deterministic=deterministic)
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.deterministic = deterministic
-    torch.backends.cudnn.benchmark = not deterministic
-    # New memory would be filled first, for code that reads what nobody wrote: a pass over every result.
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.set_deterministic_debug_mode("error" if deterministic and torch.cuda.is_available() else "default")
 
 
 def synchronise(device: torch.device) -> None:

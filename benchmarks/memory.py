@@ -26,7 +26,7 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
 from bacon.distillation.engine import Engine
-from bacon.distillation.pools import Member, Queue
+from bacon.distillation.network_queue import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded, train_all
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
@@ -188,7 +188,8 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
         features = network.width * (size // 2**network.depth) ** 2
         weights = 9 * network.width * (channels + (network.depth - 1) * network.width) + features * classes
         state += settings.networks.capacity * 2 * 4 * weights
-        passes = [max(passes[:2]) + passes[2]]  # a recorded step keeps its memory
+        # Networks are trained side by side, and beside the matching; what is recorded keeps its memory.
+        passes = [max(passes[:2]) + settings.networks.networks_trained * passes[2]]
     return state + max(passes)
 
 

@@ -20,8 +20,9 @@ from bacon.distillation.chunks import MemoryLimit
 from bacon.distillation.divergence import Divergence, largest_pixel
 from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
@@ -74,6 +75,7 @@ def distil_cell(
     output: Path,
     device: torch.device,
     chunk_images: int = 2048,
+    placement: Placement = "auto",
     running: Running,
     inputs: Mapping[str, TrainedRuns] | None = None,
 ) -> None:
@@ -87,14 +89,15 @@ def distil_cell(
         output: where the distilled set is written.
         device: where it is computed.
         chunk_images: images embedded at a time.
+        placement: where the real images are kept.
         running: progress, checkpoints and the time of earlier parts.
         inputs: name of each of the cell's training needs -> the networks trained for it.
     """
     trained = dict(inputs or {})
     dataset = read_training(data, expected_fingerprint=identity.data_fingerprint)
-    real, whitening = RealImages(dataset, device=device), dataset.whitening
+    real, whitening = RealImages(dataset, device=device, placement=placement), dataset.whitening
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
-    del dataset  # on a GPU, its images are there now
+    del dataset  # on a GPU, its images are there now, unless they stay on the host
     cell = Cell(identity.dataset, identity.method, identity.ipc, identity.seed)
     context = Context(
         cell=cell,
@@ -224,5 +227,5 @@ def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.de
         "iterations_per_second": iterations / seconds,
         "peak_memory_bytes": peak_memory_bytes(device),
         "device": device_name(device),
-        "provenance": provenance(device_name(device)),
+        "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
     }

@@ -16,7 +16,7 @@ from bacon.datasets.store import ImageDataset
 from bacon.evaluation.full_set import FullSetNetworks
 from bacon.evaluation.rate_search import choose_rates
 from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.provenance import provenance
 from bacon.training.batches import ImageSet
 
@@ -76,7 +76,7 @@ def evaluate_full(
         return
 
     def training_set(dataset: ImageDataset, _: int) -> ImageSet:
-        return image_set(dataset.train_images, dataset.train_labels, dataset, job.device)
+        return image_set(dataset.train_images, dataset.train_labels, dataset, job.device, job.placement)
 
     _evaluate(job, Networks(job, training_set, data_path, final=0, full=True), [], output)
 
@@ -174,5 +174,5 @@ def evaluation_content(
         "selection": selection,
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,
-        "provenance": provenance(device_name(job.device)),
+        "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
     } | ({"training_fingerprints": {job.teachers.key: job.teachers.fingerprint}} if job.teachers is not None else {})

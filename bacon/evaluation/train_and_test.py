@@ -5,16 +5,16 @@ The accuracy is that of the LAST epoch, and test images never select anything.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
+from bacon.runtime.clocks import Clock, own_clock
 from bacon.training.batches import IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
-from bacon.training.loop import DivergedError, train_network
+from bacon.training.loop import DivergedError, Training
 from bacon.training.predictions import Teacher, confusion_matrix
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Outcome:
         train_accuracy: in [0, 1], of the augmented training batches while the last epoch ran.
         train_loss: mean loss of the same batches; cross-entropy in nats if the recipe has no other loss.
         epochs: epochs trained.
-        wall_seconds: time for building, training and testing.
+        wall_seconds: time for building, training and testing; networks that are trained side by side share it.
         confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
         class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
         validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` if there is none.
@@ -61,7 +61,42 @@ def train_and_test(
     on_epoch: Callable[[], None] = lambda: None,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Outcome:
-    """Train one network and test it; a pure function of its arguments on one machine.
+    """Train one network and test it; a pure function of its arguments on one machine. Arguments as :func:`trial`."""
+    work = trial(
+        train,
+        test,
+        network=network,
+        evaluation=evaluation,
+        classes=classes,
+        seed=seed,
+        validation=validation,
+        teacher=teacher,
+        on_epoch=on_epoch,
+        images_at_once=images_at_once,
+    )
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            outcome: Outcome = done.value
+            return outcome
+
+
+def trial(
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    network: NetworkSettings,
+    evaluation: EvaluationSettings,
+    classes: int,
+    seed: tuple[int, int],
+    validation: ImageSet | None = None,
+    teacher: Teacher | None = None,
+    on_epoch: Callable[[], None] = lambda: None,
+    images_at_once: int = IMAGES_AT_ONCE,
+    clock: Clock = own_clock,
+) -> Generator[None, None, Outcome]:
+    """:func:`train_and_test` a training step at a time, for callers who train several networks side by side.
 
     Args:
         train: the training images, decoded.
@@ -74,31 +109,35 @@ def train_and_test(
         teacher: labels each batch, where the protocol's labels come from a teacher.
         on_epoch: called after every epoch.
         images_at_once: bounds memory; changes no draw, and results by rounding at the most.
+        clock: what the time is taken with.
 
     Raises:
         BaconError: training diverged, the architecture does not fit the images, or the protocol asks for something that
             does not exist: a teacher, or learned learning rates.
     """
-    start = time.perf_counter()
-    recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
-    training = train_network(
-        _initial(network, train, classes, seed),
-        train,
-        recipe,
-        seed,
-        purpose="evaluation",
-        teacher=teacher,
-        on_epoch=lambda _: on_epoch(),
-        images_at_once=images_at_once,
-    )
-    tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
-    loss, correct = (total / training.seen for total in training.totals.tolist())
+    with clock() as seconds:
+        recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
+        training = Training(
+            _initial(network, train, classes, seed),
+            train,
+            recipe,
+            seed,
+            purpose="evaluation",
+            teacher=teacher,
+            images_at_once=images_at_once,
+        )
+        while not training.is_finished:
+            yield from training.next_epoch()
+            on_epoch()
+        training.finish()
+        tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
+        loss, correct = (total / training.seen for total in training.totals.tolist())
     _check_converged(loss, recipe, seed)
     return Outcome(
         train_accuracy=correct,
         train_loss=loss,
         epochs=training.epochs,
-        wall_seconds=time.perf_counter() - start,
+        wall_seconds=seconds(),
         **vars(tested),
     )
 

@@ -11,11 +11,11 @@ from bacon.evaluation.trained_networks import EvaluationFingerprints, Evaluation
 from bacon.jobs.training_inputs import trained_runs
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
-from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
+from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
-from bacon.settings.cells import CACHE, Cell
+from bacon.settings.cells import FREE_RECORDS, RECORDS, Cell
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ def run_evaluation(
     with job_lock(progress_path.with_suffix(".lock")):
         for path in (output, progress_path):
             remove_leftovers(path.parent, path.name)
-        set_up_arithmetic(threads, tf32=plan.evaluation_network(cell, network).precision == "tf32")
+        set_up_arithmetic(threads, deterministic=plan.config.run.deterministic)
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
             job = _job(plan, cell, network, fingerprints=fingerprints, progress_path=progress_path, device=device)
             if images is None:
@@ -87,9 +87,12 @@ def _job(
         evaluation=plan.settings(cell).evaluation,
         protocol=protocol_name(plan.config, cell.method),
         fingerprints=fingerprints,
-        cache=plan.directory / CACHE / "evaluation",
+        # Networks of the two are told apart, so that a file holds those of one.
+        cache=plan.directory / (RECORDS if is_deterministic(device) else FREE_RECORDS),
         device=device,
+        placement=plan.config.run.real_images,
         teachers=teachers[0] if teachers else None,
         progress_seconds=seconds,
+        at_once=plan.config.run.networks_at_once,
         heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),
     )

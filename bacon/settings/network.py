@@ -41,10 +41,11 @@ class NetworkSettings(Strict):
         "with stride 2 and max pooling, which divides the side by four.",
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
-        "fp32",
-        description="Arithmetic of the convolutions: full float32; tf32: factors rounded to 10 bits on a GPU, fp32 on a CPU; "
-        "bf16: factors rounded to 7 bits. Norms, losses, statistics, images, optimisers stay float32. It changes "
-        "results (docs/speed.md), so it is part of every fingerprint.",
+        "tf32",
+        description="Arithmetic of the convolutions. tf32: on a GPU, factors rounded to 10 bits: PyTorch's default, so "
+        "published programs run in it; on a CPU fp32. fp32: full float32. bf16: maps and weights rounded to 7 bits. The "
+        "classifier, norms, losses, statistics, images, optimisers stay float32. It changes results (docs/speed.md), so it is "
+        "part of every fingerprint.",
     )
 
     @classmethod

@@ -23,8 +23,8 @@ def confusion_matrix(model: Network, images: ImageSet, classes: int, images_at_o
     model.eval()
     counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)
     size = max(1, images_at_once // _TEST_SHARE)
-    for batch, labels in zip(images.images.split(size), images.labels.split(size), strict=True):
-        place = labels * classes + model(images.normalised(batch)).argmax(dim=1)
+    for batch, labels in zip(images.pieces(size), images.labels.split(size), strict=True):
+        place = labels * classes + model(batch).argmax(dim=1)
         # Added, not counted: bincount would wait for the device.
         counts.index_add_(0, place, torch.ones_like(place))
     return counts.view(classes, classes).cpu()
@@ -35,7 +35,7 @@ def logits(model: Network, images: ImageSet, images_at_once: int = IMAGES_AT_ONC
     """(N, K) float32 logits of every image, on the images' device; leaves the model in eval mode."""
     model.eval()
     size = max(1, images_at_once // _TEST_SHARE)
-    return torch.cat([model(images.normalised(batch)) for batch in images.images.split(size)])
+    return torch.cat([model(batch) for batch in images.pieces(size)])
 
 
 def ensemble(networks: Sequence[Network]) -> Teacher:

@@ -144,7 +144,7 @@ def test_the_paper_cells(paper, row, method):
     assert (networks.lr_net, networks.momentum, networks.weight_decay) == (0.01, 0.9, 5e-4)
     assert settings.network.model_dump() == {
         "architecture": "convnet", "width": 128, "depth": 3, "norm": "instance", "activation": "relu", "pooling": "avg",
-        "precision": "fp32",
+        "precision": "tf32",
     }  # fmt: skip
     evaluation = settings.evaluation
     assert (evaluation.seeds, evaluation.epochs, evaluation.lr_drop_epoch()) == (5, 1001, 501)

@@ -28,7 +28,7 @@ def test_every_known_network_fits_32_pixel_images_and_has_its_own_settings():
     plan = Plan(config(grid={"datasets": ["cifar10"], "networks": list(NETWORKS)}))
     cell = Cell("cifar10", "bacon", 10, 0)
     found = {name: plan.evaluation_network(cell, name) for name in NETWORKS}
-    assert found["vgg11_bn"].model_dump() == {"architecture": "vgg11", "norm": "batch", "precision": "fp32"}
+    assert found["vgg11_bn"].model_dump() == {"architecture": "vgg11", "norm": "batch", "precision": "tf32"}
     assert found["convnet_w64"].model_dump() == plan.settings(cell).network.model_dump() | {"width": 64}
     own = {"convnet_w128", "convnet_d3"}  # the cell's own network by another name
     assert len({str(network) for name, network in found.items() if name not in own}) == len(found) - 2
@@ -48,7 +48,7 @@ def test_a_cell_can_be_distilled_with_another_architecture():
     assert resolve(chosen, CELL).settings.network.model_dump() == {
         "architecture": "alexnet",
         "norm": "none",
-        "precision": "fp32",
+        "precision": "tf32",
     }
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bacon.networks.convolution import set_aside
 from bacon.networks.kernels.block import (
     IMAGES_PER_SUM,
     LARGEST_CHANNELS,
@@ -129,7 +130,7 @@ def _gradients_again(
 ) -> list[Tensor | None]:
     """As :func:`_backward`, as functions of the inputs and the gradient that can be differentiated."""
     x, filters, offsets, weight, bias = inputs
-    maps = F.conv2d(x, filters, offsets, padding=padding)
+    maps = F.conv2d(x, set_aside(filters, offsets), padding=padding)
     pooled = fused(maps.contiguous(), weight, bias, eps) if fits(maps) else layers(maps, weight, bias, eps)
     wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
     found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))

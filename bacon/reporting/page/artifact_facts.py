@@ -90,6 +90,13 @@ def duration_text(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
+def arithmetic_text(provenance: Mapping[str, Any]) -> str:
+    """Whether the same bits come out of every run, as an artifact's provenance says."""
+    if provenance["deterministic"]:
+        return "deterministic: the same bits in every run on this device"
+    return "not deterministic (run.deterministic: false): other bits in every run"
+
+
 def storage_text(images: int, labels: int, decoder: int) -> str:
     """Bytes of a synthetic set in words: ``120,000 bytes of images, 400 of labels``; a part of no bytes goes unsaid."""
     parts = [f"{count:,} of {name}" for name, count in (("labels", labels), ("decoder", decoder)) if count]
@@ -134,6 +141,7 @@ def _artifact(
     versions = f"Python {provenance['python']}, {packages}"
     origin = [
         ("device", str(provenance["device"])),
+        ("arithmetic", arithmetic_text(provenance)),
         ("host", f"{provenance['host']}, threads used: {provenance['threads']} of {provenance['cpus']}"),
         ("versions", versions),
         ("commit", str(provenance["commit"])),
