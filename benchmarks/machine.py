@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,15 +13,13 @@ from bacon.runtime.devices import device_name, set_up_arithmetic
 
 
 def set_up(threads: int, precision: str = "fp32", *, deterministic: bool = True) -> None:
-    """Arithmetic as a job sets it up, and convolutions that belong to no network in ``precision``.
+    """Arithmetic as a job sets it up, and convolutions that no network owns in ``precision``.
 
     Args:
         threads: CPU threads.
         precision: value of ``network.precision``.
-        deterministic: as ``run.deterministic``: equal bits in every run, or the fastest form whatever its order of sums.
+        deterministic: equal bits in every run; otherwise libraries choose the fastest form, whatever its order of sums.
     """
-    # cuBLAS reads it once, also where the first work of a process needs no order.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     set_up_arithmetic(threads, deterministic=deterministic)
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 

@@ -1,4 +1,5 @@
 import logging
+import os
 
 import hypothesis
 import pytest
@@ -6,6 +7,9 @@ import pytest
 from bacon.networks.kernels import block, first
 from bacon.runtime import draws, recording
 from tests import recorded_operations
+
+# PyTorch reads it once, at the first product of matrices on a GPU (bacon.runtime.devices.set_up_arithmetic).
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 # The same examples in every run, and no time limit: how busy the machine is must not fail a test.
 hypothesis.settings.register_profile("deterministic", deadline=None, derandomize=True)

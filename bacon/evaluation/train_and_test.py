@@ -9,13 +9,17 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from torch import nn
+
+from bacon.evaluation.regression import KernelRegression
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
 from bacon.runtime.clocks import Clock, own_clock
-from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import DivergedError, Training
 from bacon.training.predictions import Teacher, confusion_matrix
+from bacon.training.stable_rate import IMAGES, largest_stable_rate
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -61,7 +65,10 @@ def train_and_test(
     on_epoch: Callable[[], None] = lambda: None,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Outcome:
-    """Train one network and test it; a pure function of its arguments on one machine. Arguments as :func:`trial`."""
+    """Train one network, or predict by regression where the protocol says so, and test it.
+
+    A pure function of its arguments on one machine. Arguments as :func:`trial`.
+    """
     work = trial(
         train,
         test,
@@ -117,14 +124,16 @@ def trial(
     """
     with clock() as seconds:
         recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
+        if evaluation.regression != "none":
+            check_soft_labels(train, recipe, classes)
+            outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
+            on_epoch()
+            return outcome
+        model = _initial(network, train, classes, seed)
+        if evaluation.lr == "ntk":
+            recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
         training = Training(
-            _initial(network, train, classes, seed),
-            train,
-            recipe,
-            seed,
-            purpose="evaluation",
-            teacher=teacher,
-            images_at_once=images_at_once,
+            model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once
         )
         while not training.is_finished:
             yield from training.next_epoch()
@@ -142,6 +151,31 @@ def trial(
     )
 
 
+def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
+    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
+    optimiser = recipe.optimiser
+    assert optimiser.kind == "sgd", "the settings say so"
+    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
+    weight = sum(term.weight for term in recipe.loss)
+    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
+    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
+
+
+def _by_regression(
+    train: ImageSet,
+    test: ImageSet,
+    evaluation: EvaluationSettings,
+    classes: int,
+    validation: ImageSet | None,
+    images_at_once: int,
+) -> Outcome:
+    with own_clock() as seconds:
+        model = KernelRegression(train, evaluation, classes)
+        tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
+        loss, accuracy = model.fit(train)
+    return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tested:
     """What a trained network makes of the test set; fields as in :class:`Outcome`."""
@@ -153,7 +187,7 @@ class Tested:
 
 
 def measure_network(
-    model: Network,
+    model: nn.Module,
     test: ImageSet,
     validation: ImageSet | None = None,
     *,

@@ -75,8 +75,10 @@ def _head(metadata: Mapping[str, Any], title: str, count: int) -> dict[str, Any]
 
 def _arithmetic(provenance: Mapping[str, Any]) -> str:
     """The device, and whether it gives the same bits again; sets that were exported before it was recorded do not say."""
-    again = {True: "; a run with the same versions gives the same bits", False: "; the bits of another run differ"}
-    return f"{provenance.get('device', 'an unknown device')}{again.get(provenance.get('deterministic'), '')}"
+    device = str(provenance.get("device", "an unknown device"))
+    if "deterministic" not in provenance:
+        return device
+    return f"{device}; {'another run gives the same bits' if provenance['deterministic'] else 'the bits of another run differ'}"
 
 
 def _form(metadata: Mapping[str, Any]) -> str:

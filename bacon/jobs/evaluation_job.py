@@ -76,7 +76,6 @@ def _job(
     device: torch.device,
 ) -> EvaluationJob:
     seconds = plan.config.run.progress_seconds
-    teachers = [trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)]
     return EvaluationJob(
         dataset=cell.dataset,
         method=cell.method,
@@ -91,7 +90,7 @@ def _job(
         cache=plan.directory / (RECORDS if is_deterministic(device) else FREE_RECORDS),
         device=device,
         placement=plan.config.run.real_images,
-        teachers=teachers[0] if teachers else None,
+        teachers=tuple(trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)),
         progress_seconds=seconds,
         at_once=plan.config.run.networks_at_once,
         heartbeat=Heartbeat(progress_path, fingerprint=fingerprints.rule, device=device_name(device), interval=seconds),

@@ -180,6 +180,24 @@ def test_checkpoints_of_other_settings_are_left_alone_with_one_line(tmp_path, mo
     assert len(list((store.folder / ("0" * 32)).glob("*.ckpt"))) == 2
 
 
+def test_a_state_is_not_continued_with_another_order_of_sums(store, caplog):
+    """And waits for the value that it was made with."""
+    free = CheckpointStore(folder=store.folder, fingerprint=store.fingerprint, deterministic=False)
+    for one, iteration in ((store, 3), (free, 7)):
+        caplog.clear()
+        assert one.load(CPU) is None
+        one.save(Checkpoint(iteration=iteration, seconds=1.0, state={"iteration": iteration}))
+    assert caplog.records[0].message == (
+        "checkpoints made with run.deterministic: true are not continued with the other value"
+    )
+    for one, iteration in ((store, 3), (free, 7)):
+        kept = one.load(CPU)
+        assert kept is not None
+        assert kept.iteration == iteration
+    store.remove()
+    assert free.paths() == []
+
+
 def test_a_full_disk_during_a_checkpoint_costs_that_checkpoint_alone(tmp_path, monkeypatch, store, caplog):
     whole = distil(tmp_path / "whole", monkeypatch)
     distil(tmp_path, monkeypatch, stop_at=4)

@@ -1,33 +1,33 @@
 """What only a GPU can show; each test runs wherever there is one."""
 
-import os
-
 import pytest
 import torch
 
+from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.devices import set_up_arithmetic
 from benchmarks.cells import measured, random_dataset
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import NETWORK, make_engine, settings
+from tests.golden.distillation import short_settings
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 GPU = torch.device("cuda")
 
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
+FULL = NETWORK.model_copy(update={"precision": "fp32"})
 
 
-@pytest.fixture
-def deterministic():
-    """Kernels whose sums have an order."""
-    torch.use_deterministic_algorithms(True)
+@pytest.fixture(autouse=True)
+def _deterministic():
+    """Every test here runs as a job does by default."""
+    set_up_arithmetic(torch.get_num_threads())
     yield
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 def after_steps(device, dtype, method, chunk=10_000):
     real = RealImages(toy_dataset(), device=device, dtype=dtype)
-    engine = make_engine(real, settings(method), ipc=2, seed=3, chunk_images=chunk)
+    engine = make_engine(real, settings(method), FULL, ipc=2, seed=3, chunk_images=chunk)
     for _ in range(4):
         engine.step()
     return engine.algorithm.images.cpu()
@@ -36,7 +36,6 @@ def after_steps(device, dtype, method, chunk=10_000):
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 5e-3)])
 @pytest.mark.parametrize("method", ["bacon", "idm", "dm"])
 def test_the_gpu_computes_what_the_cpu_computes(method, dtype, tolerance):
-    set_up_arithmetic(torch.get_num_threads())
     results = [after_steps(device, dtype, method) for device in (torch.device("cpu"), GPU)]
     torch.testing.assert_close(*results, rtol=0, atol=tolerance)
 
@@ -44,7 +43,6 @@ def test_the_gpu_computes_what_the_cpu_computes(method, dtype, tolerance):
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("method", ["bacon", "dm"])
 def test_an_iteration_never_waits_for_the_gpu(method, precision):
-    set_up_arithmetic(torch.get_num_threads())
     real = RealImages(toy_dataset(), device=GPU)
     network = NETWORK.model_copy(update={"precision": precision})
     engine = make_engine(real, settings(method, iterations=2000), network, ipc=2, seed=3)
@@ -65,18 +63,15 @@ def test_an_iteration_never_waits_for_the_gpu(method, precision):
 def test_lower_precision_is_near_full_precision(precision, tolerance):
     real, embeddings = RealImages(toy_dataset(), device=GPU), []
     for chosen in ("fp32", precision):
-        set_up_arithmetic(torch.get_num_threads())
         network = NETWORK.model_copy(update={"precision": chosen})
         engine = make_engine(real, settings("bacon"), network, ipc=2, seed=3)
         embeddings.append(engine.algorithm.context.build(0).embed(engine.algorithm.images))
-    set_up_arithmetic(torch.get_num_threads())
     exact, rounded = embeddings
     assert 0 < (rounded - exact).norm() < tolerance * exact.norm()
 
 
 def bits_after(method, precision, *, overlaps, iterations=12):
     """Images, and every tensor of the queue, after some iterations that are replayed."""
-    set_up_arithmetic(torch.get_num_threads())
     real = RealImages(toy_dataset(counts=(60, 70, 65), size=32), device=GPU)
     network = NETWORK.model_copy(update={"precision": precision, "width": 32, "depth": 3})
     queue = {"model_train_steps": 5, "batch_train": 64, "start": 3, "capacity": 4}
@@ -92,7 +87,6 @@ def bits_after(method, precision, *, overlaps, iterations=12):
     return [engine.algorithm.images.clone(), engine.history.values[:iterations].clone(), *members]
 
 
-@pytest.mark.usefixtures("deterministic")
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("method", ["bacon", "idm"])
 def test_training_beside_the_matching_gives_the_bits_of_one_after_another(method, precision):
@@ -106,8 +100,7 @@ def test_training_beside_the_matching_gives_the_bits_of_one_after_another(method
 def test_replayed_iterations_are_those_that_are_launched_one_by_one(method):
     found = []
     for records in (False, True):
-        set_up_arithmetic(torch.get_num_threads())
-        real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
+            real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
         engine = make_engine(real, settings(method, iterations=2000), ipc=2, seed=3)
         engine.algorithm._records = records
         for _ in range(5):
@@ -118,9 +111,50 @@ def test_replayed_iterations_are_those_that_are_launched_one_by_one(method):
 
 
 def test_chunks_change_no_number_on_the_gpu():
-    set_up_arithmetic(torch.get_num_threads())
     results = [after_steps(GPU, torch.float64, "bacon", chunk=chunk) for chunk in (10_000, 13)]
     torch.testing.assert_close(*results, rtol=0, atol=1e-9)
+
+
+def made(method, precision):
+    """An engine whose kernels have something to sum: 16 channels, images of 16 pixels."""
+    real = RealImages(toy_dataset(size=16), device=GPU)
+    network = NETWORK.model_copy(update={"width": 16, "precision": precision})
+    return make_engine(real, run_settings(method), network, ipc=2, seed=3)
+
+
+def run_settings(method):
+    """Short settings of a method, those of its scale ``smoke`` where it matches no embeddings."""
+    return settings(method) if method in ("dm", "idm", "bacon") else short_settings(method)
+
+
+def assert_same_state(one, other):
+    assert one.synthetic().equals(other.synthetic())
+    assert torch.equal(one.history.values, other.history.values)
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp32", "bf16"])
+@pytest.mark.parametrize("method", ["dm", "idm", "bacon", "dsa"])
+def test_every_run_gives_the_same_bits(method, precision):
+    engines = [made(method, precision) for _ in range(2)]
+    for engine in engines:
+        for _ in range(4):
+            engine.step()
+    assert_same_state(*engines)
+
+
+@pytest.mark.parametrize("method", ["dm", "idm", "bacon", "dsa"])
+def test_a_run_that_stopped_goes_on_with_the_same_bits(method, tmp_path):
+    """It stops after each of the first iterations, and nothing but the file of its state is left."""
+    whole, store = made(method, "tf32"), CheckpointStore(folder=tmp_path, fingerprint="f" * 32)
+    for _ in range(4):
+        whole.step()
+    for iteration in range(1, 5):
+        part = made(method, "tf32")
+        if (kept := store.load(GPU)) is not None:
+            part.load_state_dict(kept.state)
+        part.step()
+        store.save(Checkpoint(iteration=iteration, seconds=1.0, state=part.state_dict()))
+    assert_same_state(whole, part)
 
 
 @pytest.mark.parametrize("name", ["tinyimagenet/bacon/ipc10", "cifar100/bacon/ipc50", "cifar10/bacon/ipc1"])

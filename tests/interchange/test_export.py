@@ -132,6 +132,7 @@ def test_the_card_says_what_a_reader_must_know(exports):
         "iterations: 4",
         'load_dataset("imagefolder"',
         "Zhou et al., BACON",
+        "another run gives the same bits",
     ):
         assert part in body
     stored = (exports["huggingface", "stored"] / "README.md").read_text()

@@ -156,12 +156,18 @@ def test_a_cpu_knows_no_tf32():
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
-def test_convolutions_that_torchvision_makes_are_ours_too():
-    for architecture in ("vgg11", "resnet18", "vit_tiny"):
-        shape = {"channels": 3, "size": 32, "classes": 2, "device": torch.device("meta"), "dtype": torch.float32}
-        built = empty_network(NetworkSettings(architecture=architecture), **shape)
-        kinds = {type(module) for module in built.modules() if isinstance(module, nn.Conv2d)}
-        assert kinds == {Convolution}, architecture
+def unmade(architecture, norm):
+    """A network without memory."""
+    shape = {"channels": 3, "size": 32, "classes": 2, "device": torch.device("meta"), "dtype": torch.float32}
+    return empty_network(NetworkSettings(architecture=architecture, norm=norm), **shape)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "norm"), [("vgg11", "instance"), ("resnet18", "instance"), ("vit_tiny", "layer")]
+)
+def test_convolutions_that_torchvision_makes_are_ours_too(architecture, norm):
+    kinds = {type(module) for module in unmade(architecture, norm).modules() if isinstance(module, nn.Conv2d)}
+    assert kinds == {Convolution}
 
 
 # Biases
@@ -187,21 +193,11 @@ def cancelled(ours: Network):
     return {f"{name}.bias" for name, module in ours.named_modules() if getattr(module, "bias_cancels", False)}
 
 
-NETWORKS = [{}, {"activation": "swish", "pooling": "max"}, {"architecture": "vgg11"}]
-
-
-def made(changes):
-    if "architecture" in changes:
-        return build_network(NetworkSettings(**changes), channels=2, size=16, classes=3, seed=0, device=CPU).double()
-    return network(dtype=torch.float64, **changes)
-
-
-@pytest.mark.parametrize("changes", NETWORKS, ids=["fused", "layers", "vgg"])
+@pytest.mark.parametrize("changes", [{}, {"activation": "swish", "pooling": "max"}], ids=["fused", "layers"])
 def test_values_and_gradients_are_those_with_the_bias(changes):
-    ours = made(changes)
-    side = 16 if "architecture" in changes else 8
+    ours = network(dtype=torch.float64, **changes)
     assert cancelled(ours) == {f"features.{name}.bias" for name, _ in convolutions(ours)}
-    x, labels = draw(3, 2, side, side).requires_grad_(), torch.tensor([0, 1, 2])
+    x, labels = draw(3, 2, 8, 8).requires_grad_(), torch.tensor([0, 1, 2])
     named = dict(ours.named_parameters())
     results = []
     for function in (ours, lambda images: oracle(ours, images, named)):
@@ -215,6 +211,11 @@ def test_values_and_gradients_are_those_with_the_bias(changes):
 
 def convolutions(ours):
     return [(name, module) for name, module in ours.features.named_modules() if isinstance(module, nn.Conv2d)]
+
+
+def test_biases_of_vgg_are_left_out_with_instance_norm_alone():
+    for norm, number in (("instance", 8), ("batch", 0)):
+        assert len(cancelled(unmade("vgg11", norm))) == number
 
 
 @pytest.mark.parametrize("norm", ["batch", "layer", "group", "none"])

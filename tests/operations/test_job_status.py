@@ -7,6 +7,7 @@ import re
 import shutil
 import time
 from dataclasses import asdict
+from pathlib import PurePath
 
 import pytest
 import yaml
@@ -22,7 +23,7 @@ from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import JobProgress
 from bacon.runtime.job_lock import is_held, job_lock
-from bacon.settings.cells import Cell
+from bacon.settings.cells import FREE_RECORDS, Cell
 from tests.workflow.conftest import TINY, Project, finished  # noqa: F401 - a fixture
 
 pytestmark = pytest.mark.workflow
@@ -268,7 +269,12 @@ def test_prune_offers_networks_of_other_settings(folder):
     changed = plan(folder, methods={"dm": {"evaluation": {"epochs": 2}}})
     assert not [path for path in orphans(changed) if "evaluation" in path.parts and ".cache" in path.parts]
     found = [path for path in orphans(changed, records=True) if ".cache" in path.parts]
-    assert plan(folder).record_fingerprint(DM, "convnet") in {path.name for path in found}
+    record = plan(folder).record_fingerprint(DM, "convnet")
+    assert record in {path.name for path in found}
+    free = PurePath(FREE_RECORDS) / record
+    (folder / free).mkdir(parents=True)
+    assert free in orphans(changed, records=True)
+    assert free not in orphans(plan(folder), records=True)
 
 
 def test_a_lock_is_seen_while_it_is_held(tmp_path):
