@@ -5,9 +5,10 @@ The accuracy is that of the LAST epoch, and test images never select anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -40,6 +41,9 @@ class Outcome:
         confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
         class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
         validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` if there is none.
+        curve_epochs: the epochs of ``evaluation.test_curve``, before the last.
+        curve_test: test accuracy in [0, 1] after each of them.
+        curve_validation: that on the validation split; empty if there is none.
     """
 
     test_accuracy: float
@@ -50,6 +54,9 @@ class Outcome:
     confusion: list[list[int]]
     class_accuracy: list[float]
     validation_accuracy: float | None = None
+    curve_epochs: list[int] = field(default_factory=list)
+    curve_test: list[float] = field(default_factory=list)
+    curve_validation: list[float] = field(default_factory=list)
 
 
 def train_and_test(
@@ -132,11 +139,15 @@ def trial(
         model = _initial(network, train, classes, seed)
         if evaluation.lr == "ntk":
             recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
+        curve = _Curve(
+            evaluation.curve_epochs(recipe.total_epochs(len(train))), test, validation, classes, images_at_once
+        )
         training = Training(
             model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once
         )
         while not training.is_finished:
             yield from training.next_epoch()
+            curve.look(training)
             on_epoch()
         training.finish()
         tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
@@ -148,6 +159,7 @@ def trial(
         epochs=training.epochs,
         wall_seconds=seconds(),
         **vars(tested),
+        **curve.points(),
     )
 
 
@@ -174,6 +186,41 @@ def _by_regression(
         tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
         loss, accuracy = model.fit(train)
     return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
+
+
+class _Curve:
+    """Tests a network in training after some of its epochs, which changes nothing of the training: no draw, no weight."""
+
+    def __init__(
+        self, epochs: Sequence[int], test: ImageSet, validation: ImageSet | None, classes: int, images_at_once: int
+    ) -> None:
+        self._epochs, self._found = epochs, dict[int, Tested]()
+        self._measure = partial(
+            measure_network, test=test, validation=validation, classes=classes, images_at_once=images_at_once
+        )
+
+    def look(self, training: Training) -> None:
+        """Test the network that training would give if it ended with this epoch, where it is one of the points."""
+        if training.epoch not in self._epochs:
+            return
+        model = training.model
+        if training.recipe.ema is None:
+            self._found[training.epoch] = self._measure(model)
+        else:
+            own = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            model.load_state_dict(training.weights())
+            self._found[training.epoch] = self._measure(model)
+            model.load_state_dict(own)
+        model.train()
+
+    def points(self) -> dict[str, Any]:
+        """The fields of an outcome."""
+        found = self._found.values()
+        return {
+            "curve_epochs": list(self._found),
+            "curve_test": [one.test_accuracy for one in found],
+            "curve_validation": [one.validation_accuracy for one in found if one.validation_accuracy is not None],
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,11 @@ class EvaluationSettings(Strict):
     )
     snapshot_seeds: int = Field(
         1, ge=0, le=1000, description="Evaluation seeds for each earlier snapshot (accuracy curve); 0: none."
+    )
+    test_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (),
+        description="Shares of the training, such as [0.5, 0.75, 0.9], after which the test accuracy, and that on the "
+        "validation split, are recorded too, at whole epochs. For information (table `selection`): results are of the end.",
     )
     augmentations: tuple[Augmentation, ...] = Field(
         ("dsa",),
@@ -164,7 +170,7 @@ class EvaluationSettings(Strict):
 
     @model_validator(mode="after")
     def _values_fit_each_other(self) -> EvaluationSettings:
-        for name in ("augmentations", "lr_search"):
+        for name in ("augmentations", "lr_search", "test_curve"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: list each value once")
@@ -201,6 +207,11 @@ class EvaluationSettings(Strict):
                 f"`regression` is {self.regression}, which trains no network: set `augmentations` to [none], `labels` to hard "
                 "or stored, and leave out `lr_search`"
             )
+
+    def curve_epochs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs, counted from 1 and ascending, after which networks trained for ``epochs`` are tested before the end."""
+        points = {math.ceil(share * epochs) for share in self.test_curve}
+        return tuple(sorted(point for point in points if point < epochs))
 
     def rate_of(self, rates: Sequence[float]) -> float:
         """The learning rate that training on a set with the learned ``rates`` begins with."""

@@ -86,6 +86,12 @@ def protocol_settings(name: str, facts: DataFacts) -> dict[str, Any]:
         raise BaconError(
             f"protocol {name} cannot run yet: {record.missing}. docs/evaluation.md lists the protocols that can."
         )
+    return published_settings(name, facts)
+
+
+def published_settings(name: str, facts: DataFacts) -> dict[str, Any]:
+    """As :func:`protocol_settings`, also of a protocol that cannot run yet."""
+    record = PROTOCOLS[check_protocol(name)]
     return {**record.evaluation, **record.by_data(facts)}
 
 
@@ -96,6 +102,11 @@ def check_protocol(name: str) -> str:
         meant = f"did you mean {near[0]!r}? " if near else ""
         raise BaconError(f"protocol {name!r} is not known; {meant}Known are {', '.join(PROTOCOLS)}.")
     return name
+
+
+def short_title(name: str) -> str:
+    """What a known protocol is called where there is little room: ``P-IDC``; `paper` and `native` by their own names."""
+    return name if name in ("paper", NATIVE) else PROTOCOLS[name].title.split(" (")[0]
 
 
 _IDC = {

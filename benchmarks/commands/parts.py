@@ -32,6 +32,6 @@ def operations(rounds: int, threads: int, output: Path | None) -> None:
 @click.option("--dataset", default="cifar10", show_default=True, help="Data set that is read.")
 def workflow(cells: int, dataset: str, output: Path | None, device: str, threads: int) -> None:
     """Starting a job, reading data, planning a large grid."""
-    row = workflow_benchmark.measure(cells=cells, dataset=dataset, device=chosen_device(device, threads))
+    row = workflow_benchmark.measure(cells=cells, dataset=dataset, device=chosen_device(device, threads), large=True)
     show("workflow", [row])
     save(output, {"workflow": row})

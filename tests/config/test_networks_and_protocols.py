@@ -212,7 +212,7 @@ def test_the_networks_that_a_protocol_asks_for_are_in_the_files_fingerprint_alon
 
 
 CHANGES = {
-    "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
+    "test_curve": [0.5], "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
     "epochs": 7, "epochs_plain": 7, "batch_size": 17, "lr_net": 0.02, "momentum": 0.8, "weight_decay": 0.001,
     "dsa_strategy": "color", "idc_strategy": "flip", "dc_strategy": "crop", "crop_pad": 3, "crop_fill": "reflect",
     "resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2, "epochs_by_images": [[1, 7]], "steps": 7, "order": "stored",

@@ -100,7 +100,7 @@ def test_training_beside_the_matching_gives_the_bits_of_one_after_another(method
 def test_replayed_iterations_are_those_that_are_launched_one_by_one(method):
     found = []
     for records in (False, True):
-            real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
+        real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
         engine = make_engine(real, settings(method, iterations=2000), ipc=2, seed=3)
         engine.algorithm._records = records
         for _ in range(5):

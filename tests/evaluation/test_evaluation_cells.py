@@ -154,7 +154,7 @@ def test_the_evaluation_file_holds_everything_the_reports_need(paths):
 def test_the_evaluation_file_reads_back_as_records(paths):
     content = evaluate(paths)
     read = read_evaluation(paths["output"])
-    assert [vars(record) for record in read["records"]] == content["records"]
+    assert [record.content() for record in read["records"]] == content["records"]
     assert {name: read[name] for name in content if name != "records"} == {
         name: content[name] for name in content if name != "records"
     }

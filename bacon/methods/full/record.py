@@ -19,4 +19,5 @@ FULL = Method(
         "fast": _SETTLED,
     },
     published_name="Whole dataset",
+    is_control=True,
 )
