@@ -47,8 +47,9 @@ def all_work(scale: Scale, precision: str, device: torch.device) -> Iterator[Wor
     torch.manual_seed(0)
     for count in scale.batches:
         yield from _first_block(scale, precision, device, count)
-    for side in (32, 16, 8):
-        yield from _block(scale, precision, device, side)
+    many = scale.batches[0]
+    for count, side in dict.fromkeys(((many, 32), (many, 16), (many, 8), (scale.step, 32))):
+        yield from _block(scale, precision, device, count, side)
     yield from _convolution(scale, precision, device)
     yield from _networks(scale, precision, device)
     yield from _transforms(scale, device)
@@ -91,10 +92,10 @@ def _first_block(scale: Scale, precision: str, device: torch.device, count: int)
     yield Work(f"first block backward {count}", both, moved, 2 * flop, kept)
 
 
-def _block(scale: Scale, precision: str, device: torch.device, side: int) -> Iterator[Work]:
+def _block(scale: Scale, precision: str, device: torch.device, count: int, side: int) -> Iterator[Work]:
     """Norm, ReLU and pooling of maps that lie in memory, in the layout and the type of the precision's networks."""
     kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    count, layout = scale.batches[0], torch.contiguous_format if precision == "fp32" else torch.channels_last
+    layout = torch.contiguous_format if precision == "fp32" else torch.channels_last
     norm = InstanceNormReluPool(scale.width, device=device)
     x = torch.randn(count, scale.width, side, side, device=device).to(kind).to(memory_format=layout).requires_grad_()
     inputs = [x, *norm.parameters()]
