@@ -3,7 +3,9 @@ import logging
 import hypothesis
 import pytest
 
-from bacon.runtime import draws
+from bacon.networks.kernels import block, first
+from bacon.runtime import draws, recording
+from tests import recorded_operations
 
 # The same examples in every run, and no time limit: how busy the machine is must not fail a test.
 hypothesis.settings.register_profile("deterministic", deadline=None, derandomize=True)
@@ -25,3 +27,12 @@ def _own_logging():
 def draws_on_device(monkeypatch):
     """Random words are made in torch, as on a GPU; on a CPU numpy makes them, which counts as traffic with the host."""
     monkeypatch.setattr(draws, "_is_host", lambda _: False)
+
+
+@pytest.fixture
+def replayed_on_the_cpu(monkeypatch):
+    """What a GPU records is recorded here too (``tests.recorded_operations``), in layers that PyTorch sees."""
+    monkeypatch.setattr(draws, "_is_host", lambda _: False)
+    monkeypatch.setattr(recording, "recorded", recorded_operations.recorded)
+    for module in (block, first):
+        monkeypatch.setattr(module, "kernel", lambda: None)

@@ -46,15 +46,21 @@ class CheckpointStore:
     Attributes:
         folder: of the cell, whatever its settings; each fingerprint has a folder in it.
         fingerprint: cumulative fingerprint of the cell's settings, data and code.
+        deterministic: whether what is computed has the same bits in every run; a state of the one is not continued as the
+            other, or the result would be neither.
     """
 
     folder: Path
     fingerprint: str
+    deterministic: bool = True
 
     @property
     def own(self) -> Path:
         """Folder of this fingerprint."""
-        return self.folder / self.fingerprint
+        return self._own(deterministic=self.deterministic)
+
+    def _own(self, *, deterministic: bool) -> Path:
+        return self.folder / (self.fingerprint if deterministic else f"{self.fingerprint}-free")
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -102,7 +108,11 @@ class CheckpointStore:
 
         Its snapshots are :attr:`snapshots`, verified, and stay on the disk.
         """
-        others = [path.name for path in sorted(self.folder.glob("*/")) if path != self.own]
+        other_value = self._own(deterministic=not self.deterministic)
+        others = [path.name for path in sorted(self.folder.glob("*/")) if path not in (self.own, other_value)]
+        if any(other_value.glob("[0-9]*.ckpt")):
+            value = str(not self.deterministic).lower()
+            log.warning("checkpoints made with run.deterministic: %s are not continued with the other value", value)
         if others:
             log.info("checkpoints of other settings, data or code are not used: %s", ", ".join(others))
         for path in self.paths():

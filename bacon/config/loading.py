@@ -14,6 +14,7 @@ from bacon.config.layering import NamedLayer, OtherLayers, evaluation_network, k
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.reading import read_file
+from bacon.config.relabelled import with_relabelled
 from bacon.config.sections import Key
 from bacon.config.setting_errors import describe, describe_all, layer_mistakes, nearest, numbers_from_words
 from bacon.datasets.registry import REGISTRY
@@ -52,6 +53,7 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
         config = _with_headline(_validated(without_empty_sections(plain)))
         check_names(config)
         _check_repeats(config)
+        config = with_relabelled(config)
         _check_layers(config)
         checked = set()
         for cell in (*reference_cells(config), *grid_cells(config)):
@@ -108,6 +110,7 @@ def _check_repeats(config: Config) -> None:
     for what, values in (
         ("datasets", grid.datasets),
         ("methods", grid.methods),
+        ("relabelled", grid.relabelled),
         ("ipc", grid.ipc),
         ("seeds", grid.seed_list()),
         ("networks", grid.networks),

@@ -34,6 +34,12 @@ class GridSettings(Strict):
         min_length=1,
         description="Names of methods; the full data set is always added.",
     )
+    relabelled: tuple[str, ...] = Field(
+        (),
+        description="Methods or variants of the grid whose sets are evaluated a second time, with labels of teachers "
+        "(evaluation.labels: teacher) instead of their own: each has a row NAME_soft, `TITLE, soft labels`, the control for "
+        "methods with soft labels.",
+    )
     ipc: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 10), min_length=1, description="Images per class.")
     seeds: int | tuple[Annotated[int, Field(ge=0)], ...] = Field(
         3, description="Distillation seeds: a number n for 0..n-1, or a list."

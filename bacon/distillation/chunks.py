@@ -73,29 +73,43 @@ class MemoryLimit:
         pixels = shape[1] * shape[2]
         return max(1, self.chunk_images * _USUAL_PIXELS // max(pixels, _USUAL_PIXELS))
 
-    def within(self, compute: Callable[[], Result], *, iteration: int, device: torch.device) -> Result:
+    def within(
+        self,
+        compute: Callable[[], Result],
+        *,
+        iteration: int,
+        device: torch.device,
+        make_room: Callable[[], bool] = lambda: False,
+    ) -> Result:
         """What ``compute`` returns; if the device runs out of memory, again with half the images at a time.
 
         Args:
             compute: asks :meth:`images` whenever it is called, and changes nothing before it has succeeded.
             iteration: for the log.
             device: its cached memory is given back before the second try.
+            make_room: gives up what only saves time, and says whether there was anything: then the images stay as many.
 
         Raises:
-            torch.OutOfMemoryError: the second time, or with one image at a time.
+            torch.OutOfMemoryError: the second time after all is given up, or with one image at a time.
         """
         try:
             return compute()
         except torch.OutOfMemoryError:
-            if self.chunk_images == 1:
-                raise
-            self.chunk_images //= 2
-            log.warning(
-                "iteration %d: out of device memory; run.chunk_images is now %d for the rest of this job",
-                iteration,
-                self.chunk_images,
-            )
+            pass
         # Out of the handler: the exception's frames hold the tensors that did not fit.
+        if make_room():
+            return self.within(compute, iteration=iteration, device=device)
+        self._halve(iteration)
         if device.type == "cuda":
             torch.cuda.empty_cache()
         return compute()
+
+    def _halve(self, iteration: int) -> None:
+        if self.chunk_images == 1:
+            raise torch.OutOfMemoryError(f"iteration {iteration}: out of device memory with one image at a time")
+        self.chunk_images //= 2
+        log.warning(
+            "iteration %d: out of device memory; run.chunk_images is now %d for the rest of this job",
+            iteration,
+            self.chunk_images,
+        )

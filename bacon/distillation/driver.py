@@ -20,14 +20,16 @@ from bacon.distillation.chunks import MemoryLimit
 from bacon.distillation.divergence import Divergence, largest_pixel
 from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import peak_memory_bytes, provenance
 from bacon.runtime.signals import Stop, deferred_stop
 from bacon.settings.cells import Cell
+from bacon.training.run_networks import at_chance
 
 if TYPE_CHECKING:
     from bacon.settings.cell_settings import CellSettings
@@ -74,6 +76,7 @@ def distil_cell(
     output: Path,
     device: torch.device,
     chunk_images: int = 2048,
+    placement: Placement = "auto",
     running: Running,
     inputs: Mapping[str, TrainedRuns] | None = None,
 ) -> None:
@@ -87,14 +90,15 @@ def distil_cell(
         output: where the distilled set is written.
         device: where it is computed.
         chunk_images: images embedded at a time.
+        placement: where the real images are kept.
         running: progress, checkpoints and the time of earlier parts.
         inputs: name of each of the cell's training needs -> the networks trained for it.
     """
     trained = dict(inputs or {})
     dataset = read_training(data, expected_fingerprint=identity.data_fingerprint)
-    real, whitening = RealImages(dataset, device=device), dataset.whitening
+    real, whitening = RealImages(dataset, device=device, placement=placement), dataset.whitening
     about = {"class_names": list(dataset.class_names), "mean": list(dataset.mean), "std": list(dataset.std)}
-    del dataset  # on a GPU, its images are there now
+    del dataset  # on a GPU, its images are there now, unless they stay on the host
     cell = Cell(identity.dataset, identity.method, identity.ipc, identity.seed)
     context = Context(
         cell=cell,
@@ -114,7 +118,7 @@ def distil_cell(
         history=engine.history.arrays() if engine.algorithm.terms else {},
         attributes=about
         | _attributes(identity, settings, device, seconds)
-        | _training_attributes(trained)
+        | _training_attributes(trained, real)
         | ({} if divergence.found is None else {"divergence": divergence.found}),
         whitening=whitening,
     )
@@ -204,9 +208,18 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
     return after_iteration
 
 
-def _training_attributes(inputs: Mapping[str, TrainedRuns]) -> dict[str, Any]:
-    """Fingerprints of the networks that a cell was distilled with, where there are any."""
-    return {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}} if inputs else {}
+def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) -> dict[str, Any]:
+    """Fingerprints of the networks that a cell was distilled with, and which of them are at chance level."""
+    if not inputs:
+        return {}
+    weak = [
+        f"run {run} of {name} ({runs.key})"
+        for name, runs in inputs.items()
+        for run in range(len(runs))
+        if at_chance(runs, run, classes=real.classes, images=len(real.labels))
+    ]
+    prints = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
+    return prints | ({"at_chance": ", ".join(weak)} if weak else {})
 
 
 def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:
@@ -224,5 +237,5 @@ def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.de
         "iterations_per_second": iterations / seconds,
         "peak_memory_bytes": peak_memory_bytes(device),
         "device": device_name(device),
-        "provenance": provenance(device_name(device)),
+        "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
     }

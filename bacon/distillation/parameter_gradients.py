@@ -15,8 +15,9 @@ from bacon.networks.network import Network
 
 # Images of several groups in one pass: on a CPU, more run out of its cache.
 IMAGES_TOGETHER_ON_CPU = 16
-# A group of more images keeps the device busy by itself.
-_MOST_ON_CPU, _MOST_ON_GPU = 8, 64
+# A group of more images keeps a CPU busy by itself. On a GPU all groups share a pass: maps of many images move at several times
+# the speed of a few hundred (docs/speed.md), and there is one launch for all groups instead of one for each.
+_MOST_ON_CPU = 8
 
 
 def parameter_gradients(
@@ -24,8 +25,8 @@ def parameter_gradients(
 ) -> tuple[Tensor, ...]:
     """Gradient of the mean cross-entropy of each of K groups of images with respect to ``parameters``.
 
-    Small groups share one pass through the network where its layers allow it (:func:`is_groupable`); elsewhere there is a
-    pass for each group. The results are equal to rounding. Memory is the caller's concern: all K n images, and for
+    Groups, on a CPU small ones, share one pass through the network where its layers allow it (:func:`is_groupable`); elsewhere
+    there is a pass for each group. The results are equal to rounding. Memory is the caller's concern: all K n images, and for
     second derivatives the maps of all of them, are there at a time.
 
     Args:
@@ -40,7 +41,7 @@ def parameter_gradients(
     """
     groups, size = labels.shape
     on_cpu = images.device.type == "cpu"
-    if groups > 1 and size <= (_MOST_ON_CPU if on_cpu else _MOST_ON_GPU) and is_groupable(network, parameters):
+    if groups > 1 and (size <= _MOST_ON_CPU or not on_cpu) and is_groupable(network, parameters):
         together = IMAGES_TOGETHER_ON_CPU // size if on_cpu else groups
         parts = zip(images.split(together), labels.split(together), strict=True)
         found = [_together(network, parameters, *part, create_graph=create_graph) for part in parts]

@@ -1,8 +1,11 @@
-"""The real training set on the device: uint8 until used, sorted by class, sampled per class without host work."""
+"""The real training set: uint8 until used, sorted by class, sampled per class without host work.
+
+It is on the device, or on the host where it would take too much of the device's memory: batches are then gathered there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_words
+from bacon.runtime.host_rows import HostPlaces, HostRows, Placement, stays_on_host
 from bacon.transforms.whitener import Whitener
 
 if TYPE_CHECKING:
@@ -21,14 +25,14 @@ _KEYS_AT_ONCE = 2**22
 
 
 def draw_without_replacement(
-    seed: Seed, purpose: str, *, iteration: int, lanes: Tensor, populations: Tensor, largest: int, size: int
+    seed: Seed, purpose: str, *, iteration: int | Tensor, lanes: Tensor, populations: Tensor, largest: int, size: int
 ) -> Tensor:
     """Distinct positions per lane, uniformly: the positions of the ``size`` smallest of one random key per position.
 
     Args:
         seed: seed of the stream.
         purpose: name of the stream.
-        iteration: iteration the draw belongs to.
+        iteration: iteration the draw belongs to; a 0-d int64 tensor on the device where the draw is recorded.
         lanes: (L,) int64, what each row is keyed by, such as the class.
         populations: (L,) int64, row l draws from ``range(populations[l])``; at least ``size``, below 2^24.
         largest: the largest of ``populations``, which the host must know without asking the device.
@@ -50,27 +54,41 @@ def draw_without_replacement(
 
 
 class RealImages:
-    """Training images of a data set on one device.
+    """Training images of a data set, for one device.
 
     Args:
         dataset: the preprocessed data set.
-        device: where the images live and batches are made.
+        device: where batches are made, and where the images are unless they stay on the host.
         dtype: floating dtype of normalised batches.
+        placement: where the images are kept (``run.real_images``); it changes no draw and no bit of a batch.
 
     Attributes:
         images: (N, C, H, W) uint8, sorted by class.
+        is_streamed: whether they are on the host, so that the host takes part in every batch and none can be recorded.
         labels: (N,) int64, ascending.
         counts: images of each class, on the host.
         pixel_mean: (C, 1, 1) in ``dtype``, what is taken from pixels in [0, 1].
         pixel_std: (C, 1, 1) in ``dtype``, what they are divided by then.
     """
 
-    def __init__(self, dataset: ImageDataset, *, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(
+        self,
+        dataset: ImageDataset,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        placement: Placement = "auto",
+    ) -> None:
         images, labels = dataset.train_images, dataset.train_labels
         if np.any(labels[1:] < labels[:-1]):
             order = np.argsort(labels, kind="stable")
             images, labels = images[order], labels[order]
-        self.images, self.labels = torch.from_numpy(images).to(device), torch.from_numpy(labels).to(device)
+        self.is_streamed = stays_on_host(placement, images.nbytes, device, name="the training images")
+        self.images, self.labels = torch.from_numpy(images), torch.from_numpy(labels).to(device)
+        if not self.is_streamed:
+            self.images = self.images.to(device)
+        self._rows = HostRows(self.images, device) if self.is_streamed else None
+        self._places = HostPlaces(device) if self.is_streamed else None
         self.device, self.dtype = device, dtype
         self.class_names = dataset.class_names
         self.counts = tuple(int(n) for n in np.bincount(dataset.train_labels, minlength=len(dataset.class_names)))
@@ -110,36 +128,63 @@ class RealImages:
 
     def batch(self, indices: Tensor) -> Tensor:
         """Normalised (or whitened) images at ``indices`` (...,) int64: (..., C, H, W) in ``dtype``."""
-        # Not `images[indices]`, which gathers many times slower on a CPU (docs/speed.md).
-        images = self.images.index_select(0, indices.flatten()).view(*indices.shape, *self.shape)
+        images = self._gathered(indices).view(*indices.shape, *self.shape)
         if self._whitener is not None:
             return self._whitener(images)
         return images.to(self.dtype).mul_(self._scale).add_(self._shift)
 
-    def sample_classes(self, seed: Seed, purpose: str, *, iteration: int, classes: Sequence[int], size: int) -> Tensor:
+    def _gathered(self, indices: Tensor) -> Tensor:
+        if self._rows is not None and self._places is not None:
+            return self._rows.at(self._places.on_host(indices).flatten())
+        # Not `images[indices]`, which gathers many times slower on a CPU (docs/speed.md).
+        return self.images.index_select(0, indices.flatten())
+
+    def _drawn(self, draw: Callable[[], Tensor]) -> Tensor:
+        return draw() if self._places is None else self._places.drawn(draw)
+
+    def sample_classes(
+        self, seed: Seed, purpose: str, *, iteration: int | Tensor, classes: Sequence[int], size: int
+    ) -> Tensor:
         """Indices of ``size`` distinct images of each of the K ``classes``: (K, size) int64."""
         lanes, largest = self.index(classes), max(self.counts[label] for label in classes)
-        positions = draw_without_replacement(
-            seed,
-            purpose,
-            iteration=iteration,
-            lanes=lanes,
-            populations=self._counts[lanes],
-            largest=largest,
-            size=size,
-        )
-        return positions + self._offsets[lanes, None]
 
-    def sample_all(self, seed: Seed, purpose: str, *, iteration: int, lanes: int, size: int) -> Tensor:
-        """Indices of ``size`` distinct images of the whole set for each of the lanes 0..L-1: (L, size) int64."""
-        lane_tensor = torch.arange(lanes, device=self.device)
+        def draw() -> Tensor:
+            positions = draw_without_replacement(
+                seed,
+                purpose,
+                iteration=iteration,
+                lanes=lanes,
+                populations=self._counts[lanes],
+                largest=largest,
+                size=size,
+            )
+            return positions + self._offsets[lanes, None]
+
+        return self._drawn(draw)
+
+    def sample_all(
+        self,
+        seed: Seed,
+        purpose: str,
+        *,
+        iteration: int | Tensor,
+        lanes: int,
+        size: int,
+        first_lane: int | Tensor = 0,
+    ) -> Tensor:
+        """Indices of ``size`` distinct images of the whole set for each of L lanes from ``first_lane`` on: (L, size) int64."""
         largest = len(self.labels)
-        return draw_without_replacement(
-            seed,
-            purpose,
-            iteration=iteration,
-            lanes=lane_tensor,
-            populations=torch.full_like(lane_tensor, largest),
-            largest=largest,
-            size=size,
-        )
+
+        def draw() -> Tensor:
+            lane_tensor = torch.arange(lanes, device=self.device) + first_lane
+            return draw_without_replacement(
+                seed,
+                purpose,
+                iteration=iteration,
+                lanes=lane_tensor,
+                populations=torch.full_like(lane_tensor, largest),
+                largest=largest,
+                size=size,
+            )
+
+        return self._drawn(draw)

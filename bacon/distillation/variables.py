@@ -76,6 +76,10 @@ class MomentumUpdate:
             self._buffer = torch.zeros_like(values)
         image_step(values, self._buffer, gradient, rate=self.rate, momentum=self._momentum, turns=self._turns)
 
+    def places(self) -> list[Tensor]:
+        """What a step moves besides the values, in place: the momentum; nothing before the first step, which makes it."""
+        return [] if self._buffer is None else [self._buffer]
+
     @torch.no_grad()
     def step_where(self, where: Tensor, values: Tensor, gradient: Tensor) -> None:
         """One step where () bool is true; else values and momentum stay, whatever the gradient is."""

@@ -29,6 +29,7 @@ class FullSetNetworks(Networks):
     def __init__(self, job: EvaluationJob, data_path: Path, trained: Mapping[str, TrainedRuns]) -> None:
         super().__init__(job, _no_training_set, data_path, final=0)
         self._trained = trained
+        self.at_once = 1  # they are only tested
         self.testing_seconds = 0.0
 
     def total_steps(self, keys: Sequence[RecordKey]) -> int:

@@ -44,7 +44,7 @@ def choose_rates(
             f"evaluation.lr_search needs a validation split, and data set {networks.job.dataset} has none: set "
             f"data.{networks.job.dataset}.validation, for example to 0.1"
         )
-    tried = {name: [_try(networks, name, rate) for rate in evaluation.lr_search] for name in augmentations}
+    tried = _try_all(networks, augmentations, evaluation.lr_search)
     rates = {name: _best(evaluation.lr_search, tried[name]) for name in augmentations}
     log.info("%s: learning rates chosen on the validation split: %s", networks.job, rates)
     selection = {
@@ -60,14 +60,19 @@ def choose_rates(
     return rates, {"split": "validation", "what": "lr_net", "evaluation_seed": SEED, "augmentations": selection}
 
 
-def _try(networks: Networks, augmentation: str, rate: float) -> float | None:
-    """Validation accuracy of one network on the final images; ``None`` when its training diverged."""
-    key = RecordKey(iteration=networks.final, evaluation_seed=SEED, augmentation=augmentation, lr_net=rate)
-    try:
-        return networks.records([key])[0].validation_accuracy
-    except DivergedError as error:
-        log.info("learning rate %g is ruled out: %s", rate, error)
-        return None
+def _try_all(networks: Networks, augmentations: Sequence[str], rates: Sequence[float]) -> dict[str, list[float | None]]:
+    """Validation accuracy of one network for each augmentation and rate, on the final images; ``None``: it diverged."""
+    keys = [
+        RecordKey(iteration=networks.final, evaluation_seed=SEED, augmentation=name, lr_net=rate)
+        for name in augmentations
+        for rate in rates
+    ]
+    tried: dict[str, list[float | None]] = {name: [] for name in augmentations}
+    for key, found in zip(keys, networks.attempts(keys), strict=True):
+        if isinstance(found, DivergedError):
+            log.info("learning rate %g is ruled out: %s", key.lr_net, found)
+        tried[key.augmentation].append(None if isinstance(found, DivergedError) else found.validation_accuracy)
+    return tried
 
 
 def _best(rates: Sequence[float], accuracies: Sequence[float | None]) -> float:

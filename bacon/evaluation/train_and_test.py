@@ -5,18 +5,22 @@ The accuracy is that of the LAST epoch, and test images never select anything.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from bacon.evaluation.regression import KernelRegression
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
-from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.runtime.clocks import Clock, own_clock
+from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
-from bacon.training.loop import DivergedError, Training, train_network
+from bacon.training.loop import DivergedError, Training
 from bacon.training.predictions import Teacher, confusion_matrix
+from bacon.training.stable_rate import IMAGES, largest_stable_rate
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -33,7 +37,7 @@ class Outcome:
         train_accuracy: in [0, 1], of the augmented training batches while the last epoch ran.
         train_loss: mean loss of the same batches; cross-entropy in nats if the recipe has no other loss.
         epochs: epochs trained.
-        wall_seconds: time for building, training and testing.
+        wall_seconds: time for building, training and testing; networks that are trained side by side share it.
         confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
         class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
         validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` if there is none.
@@ -68,7 +72,45 @@ def train_and_test(
     on_epoch: Callable[[], None] = lambda: None,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Outcome:
-    """Train one network and test it; a pure function of its arguments on one machine.
+    """Train one network, or predict by regression where the protocol says so, and test it.
+
+    A pure function of its arguments on one machine. Arguments as :func:`trial`.
+    """
+    work = trial(
+        train,
+        test,
+        network=network,
+        evaluation=evaluation,
+        classes=classes,
+        seed=seed,
+        validation=validation,
+        teacher=teacher,
+        on_epoch=on_epoch,
+        images_at_once=images_at_once,
+    )
+    while True:
+        try:
+            next(work)
+        except StopIteration as done:
+            outcome: Outcome = done.value
+            return outcome
+
+
+def trial(
+    train: ImageSet,
+    test: ImageSet,
+    *,
+    network: NetworkSettings,
+    evaluation: EvaluationSettings,
+    classes: int,
+    seed: tuple[int, int],
+    validation: ImageSet | None = None,
+    teacher: Teacher | None = None,
+    on_epoch: Callable[[], None] = lambda: None,
+    images_at_once: int = IMAGES_AT_ONCE,
+    clock: Clock = own_clock,
+) -> Generator[None, None, Outcome]:
+    """:func:`train_and_test` a training step at a time, for callers who train several networks side by side.
 
     Args:
         train: the training images, decoded.
@@ -81,37 +123,40 @@ def train_and_test(
         teacher: labels each batch, where the protocol's labels come from a teacher.
         on_epoch: called after every epoch.
         images_at_once: bounds memory; changes no draw, and results by rounding at the most.
+        clock: what the time is taken with.
 
     Raises:
         BaconError: training diverged, the architecture does not fit the images, or the protocol asks for something that
             does not exist: a teacher, or learned learning rates.
     """
-    start = time.perf_counter()
-    recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
-    curve = _Curve(evaluation.curve_epochs(recipe.total_epochs(len(train))), test, validation, classes, images_at_once)
-
-    def after_epoch(training: Training) -> None:
-        curve.look(training)
-        on_epoch()
-
-    training = train_network(
-        _initial(network, train, classes, seed),
-        train,
-        recipe,
-        seed,
-        purpose="evaluation",
-        teacher=teacher,
-        on_epoch=after_epoch,
-        images_at_once=images_at_once,
-    )
-    tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
-    loss, correct = (total / training.seen for total in training.totals.tolist())
+    with clock() as seconds:
+        recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
+        if evaluation.regression != "none":
+            check_soft_labels(train, recipe, classes)
+            outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
+            on_epoch()
+            return outcome
+        model = _initial(network, train, classes, seed)
+        if evaluation.lr == "ntk":
+            recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
+        epochs = evaluation.curve_epochs(recipe.total_epochs(len(train)))
+        curve = _Curve(epochs, test, validation, classes, images_at_once)
+        training = Training(
+            model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once
+        )
+        while not training.is_finished:
+            yield from training.next_epoch()
+            curve.look(training)
+            on_epoch()
+        training.finish()
+        tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
+        loss, correct = (total / training.seen for total in training.totals.tolist())
     _check_converged(loss, recipe, seed)
     return Outcome(
         train_accuracy=correct,
         train_loss=loss,
         epochs=training.epochs,
-        wall_seconds=time.perf_counter() - start,
+        wall_seconds=seconds(),
         **vars(tested),
         **curve.points(),
     )
@@ -152,6 +197,31 @@ class _Curve:
         }
 
 
+def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
+    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
+    optimiser = recipe.optimiser
+    assert optimiser.kind == "sgd", "the settings say so"
+    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
+    weight = sum(term.weight for term in recipe.loss)
+    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
+    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
+
+
+def _by_regression(
+    train: ImageSet,
+    test: ImageSet,
+    evaluation: EvaluationSettings,
+    classes: int,
+    validation: ImageSet | None,
+    images_at_once: int,
+) -> Outcome:
+    with own_clock() as seconds:
+        model = KernelRegression(train, evaluation, classes)
+        tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
+        loss, accuracy = model.fit(train)
+    return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tested:
     """What a trained network makes of the test set; fields as in :class:`Outcome`."""
@@ -163,7 +233,7 @@ class Tested:
 
 
 def measure_network(
-    model: Network,
+    model: nn.Module,
     test: ImageSet,
     validation: ImageSet | None = None,
     *,

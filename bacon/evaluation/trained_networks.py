@@ -13,20 +13,30 @@ import torch
 from bacon.artifacts.evaluation_records import Record, RecordCache, RecordKey
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.evaluation.side_by_side import Attempt, train_side_by_side
 from bacon.evaluation.train_and_test import Outcome, train_and_test
+from bacon.networks.network import Network
 from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
+from bacon.runtime.streams import Streams, has_streams
+from bacon.settings.run import NETWORKS_AT_ONCE
+from bacon.settings.trained_networks import TEACHERS
 from bacon.training.batches import IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
+from bacon.training.loop import DivergedError
 from bacon.training.predictions import Teacher, ensemble
-from bacon.training.run_networks import run_network, warn_at_chance
+from bacon.training.run_networks import check_runs, run_network, warn_at_chance
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
     from bacon.settings.network import NetworkSettings
 
 log = get_logger(__name__)
+
+# Of the batches of all networks that are trained side by side: ten batches of 256 images of 32x32 pixels.
+_PIXELS_AT_ONCE = 10 * 256 * 32**2
 
 # The full training set has no distillation seed: its networks start as those of distillation seed 0.
 _REFERENCE_SEED = 0
@@ -67,9 +77,11 @@ class EvaluationJob:
         fingerprints: what the inputs must carry and the output shall carry.
         cache: folder of finished records.
         device: where networks are trained.
-        teachers: networks that label the batches; ``None``: the protocol's labels come from no teacher.
+        placement: where real images are kept; changes no number.
+        teachers: networks that label the batches, runs of each architecture; empty: the labels come from no teacher.
         progress_seconds: seconds between progress lines in a log.
         heartbeat: says how far the job is.
+        at_once: networks that are trained side by side on a GPU (``run.networks_at_once``); changes no number.
     """
 
     dataset: str
@@ -83,9 +95,11 @@ class EvaluationJob:
     fingerprints: EvaluationFingerprints
     cache: Path
     device: torch.device
-    teachers: TrainedRuns | None = None
+    placement: Placement = "auto"
+    teachers: tuple[TrainedRuns, ...] = ()
     progress_seconds: float = 10.0
     heartbeat: Heartbeat | None = None
+    at_once: int = NETWORKS_AT_ONCE
 
     def __str__(self) -> str:
         place = self.method if self.ipc is None else f"{self.method}/ipc{self.ipc}/seed{self.seed}"
@@ -105,18 +119,22 @@ class Networks:
         data_path: the preprocessed data set; it is read when the first network has to be trained.
         final: the cell's last iteration.
         full: ``training_set`` wants the data set's own training images, which are not read otherwise.
+
+    Attributes:
+        at_once: networks that are trained side by side.
+        images_at_once: images that a network augments and tests at once.
     """
 
     def __init__(
         self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int, full: bool = False
     ) -> None:
         self.job, self.final, self._path, self._full = job, final, data_path, full
-        self.images_at_once = IMAGES_AT_ONCE
+        self.at_once, self.images_at_once = job.at_once if has_streams(job.device) else 1, IMAGES_AT_ONCE
         self._cache = RecordCache(
             folder=job.cache, fingerprint=job.fingerprints.record, augmentations=job.fingerprints.augmentations
         )
-        # Iterations come one after the other, so one training set is in memory at a time.
-        self._train = lru_cache(maxsize=1)(lambda iteration: training_set(self.dataset, iteration))
+        # Iterations come one after the other, so there are no more training sets in memory than networks in training.
+        self._train = lru_cache(maxsize=self.at_once)(lambda iteration: training_set(self.dataset, iteration))
 
     @cached_property
     def dataset(self) -> ImageDataset:
@@ -126,25 +144,42 @@ class Networks:
     @cached_property
     def test(self) -> ImageSet:
         """The test set."""
-        return image_set(self.dataset.test_images, self.dataset.test_labels, self.dataset, self.job.device)
+        return self._real_images(self.dataset.test_images, self.dataset.test_labels)
 
     @cached_property
     def validation(self) -> ImageSet | None:
         """The validation split; ``None``: there is none."""
         if self.dataset.validation_images is None:
             return None
-        return image_set(self.dataset.validation_images, self.dataset.validation_labels, self.dataset, self.job.device)
+        return self._real_images(self.dataset.validation_images, self.dataset.validation_labels)
+
+    def _real_images(self, images: Any, labels: Any) -> ImageSet:
+        return image_set(images, labels, self.dataset, self.job.device, self.job.placement)
 
     @cached_property
     def teacher(self) -> Teacher | None:
         """What labels each batch: the mean logits of the job's teachers; ``None``: there are none."""
-        runs, device = self.job.teachers, self.job.device
-        if runs is None:
+        job = self.job
+        if not job.teachers:
             return None
-        for run in range(len(runs)):
-            about = runs.attributes(run)
-            warn_at_chance(runs, run, classes=about["classes"], images=about["images"], where=self.job)
-        return ensemble([run_network(runs, run, device=device) for run in range(len(runs))])
+        networks = [self._teacher(runs, run) for runs in job.teachers for run in range(len(runs))]
+        return ensemble(networks, equal_norms=job.evaluation.teacher_norms == "equal")
+
+    def _teacher(self, runs: TrainedRuns, run: int) -> Network:
+        dataset, about = self.dataset, runs.attributes(run)
+        channels, height, width = dataset.test_images.shape[1:]
+        check_runs(
+            runs,
+            run,
+            name=TEACHERS,
+            where=self.job,
+            dataset=dataset.name,
+            data_fingerprint=self.job.fingerprints.data,
+            shape=(channels, height, width),
+            classes=len(dataset.class_names),
+        )
+        warn_at_chance(runs, run, classes=about["classes"], images=about["images"], where=self.job)
+        return run_network(runs, run, device=self.job.device)
 
     def learned_rate(self, iteration: int) -> float:
         """The learning rate that training begins with where ``evaluation.lr`` is learned."""
@@ -156,16 +191,34 @@ class Networks:
         Raises:
             BaconError: the network does not fit the images; ``DivergedError`` when a training diverged.
         """
+        records = []
+        for found in self.attempts(wanted, stop=True):
+            if isinstance(found, DivergedError):
+                raise found
+            records.append(found)
+        return records
+
+    def attempts(self, wanted: Sequence[RecordKey], *, stop: bool = False) -> list[Attempt]:
+        """As :meth:`records`, with the error of a training that diverged in place of its record.
+
+        Args:
+            wanted: the networks.
+            stop: the first error may end it; networks in training beside the one that diverged are finished.
+        """
         job = self.job
-        found = {key: record for key in wanted if (record := self._cache.load(key)) is not None}
+        found: dict[RecordKey, Attempt] = {
+            key: record for key in wanted if (record := self._cache.load(key)) is not None
+        }
         missing = [key for key in wanted if key not in found]
         log.info("%s: %d networks, %d of them already trained", job, len(wanted), len(found))
         if missing:
             total = self.total_steps(missing)
             with Progress(f"evaluate {job}", total, seconds=job.progress_seconds, heartbeat=job.heartbeat) as progress:
+                if self.at_once > 1:
+                    found |= self._side_by_side(missing, progress)
                 for key in missing:
-                    found[key] = self._record(key, progress)
-                    self._cache.store(found[key])
+                    if key not in found:
+                        found[key] = self._attempt(key, progress, stop=stop)
         return [found[key] for key in wanted]
 
     def _settings(self, key: RecordKey) -> EvaluationSettings:
@@ -173,16 +226,62 @@ class Networks:
 
     def total_steps(self, keys: Sequence[RecordKey]) -> int:
         """Epochs of all networks of ``keys``; the sets of all iterations are of one size, so the first one says it."""
+        if self.job.evaluation.regression != "none":
+            return len(keys)
         train, classes = self._train(keys[0].iteration), len(self.dataset.class_names)
         recipes = (self._settings(key).recipe(images=len(train), classes=classes, rates=train.rates) for key in keys)
         return sum(recipe.total_epochs(len(train)) for recipe in recipes)
 
-    def _record(self, key: RecordKey, progress: Progress) -> Record:
-        job = self.job
-        outcome = self._outcome_in_memory(key, progress)
-        _report(job, key, outcome)
+    def _attempt(self, key: RecordKey, progress: Progress, *, stop: bool) -> Attempt:
+        try:
+            return self._kept(key, self._outcome_in_memory(key, progress))
+        except DivergedError as error:
+            if stop:
+                raise
+            return error
+
+    def _kept(self, key: RecordKey, outcome: Outcome) -> Record:
+        """The record of a finished network, which is in the cache from now on."""
+        _report(self.job, key, outcome)
         final = key.iteration == self.final
-        return Record(final=final, fingerprint=self._cache.fingerprint_of(key), **asdict(key), **asdict(outcome))
+        record = Record(final=final, fingerprint=self._cache.fingerprint_of(key), **asdict(key), **asdict(outcome))
+        self._cache.store(record)
+        return record
+
+    def _places(self, key: RecordKey) -> int:
+        """Networks that are trained side by side: fewer of larger batches, which fill a GPU and its memory by themselves."""
+        train = self._train(key.iteration)
+        pixels = min(self.job.evaluation.batch_size, len(train)) * train.images.shape[-2] * train.images.shape[-1]
+        return max(1, min(self.at_once, _PIXELS_AT_ONCE // pixels))
+
+    def _side_by_side(self, keys: Sequence[RecordKey], progress: Progress) -> dict[RecordKey, Attempt]:
+        """What became of ``keys``, some at a time; where memory does not suffice, of those that were finished before."""
+        epochs = 0
+
+        def count() -> None:
+            nonlocal epochs
+            epochs += 1
+            progress.advance()
+
+        found: dict[RecordKey, Attempt] = {}
+        try:
+            streams = Streams(self.job.device, self._places(keys[0]))
+            train_side_by_side(streams, keys, lambda key: self._arguments(key, count), self._kept, found)
+            return found
+        except torch.OutOfMemoryError:
+            log.warning(
+                "%s: out of device memory with %d networks side by side: one after another for the rest of this job; %d "
+                "networks are finished",
+                self.job,
+                self.at_once,
+                len(found),
+            )
+        # Out of the handler: the exception's frames hold the tensors that did not fit.
+        self.at_once = 1
+        progress.advance((self.total_steps(list(found)) if found else 0) - epochs)  # the others are trained again
+        if self.job.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return found
 
     def _outcome_in_memory(self, key: RecordKey, progress: Progress) -> Outcome:
         """:meth:`outcome`; if the device runs out of memory, again with half as many images at once."""
@@ -206,19 +305,22 @@ class Networks:
 
     def outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
         """Train and test a network; ``on_epoch`` is called after every epoch."""
+        return train_and_test(**self._arguments(key, on_epoch))
+
+    def _arguments(self, key: RecordKey, on_epoch: Callable[[], None]) -> dict[str, Any]:
         job = self.job
-        return train_and_test(
-            self._train(key.iteration),
-            self.test,
-            network=job.network,
-            evaluation=self._settings(key),
-            classes=len(self.dataset.class_names),
-            seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
-            validation=self.validation,
-            teacher=self.teacher,
-            on_epoch=on_epoch,
-            images_at_once=self.images_at_once,
-        )
+        return {
+            "train": self._train(key.iteration),
+            "test": self.test,
+            "network": job.network,
+            "evaluation": self._settings(key),
+            "classes": len(self.dataset.class_names),
+            "seed": (_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
+            "validation": self.validation,
+            "teacher": self.teacher,
+            "on_epoch": on_epoch,
+            "images_at_once": self.images_at_once,
+        }
 
 
 def _report(job: EvaluationJob, key: RecordKey, outcome: Outcome) -> None:
@@ -234,8 +336,16 @@ def _report(job: EvaluationJob, key: RecordKey, outcome: Outcome) -> None:
     )
 
 
-def image_set(images: Any, labels: Any, dataset: ImageDataset, device: torch.device) -> ImageSet:
-    """Real images (N, C, H, W) uint8 of ``dataset``, on the device, normalised or whitened when used."""
+def image_set(
+    images: Any, labels: Any, dataset: ImageDataset, device: torch.device, placement: Placement = "auto"
+) -> ImageSet:
+    """Real images (N, C, H, W) uint8 of ``dataset``, for a device, normalised or whitened when used."""
     return ImageSet.of_uint8(
-        images, labels, mean=dataset.mean, std=dataset.std, device=device, whitening=dataset.whitening
+        images,
+        labels,
+        mean=dataset.mean,
+        std=dataset.std,
+        device=device,
+        whitening=dataset.whitening,
+        placement=placement,
     )

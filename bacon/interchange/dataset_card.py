@@ -48,6 +48,7 @@ def dataset_card(metadata: Mapping[str, Any], *, title: str, count: int, pixels_
         images_sha256=metadata["images_sha256"],
         fingerprint=metadata["fingerprint"],
         commit=metadata["provenance"]["commit"],
+        arithmetic=_arithmetic(metadata["provenance"]),
         packages=", ".join(f"{name} {number}" for name, number in metadata["provenance"]["packages"].items()),
     )
 
@@ -70,6 +71,12 @@ def _head(metadata: Mapping[str, Any], title: str, count: int) -> dict[str, Any]
         "size_categories": [next((name for limit, name in _SIZES if count < limit), "100K<n<1M")],
         "configs": [{"config_name": "default", "data_files": [{"split": "train", "path": "train/**"}]}],
     }
+
+
+def _arithmetic(provenance: Mapping[str, Any]) -> str:
+    """The device, and whether it gives the same bits again; sets that were exported before it was recorded do not say."""
+    again = {True: "; a run with the same versions gives the same bits", False: "; the bits of another run differ"}
+    return f"{provenance.get('device', 'an unknown device')}{again.get(provenance.get('deterministic'), '')}"
 
 
 def _form(metadata: Mapping[str, Any]) -> str:
@@ -171,6 +178,7 @@ Of the data it was distilled from, {title}: {licence}.
 - SHA-256 of pixels, labels and learned rates: `{pixels_sha256}` (`bacon.load_distilled` checks it)
 - SHA-256 of the same before pixels were rounded: `{images_sha256}`
 - Fingerprint of settings, code and data: `{fingerprint}`; commit `{commit}`; {packages}
+- Computed on {arithmetic}
 
 ## Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bacon.artifacts.checkpoint import CheckpointStore
-from bacon.artifacts.distilled_file import read_distilled
+from bacon.artifacts.distilled_file import copy_distilled, read_distilled
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.training_images import class_order
 from bacon.distillation.driver import CellIdentity, Running, distil_cell
@@ -13,7 +13,7 @@ from bacon.jobs.training_inputs import trained_runs
 from bacon.methods.registry import METHODS
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
-from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
+from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
@@ -41,15 +41,21 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
         if waited and _is_whole(output, identity.fingerprint):
             log.info("%s has been made by the process that this one was waiting for", output)
             return
-        store = CheckpointStore(folder=plan.directory / cell.checkpoint_folder, fingerprint=identity.fingerprint)
-        for folder, name in (
-            (output.parent, output.name),
-            (progress_path.parent, progress_path.name),
-            (store.own, "*"),
-        ):
-            remove_leftovers(folder, name)
-        set_up_arithmetic(threads, tf32=plan.settings(cell).network.precision == "tf32")
+        for path in (output, progress_path):
+            remove_leftovers(path.parent, path.name)
+        if (same := plan.same_set(cell)) is not None:
+            source = plan.directory / same.distilled_path
+            copy_distilled(source, output, method=cell.method, expected_fingerprint=identity.fingerprint)
+            log.info("%s is %s, which %s evaluates otherwise", output, source, cell.method)
+            return
+        set_up_arithmetic(threads, deterministic=plan.config.run.deterministic)
         with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
+            store = CheckpointStore(
+                folder=plan.directory / cell.checkpoint_folder,
+                fingerprint=identity.fingerprint,
+                deterministic=is_deterministic(device),
+            )
+            remove_leftovers(store.own, "*")
             distil_cell(
                 identity,
                 plan.settings(cell),
@@ -58,6 +64,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 output=output,
                 device=device,
                 chunk_images=plan.config.run.chunk_images,
+                placement=plan.config.run.real_images,
                 running=_running(plan, store, progress_path, device_name(device)),
                 inputs=_inputs(plan, cell, data),
             )

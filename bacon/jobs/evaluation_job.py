@@ -14,12 +14,12 @@ from bacon.evaluation.trained_networks import EvaluationFingerprints, Evaluation
 from bacon.jobs.training_inputs import trained_runs
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
-from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
+from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
 from bacon.runtime.logs import get_logger
-from bacon.settings.cells import CACHE, EVALUATE, Cell
+from bacon.settings.cells import EVALUATE, FREE_RECORDS, RECORDS, Cell
 
 if TYPE_CHECKING:
     import torch
@@ -45,9 +45,9 @@ def run_evaluation(
         BaconError: an input is missing, damaged or not the one that the plan asks for.
     """
     fingerprint = plan.evaluation_fingerprint(cell, network)
-    with _job(plan, cell, network, fingerprint, output=output, images=images) as (device, heartbeat):
+    with _job(plan, cell, network, fingerprint, output=output, images=images, threads=threads) as (device, heartbeat):
         _evaluate(
-            plan, cell, network, data=data, images=images, output=output, threads=threads, device=device,
+            plan, cell, network, data=data, images=images, output=output, device=device,
             heartbeat=heartbeat,
         )  # fmt: skip
 
@@ -77,13 +77,14 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
         for network in plan.networks
     ]
     failed: list[str] = []
-    with _job(plan, cell, EVALUATE, plan.evaluations_fingerprint(cell), output=output, images=images) as (device, beat):
+    fingerprint = plan.evaluations_fingerprint(cell)
+    with _job(plan, cell, EVALUATE, fingerprint, output=output, images=images, threads=threads) as (device, beat):
         left = [one for one in wanted if evaluation_fingerprint(one[2]) != one[0].evaluation_fingerprint(cell, one[1])]
         log.info("%s: %d evaluations, %d of them already there", cell, len(wanted), len(wanted) - len(left))
         for place, (each, network, path) in enumerate(left):
             try:
                 _evaluate(
-                    each, cell, network, data=data, images=images, output=path, threads=threads, device=device,
+                    each, cell, network, data=data, images=images, output=path, device=device,
                     heartbeat=beat.part(place, len(left)),
                 )  # fmt: skip
             except BaconError as error:
@@ -91,7 +92,7 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
         if failed:
             raise BaconError("\n".join(failed))
         content = {
-            "fingerprint": plan.evaluations_fingerprint(cell),
+            "fingerprint": fingerprint,
             "dataset": cell.dataset,
             "method": cell.method,
             "ipc": cell.ipc,
@@ -104,7 +105,7 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
 
 @contextmanager
 def _job(
-    plan: Plan, cell: Cell, what: str, fingerprint: str, *, output: Path, images: Path | None
+    plan: Plan, cell: Cell, what: str, fingerprint: str, *, output: Path, images: Path | None, threads: int
 ) -> Iterator[tuple[torch.device, Heartbeat]]:
     """The lock of a job, a device, and what says how far it is."""
     if (cell.ipc is None) != (images is None):
@@ -114,6 +115,7 @@ def _job(
     with job_lock(progress_path.with_suffix(".lock")):
         for path in (output, progress_path):
             remove_leftovers(path.parent, path.name)
+        set_up_arithmetic(threads, deterministic=run.deterministic)
         with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device:
             name = device_name(device)
             yield device, Heartbeat(progress_path, fingerprint=fingerprint, device=name, interval=run.progress_seconds)
@@ -128,13 +130,11 @@ def _evaluate(
     data: Path,
     images: Path | None,
     output: Path,
-    threads: int,
     device: torch.device,
     heartbeat: Heartbeat,
 ) -> None:
     """One evaluation file, under the plan's own protocol."""
     remove_leftovers(output.parent, output.name)
-    set_up_arithmetic(threads, tf32=plan.evaluation_network(cell, network).precision == "tf32")
     job = _evaluation(plan, cell, network, device=device, heartbeat=heartbeat)
     if images is None:
         needs = plan.full_set_needs(cell, network)
@@ -145,7 +145,6 @@ def _evaluate(
 
 
 def _evaluation(plan: Plan, cell: Cell, network: str, *, device: torch.device, heartbeat: Heartbeat) -> EvaluationJob:
-    teachers = [trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)]
     return EvaluationJob(
         dataset=cell.dataset,
         method=cell.method,
@@ -162,9 +161,12 @@ def _evaluation(plan: Plan, cell: Cell, network: str, *, device: torch.device, h
             data=plan.data_fingerprint(cell.dataset),
             distilled=None if cell.ipc is None else plan.distilled_fingerprint(cell),
         ),
-        cache=plan.directory / CACHE / "evaluation",
+        # Networks of the two are told apart, so that a file holds those of one.
+        cache=plan.directory / (RECORDS if is_deterministic(device) else FREE_RECORDS),
         device=device,
-        teachers=teachers[0] if teachers else None,
+        placement=plan.config.run.real_images,
+        teachers=tuple(trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)),
         progress_seconds=plan.config.run.progress_seconds,
+        at_once=plan.config.run.networks_at_once,
         heartbeat=heartbeat,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from bacon.artifacts.checkpoint import CheckpointStore
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
-from bacon.runtime.devices import device_name, lease_device, set_up_arithmetic
+from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
 from bacon.settings.cells import RunBlock
@@ -21,9 +21,6 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
         BaconError: the plan has no such training, or bad input.
     """
     training = plan.training(block.dataset, block.training)
-    store = CheckpointStore(
-        folder=plan.directory / block.checkpoint_folder, fingerprint=training.block_fingerprint(block)
-    )
     progress_path = plan.directory / block.running_path
     run = plan.config.run
     with job_lock(progress_path.with_suffix(".lock")):
@@ -31,11 +28,16 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
             (output.parent, output.name),
             *((output.parent, block.run_path(number).name) for number in block.runs),
             (progress_path.parent, progress_path.name),
-            (store.own, "*"),
         ):
             remove_leftovers(folder, name)
-        set_up_arithmetic(threads, tf32=training.need.network.precision == "tf32")
+        set_up_arithmetic(threads, deterministic=run.deterministic)
         with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device:
+            store = CheckpointStore(
+                folder=plan.directory / block.checkpoint_folder,
+                fingerprint=training.block_fingerprint(block),
+                deterministic=is_deterministic(device),
+            )
+            remove_leftovers(store.own, "*")
             train_block(
                 BlockJob(
                     block=block,
@@ -46,6 +48,7 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
                     data=data,
                     output=output,
                     device=device,
+                    placement=run.real_images,
                     # On a CPU one network takes all threads; several would share its caches for nothing.
                     at_once=run.runs_at_once if device.type == "cuda" else 1,
                     checkpoints=store,

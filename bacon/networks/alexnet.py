@@ -37,7 +37,7 @@ def build(
     inputs = channels
     for index, (outputs, kernel, pooled) in enumerate(_CONVOLUTIONS):
         padding = kernel // 2 + (make.extra_padding if index == 0 else 0)
-        layers += [make.conv(inputs, outputs, kernel, padding=padding), *make.norms(outputs), nn.ReLU()]
+        layers += [*make.conv_and_norm(inputs, outputs, kernel, padding=padding), nn.ReLU()]
         layers += [nn.MaxPool2d(2)] if pooled else []
         inputs = outputs
     side = make.first_side // 8

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bacon.networks.convolution import own_convolutions
 from bacon.networks.initial_weights import initialise
 from bacon.networks.network import Network
 from bacon.networks.registry import check_fits
@@ -34,8 +35,7 @@ def build_network(
     """A freshly initialised network in training mode, the same on every device; torch's global generator is untouched.
 
     Args:
-        settings: the architecture, the only one whose module is imported; precision tf32 is set by process
-            (``bacon.runtime.devices.set_up_arithmetic``).
+        settings: the architecture, the only one whose module is imported, and the network's precision.
         channels: channels of the images.
         size: height and width of the images in pixels.
         classes: number of classes.
@@ -84,7 +84,8 @@ def empty_network(
     module, _, function = ARCHITECTURES[settings.architecture].builder.partition(":")
     make = getattr(import_module(module), function)
     network: Network = make(settings, channels=channels, size=size, classes=classes, device="meta", dtype=dtype)
-    network.bf16 = settings.precision == "bf16"
+    network.precision = settings.precision
+    own_convolutions(network)
     _allocate(network, device)
     return network
 

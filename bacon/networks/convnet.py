@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bacon.networks.convnet_limits import GROUPS, check_fits, map_sizes
+from bacon.networks.convolution import Convolution
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.networks.kernels.first import first_block
 from bacon.networks.kernels.pooling import AveragePool
@@ -54,7 +55,9 @@ class ConvNet(Network):
         for index, map_size in enumerate(sizes):
             width_in = channels if index == 0 else settings.width
             padding = 1 + (extra_padding(size) if index == 0 else 0)
-            blocks.append(nn.Conv2d(width_in, settings.width, 3, padding=padding, device=device, dtype=dtype))
+            convolution = Convolution(width_in, settings.width, 3, padding=padding, device=device, dtype=dtype)
+            convolution.bias_cancels = settings.norm == "instance"
+            blocks.append(convolution)
             if (settings.norm, settings.activation, settings.pooling) == ("instance", "relu", "avg"):
                 blocks.append(InstanceNormReluPool(settings.width, device=device, dtype=dtype))
                 continue
@@ -70,9 +73,10 @@ class ConvNet(Network):
         )
 
     def maps(self, x: Tensor) -> Tensor:
-        """:meth:`Network.maps`, with the first block in one pass where it can be; that pass knows no bfloat16."""
+        """:meth:`Network.maps`, with the first block in one pass where it can be; on a CPU that pass knows no bfloat16."""
         convolution, norm, *rest = self.features.children()
-        if self.bf16 or not (isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
+        known = x.is_cuda or self.precision != "bf16"
+        if not (known and isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
             return super().maps(x)
         maps = first_block(x, convolution, norm)
         for layer in rest:

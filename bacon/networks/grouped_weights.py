@@ -9,16 +9,18 @@ with respect to the images.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_INPUT, _WEIGHT = [True, False, False], [False, True, False]
+from bacon.networks.arithmetic import tf32_allowed
+from bacon.networks.convolution import Convolution, ConvolutionForm
 
-Geometry = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-"""Stride, padding and dilation of a convolution."""
+# Larger groups keep a GPU busy in a convolution of their own weight's gradient; smaller ones are groups of one convolution.
+_MOST_SIDE_BY_SIDE = 64
 
 
 class GroupedWeight(Tensor):
@@ -56,7 +58,8 @@ class GroupedWeight(Tensor):
 
 def takes_grouped_weight(layer: nn.Module) -> bool:
     """Whether :class:`GroupedWeight` can take the place of the weight of ``layer``: a plain convolution or linear layer."""
-    if type(layer) is nn.Conv2d:
+    if type(layer) in (nn.Conv2d, Convolution):
+        assert isinstance(layer, nn.Conv2d)
         return layer.groups == 1 and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)
     return type(layer) is nn.Linear
 
@@ -71,7 +74,8 @@ def _convolution(
     groups: int,
 ) -> Tensor:
     assert groups == 1, "takes_grouped_weight"
-    maps: Tensor = _Convolution.apply(x, weight.of_groups, bias, (stride, padding, dilation))
+    form = ConvolutionForm(stride, padding, dilation, groups, tf32=tf32_allowed())
+    maps: Tensor = _Convolution.apply(x, weight.of_groups, bias, form)
     return maps
 
 
@@ -90,19 +94,18 @@ class _Convolution(torch.autograd.Function):
     """A convolution of all groups by the same weight, which is an argument once for each group."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor | None, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, weights: Tensor, bias: Tensor | None, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(x, weights)
-        ctx.geometry = geometry
-        stride, padding, dilation = geometry
-        return F.conv2d(x, weights[0], bias, stride, padding, dilation)
+        ctx.form = form
+        return form.maps(x, weights[0], bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         # Under autocast the maps are bfloat16, and so is their gradient.
         x, weights = (tensor.to(gradient.dtype) for tensor in ctx.saved_tensors)
         needed = ctx.needs_input_grad
-        dx = _InputGradient.apply(gradient, x, weights[0], ctx.geometry) if needed[0] else None
-        dweights = _WeightGradients.apply(x, gradient, weights, ctx.geometry) if needed[1] else None
+        dx = _InputGradient.apply(gradient, x, weights[0], ctx.form) if needed[0] else None
+        dweights = _WeightGradients.apply(x, gradient, weights, ctx.form) if needed[1] else None
         dbias = gradient.sum(dim=(0, 2, 3)) if needed[2] else None
         return dx, dweights, dbias, None
 
@@ -111,31 +114,30 @@ class _InputGradient(torch.autograd.Function):
     """The gradient of the maps that a convolution read, differentiable with respect to that of its output alone."""
 
     @staticmethod
-    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, gradient: Tensor, x: Tensor, weight: Tensor, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(weight)
-        ctx.geometry = geometry
-        return _input_gradient(gradient, x, weight, geometry)
+        ctx.form = form
+        return form.by_input(gradient, x, weight)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
         (weight,) = ctx.saved_tensors
-        return _convolved(given, weight, ctx.geometry), None, None, None
+        return ctx.form.maps(given, weight), None, None, None
 
 
 class _WeightGradients(torch.autograd.Function):
     """(K, out, in, height, width): the gradient of the weight for each group, which can be differentiated once more."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, geometry: Geometry) -> Tensor:
+    def forward(ctx: Any, x: Tensor, gradient: Tensor, weights: Tensor, form: ConvolutionForm) -> Tensor:
         ctx.save_for_backward(x, gradient)
-        ctx.geometry = geometry
-        groups = len(weights)
-        maps = (_side_by_side(tensor, groups) for tensor in (gradient, x))
-        found: Tensor = torch.ops.aten.convolution_backward(
-            *maps, weights.flatten(0, 1), None, *geometry, False, [0, 0], groups, _WEIGHT
-        )[1]
-        return found.view_as(weights)
+        ctx.form, groups = form, len(weights)
+        if len(x) > groups * _MOST_SIDE_BY_SIDE:
+            each = zip(gradient.unflatten(0, (groups, -1)), x.unflatten(0, (groups, -1)), strict=True)
+            return torch.stack([form.by_weight(towards, maps, weights[0]) for towards, maps in each])
+        beside, read = _side_by_side(gradient, groups), _side_by_side(x, groups)
+        return replace(form, groups=groups).by_weight(beside, read, weights.flatten(0, 1)).view_as(weights)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -143,25 +145,27 @@ class _WeightGradients(torch.autograd.Function):
         """With one cotangent V of each group's gradient: convolutions of every group by its own V."""
         x, gradient = ctx.saved_tensors
         groups, filters = len(given), given.flatten(0, 1)
+        if len(x) > groups * _MOST_SIDE_BY_SIDE:
+            return *_by_each_group(ctx, x, gradient, given), None, None
+        form = replace(ctx.form, groups=groups)
         x, gradient = (_side_by_side(tensor, groups) for tensor in (x, gradient))
         by_x = by_gradient = None
         if ctx.needs_input_grad[0]:
-            by_x = _one_after_the_other(_input_gradient(gradient, x, filters, ctx.geometry, groups), groups)
+            by_x = _one_after_the_other(form.by_input(gradient, x, filters), groups)
         if ctx.needs_input_grad[1]:
-            by_gradient = _one_after_the_other(_convolved(x, filters, ctx.geometry, groups), groups)
+            by_gradient = _one_after_the_other(form.maps(x, filters), groups)
         return by_x, by_gradient, None, None
 
 
-def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
-    found: Tensor = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, *geometry, False, [0, 0], groups, _INPUT
-    )[0]
-    return found
-
-
-def _convolved(x: Tensor, weight: Tensor, geometry: Geometry, groups: int = 1) -> Tensor:
-    stride, padding, dilation = geometry
-    return F.conv2d(x, weight, None, stride, padding, dilation, groups)
+def _by_each_group(ctx: Any, x: Tensor, gradient: Tensor, given: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    by_x: list[Tensor] = []
+    by_gradient: list[Tensor] = []
+    for maps, towards, cotangent in zip(*(t.unflatten(0, (len(given), -1)) for t in (x, gradient)), given, strict=True):
+        if ctx.needs_input_grad[0]:
+            by_x.append(ctx.form.by_input(towards, maps, cotangent))
+        if ctx.needs_input_grad[1]:
+            by_gradient.append(ctx.form.maps(maps, cotangent))
+    return torch.cat(by_x) if by_x else None, torch.cat(by_gradient) if by_gradient else None
 
 
 def _side_by_side(maps: Tensor, groups: int) -> Tensor:

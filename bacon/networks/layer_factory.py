@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from bacon.networks.convolution import Convolution
 from bacon.networks.padding import extra_padding, first_side
 
 if TYPE_CHECKING:
@@ -36,9 +37,15 @@ class LayerFactory:
 
     def conv(
         self, inputs: int, outputs: int, kernel: int, *, padding: int, stride: int = 1, bias: bool = True
-    ) -> nn.Conv2d:
+    ) -> Convolution:
         """A square convolution."""
-        return nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=bias, device=self.device, dtype=self.dtype)
+        return Convolution(inputs, outputs, kernel, stride, padding, bias=bias, device=self.device, dtype=self.dtype)
+
+    def conv_and_norm(self, inputs: int, outputs: int, kernel: int, *, padding: int) -> list[nn.Module]:
+        """A square convolution with bias and the norm of its maps."""
+        convolution = self.conv(inputs, outputs, kernel, padding=padding)
+        convolution.bias_cancels = self.settings.norm == "instance"
+        return [convolution, *self.norms(outputs)]
 
     def linear(self, inputs: int, outputs: int) -> nn.Linear:
         """A linear layer with bias."""

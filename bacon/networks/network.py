@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bacon.networks.arithmetic import Precision, arithmetic_of
 from bacon.networks.initial_weights import Initialisation, pytorch_default
 from bacon.networks.stage_maps import stage_maps
 
@@ -22,8 +23,9 @@ class Network(nn.Module):
         dtype: of the classifier, float32 or float64.
 
     Attributes:
-        bf16: round maps and weights of the layers below the classifier to bfloat16 (``network.precision``).
+        precision: of the layers below the classifier (``network.precision``); the classifier is float32 in any.
         initialisation: how the parameters of ``features`` start.
+        classifier_initialisation: how those of the classifier start: by PyTorch's default, unless an architecture says other.
     """
 
     def __init__(
@@ -37,8 +39,9 @@ class Network(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        self.bf16 = False
+        self.precision: Precision = "fp32"
         self.initialisation = initialisation
+        self.classifier_initialisation: Initialisation = pytorch_default
         self.features = features
         self.embedding_size = embedding_size
         self.classifier = nn.Linear(embedding_size, classes, device=device, dtype=dtype)
@@ -52,10 +55,7 @@ class Network(nn.Module):
         Returns:
             (N, embedding_size) float, in the dtype of ``x`` whatever the precision.
         """
-        if not self.bf16:
-            return self.maps(x).flatten(1)
-        # Without the cache of weights: a recorded step must round the weights again each time it is replayed.
-        with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
+        with arithmetic_of(self.precision, x.device):
             maps = self.maps(x)
         return maps.flatten(1).to(x.dtype)
 
@@ -72,11 +72,8 @@ class Network(nn.Module):
         Raises:
             BaconError: the network has no stages that are known.
         """
-        if not self.bf16:
+        with arithmetic_of(self.precision, x.device):
             stages, maps = stage_maps(self.features, x)
-        else:
-            with torch.autocast(x.device.type, torch.bfloat16, cache_enabled=False):
-                stages, maps = stage_maps(self.features, x)
         return tuple(stage.to(x.dtype) for stage in stages), maps.flatten(1).to(x.dtype)
 
     def maps(self, x: Tensor) -> Tensor:

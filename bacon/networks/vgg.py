@@ -42,7 +42,7 @@ def build(
     for index, step in enumerate(_CONVOLUTIONS[settings.architecture]):
         if isinstance(step, int):
             padding = 1 + (make.extra_padding if index == 0 else 0)
-            layers += [make.conv(inputs, step, 3, padding=padding), *make.norms(step), nn.ReLU()]
+            layers += [*make.conv_and_norm(inputs, step, 3, padding=padding), nn.ReLU()]
             inputs = step
         elif side > 1:
             layers.append(nn.MaxPool2d(2))

@@ -18,7 +18,7 @@ from bacon.reporting.targets import image_paths
 from bacon.runtime.atomic import TEMPORARY
 from bacon.runtime.errors import BaconError
 from bacon.runtime.job_lock import is_held
-from bacon.settings.cells import CACHE, CHECKPOINTS, FIGURES, RUNNING
+from bacon.settings.cells import CHECKPOINTS, FIGURES, FREE_RECORDS, RECORDS, RUNNING
 
 _WRITING_SECONDS = 3600.0
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -41,8 +41,9 @@ def orphans(plan: Plan, *, records: bool = False, others: Sequence[Plan] = ()) -
     found += _heartbeats(plans)
     if records:
         known = {key for each in plans for key in _record_keys(each)}
-        kept = plan.directory / CACHE / "evaluation"
-        found += [Path(CACHE) / "evaluation" / path.name for path in sorted(kept.glob("*")) if path.name not in known]
+        for kept in map(Path, (RECORDS, FREE_RECORDS)):
+            folders_of = sorted((plan.directory / kept).glob("*"))
+            found += [kept / path.name for path in folders_of if path.name not in known]
     return found
 
 

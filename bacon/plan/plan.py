@@ -312,6 +312,24 @@ class Plan:
             | self._training_inputs(cell, self.needs(cell)),
         )
 
+    def same_set(self, cell: Cell) -> Cell | None:
+        """The cell of a variant's method whose distilled set is the variant's own, because it evaluates otherwise alone.
+
+        ``None`` for a method, and where the method's cell is not in the grid, comes after the variant's, or is distilled
+        otherwise.
+        """
+        base, methods = self.config.base_method(cell.method), self.config.grid.methods
+        if base == cell.method or base not in methods or cell.method not in methods:
+            return None
+        own = Cell(cell.dataset, base, cell.ipc, cell.seed)
+        if methods.index(base) > methods.index(cell.method) or own not in self._in_grid:
+            return None
+        return own if self.distilled_fingerprint(own) == self.distilled_fingerprint(cell) else None
+
+    @cached_property
+    def _in_grid(self) -> frozenset[Cell]:
+        return frozenset(self.cells)
+
     def _training_inputs(self, cell: Cell, needs: tuple[TrainingNeed, ...]) -> dict[str, str]:
         """What each need is called, with the number of its runs -> fingerprint of the runs."""
         return {f"training {need.name}: {need.runs}": self.training_fingerprint(cell.dataset, need) for need in needs}

@@ -211,6 +211,13 @@ def _of(artifact: PlannedArtifact) -> Cell:
     return artifact.cell
 
 
+def _distillation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
+    cell = _of(artifact)
+    same = plan.same_set(cell)
+    copied = () if same is None else (distilled_artifact(plan, same),)
+    return (data_artifact(plan, cell.dataset), *training_inputs(plan, cell), *copied)
+
+
 def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
     cell = _of(artifact)
     images = () if cell.ipc is None else (distilled_artifact(plan, cell),)
@@ -292,9 +299,7 @@ STAGES: Mapping[str, Stage] = {
             folder=Path("results/distilled"),
             artifacts=_all_distilled,
             artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
-            inputs=lambda plan, artifact: (
-                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact))
-            ),
+            inputs=_distillation_inputs,
             settings=_distillation_settings,
             seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),
             memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),

@@ -20,6 +20,9 @@ from bacon.runtime.memory import keep_freed_memory
 log = get_logger(__name__)
 
 _POLL_SECONDS = 0.5
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
+_CUBLAS_WITH_AN_ORDER = (":4096:8", ":16:8")
+"""With a workspace of its own for each stream, cuBLAS sums in one order; PyTorch's notes on reproducibility."""
 
 
 def lock_folder() -> Path:
@@ -112,16 +115,30 @@ def _cpu_model() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown model")
 
 
-def set_up_arithmetic(threads: int, *, tf32: bool = False) -> None:
-    """Deterministic kernels, in full precision but where TF32 is asked for, and CPU threads.
+def set_up_arithmetic(threads: int, *, deterministic: bool = True) -> None:
+    """CPU threads, full float32 but where a network asks for less (``bacon.networks.arithmetic``), and the order of sums.
+
+    It is called before the first use of a GPU: cuBLAS reads its setting once.
 
     Args:
         threads: CPU threads, the same whatever the machine has.
-        tf32: convolutions and matrix products of float32 may use TF32 on a GPU that has it (``network.precision: tf32``).
+        deterministic: on a GPU, equal bits in every run (``run.deterministic``); an operation without a form of fixed order is
+            an error. Otherwise cuDNN times its kernels and takes the fastest. A CPU always gives equal bits.
     """
     torch.set_num_threads(threads)
     keep_freed_memory()
-    torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.deterministic = deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic and os.environ.get(_CUBLAS) not in _CUBLAS_WITH_AN_ORDER:
+        os.environ[_CUBLAS] = _CUBLAS_WITH_AN_ORDER[0]
+    # New memory would be filled with NaN first, for code that reads what nobody wrote: a pass over every result.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    # torch.use_deterministic_algorithms does the same, but imports PyTorch's compiler, in seconds.
+    torch.set_deterministic_debug_mode("error" if deterministic and torch.cuda.is_available() else "default")
+
+
+def is_deterministic(device: torch.device) -> bool:
+    """Whether what is computed on ``device`` has the same bits in every run, as :func:`set_up_arithmetic` was told."""
+    return device.type == "cpu" or torch.are_deterministic_algorithms_enabled()

@@ -79,14 +79,24 @@ def uniform(
 
 
 def device_words(
-    seed: Seed, purpose: str, *, count: int, device: torch.device, iteration: int = 0, lanes: int | Tensor = 0
+    seed: Seed,
+    purpose: str,
+    *,
+    count: int,
+    device: torch.device,
+    iteration: int | Tensor = 0,
+    lanes: int | Tensor = 0,
 ) -> Tensor:
-    """:func:`words` on a device: int64 in [0, 2^32), the same numbers; ``lanes`` an int or an int64 tensor (L,)."""
+    """:func:`words` on a device: int64 in [0, 2^32), the same numbers.
+
+    ``lanes`` are an int or an int64 tensor (L,); ``iteration`` may be a 0-d int64 tensor on the device, which a recorded draw
+    reads each time it is replayed.
+    """
     if not _is_host(device):
         return _words_in_torch(seed, purpose, count=count, device=device, iteration=iteration, lanes=lanes)
     # On a CPU, numpy's calls cost less than torch's (docs/speed.md).
     host_lanes = lanes if isinstance(lanes, int) else lanes.cpu().numpy()
-    drawn = words(seed, purpose, count=count, iteration=iteration, lanes=host_lanes)
+    drawn = words(seed, purpose, count=count, iteration=int(iteration), lanes=host_lanes)
     return torch.from_numpy(drawn.view(np.int64))
 
 
@@ -95,13 +105,22 @@ def _is_host(device: torch.device) -> bool:
 
 
 def _words_in_torch(
-    seed: Seed, purpose: str, *, count: int, device: torch.device, iteration: int = 0, lanes: int | Tensor = 0
+    seed: Seed,
+    purpose: str,
+    *,
+    count: int,
+    device: torch.device,
+    iteration: int | Tensor = 0,
+    lanes: int | Tensor = 0,
 ) -> Tensor:
     # `full` and not `tensor`, which would copy a number from the host and wait for the device.
     lane_tensor = torch.full((), lanes, device=device) if isinstance(lanes, int) else lanes.to(device, torch.int64)
     blocks = torch.arange((count + 3) // 4, dtype=torch.int64, device=device)
     lane_grid, block_grid = torch.broadcast_tensors(lane_tensor[..., None], blocks)
-    counter = [block_grid, lane_grid, torch.full_like(block_grid, iteration), torch.zeros_like(block_grid)]
+    iterations = (
+        iteration.expand_as(block_grid) if isinstance(iteration, Tensor) else torch.full_like(block_grid, iteration)
+    )
+    counter = [block_grid, lane_grid, iterations, torch.zeros_like(block_grid)]
     stacked = torch.stack(_philox(stream_key(seed, purpose), counter), dim=-1)
     return stacked.reshape(*lane_tensor.shape, -1)[..., :count]
 
@@ -113,7 +132,7 @@ def device_uniform(
     count: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    iteration: int = 0,
+    iteration: int | Tensor = 0,
     lanes: int | Tensor = 0,
 ) -> Tensor:
     """:func:`uniform` on a device, in ``dtype`` (float32 or float64); the same numbers."""
@@ -128,7 +147,7 @@ def device_normal(
     count: int,
     device: torch.device,
     dtype: torch.dtype = torch.float32,
-    iteration: int = 0,
+    iteration: int | Tensor = 0,
     lanes: int | Tensor = 0,
 ) -> Tensor:
     """Standard normal numbers on a device, by inversion; arguments and shape as :func:`device_uniform`."""
@@ -138,7 +157,7 @@ def device_normal(
 
 
 def device_permutation(
-    seed: Seed, purpose: str, *, count: int, device: torch.device, iteration: int = 0, lanes: int | Tensor = 0
+    seed: Seed, purpose: str, *, count: int, device: torch.device, iteration: int | Tensor = 0, lanes: int | Tensor = 0
 ) -> Tensor:
     """A random permutation of ``range(count)`` per lane, int64, (count,) or (L, count); ties broken by position."""
     drawn = device_words(seed, purpose, count=count, device=device, iteration=iteration, lanes=lanes)

@@ -45,13 +45,19 @@ def installed_versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def provenance(device: str) -> dict[str, Any]:
-    """Versions, commit, host and device of this process, ready for JSON; ``device`` is a device's readable name."""
+def provenance(device: str, *, deterministic: bool) -> dict[str, Any]:
+    """Versions, commit, host and device of this process, ready for JSON.
+
+    Args:
+        device: a device's readable name.
+        deterministic: whether it gives the same bits in every run (``bacon.runtime.devices.is_deterministic``).
+    """
     return {
         "packages": installed_versions(_PACKAGES),
         "python": platform.python_version(),
         "commit": commit(),
         "device": device,
+        "deterministic": deterministic,
         "host": platform.node(),
         "cpus": os.cpu_count(),
         "threads": _torch_threads(),

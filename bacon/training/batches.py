@@ -108,11 +108,15 @@ class Batches:
         self, order: Tensor, sizes: Sequence[int], augment: BatchAugmentation, *, first_step: int, at_once: int
     ) -> Iterator[Batch]:
         """Batches of consecutive steps, whose images are ``order`` (sum(sizes),), made ``at_once`` batches at a time."""
+        train = self.train
+        # Images on the host are gathered there; the host waits for the order once for all these batches.
+        where = order if train.rows is None else order.cpu()
         for start in range(0, len(sizes), at_once):
             part = list(sizes[start : start + at_once])
             index, order = order[: sum(part)], order[sum(part) :]
-            train, stream = self.train, self._stream(first_step + start)
-            images = augment(train.normalised(train.images.index_select(0, index)), part, stream)
+            found, where = where[: sum(part)], where[sum(part) :]
+            stream = self._stream(first_step + start)
+            images = augment(train.at(found), part, stream)
             labels = train.labels.index_select(0, index)
             soft = self._soft.index_select(0, index) if self._soft is not None else None
             mixed: Tensor | None = None
@@ -147,7 +151,8 @@ class Batches:
         def combined(values: Tensor) -> Tensor:
             return torch.lerp(values.index_select(0, partner), values, share[:, None])
 
-        one_hot = F.one_hot(labels, self.classes).to(images.dtype)
+        # Not F.one_hot, which reads classes back where they are on a CPU.
+        one_hot = (labels[:, None] == torch.arange(self.classes, device=labels.device)).to(images.dtype)
         return images, combined(one_hot), None if soft is None else combined(soft)
 
     def _augmentation(self) -> BatchAugmentation:

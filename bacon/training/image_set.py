@@ -1,8 +1,8 @@
-"""Labelled images on one device, which stay in the form that takes least memory until they are used."""
+"""Labelled images for one device, which stay in the form, and where they must in the place, that takes least of its memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.errors import BaconError
+from bacon.runtime.host_rows import HostRows, Placement, stays_on_host
 from bacon.transforms.whitener import Whitener
 
 if TYPE_CHECKING:
@@ -21,11 +22,12 @@ SoftKind = Literal["probabilities", "logits"]
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Labelled images on one device: uint8 and normalised when used, or float32 and normalised already.
+    """Labelled images for one device: uint8 and normalised when used, or float32 and normalised already.
 
     Attributes:
-        images: (N, C, H, W) uint8 or float32.
-        labels: (N,) int64, the class of each image, whatever it is trained with.
+        images: (N, C, H, W) uint8 or float32; on the device, or on the host where ``rows`` brings batches of them.
+        labels: (N,) int64 on the device, the class of each image, whatever it is trained with.
+        rows: brings batches of images that stay on the host; ``None``: they are on the device.
         soft: (N, K) float32 soft labels, for recipes that train with them; ``None``: there are none.
         soft_kind: whether ``soft`` holds probabilities or logits (or other learned values, which only the loss mse takes).
         rates: learning rates learned with the images: one, or one for each step; empty: none.
@@ -46,6 +48,7 @@ class ImageSet:
     soft: Tensor | None = None
     soft_kind: SoftKind = "probabilities"
     rates: tuple[float, ...] = ()
+    rows: HostRows | None = None
 
     def __post_init__(self) -> None:
         """Raise :class:`BaconError` for labels that are not classes, or soft labels of other images."""
@@ -68,12 +71,19 @@ class ImageSet:
         std: Sequence[float],
         device: torch.device,
         whitening: Whitening | None = None,
+        placement: Placement = "auto",
     ) -> ImageSet:
-        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used, or are whitened; they stay uint8."""
+        """Images (N, C, H, W) uint8 that become ``(x / 255 - mean) / std`` when used, or are whitened; they stay uint8.
+
+        ``placement`` (``run.real_images``) says where they stay; it changes no draw and no bit of a batch.
+        """
+        host = torch.from_numpy(images)
+        is_streamed = stays_on_host(placement, images.nbytes, device, name=f"{len(images)} images")
         channel_mean = torch.tensor(mean, dtype=torch.float64)[:, None, None]
         channel_std = torch.tensor(std, dtype=torch.float64)[:, None, None]
         return cls(
-            images=torch.from_numpy(images).to(device),
+            images=host if is_streamed else host.to(device),
+            rows=HostRows(host, device) if is_streamed else None,
             labels=torch.from_numpy(labels).to(device),
             scale=(1 / (255 * channel_std)).to(device, torch.float32),
             shift=(-channel_mean / channel_std).to(device, torch.float32),
@@ -115,13 +125,23 @@ class ImageSet:
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
-        return self.images.device
+        """Where batches are used."""
+        return self.labels.device
+
+    def at(self, places: Tensor) -> Tensor:
+        """Normalised images at ``places`` (B,) int64, which are where :attr:`images` are: (B, C, H, W) float32."""
+        return self.normalised(self.images.index_select(0, places) if self.rows is None else self.rows.at(places))
+
+    def pieces(self, size: int) -> Iterator[Tensor]:
+        """All images in their order, normalised, ``size`` at a time."""
+        yield from map(self.normalised, self.images.split(size) if self.rows is None else self.rows.pieces(size))
 
     def first(self, count: int) -> ImageSet:
         """The first ``count`` images, without a copy."""
         soft = None if self.soft is None else self.soft[:count]
-        return replace(self, images=self.images[:count], labels=self.labels[:count], soft=soft)
+        images = self.images[:count]
+        rows = None if self.rows is None else HostRows(images, self.device)
+        return replace(self, images=images, labels=self.labels[:count], soft=soft, rows=rows)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Some of the set's ``images`` as float32, normalised; same shape."""

@@ -1,7 +1,8 @@
 """The one training loop: it trains a network by a recipe, for evaluation as for whole-set training, teachers and experts.
 
-Networks are trained one after another: five at once with grouped convolutions gain only on very small sets, and each
-network's bits would depend on how many share the job; with one network a core no core is idle at the end.
+A CPU trains one network after another: five at once with grouped convolutions gain only on very small sets, and each network's
+bits would depend on how many share the job; with one network a core no core is idle at the end. A GPU trains several side by
+side on streams of their own (``bacon.runtime.streams``), which changes no bit.
 """
 
 from __future__ import annotations
@@ -27,9 +28,6 @@ from bacon.training.steps import training_step, worth_recording
 
 if TYPE_CHECKING:
     from bacon.settings.recipe import TrainingRecipe
-
-# Schedules that change the rate a few times: each change records the step again.
-_FEW_RATES = frozenset({"constant", "drop", "multistep"})
 
 
 class DivergedError(BaconError):
@@ -88,11 +86,10 @@ class Training:
         self._every_epoch = every_epoch
         self._remaining: Iterator[Batch] | None = None
         self._batches = Batches(train, recipe, seed, classes, purpose=purpose, images_at_once=images_at_once)
-        few_rates = recipe.schedule.kind in _FEW_RATES and len(set(recipe.rates)) <= 1
         self._step = training_step(
             model,
             make_optimiser(recipe.optimiser, model.parameters(), self._rate(0)),
-            record=few_rates and worth_recording(train.device, self.steps),
+            record=worth_recording(train.device, self.steps),
             loss=loss_of(recipe, "logits" if recipe.labels == "teacher" else train.soft_kind),
             clip_norm=recipe.clip_norm,
             sharpness=recipe.sharpness,

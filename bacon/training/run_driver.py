@@ -17,9 +17,10 @@ from bacon.artifacts.trained_runs import RunEntry, entry_of, write_index
 from bacon.artifacts.training_run import TrainingRun, Weights, write_run
 from bacon.artifacts.weight_files import WeightFiles
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.runtime.progress import Progress
@@ -53,6 +54,7 @@ class BlockJob:
         heartbeat: says how far the job is.
         checkpoint_seconds: seconds between checkpoints.
         progress_seconds: seconds between progress lines in a log.
+        placement: where the real images are kept; changes no number.
     """
 
     block: RunBlock
@@ -68,6 +70,7 @@ class BlockJob:
     heartbeat: Heartbeat
     checkpoint_seconds: float
     progress_seconds: float
+    placement: Placement = "auto"
 
     def run_path(self, run: int) -> Path:
         """Where the file of a run is written."""
@@ -93,7 +96,7 @@ def train_block(job: BlockJob) -> None:
         "dataset": job.block.dataset,
         "training": job.block.training,
         "settings": job.need.identity(),
-        "provenance": provenance(device_name(job.device)),
+        "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
     }
     write_index(job.output, content, [entries[run] for run in job.block.runs])
     job.checkpoints.remove()
@@ -126,7 +129,7 @@ class _Trainer:
         self.job, self._missing, self._finished = job, missing, finished
         dataset = read_dataset(job.data, expected_fingerprint=job.data_fingerprint)
         self._classes = len(dataset.class_names)
-        self._train = _real_set(dataset, job.device)
+        self._train = _real_set(dataset, job.device, job.placement)
         self._weights = WeightFiles(job.checkpoints.own, job.fingerprint)
         self._epochs = job.need.recipe.total_epochs(len(self._train))
         self._at_once, self._images_at_once = job.at_once, IMAGES_AT_ONCE
@@ -221,8 +224,7 @@ class _Trainer:
                 log.info("stopped by signal %d; the next run of this job continues", stop.number)
                 sys.exit(stop.exit_status())
 
-        if self.job.device.type == "cuda":
-            torch.cuda.synchronize(self.job.device)  # streams of their own read what was copied on the usual one
+        self._settle()
         train_together(runs, after_epoch)
         return runs
 
@@ -240,8 +242,14 @@ class _Trainer:
             run.load_state_dict(self._states[number])
         return run
 
+    def _settle(self) -> None:
+        """Wait for a GPU: what one stream has made is read on another."""
+        if self.job.device.type == "cuda":
+            torch.cuda.synchronize(self.job.device)
+
     def _save(self, runs: Sequence[RealSetRun]) -> None:
         """A checkpoint of the runs in training, and of those that wait with a state of their own."""
+        self._settle()
         states = self._states | {run.number: run.state_dict() for run in runs}
         epochs = self._finished * self._epochs + sum(int(state["training"]["epoch"]) for state in states.values())
         checkpoint = Checkpoint(iteration=epochs, seconds=self.job.heartbeat.seconds(), state={"runs": states})
@@ -291,11 +299,11 @@ class _Trainer:
             "wall_seconds": result.seconds,
             "peak_memory_bytes": peak_memory_bytes(job.device),
             "device": device_name(job.device),
-            "provenance": provenance(device_name(job.device)),
+            "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
         }
 
 
-def _real_set(dataset: ImageDataset, device: torch.device) -> ImageSet:
+def _real_set(dataset: ImageDataset, device: torch.device, placement: Placement) -> ImageSet:
     return ImageSet.of_uint8(
         dataset.train_images,
         dataset.train_labels,
@@ -303,4 +311,5 @@ def _real_set(dataset: ImageDataset, device: torch.device) -> ImageSet:
         std=dataset.std,
         device=device,
         whitening=dataset.whitening,
+        placement=placement,
     )

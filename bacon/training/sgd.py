@@ -29,8 +29,27 @@ class Sgd:
         self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float, nesterov: bool = False
     ) -> None:
         self.parameters = list(parameters)
-        self.lr, self.momentum, self.weight_decay, self.nesterov = lr, momentum, weight_decay, nesterov
+        self._lr = lr
+        self._rate: Tensor | None = None
+        self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
         self._buffers: list[Tensor | None] = [None] * len(self.parameters)
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the next step."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        self._lr = lr
+        if self._rate is not None:
+            self._rate.fill_(lr)
+
+    def keep_rate_in_place(self) -> None:
+        """Read the learning rate from a place on a GPU, so that a recorded step follows it; rounded to float32 there."""
+        device = self.parameters[0].device
+        if device.type == "cuda" and self._rate is None:
+            self._rate = torch.full((), self._lr, dtype=torch.float32, device=device)
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
@@ -48,7 +67,7 @@ class Sgd:
             has_sparse_grad=False,
             weight_decay=self.weight_decay,
             momentum=self.momentum,
-            lr=self.lr,
+            lr=self._lr if self._rate is None else self._rate,
             dampening=0.0,
             nesterov=self.nesterov,
             maximize=False,
@@ -80,5 +99,8 @@ class Sgd:
         return {"momentum": list(self._buffers)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with the momentum of :meth:`state_dict`."""
-        self._buffers = [None if kept is None else kept.clone() for kept in state["momentum"]]
+        """Go on with the momentum of :meth:`state_dict`, written into the places of the present one."""
+        self._buffers = [
+            kept if kept is None else kept.clone() if place is None else place.copy_(kept)
+            for place, kept in zip(self._buffers, state["momentum"], strict=True)
+        ]

@@ -1,21 +1,22 @@
 """Training steps; those whose tensors stay where they are are replayed on a GPU instead of launching each kernel again.
 
 A step of a small network is some forty kernels; launching them takes a CPU about as long as a fast GPU computes. A CUDA
-graph records them once. What is recorded reads images and labels from buffers and moves parameters, momenta and meters in
-place; every random draw happens before, outside. The same code runs unrecorded on a CPU, with the same bits as plain steps.
+graph records them once (``bacon.runtime.recording``). What is recorded reads images and labels from buffers and moves
+parameters, momenta and meters in place; every random draw happens before, outside. The same code runs unrecorded on a CPU, with
+the same bits as plain steps.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from bacon.networks.network import Network
-from bacon.runtime.logs import get_logger
+from bacon.runtime.recording import Recording
 from bacon.training.gradients import Gradients, clipped, sharpness_aware
 from bacon.training.optimisers import Optimiser
 from bacon.training.recipe_loss import Loss, hard_cross_entropy
@@ -24,9 +25,6 @@ from bacon.training.sgd import Sgd
 if TYPE_CHECKING:
     from bacon.settings.recipe import Sharpness
 
-log = get_logger(__name__)
-
-_WARM_UP = 3
 # Recording costs about as much as four steps plus setting up the graph; a replay saves the launches of every later step.
 _WORTH_RECORDING = 1000
 
@@ -149,19 +147,23 @@ class StaticStep(PlainStep):
     ) -> None:
         super().__init__(network, optimiser, loss=loss, clip_norm=clip_norm)
         self._record = record
+        if record:
+            optimiser.keep_rate_in_place()
         optimiser.fill_momenta()
         self.count()
         self._buffers: dict[int, _Place] = {}
         self._correct: dict[int, Tensor] = {}
-        self._graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self._recordings: dict[int, Recording] = {}
 
     def use(self, optimiser: Optimiser, lr: float) -> None:
-        """As for plain steps; a recorded step holds its learning rate and its momenta, so steps are recorded again."""
-        assert isinstance(optimiser, Sgd)
-        super().use(optimiser, lr)
-        optimiser.fill_momenta()
-        self._buffers.clear()
-        self._graphs.clear()
+        """As for plain steps; a new optimiser's momentum of zero is written into the places of the old one's."""
+        if optimiser is not self.optimiser:
+            for momentum in self.optimiser.momenta():
+                momentum.zero_()
+        super().use(self.optimiser, lr)
+        if len(self.optimiser.momenta()) < len(self.optimiser.parameters):
+            self.optimiser.fill_momenta()
+            self._recordings.clear()
 
     def __call__(self, images: Tensor, labels: Tensor, mixed: Tensor | None = None, soft: Tensor | None = None) -> None:
         """One step on images (N, C, H, W) float and labels (N,) int64, with what the loss uses besides."""
@@ -170,54 +172,29 @@ class StaticStep(PlainStep):
             empty = [None if tensor is None else torch.zeros_like(tensor) for tensor in given]
             self._buffers[size] = torch.zeros_like(images), torch.zeros_like(labels), empty[2], empty[3]
             self._correct[size] = torch.zeros(size, dtype=torch.bool, device=labels.device)
-            if self._record:
-                self._capture(size)
         for buffer, tensor in zip(self._buffers[size], given, strict=True):
             if buffer is not None and tensor is not None:
                 buffer.copy_(tensor)
-        if size in self._graphs:
-            self._graphs[size].replay()
-        else:
-            self._run(size)
+        recording = self._recorded(size)
+        recording()
+        self._record = self._record and recording.is_recorded  # the log says once why it is not
         self.correct = self._correct[size]
+
+    def _recorded(self, size: int) -> Recording:
+        if size not in self._recordings:
+            self._recordings[size] = Recording(
+                lambda: self._run(size), self._moved, name="a training step", record=self._record
+            )
+        return self._recordings[size]
 
     def _run(self, size: int) -> None:
         """What is recorded: nothing here depends on a value, and nothing is drawn."""
         super().__call__(*self._buffers[size])
         self._correct[size].copy_(self.correct)
 
-    def _state(self) -> list[Tensor]:
+    def _moved(self) -> list[Tensor]:
         """Everything that a step moves."""
         return [*self.optimiser.parameters, *self.optimiser.momenta(), *self.network.buffers(), self.totals]
-
-    def _capture(self, size: int) -> None:
-        """Record a step; where that fails, a line in the log says so and steps are run one by one."""
-        kept = [tensor.detach().clone() for tensor in self._state()]
-        try:
-            self._graphs[size] = _recorded(lambda: self._run(size))
-        except RuntimeError as error:
-            self._record = False
-            reason = str(error).partition("\n")[0]
-            log.info(
-                "a training step cannot be recorded as a CUDA graph (%s); its kernels are launched one by one", reason
-            )
-        with torch.no_grad():
-            for tensor, before in zip(self._state(), kept, strict=True):
-                tensor.copy_(before)
-
-
-def _recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """A CUDA graph of ``work``, which is run a few times before: libraries set themselves up and kernels are compiled."""
-    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
-    stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            work()
-    current.wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
-        work()
-    return graph
 
 
 class SharedStep:
@@ -232,7 +209,7 @@ class SharedStep:
     """
 
     def __init__(self, network: Network, optimiser: Sgd, *, record: bool) -> None:
-        self._step = StaticStep(*_copied(network, optimiser), record=record)
+        self._step = StaticStep(*copied_training(network, optimiser), record=record)
 
     def train(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, ...]]) -> Tensor:
         """Take a step of ``network`` on each of ``batches``; returns the number of correct images (0-d float64).
@@ -240,21 +217,23 @@ class SharedStep:
         A batch is what a step takes: images and labels, perhaps with the shares of classes and the soft labels.
         """
         ours = self._step
-        _copy(network, optimiser, ours.network, ours.optimiser)
+        copy_training(network, optimiser, ours.network, ours.optimiser)
         ours.count()
         for batch in batches:
             ours(*batch)
-        _copy(ours.network, ours.optimiser, network, optimiser)
+        copy_training(ours.network, ours.optimiser, network, optimiser)
         return ours.totals[1].clone()
 
 
-def _copied(network: Network, optimiser: Sgd) -> tuple[Network, Sgd]:
+def copied_training(network: Network, optimiser: Sgd) -> tuple[Network, Sgd]:
+    """A copy of a network in training mode, and an optimiser of its parameters without momentum."""
     same = copy.deepcopy(network).requires_grad_(True).train()
     return same, optimiser.like(same.parameters())
 
 
 @torch.no_grad()
-def _copy(network: Network, optimiser: Sgd, to_network: Network, to_optimiser: Sgd) -> None:
+def copy_training(network: Network, optimiser: Sgd, to_network: Network, to_optimiser: Sgd) -> None:
+    """Parameters, momenta and buffers of a network into the places of another one of its architecture."""
     for each in (optimiser, to_optimiser):
         each.fill_momenta()
     source = [*optimiser.parameters, *optimiser.momenta(), *network.buffers()]

@@ -59,6 +59,21 @@ def integers(number: Tensor, count: int | Tensor) -> Tensor:
     return ((number * 2**24).long() * count) >> 24
 
 
+def sent(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """A few ``values`` from the host, or from the device, on the device and in ``dtype`` (``None``: theirs), without waiting.
+
+    Raises:
+        RuntimeError: a CUDA graph is being recorded, which would replay the values of now.
+    """
+    values = values.to(dtype) if dtype is not None else values
+    if device.type == "cuda" and values.device.type == "cpu":
+        if torch.cuda.is_current_stream_capturing():
+            raise RuntimeError("its augmentation is drawn on the host")
+        # From memory that is not page-locked, a copy of more than 64 KiB waits for the work before it.
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
 def choices(names: Sequence[str], drawn: npt.NDArray[np.float64]) -> npt.NDArray[np.object_]:
     """The name that each number in [0, 1) stands for."""
     return np.array(names, dtype=object)[(drawn * len(names)).astype(np.int64)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -20,15 +21,25 @@ _PARAMETERS = 3
 
 def augmentation(settings: CropFlip) -> BatchAugmentation:
     """Crop and flip for training batches; zeros are the mean colour of normalised images."""
-    pad, mode = settings.pad, "reflect" if settings.fill == "reflect" else "constant"
+    pad = settings.pad
 
     def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
         height, width = images.shape[-2:]
-        if mode == "reflect" and pad >= min(height, width):
+        if settings.fill == "reflect" and pad >= min(height, width):
             raise BaconError(f"crop_flip: {pad} pixels cannot be reflected from images of {height}x{width} pixels")
         top, left, mirror = stream.per_image("crop-flip", sizes, _PARAMETERS, images).unbind(dim=1)
-        padded = F.pad(images, (pad,) * 4, mode=mode)[:, None]
-        cropped = operations.window(padded, integers(top, 2 * pad + 1), integers(left, 2 * pad + 1), height, width)
+        row, column = integers(top, 2 * pad + 1), integers(left, 2 * pad + 1)
+        if settings.fill == "reflect":
+            rows, columns = _reflected(row - pad, height), _reflected(column - pad, width)
+            cropped = operations.at_pixels(images[:, None], rows, columns)
+        else:
+            cropped = operations.window(F.pad(images, (pad,) * 4)[:, None], row, column, height, width)
         return (operations.flip(cropped, [mirror]) if settings.flip else cropped)[:, 0]
 
     return augment
+
+
+def _reflected(start: Tensor, side: int) -> Tensor:
+    """(N, side) the pixels from ``start`` (N,) on, which the border, itself not repeated, reflects back into the image."""
+    place = (start[:, None] + torch.arange(side, device=start.device)).abs()
+    return (side - 1) - ((side - 1) - place).abs()

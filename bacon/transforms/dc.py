@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.runtime.draws import device_normal
-from bacon.transforms import operations
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers
-from bacon.transforms.operations import Operation, apply_each
+from bacon.transforms import affine_pass, operations
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
+from bacon.transforms.operations import Operation, apply_each, select_each
+from bacon.transforms.sampling import reach_of_rotations
 
 if TYPE_CHECKING:
     from bacon.settings.augmentations import Dc
@@ -42,7 +43,8 @@ def augmentation(settings: Dc) -> BatchAugmentation:
         parameters = torch.cat(
             [parameters, torch.cat(means)], dim=1
         )  # the mean of the batch is what crops are filled with
-        augmented = apply_each(_OPERATIONS, chosen, parameters, images[:, None])[:, 0]
+        augment_each = select_each if affine_pass.is_preferred(images) else apply_each
+        augmented = augment_each(_OPERATIONS, chosen, parameters, images[:, None])[:, 0]
         return _noisy(augmented, chosen == "noise", sizes, stream) if "noise" in names else augmented
 
     return augment
@@ -61,7 +63,7 @@ def _noisy(images: Tensor, noisy: npt.NDArray[np.bool_], sizes: Sequence[int], s
         dtype=images.dtype,
     ).view(len(sizes), -1, *images.shape[1:])
     noise = torch.cat([drawn[batch, :size] for batch, size in enumerate(sizes)])
-    where = torch.from_numpy(noisy).to(images.device, non_blocking=True)[:, None, None, None]
+    where = sent(torch.from_numpy(noisy), images.device)[:, None, None, None]
     return torch.where(where, images + _NOISE * noise, images)
 
 
@@ -105,7 +107,8 @@ def _rotate(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     theta = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
     fill = torch.stack(list(drawn[_PARAMETERS:]), dim=1).mean(dim=1).view(-1, 1, 1, 1, 1)
-    return operations.affine(images - fill, theta) + fill
+    reach = reach_of_rotations(_DEGREES, *images.shape[-2:])
+    return operations.affine(images - fill, theta, reach=reach) + fill
 
 
 _OPERATIONS: dict[str, Operation] = {"crop": _crop, "scale": _scale, "rotate": _rotate, "noise": _unchanged}

@@ -3,13 +3,15 @@
 One operation of the strategy is drawn uniformly, with up to three numbers in [0, 1) as its parameters. Distillation
 draws operation and parameters once per (iteration, class) and uses them for every real and synthetic image of the class;
 evaluation draws one operation per batch and parameters per image. Both reduce to one thing: groups of images that share
-their parameters, sorted by operation on the host, so that no step waits for the device.
+their parameters. On a CPU they are sorted by operation, and each operation takes its own; on a GPU all of them are one pass
+(:mod:`bacon.transforms.affine_pass`). Neither waits for the device.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +19,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bacon.runtime.draws import Seed, uniform
+from bacon.runtime.draws import Seed, device_uniform, uniform
 from bacon.runtime.errors import BaconError
-from bacon.transforms import operations
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices
+from bacon.transforms import affine_pass, operations, pass_numbers
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
 from bacon.transforms.operations import Operation, apply_each
+from bacon.transforms.sampling import reach_of_rotations
 
 if TYPE_CHECKING:
     from bacon.settings.augmentations import Dsa
@@ -41,6 +44,20 @@ class SiameseDraw:
     operations: npt.NDArray[np.object_]
     parameters: npt.NDArray[np.float64]
 
+    def numbers(self, images: Tensor) -> Tensor:
+        """(K, 14) for :func:`augment_by_numbers`, on the device and in the dtype of ``images``; sent there once."""
+        height, width = images.shape[-2:]
+        key = (height, width, images.device, images.dtype)
+        if key not in self._sent:
+            codes = torch.from_numpy(operation_codes(self.operations))
+            made = numbers_of_codes(codes, torch.from_numpy(self.parameters), height, width)
+            self._sent[key] = sent(made, images.device, images.dtype)
+        return self._sent[key]
+
+    @cached_property
+    def _sent(self) -> dict[tuple[int, int, torch.device, torch.dtype], Tensor]:
+        return {}
+
     def select(self, classes: slice) -> SiameseDraw:
         """The draw of a chunk of the classes."""
         return SiameseDraw(operations=self.operations[classes], parameters=self.parameters[classes])
@@ -58,7 +75,12 @@ def siamese_draw(strategy: str, seed: Seed, iteration: int, classes: Sequence[in
     Raises:
         BaconError: the strategy names an unknown operation.
     """
-    lanes = np.arange(classes) if isinstance(classes, int) else np.asarray(classes, dtype=np.int64)
+    return _siamese_draw(strategy, seed, iteration, tuple(range(classes) if isinstance(classes, int) else classes))
+
+
+@lru_cache(maxsize=16)  # an iteration asks for the draws of its classes several times
+def _siamese_draw(strategy: str, seed: Seed, iteration: int, classes: tuple[int, ...]) -> SiameseDraw:
+    lanes = np.asarray(classes, dtype=np.int64)
     drawn = uniform(seed, "dsa", count=1 + _PARAMETERS, iteration=iteration, lanes=lanes)
     return SiameseDraw(operations=_choose(strategy, drawn[:, 0]), parameters=drawn[:, 1:])
 
@@ -75,8 +97,79 @@ def siamese_augment(draw: SiameseDraw, images: Tensor) -> Tensor:
     """
     if len(draw.operations) != len(images):
         raise ValueError(f"a draw of {len(draw.operations)} classes for images of {len(images)} classes")
-    parameters = torch.from_numpy(draw.parameters).to(images.device, images.dtype, non_blocking=True)
-    return apply_each(_OPERATIONS, draw.operations, parameters, images)
+    if affine_pass.is_preferred(images) and draw.operations[0] != "none":
+        return augment_by_numbers(images, draw.numbers(images))
+    return augment_groups(draw.operations, torch.from_numpy(draw.parameters), images)
+
+
+def augment_groups(names: npt.NDArray[np.object_], parameters: Tensor, images: Tensor) -> Tensor:
+    """Augment groups of images that share an operation and its parameters.
+
+    Args:
+        names: (G,) operations, as objects; all are "none" or none is.
+        parameters: (G, 3) in [0, 1), multiples of 2^-24, float32 or float64, on the host or on the device.
+        images: (G, n, C, H, W) float32 or float64.
+
+    Returns:
+        (G, n, C, H, W), differentiable in ``images``.
+    """
+    if len(names) and names[0] == "none":
+        return images
+    if not affine_pass.is_preferred(images):
+        return apply_each(_OPERATIONS, names, sent(parameters, images.device, images.dtype), images)
+    codes = sent(torch.from_numpy(operation_codes(names)), parameters.device)
+    numbers = numbers_of_codes(codes, parameters, *images.shape[-2:])
+    return augment_by_numbers(images, sent(numbers, images.device, images.dtype))
+
+
+def operation_codes(names: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
+    """The place of each operation in the list of all."""
+    return np.array([_CODES[name] for name in names], dtype=np.int64)
+
+
+def siamese_numbers(
+    strategy: str, seed: Seed, iteration: int | Tensor, classes: Tensor, *, height: int, width: int
+) -> Tensor:
+    """The draw of :func:`siamese_draw` for :func:`augment_by_numbers`, made on the device of ``classes``.
+
+    Args:
+        strategy: names of operations joined by "_"; not "none".
+        seed: distillation seed.
+        iteration: distillation iteration; 0-d int64 on the device where the draw is recorded.
+        classes: (K,) int64.
+        height: of the images.
+        width: of the images.
+
+    Returns:
+        (K, 14) float64.
+    """
+    drawn = device_uniform(
+        seed,
+        "dsa",
+        count=1 + _PARAMETERS,
+        device=classes.device,
+        dtype=torch.float64,
+        iteration=iteration,
+        lanes=classes,
+    )
+    names = strategy.split("_")
+    return pass_numbers.pass_numbers(
+        pass_numbers.DSA, names, integers(drawn[:, 0], len(names)), drawn[:, 1:], height=height, width=width
+    )
+
+
+def numbers_of_codes(codes: Tensor, parameters: Tensor, height: int, width: int) -> Tensor:
+    """(G, 14) numbers of the pass, in the dtype of ``parameters`` (G, 3); ``codes`` (G,) as :func:`operation_codes`."""
+    return pass_numbers.pass_numbers(pass_numbers.DSA, tuple(_CODES), codes, parameters, height=height, width=width)
+
+
+def augment_by_numbers(images: Tensor, numbers: Tensor) -> Tensor:
+    """One pass over groups (G, n, C, H, W) of mixed operations; ``numbers`` (G, 14) on their device and in their dtype.
+
+    Its kernels and their shapes depend on no drawn value, so that it may be recorded and replayed with other numbers.
+    """
+    reach = reach_of_rotations(operations.ROTATE_DEGREES, *images.shape[-2:])
+    return affine_pass.affine_pass(images, numbers, reach=reach)
 
 
 def augment_batch(strategy: str, images: Tensor, seed: Seed, purpose: str, iteration: int) -> Tensor:
@@ -130,9 +223,7 @@ def augmentation_of(strategy: str) -> BatchAugmentation:
         if strategy == "none":
             return images
         draw = batch_draws(strategy, sizes, stream, images)
-        return apply_each(_OPERATIONS, np.repeat(draw.operations, sizes), torch.cat(draw.parameters), images[:, None])[
-            :, 0
-        ]
+        return augment_groups(np.repeat(draw.operations, sizes), torch.cat(draw.parameters), images[:, None])[:, 0]
 
     return augment
 
@@ -152,7 +243,7 @@ class BatchDraws:
     def augment(self, batch: int, images: Tensor) -> Tensor:
         """The images (size, C, H, W) of a batch with its draws, differentiable in them; any number of times the same."""
         operation = self.operations[batch : batch + 1]
-        return apply_each(_OPERATIONS, np.repeat(operation, len(images)), self.parameters[batch], images[:, None])[:, 0]
+        return augment_groups(np.repeat(operation, len(images)), self.parameters[batch], images[:, None])[:, 0]
 
 
 def batch_draws(strategy: str, sizes: Sequence[int], stream: Stream, like: Tensor) -> BatchDraws:
@@ -188,3 +279,5 @@ _OPERATIONS: dict[str, Operation] = {
     "scale": operations.scale,
     "rotate": operations.rotate,
 }
+
+_CODES = {name: code for code, name in enumerate((*_OPERATIONS, "none"))}

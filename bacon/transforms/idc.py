@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, uniform
-from bacon.transforms import operations
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices
+from bacon.transforms import affine_pass, operations, pass_numbers
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, sent
 from bacon.transforms.operations import Operation, apply_each
+from bacon.transforms.sampling import reach_of_rotations
 
 if TYPE_CHECKING:
     from bacon.settings.augmentations import Idc
@@ -30,6 +31,7 @@ _GEOMETRIC: dict[str, Operation] = {
     "scale": operations.scale,
     "rotate": operations.rotate,
 }
+_GEOMETRIC_CODES = {name: code for code, name in enumerate((*_GEOMETRIC, "none"))}
 
 
 def geometric_operations(strategy: str) -> tuple[str, ...]:
@@ -43,12 +45,15 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
     Args:
         strategy: names of operations joined by "_".
         geometric: (G,) one of :func:`geometric_operations` for each group, as objects.
-        parameters: (G, 8) numbers in [0, 1), multiples of 2^-24, in the dtype of ``images``.
+        parameters: (G, 8) numbers in [0, 1), multiples of 2^-24, float32 or float64, on the host or on the device.
         images: (G, n, C, H, W) float, normalised.
 
     Returns:
         (G, n, C, H, W), differentiable in ``images``.
     """
+    if affine_pass.is_preferred(images):
+        return _by_numbers(images, idc_numbers(strategy, geometric, parameters, *images.shape[-2:]))
+    parameters = sent(parameters, images.device, images.dtype)
     names = strategy.split("_")
     if "flip" in names:
         images = operations.flip(images, [parameters[:, 0]])
@@ -58,6 +63,36 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
     if "cutout" in names:
         images = operations.cutout(images, parameters[:, 6:8].unbind(dim=1))
     return images
+
+
+def _by_numbers(images: Tensor, numbers: Tensor) -> Tensor:
+    """One pass over groups of images, with the numbers of :func:`idc_numbers`."""
+    reach = reach_of_rotations(operations.ROTATE_DEGREES, *images.shape[-2:])
+    return affine_pass.affine_pass(images, sent(numbers, images.device, images.dtype), reach=reach)
+
+
+def idc_numbers(
+    strategy: str, geometric: npt.NDArray[np.object_], parameters: Tensor, height: int, width: int
+) -> Tensor:
+    """The numbers of the one pass that :func:`idc_augment` is on a GPU, (G, 14) where ``parameters`` are.
+
+    The mirror image comes first in IDC's list and is part of the sampling here, after the colour, which does not notice.
+    """
+    names, drawn = strategy.split("_"), parameters.unbind(dim=1)
+    columns = pass_numbers.neutral(parameters)
+    if "color" in names:
+        columns |= pass_numbers.color(drawn[1:4], height, width)
+    codes = np.array([_GEOMETRIC_CODES[name] for name in geometric], dtype=np.int64)
+    operation = sent(torch.from_numpy(codes), parameters.device)
+    for name, code in _GEOMETRIC_CODES.items():
+        if name != "none":
+            found = pass_numbers.DSA[name](drawn[4:6], height, width)
+            columns = pass_numbers.replaced(columns, operation == code, found)
+    if "flip" in names:
+        columns = pass_numbers.mirrored(columns, drawn[0])
+    if "cutout" in names:
+        columns |= pass_numbers.cutout(drawn[6:8], height, width)
+    return pass_numbers.packed(columns)
 
 
 def siamese(
@@ -79,9 +114,18 @@ def siamese(
     drawn = uniform(seed, purpose, count=1 + PARAMETERS, iteration=iteration, lanes=lanes)
     geometric = choices(geometric_operations(strategy), drawn[:, 0])
 
+    parameters = torch.from_numpy(drawn[:, 1:])
+    kept: dict[tuple[int, int, torch.device, torch.dtype], Tensor] = {}
+
     def augment(images: Tensor) -> Tensor:
-        parameters = torch.from_numpy(drawn[:, 1:]).to(images.device, images.dtype, non_blocking=True)
-        return idc_augment(strategy, geometric, parameters, images)
+        if not affine_pass.is_preferred(images):
+            return idc_augment(strategy, geometric, parameters, images)
+        height, width = images.shape[-2:]
+        key = (height, width, images.device, images.dtype)
+        if key not in kept:
+            numbers = idc_numbers(strategy, geometric, parameters, height, width)
+            kept[key] = sent(numbers, images.device, images.dtype)
+        return _by_numbers(images, kept[key])
 
     return augment
 

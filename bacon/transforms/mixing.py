@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_words, uniform
-from bacon.transforms.augmentation import Stream
+from bacon.transforms.augmentation import Stream, sent
 
 if TYPE_CHECKING:
     from bacon.settings.recipe import MixingSettings
@@ -93,12 +93,12 @@ def _partners(sizes: Sequence[int], stream: Stream, device: torch.device) -> Ten
 
 def _per_image(values: npt.NDArray[np.float64], sizes: Sequence[int], images: Tensor) -> Tensor:
     """A number of each batch for each of its images, on the device and in the dtype of ``images``."""
-    return torch.from_numpy(np.repeat(values, sizes)).to(images.device, images.dtype, non_blocking=True)
+    return sent(torch.from_numpy(np.repeat(values, sizes)), images.device, images.dtype)
 
 
 def _inside(boxes: npt.NDArray[np.int64], sizes: Sequence[int], images: Tensor) -> Tensor:
     """(N, H, W) bool: the pixels within the box of each image's batch."""
-    edges = torch.from_numpy(np.repeat(boxes, sizes, axis=0)).to(images.device, non_blocking=True)[:, :, None]
+    edges = sent(torch.from_numpy(np.repeat(boxes, sizes, axis=0)), images.device)[:, :, None]
     rows, columns = (torch.arange(side, device=images.device) for side in images.shape[-2:])
     vertical = (rows >= edges[:, 0]) & (rows < edges[:, 1])
     horizontal = (columns >= edges[:, 2]) & (columns < edges[:, 3])

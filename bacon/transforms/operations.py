@@ -14,13 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bacon.transforms.augmentation import integers
+from bacon.transforms.augmentation import integers, sent
+from bacon.transforms.sampling import affine_sample, pixel_map, reach_of_rotations
+from bacon.transforms.separable import pixels
 
+CUTOUT_RATIO = 0.5
+ROTATE_DEGREES = 15.0
 _CROP_RATIO = 0.125
-_CUTOUT_RATIO = 0.5
 _FLIP_PROBABILITY = 0.5
 _SCALE_RATIO = 1.2
-_ROTATE_DEGREES = 15.0
 
 Operation = Callable[[Tensor, Sequence[Tensor]], Tensor]
 """Groups (G, n, C, H, W) and the numbers in [0, 1) of each, every one (G,), to groups of the same shape."""
@@ -46,11 +48,24 @@ def apply_each(
     members = [np.flatnonzero(operations == name) for name in names]
     parts = []
     for name, groups in zip(names, members, strict=True):
-        index = torch.from_numpy(groups).to(images.device, non_blocking=True)
+        index = sent(torch.from_numpy(groups), images.device)
         parts.append(_apply(table, name, parameters.index_select(0, index), images.index_select(0, index)))
     # Groups back in their order: position of group g in the concatenated parts.
-    order = torch.from_numpy(np.argsort(np.concatenate(members))).to(images.device, non_blocking=True)
+    order = sent(torch.from_numpy(np.argsort(np.concatenate(members))), images.device)
     return torch.cat(parts).index_select(0, order)
+
+
+def select_each(
+    table: Mapping[str, Operation], operations: npt.NDArray[np.object_], parameters: Tensor, images: Tensor
+) -> Tensor:
+    """:func:`apply_each`, to the bit, by all operations of the table on all groups: shapes depend on no drawn value."""
+    listed = tuple(table)
+    codes = np.array([listed.index(name) if name != "none" else -1 for name in operations], dtype=np.int64)
+    code = sent(torch.from_numpy(codes), images.device).view(-1, 1, 1, 1, 1)
+    chosen = images
+    for place, name in enumerate(listed):
+        chosen = torch.where(code == place, _apply(table, name, parameters, images), chosen)
+    return chosen
 
 
 def _apply(table: Mapping[str, Operation], name: str, parameters: Tensor, images: Tensor) -> Tensor:
@@ -70,10 +85,15 @@ def color(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
 def crop(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     """Shift by whole pixels, up to an eighth of the side each way, zeros moving in."""
     height, width = images.shape[-2:]
-    reach_y, reach_x = (math.floor(_CROP_RATIO * side + 0.5) for side in (height, width))
+    reach_y, reach_x = crop_reach(height), crop_reach(width)
     padded = F.pad(images, (reach_x, reach_x, reach_y, reach_y))
     top, left = integers(drawn[0], 2 * reach_y + 1), integers(drawn[1], 2 * reach_x + 1)
     return window(padded, top, left, height, width)
+
+
+def crop_reach(side: int) -> int:
+    """Pixels that a crop shifts by at the most."""
+    return math.floor(_CROP_RATIO * side + 0.5)
 
 
 def window(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -> Tensor:
@@ -85,13 +105,11 @@ def window(images: Tensor, top: Tensor, left: Tensor, height: int, width: int) -
 
 def at_pixels(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Pixels of groups (G, n, C, H, W) at ``rows`` (G, h) and ``columns`` (G, w) int64: (G, n, C, h, w)."""
-    flat = images.flatten(-2).flatten(1, 2)  # (G, nC, pixels)
-    index = (rows[:, :, None] * images.shape[-1] + columns[:, None, :]).view(len(images), 1, -1)
-    found = flat.gather(2, index.expand(-1, flat.shape[1], -1))
+    found = pixels(images.flatten(1, 2), rows, columns)
     return found.view(*images.shape[:-2], rows.shape[1], columns.shape[1])
 
 
-def cutout(images: Tensor, drawn: Sequence[Tensor], ratio: float = _CUTOUT_RATIO) -> Tensor:
+def cutout(images: Tensor, drawn: Sequence[Tensor], ratio: float = CUTOUT_RATIO) -> Tensor:
     """Zero a square of half the side (``ratio``); its centre is uniform over the image, so the border may clip it."""
     rows, columns = (_in_span(number, side, ratio) for number, side in zip(drawn[:2], images.shape[-2:], strict=True))
     keep = ~(rows[:, :, None] & columns[:, None, :])  # (G, H, W)
@@ -99,60 +117,67 @@ def cutout(images: Tensor, drawn: Sequence[Tensor], ratio: float = _CUTOUT_RATIO
 
 
 def _in_span(number: Tensor, side: int, ratio: float) -> Tensor:
-    """(G, side) bool: the pixels of one side that the cutout square covers.
+    """(G, side) bool: the pixels of one side that the cutout square covers."""
+    start, size = cutout_span(number, side, ratio)
+    position = torch.arange(side, device=number.device)
+    return (position >= start[:, None]) & (position < start[:, None] + size)
+
+
+def cutout_span(number: Tensor, side: int, ratio: float) -> tuple[Tensor, int]:
+    """Where the cutout square begins along one side, (G,) int64, and its size; either end may lie outside the image.
 
     A square of even size is centred between pixels: one position more than there are pixels.
     """
     size = math.floor(ratio * side + 0.5)
-    start = integers(number, side + 1 - size % 2)[:, None] - size // 2
-    position = torch.arange(side, device=number.device)
-    return (position >= start) & (position < start + size)
+    return integers(number, side + 1 - size % 2) - size // 2, size
 
 
 def flip(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     """Mirror left and right with probability one half."""
-    mirrored = drawn[0].view(-1, 1, 1, 1, 1) < _FLIP_PROBABILITY
-    return torch.where(mirrored, images.flip(-1), images)
+    return torch.where(is_mirrored(drawn[0]).view(-1, 1, 1, 1, 1), images.flip(-1), images)
+
+
+def is_mirrored(number: Tensor) -> Tensor:
+    """Whether each number in [0, 1) mirrors."""
+    return number < _FLIP_PROBABILITY
 
 
 def scale(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     """Stretch each axis: sampling steps s_x, s_y ~ U(1/1.2, 1.2)."""
-    low = 1 / _SCALE_RATIO
-    x, y = (number * (_SCALE_RATIO - low) + low for number in drawn[:2])
+    x, y = scale_steps(drawn)
     zero = torch.zeros_like(x)
     return affine(images, torch.stack([x, zero, zero, zero, y, zero], dim=1).view(-1, 2, 3))
 
 
+def scale_steps(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Steps of sampling along x and y."""
+    low = 1 / _SCALE_RATIO
+    x, y = (number * (_SCALE_RATIO - low) + low for number in drawn[:2])
+    return x, y
+
+
 def rotate(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     """Rotate about the centre by U(-15, 15) degrees."""
-    angle = (drawn[0] * 2 - 1) * math.radians(_ROTATE_DEGREES)
+    angle = rotation(drawn[0])
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
-    return affine(images, torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3))
+    theta = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+    return affine(images, theta, reach=reach_of_rotations(ROTATE_DEGREES, *images.shape[-2:]))
 
 
-def affine(images: Tensor, theta: Tensor) -> Tensor:
-    """Sample groups (G, n, C, H, W) at affine positions ``theta`` (G, 2, 3), bilinearly, zeros outside."""
+def rotation(number: Tensor) -> Tensor:
+    """Angle of each number in [0, 1), in radians."""
+    return (number * 2 - 1) * math.radians(ROTATE_DEGREES)
+
+
+def affine(images: Tensor, theta: Tensor, *, reach: int = 1) -> Tensor:
+    """Sample groups (G, n, C, H, W) at affine positions ``theta`` (G, 2, 3), bilinearly, zeros outside.
+
+    On a GPU the gradient is gathered, since that of ``F.grid_sample`` adds atomically there, in no fixed order; ``reach`` is as
+    for :func:`bacon.transforms.sampling.affine_sample`.
+    """
     # One grid serves every image of a group when its images are laid side by side as channels.
     stacked = images.flatten(1, 2)  # (G, nC, H, W)
+    if images.device.type != "cpu":
+        return affine_sample(stacked, pixel_map(theta, *images.shape[-2:]), reach=reach).view_as(images)
     grid = F.affine_grid(theta, [len(images), 1, *images.shape[-2:]], align_corners=False)  # (G, H, W, 2)
-    if images.is_cuda and images.requires_grad and torch.are_deterministic_algorithms_enabled():
-        # The CUDA gradient of grid_sample adds atomically, in no fixed order; that of gather has a deterministic form.
-        return _sample_by_gather(stacked, grid).view_as(images)
     return F.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False).view_as(images)
-
-
-def _sample_by_gather(images: Tensor, grid: Tensor) -> Tensor:
-    """``F.grid_sample`` (bilinear, zeros, corners not aligned) of (G, M, H, W) at (G, H, W, 2), by four gathers."""
-    height, width = images.shape[-2:]
-    x = ((grid[..., 0] + 1) * width - 1) / 2
-    y = ((grid[..., 1] + 1) * height - 1) / 2
-    left, top = x.floor(), y.floor()
-    flat = images.flatten(-2)
-    sampled = torch.zeros_like(flat)
-    for column, weight_x in ((left, left + 1 - x), (left + 1, x - left)):
-        for row, weight_y in ((top, top + 1 - y), (top + 1, y - top)):
-            inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-            index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
-            tap = flat.gather(2, index.flatten(1)[:, None].expand_as(flat))
-            sampled = sampled + tap * (weight_x * weight_y * inside).flatten(1)[:, None]
-    return sampled.view_as(images)

@@ -6,8 +6,9 @@ labels follow with ``labels.repeat_interleave(factor**2)``.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -33,8 +34,47 @@ def decode(images: Tensor, factor: int) -> Tensor:
     _check_divisible(height, width, factor)
     grid = images.reshape(-1, channels, factor, height // factor, factor, width // factor)
     parts = grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height // factor, width // factor)
-    full = F.interpolate(parts, size=(height, width), mode="bilinear", align_corners=False)
-    return full.view(*lead, count * factor**2, channels, height, width)
+    return _enlarged(parts, factor).view(*lead, count * factor**2, channels, height, width)
+
+
+def _enlarged(parts: Tensor, factor: int) -> Tensor:
+    """(N, C, h, w) to (N, C, factor * h, factor * w), bilinearly."""
+    if parts.device.type == "cpu" or torch._C._are_functorch_transforms_active():
+        return F.interpolate(parts, scale_factor=factor, mode="bilinear", align_corners=False)
+    full: Tensor = Enlarge.apply(parts, factor)
+    return full
+
+
+class Enlarge(torch.autograd.Function):
+    """Bilinear enlarging by a whole factor on a GPU, where PyTorch's gradient adds by atomics, in no fixed order."""
+
+    @staticmethod
+    def forward(ctx: Any, parts: Tensor, factor: int) -> Tensor:
+        """(N, C, h, w) to (N, C, factor * h, factor * w)."""
+        ctx.factor = factor
+        return F.interpolate(parts, scale_factor=factor, mode="bilinear", align_corners=False)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """The transpose along rows, then along columns; differentiable."""
+        by_rows = _collected(gradient.transpose(2, 3), ctx.factor).transpose(2, 3)
+        return _collected(by_rows, ctx.factor), None
+
+
+def _collected(gradient: Tensor, factor: int) -> Tensor:
+    """What each of h pixels in the last dimension receives from the factor * h pixels that were made of them.
+
+    The r-th of the ``factor`` pixels over a source pixel lies at (r + 1/2) / factor - 1/2 from its centre, so it took that
+    share of the source pixel's neighbour on that side, or of itself at the border, and the rest of the source pixel.
+    """
+    over = gradient.reshape(*gradient.shape[:-1], -1, factor)  # (..., h, factor)
+    away = (torch.arange(factor, dtype=gradient.dtype, device=gradient.device) + 0.5) / factor - 0.5
+    own, before, after = (
+        (over * weight).sum(dim=-1) for weight in (1 - away.abs(), (-away).clamp(min=0), away.clamp(min=0))
+    )
+    from_after = torch.cat([before[..., 1:], after[..., -1:]], dim=-1)
+    from_before = torch.cat([before[..., :1], after[..., :-1]], dim=-1)
+    return own + from_after + from_before
 
 
 def encode(parts: Tensor, factor: int, *, mode: Literal["bilinear", "nearest"] = "bilinear") -> Tensor:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.runtime.errors import BaconError
 from bacon.transforms import operations
 from bacon.transforms.augmentation import BatchAugmentation, Stream
+from bacon.transforms.separable import bilinear
 
 if TYPE_CHECKING:
     from bacon.settings.augmentations import RandomResizedCrop
@@ -97,14 +97,9 @@ def resized(images: Tensor, box: Tensor, size: tuple[int, int] | None = None) ->
         size: height and width of the result; ``None``: those of ``images``.
     """
     height, width = size or (images.shape[-2], images.shape[-1])
-    grid = torch.stack(
-        torch.broadcast_tensors(
-            _positions(box[:, 1], box[:, 3], images.shape[-1], width, images.dtype)[:, None, :],
-            _positions(box[:, 0], box[:, 2], images.shape[-2], height, images.dtype)[:, :, None],
-        ),
-        dim=3,
-    )
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    rows = _positions(box[:, 0], box[:, 2], images.shape[-2], height, images.dtype)
+    columns = _positions(box[:, 1], box[:, 3], images.shape[-1], width, images.dtype)
+    return bilinear(images, rows, columns)
 
 
 def _positions(start: Tensor, size: Tensor, side: int, count: int, dtype: torch.dtype) -> Tensor:

@@ -114,7 +114,8 @@ def _reproduce(
     need_seconds: float | None,
 ) -> bool:
     """One cell, its rows added to the results and printed; ``False`` where the networks that it needs are not all trained."""
-    set_up_arithmetic(target.plan.config.run.threads, tf32=target.settings.network.precision == "tf32")
+    run = target.plan.config.run
+    set_up_arithmetic(run.threads, deterministic=run.deterministic)
     needs = train_needs(target, limit=need_seconds)
     if any(not need.finished for need in needs):
         row = _cost(target, needs, None)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
         ({"grid": {"ipc": [1000], "methods": ["random"]}}, ["grid.ipc = 1000", "at most IPC"]),
         ({"grid": {"seeds": 0}}, ["grid.seeds", "at least one"]),
         ({"grid": {"seeds": [1, 1]}}, ["grid.seeds", "twice"]),
-        ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "46 are allowed"]),
+        ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "49 are allowed"]),
         ({"grid": {"exclude": ["digits/*"]}}, ["every cell"]),
         ({"grid": {"exclude": ["digits/bacon/ipc7/*"]}}, ["digits/bacon/ipc7/*", "matches no cell"]),
         ({"overrides": {"digts/bacon": {}}}, ["digts/bacon", "matches no cell"]),
@@ -144,7 +144,7 @@ def test_the_paper_cells(paper, row, method):
     assert (networks.lr_net, networks.momentum, networks.weight_decay) == (0.01, 0.9, 5e-4)
     assert settings.network.model_dump() == {
         "architecture": "convnet", "width": 128, "depth": 3, "norm": "instance", "activation": "relu", "pooling": "avg",
-        "precision": "fp32",
+        "precision": "tf32",
     }  # fmt: skip
     evaluation = settings.evaluation
     assert (evaluation.seeds, evaluation.epochs, evaluation.lr_drop_epoch()) == (5, 1001, 501)

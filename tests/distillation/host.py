@@ -4,7 +4,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-_MADE_FROM_HOST = {torch.tensor, torch.as_tensor}
+_MADE_FROM_HOST = {torch.tensor, torch.as_tensor, torch.Tensor.new_tensor}
 _READ_BACK = {torch.Tensor.cpu, torch.Tensor.numpy, torch.Tensor.item, torch.Tensor.tolist}
 _INDEXED = {torch.Tensor.__getitem__, torch.Tensor.__setitem__}
 

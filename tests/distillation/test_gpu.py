@@ -1,5 +1,7 @@
 """What only a GPU can show; each test runs wherever there is one."""
 
+import os
+
 import pytest
 import torch
 
@@ -11,6 +13,16 @@ from tests.distillation.engines import NETWORK, make_engine, settings
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 GPU = torch.device("cuda")
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when the first product is computed
+
+
+@pytest.fixture
+def deterministic():
+    """Kernels whose sums have an order."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
 
 
 def after_steps(device, dtype, method, chunk=10_000):
@@ -32,7 +44,7 @@ def test_the_gpu_computes_what_the_cpu_computes(method, dtype, tolerance):
 @pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
 @pytest.mark.parametrize("method", ["bacon", "dm"])
 def test_an_iteration_never_waits_for_the_gpu(method, precision):
-    set_up_arithmetic(torch.get_num_threads(), tf32=precision == "tf32")
+    set_up_arithmetic(torch.get_num_threads())
     real = RealImages(toy_dataset(), device=GPU)
     network = NETWORK.model_copy(update={"precision": precision})
     engine = make_engine(real, settings(method, iterations=2000), network, ipc=2, seed=3)
@@ -53,13 +65,56 @@ def test_an_iteration_never_waits_for_the_gpu(method, precision):
 def test_lower_precision_is_near_full_precision(precision, tolerance):
     real, embeddings = RealImages(toy_dataset(), device=GPU), []
     for chosen in ("fp32", precision):
-        set_up_arithmetic(torch.get_num_threads(), tf32=chosen == "tf32")
+        set_up_arithmetic(torch.get_num_threads())
         network = NETWORK.model_copy(update={"precision": chosen})
         engine = make_engine(real, settings("bacon"), network, ipc=2, seed=3)
         embeddings.append(engine.algorithm.context.build(0).embed(engine.algorithm.images))
     set_up_arithmetic(torch.get_num_threads())
     exact, rounded = embeddings
     assert 0 < (rounded - exact).norm() < tolerance * exact.norm()
+
+
+def bits_after(method, precision, *, overlaps, iterations=12):
+    """Images, and every tensor of the queue, after some iterations that are replayed."""
+    set_up_arithmetic(torch.get_num_threads())
+    real = RealImages(toy_dataset(counts=(60, 70, 65), size=32), device=GPU)
+    network = NETWORK.model_copy(update={"precision": precision, "width": 32, "depth": 3})
+    queue = {"model_train_steps": 5, "batch_train": 64, "start": 3, "capacity": 4}
+    engine = make_engine(real, settings(method, iterations=2000, networks=queue), network, ipc=2, seed=3)
+    pool = engine.algorithm.pool
+    pool.overlaps = overlaps
+    for _ in range(iterations):
+        engine.step()
+    (matching,) = engine.algorithm._recorded.values()
+    assert matching.is_recorded, "see the log"
+    assert pool._rounds.is_recorded, "see the log"
+    members = [tensor.clone() for member in pool.members for tensor in member.network.state_dict().values()]
+    return [engine.algorithm.images.clone(), engine.history.values[:iterations].clone(), *members]
+
+
+@pytest.mark.usefixtures("deterministic")
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("method", ["bacon", "idm"])
+def test_training_beside_the_matching_gives_the_bits_of_one_after_another(method, precision):
+    expected = bits_after(method, precision, overlaps=False)
+    for _ in range(3):  # a race need not show at once
+        for one, two in zip(expected, bits_after(method, precision, overlaps=True), strict=True):
+            assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("method", ["bacon", "dm"])
+def test_replayed_iterations_are_those_that_are_launched_one_by_one(method):
+    found = []
+    for records in (False, True):
+        set_up_arithmetic(torch.get_num_threads())
+        real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
+        engine = make_engine(real, settings(method, iterations=2000), ipc=2, seed=3)
+        engine.algorithm._records = records
+        for _ in range(5):
+            engine.step()
+        assert [each.is_recorded for each in engine.algorithm._recorded.values()] == [True] * records
+        found.append(engine.algorithm.images.cpu())
+    torch.testing.assert_close(*found, rtol=0, atol=1e-9)
 
 
 def test_chunks_change_no_number_on_the_gpu():
@@ -75,7 +130,8 @@ def test_the_papers_largest_cells_fit_16_gb(name):
     torch.cuda.reset_peak_memory_stats(GPU)
     real = RealImages(random_dataset(cell.cell.dataset), device=GPU)
     engine = make_engine(real, cell.matching, cell.settings.network, ipc=cell.ipc, seed=0)
-    engine.step()
+    for _ in range(2):  # the second one is recorded, and keeps its memory beside that of two networks in training
+        engine.step()
     # A queue holds 100 networks at the most; each takes its weights and as much momentum.
     network = sum(parameter.numel() * 4 for parameter in engine.algorithm.context.build(0).parameters())
     assert torch.cuda.max_memory_allocated(GPU) + 2 * 100 * network <= 16e9

@@ -12,6 +12,7 @@ from bacon.distillation.parameter_gradients import (
     parameter_gradients,
     summed_in_pieces,
 )
+from bacon.networks import grouped_weights
 from bacon.networks.build import build_network
 from bacon.settings.network import NetworkSettings
 
@@ -52,6 +53,7 @@ GROUPABLE = {
 }
 
 
+@pytest.mark.usefixtures("_groups_of_either_size")
 @pytest.mark.parametrize("settings", GROUPABLE.values(), ids=GROUPABLE)
 def test_small_groups_share_a_pass_and_get_their_own_gradients(settings, monkeypatch):
     network, images = network_of(**settings), images_of(size=settings.get("size", 8))
@@ -65,6 +67,12 @@ def test_small_groups_share_a_pass_and_get_their_own_gradients(settings, monkeyp
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
+@pytest.fixture(params=[64, 2], ids=["groups of one convolution", "a convolution for each group"])
+def _groups_of_either_size(request, monkeypatch):
+    monkeypatch.setattr(grouped_weights, "_MOST_SIDE_BY_SIDE", request.param)
+
+
+@pytest.mark.usefixtures("_groups_of_either_size")
 @pytest.mark.parametrize("settings", [GROUPABLE["convnet"], GROUPABLE["first-block"]], ids=["convnet", "first-block"])
 def test_gradients_taken_together_have_the_same_derivatives(settings):
     network, size = network_of(**settings), settings.get("size", 8)
@@ -92,7 +100,7 @@ def test_where_a_pass_cannot_be_shared_there_is_one_for_each_group():
 
 def test_in_bfloat16_grouped_gradients_are_those_of_each_group():
     network, images = network_of(dtype=torch.float32, size=16), images_of(dtype=torch.float32, size=16)
-    network.bf16 = True
+    network.precision = "bf16"
     parameters = matched_parameters(network)
     found = parameter_gradients(network, parameters, images, LABELS)
     for ours, theirs in zip(found, one_by_one(network, parameters, images, LABELS), strict=True):

@@ -8,7 +8,6 @@ from bacon.config.loading import check_config
 from bacon.networks.build import build_network
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.plan.plan import Plan
-from bacon.runtime.devices import set_up_arithmetic
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
 from tests.distillation.engines import NETWORK, make_engine, settings
@@ -84,21 +83,10 @@ def test_distillation_in_bf16_keeps_its_state_in_float32(real32, method):
         assert all(kept is None or kept.dtype == torch.float32 for kept in member.optimiser.state_dict()["momentum"])
 
 
-def test_tf32_is_off_unless_asked_for():
-    threads = torch.get_num_threads()
-    try:
-        set_up_arithmetic(threads, tf32=True)
-        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (True, True)
-        set_up_arithmetic(threads)
-        assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == (False, False)
-    finally:
-        set_up_arithmetic(threads)
-
-
 def test_precision_makes_distillation_and_evaluation_stale():
     plans = [
         Plan(check_config({"preset": "demo", "methods": {"bacon": {"network": {"precision": precision}}}}))
-        for precision in ("fp32", "bf16")
+        for precision in ("tf32", "bf16")
     ]
     cell = Cell.parse("digits/bacon/ipc1/seed0")
     assert plans[1].evaluation_network(cell, "convnet").precision == "bf16"

@@ -5,11 +5,16 @@ import weakref
 import pytest
 import torch
 
-from bacon.distillation.pools import Fresh, Queue
+from bacon.distillation import queue_training
+from bacon.distillation.network_queue import Queue
+from bacon.distillation.pools import Fresh
+from bacon.distillation.queue_training import Round
 from bacon.networks.build import build_network
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
 from bacon.training.sgd import Sgd
+from tests.distillation.engines import make_engine, settings
+from tests.fake_streams import FakeGpu
 
 
 def builder(real, built):
@@ -179,6 +184,14 @@ def _state(queue):
     return tensors, [kept["seen"] for kept in members]
 
 
+def _same(queues):
+    (mine, my_seen), (theirs, their_seen) = map(_state, queues)
+    assert my_seen == their_seen
+    for a, b in zip(mine, theirs, strict=True):
+        # A momentum that was never made is the same as zero.
+        assert a is b or torch.equal(torch.zeros_like(b) if a is None else a, torch.zeros_like(a) if b is None else b)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("where", ["gradients", "momenta"])
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 6])
@@ -195,20 +208,64 @@ def test_a_network_refused_memory_takes_its_steps_once_more_and_no_number_change
         queues[0].train(0)
     assert refused == [at]
     (record,) = caplog.records
-    assert "iteration 0: out of device memory in a network's training steps" in record.message
-    assert ("no longer recorded" in record.message) == shared
-    assert (queues[0]._is_shared, queues[0]._shared) == (False, None)
-    for iteration in (0, 1):
-        (mine, my_seen), (theirs, their_seen) = map(_state, queues)
-        assert my_seen == their_seen
-        for a, b in zip(mine, theirs, strict=True):
-            # A momentum that was never made is the same as zero.
-            assert a is b or torch.equal(
-                torch.zeros_like(b) if a is None else a, torch.zeros_like(a) if b is None else b
-            )
-        if iteration == 0:
-            for queue in queues:
-                queue.train(1)
+    said = (
+        "out of device memory; from here on networks are trained one after another" if shared else "they are repeated"
+    )
+    assert record.message.startswith("iteration 0: ")
+    assert said in record.message
+    assert (queues[0]._is_shared, queues[0].overlaps) == (shared, not shared)
+    _same(queues)
+    for queue in queues:
+        queue.train(1)
+    _same(queues)
+
+
+@pytest.mark.parametrize("again", [7, 9, 12])
+def test_networks_trained_side_by_side_and_refused_twice_are_trained_as_they_are(real32, monkeypatch, caplog, again):
+    """First side by side, then one after another in a place of their own, at last without: each network's steps count once."""
+    queues = [make_queue(real32, model_train_steps=3, start=4)[0] for _ in range(2)]
+    queues[0]._is_shared = queues[0].overlaps = queues[0]._can_refuse = True
+    queues[1].train(0)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    with monkeypatch.context() as patch:
+        refused = _refusing(patch, [6, again], "gradients")
+        queues[0].start(0)
+        assert not any(member.seen for member in queues[0].members)
+        queues[0].train(0)
+    assert refused == [6, again]
+    assert ["one after another" in record.message for record in caplog.records] == [True, False]
+    assert "no longer recorded" in caplog.records[1].message
+    assert (queues[0]._is_shared, queues[0].overlaps) == (False, False)
+    _same(queues)
+
+
+def test_what_has_begun_beside_the_matching_shows_when_the_iteration_is_over(real32):
+    (beside, _), (after, _) = (make_queue(real32, model_train_steps=2, start=2) for _ in range(2))
+    beside._is_shared = beside.overlaps = True
+    for iteration in range(3):
+        for queue in (beside, after):
+            queue.begin(iteration)
+        network, accuracy = beside.draw(iteration)
+        weights, percent = copy.deepcopy(network.state_dict()), float(accuracy)
+        beside.start(iteration)
+        assert (network.training, float(accuracy)) == (False, percent)
+        assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+        for queue in (beside, after):
+            queue.advance(iteration, None)
+        _same([beside, after])
+
+
+def test_memory_that_the_matching_needs_is_taken_from_the_training_beside_it(real32, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    queues = [make_queue(real32, model_train_steps=2)[0] for _ in range(2)]
+    queues[0]._is_shared = queues[0].overlaps = True
+    queues[0].start(0)
+    assert queues[0].make_room(0)
+    assert not queues[0].make_room(0), "there is nothing more"
+    for queue in queues:
+        queue.train(0)
+    _same(queues)
+    assert "not beside the iteration's step" in caplog.text
 
 
 def test_a_second_refusal_of_memory_ends_the_run(real32, monkeypatch):
@@ -218,3 +275,32 @@ def test_a_second_refusal_of_memory_ends_the_run(real32, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         queue.train(0)
     assert refused == [2, 3]
+
+
+def test_on_a_gpu_the_matching_comes_between_copies_in_and_copies_out(real32, monkeypatch):
+    """Which stream does what, and which one waits for which: all that the order of results on a GPU rests on."""
+    gpu = FakeGpu(monkeypatch)
+    monkeypatch.setattr(queue_training, "Streams", lambda _, count: gpu.streams(count))
+    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
+    algorithm, pool = engine.algorithm, engine.algorithm.pool
+    pool._is_shared = True
+    for owner, name in ((Round, "begin"), (Round, "end"), (type(algorithm), "gradient"), (Queue, "draw")):
+        _launching(monkeypatch, gpu, owner, name)
+    engine.step()
+    assert gpu.log == [
+        ("main", "draw"),
+        ("stream1", "main"), ("stream2", "main"),
+        ("stream1", "begin"), ("stream2", "begin"), ("main", "gradient"),
+        ("main", "stream1"), ("main", "stream2"),
+        ("main", "end"), ("main", "end"),
+    ]  # fmt: skip
+
+
+def _launching(monkeypatch, gpu, owner, name):
+    original = getattr(owner, name)
+
+    def call(*args):
+        gpu.launch(name)
+        return original(*args)
+
+    monkeypatch.setattr(owner, name, call)

@@ -18,9 +18,10 @@ from bacon.artifacts.evaluation_records import RecordCache, RecordKey, read_eval
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, write_dataset
+from bacon.evaluation import side_by_side
 from bacon.evaluation import trained_networks as networks
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
-from bacon.evaluation.train_and_test import train_and_test
+from bacon.evaluation.train_and_test import train_and_test, trial
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
 from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
@@ -29,6 +30,7 @@ from bacon.training.batches import ImageSet
 from bacon.training.run_driver import train_block
 from bacon.training.run_networks import run_network
 from bacon.transforms.partition import decode
+from tests.fake_streams import FakeGpu
 from tests.toy_images import CLASSES, CPU, MEAN, NETWORK, STD, float_set, settings, toy, uint8_set
 from tests.training.blocks import block_job
 from tests.training.blocks import trained as blocks_trained
@@ -95,6 +97,7 @@ def job(paths, fingerprints=FINGERPRINTS, seed=2, **changes) -> EvaluationJob:
         fingerprints=fingerprints,
         cache=paths["cache"],
         device=CPU,
+        at_once=1,
     )
 
 
@@ -215,16 +218,26 @@ def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
             assert record[name] == getattr(expected, name)
 
 
+def of_this_data(runs):
+    """Runs of the toy set as if they had been trained on the data set of this file, which has the same images."""
+    attributes = runs.attributes
+    runs.attributes = lambda run: attributes(run) | {"data_fingerprint": FINGERPRINTS.data}
+    return runs
+
+
 @pytest.mark.usefixtures("dataset")
 def test_teachers_label_the_batches(paths, distilled, tmp_path, caplog):
     training = block_job(tmp_path / "training", runs=(0, 1))
     train_block(training)
-    teachers = blocks_trained(training)
+    teachers = of_this_data(blocks_trained(training))
     by_teachers = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 20.0}], "mixing": "cutmix", "seeds": 1}
-    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=teachers)
+    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=(teachers,))
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     content = json.loads(paths["output"].read_text())
     assert content["training_fingerprints"] == {teachers.key: teachers.fingerprint}
+    weights = [teachers.weights(run).values() for run in (0, 1)]
+    assert content["teacher_bytes"] == sum(tensor.nbytes for each in weights for tensor in each)
+    assert content["teachers_at_chance"] == []
     models = [run_network(teachers, run, device=CPU) for run in (0, 1)]
     outcome = train_and_test(
         ImageSet(
@@ -248,11 +261,33 @@ def test_a_teacher_at_chance_level_is_told(paths, tmp_path, caplog, monkeypatch)
     train_block(training)
     own = replace(
         job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1, epochs=1),
-        teachers=blocks_trained(training),
+        teachers=(of_this_data(blocks_trained(training)),),
     )
-    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6))
+    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6, train_loss=1.0))
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     assert "classified 60.0 % of its training images correctly, where chance is 50.0 %" in caplog.text
+    assert json.loads(paths["output"].read_text())["teachers_at_chance"] == [f"{training.need.key} run 0"]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+@pytest.mark.parametrize(
+    ("about", "named"),
+    [
+        ({"dataset": "other"}, "another data set: other, here it is toy"),
+        ({"data_fingerprint": "data-2"}, r"another data set's content or normalisation \(fingerprint\): data-2"),
+        ({"classes": 5}, "another number of classes: 5, here it is 2"),
+        ({"size": 64}, "another image size: 64"),
+    ],
+)
+def test_teachers_of_other_data_are_refused_by_name(paths, tmp_path, about, named):
+    training = block_job(tmp_path / "training", runs=(0, 0), recipe={"epochs": 1})
+    train_block(training)
+    teachers = of_this_data(blocks_trained(training))
+    attributes = teachers.attributes
+    teachers.attributes = lambda run: attributes(run) | about
+    own = replace(job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1), teachers=(teachers,))
+    with pytest.raises(BaconError, match=f"the teachers .* were trained with {named}"):
+        evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
 
 
 @pytest.mark.usefixtures("dataset", "distilled")
@@ -516,6 +551,98 @@ def test_memory_that_does_not_suffice_twice_ends_the_job(paths, monkeypatch):
     with pytest.raises(torch.OutOfMemoryError):
         evaluate(paths)
     assert asked == [2048, 1024]
+
+
+@pytest.fixture
+def gpu(monkeypatch) -> FakeGpu:
+    """Networks are trained in turns, as on the streams of a GPU."""
+    fake = FakeGpu(monkeypatch)
+    monkeypatch.setattr(networks, "has_streams", lambda _: True)
+    monkeypatch.setattr(networks, "Streams", lambda _, count: fake.streams(count))
+    return fake
+
+
+def evaluate_at_once(paths, at_once, folder, **changes) -> dict:
+    own = replace(job(paths, **changes), at_once=at_once, cache=paths["cache"] / folder)
+    evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
+    return json.loads(paths["output"].read_text())
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+@pytest.mark.parametrize("at_once", [2, 5])
+def test_networks_trained_in_turns_are_those_that_are_trained_alone(paths, gpu, at_once):
+    changes = {"augmentations": ("none", "dsa"), "epochs_plain": 1}
+    expected = stable(evaluate(paths, **changes)["records"])
+    assert stable(evaluate_at_once(paths, at_once, "turns", **changes)["records"]) == expected
+    assert len({who for who, _ in gpu.log}) == 1 + at_once
+    assert [who for who, whom in gpu.log if whom == "main"][:at_once] == [f"stream{n + 1}" for n in range(at_once)]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_large_batches_leave_fewer_places(paths, gpu, monkeypatch):
+    expected = stable(evaluate(paths)["records"])
+    monkeypatch.setattr(networks, "_PIXELS_AT_ONCE", 2 * 8 * 8 * 8)
+    assert stable(evaluate_at_once(paths, 5, "large")["records"]) == expected
+    assert {who for who, _ in gpu.log} == {"main", "stream1", "stream2"}
+
+
+@pytest.mark.usefixtures("dataset", "distilled", "gpu")
+def test_each_of_the_networks_in_turns_is_kept_as_it_ends(paths, monkeypatch):
+    begun = []
+
+    def finished(**given):
+        begun.append((given["seed"][1], given["evaluation"].epochs))
+        outcome = yield from trial(**given)
+        if given["evaluation"].epochs == 3 and fails:
+            raise KeyboardInterrupt
+        return outcome
+
+    changes = {"augmentations": ("none", "dsa"), "epochs_plain": 1, "epochs": 3, "snapshot_seeds": 0, "seeds": 1}
+    monkeypatch.setattr(side_by_side, "trial", finished)
+    fails = True
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_at_once(paths, 2, "turns", **changes)
+    fails = False
+    assert begun == [(0, 1), (0, 3)]
+    assert len(evaluate_at_once(paths, 2, "turns", **changes)["records"]) == 2
+    assert begun == [(0, 1), (0, 3), (0, 3)]
+
+
+@pytest.mark.usefixtures("dataset", "distilled", "gpu")
+def test_networks_that_do_not_fit_side_by_side_are_trained_one_after_another(paths, monkeypatch, caplog, trained):
+    expected = stable(evaluate(paths)["records"])
+    trained.clear()
+    counted, begun = [], []
+
+    def tight(**given):
+        begun.append(given["seed"])
+        if len(begun) == 3:
+            raise torch.OutOfMemoryError("no room")
+        return (yield from trial(**given))
+
+    advance = networks.Progress.advance
+    monkeypatch.setattr(
+        networks.Progress, "advance", lambda self, steps=1: counted.append(steps) or advance(self, steps)
+    )
+    monkeypatch.setattr(side_by_side, "trial", tight)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    assert stable(evaluate_at_once(paths, 2, "tight")["records"]) == expected
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "with 2 networks side by side: one after another for the rest of this job; 2 networks are finished" in (
+        record.message
+    )
+    assert len(trained) == 2
+    assert sum(counted) == 4 * 2, "epochs of networks that are trained again count once"
+
+
+@pytest.mark.usefixtures("with_validation", "distilled", "gpu")
+def test_a_rate_that_diverges_among_others_in_turns_is_out(paths):
+    changes = {"lr_search": (1e30, 0.01), "augmentations": ("none",), "seeds": 1, "snapshot_seeds": 0}
+    content = evaluate_at_once(paths, 3, "turns", **changes)
+    assert content["selection"]["augmentations"]["none"]["tried"][0] == {"lr_net": 1e30, "validation_accuracy": None}
+    assert content["records"][0]["lr_net"] == 0.01
+    with pytest.raises(BaconError, match="training diverged"):
+        evaluate_at_once(paths, 3, "bad", **changes | {"lr_search": (), "lr_net": 1e30})
 
 
 @pytest.mark.parametrize("at_once", [1, 5])

@@ -20,7 +20,10 @@ def plain(x, weight, bias):
 
 
 def check_forward_and_backward(device, dtype, size, layout, *, images=3, channels=5):
-    """Pooled maps and all gradients against PyTorch's layers in float64; every element is written; repeats are equal."""
+    """Pooled maps and all gradients against PyTorch's layers in float64; every element is written.
+
+    On a GPU the same input gives the same bits again; another layout of the gradient is summed in another order.
+    """
     x = draw(images, channels, *size, seed=0).mul(3).add(1).to(device, dtype).contiguous(memory_format=layout)
     parameter = torch.float64 if dtype == torch.float64 else torch.float32
     weight, bias = (draw(channels, seed=seed).to(device, parameter) for seed in (1, 2))
@@ -29,14 +32,18 @@ def check_forward_and_backward(device, dtype, size, layout, *, images=3, channel
     expected = [plain(*exact)]
     expected += torch.autograd.grad(expected[0], exact, given.double())
     ours = [tensor.clone().requires_grad_() for tensor in (x, weight, bias)]
-    found = []
-    for gradient in (given, given.contiguous(memory_format=torch.channels_last)):
+
+    def computed(gradient):
         pooled = FusedOnGpu.apply(as_gpu_reads(ours[0]), *ours[1:], 1e-5)
-        found.append([pooled, *torch.autograd.grad(pooled, ours, gradient)])
-    for mine, again, theirs in zip(*found, expected, strict=True):
-        assert torch.equal(mine, again)
-        torch.testing.assert_close(mine.double(), theirs, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
-    assert (found[0][0].dtype, found[0][1].dtype, found[0][2].dtype) == (dtype, dtype, parameter)
+        return [pooled, *torch.autograd.grad(pooled, ours, gradient)]
+
+    for gradient in (given, given.contiguous(memory_format=torch.channels_last)):
+        found = computed(gradient)
+        for mine, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(mine.double(), theirs, rtol=TOLERANCES[dtype], atol=TOLERANCES[dtype])
+        assert [tensor.dtype for tensor in found] == [dtype, dtype, parameter, parameter]
+        if device.type == "cuda":
+            assert all(torch.equal(mine, again) for mine, again in zip(found, computed(gradient), strict=True))
 
 
 def check_nan_constant_maps_and_second_derivatives(device):

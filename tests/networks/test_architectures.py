@@ -368,7 +368,7 @@ def test_settings_hold_and_keep_what_the_architecture_has(architecture, norm):
     settings = NetworkSettings(architecture=architecture, norm=norm)
     plain = settings.model_dump(mode="json")
     stem = {"stem": "3x3"} if architecture == "resnet18" else {}
-    assert plain == {"architecture": architecture, "norm": norm, "precision": "fp32"} | stem
+    assert plain == {"architecture": architecture, "norm": norm, "precision": "tf32"} | stem
     assert NetworkSettings(**plain) == settings
     assert NetworkSettings(architecture=architecture).norm == ARCHITECTURES[architecture].norms[0]
 

@@ -86,7 +86,7 @@ def test_a_new_architecture_is_a_file_and_a_record(tmp_path, monkeypatch):
     toy = Architecture(name="toy", title="Toy", builder="toy_network:build", norms=("none",), operations={32: 3e4})
     monkeypatch.setitem(ARCHITECTURES, "toy", toy)
     settings = NetworkSettings(architecture="toy")
-    assert settings.model_dump() == {"architecture": "toy", "norm": "none", "precision": "fp32"}
+    assert settings.model_dump() == {"architecture": "toy", "norm": "none", "precision": "tf32"}
     first, again = (build_network(settings, channels=1, size=8, classes=3, seed=1, device=CPU) for _ in range(2))
     assert torch.equal(first.features[1].weight, again.features[1].weight)
     assert first(torch.zeros(2, 1, 8, 8)).shape == (2, 3)

@@ -30,6 +30,7 @@ PROVENANCE = {
     "host": "node-7",
     "cpus": 8,
     "threads": 2,
+    "deterministic": True,
 }
 
 CONFUSION = (9 * np.eye(10, dtype=int) + 1).tolist()

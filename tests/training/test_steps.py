@@ -8,13 +8,14 @@ from unittest import mock
 import pytest
 import torch
 
-from bacon.distillation.pools import Queue
+from bacon.distillation.network_queue import Queue
 from bacon.distillation.real_images import RealImages
 from bacon.networks.build import build_network
+from bacon.runtime import recording
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
-from bacon.training import loop, steps
+from bacon.training import loop
 from bacon.training.batches import ImageSet
 from bacon.training.sgd import Sgd
 from bacon.training.steps import PlainStep, StaticStep, worth_recording
@@ -128,7 +129,7 @@ def test_recording_leaves_the_network_as_it_was_and_its_replay_moves_it(monkeypa
             work()
         return Replayed(work)
 
-    monkeypatch.setattr(steps, "_recorded", recorded)
+    monkeypatch.setattr(recording, "recorded", recorded)
     train = image_set(11)
     plain, static = (evaluate(train, static=flag, epochs=4, norm="batch", record=flag) for flag in (False, True))
     for one, two in zip(plain, static, strict=True):
@@ -140,7 +141,7 @@ def test_where_recording_fails_one_line_says_so_and_the_numbers_are_the_same(mon
         work()
         raise RuntimeError("operation not permitted when stream is capturing\nmore")
 
-    monkeypatch.setattr(steps, "_recorded", fails)
+    monkeypatch.setattr(recording, "recorded", fails)
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
     train = image_set(11)
     with caplog.at_level(logging.INFO):
@@ -197,7 +198,7 @@ class TestOnAGpu:
             for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
                 torch.testing.assert_close(mine, other, rtol=0, atol=1e-6)
             assert torch.equal(one.correct, two.correct)
-        assert shared._shared._step._graphs, "nothing was recorded: see the log"
+        assert shared._rounds.is_recorded, "see the log"
 
     def test_recorded_evaluation_equals_plain_steps(self):
         gpu = torch.device("cuda")
@@ -212,7 +213,7 @@ class TestOnAGpu:
         optimiser = Sgd(network.parameters(), lr=0.1, momentum=0.9, weight_decay=0.0)
         step, train = StaticStep(network, optimiser, record=True), image_set(8, gpu)
         step(train.images, train.labels)
-        assert list(step._graphs) == [8]
+        assert [size for size, kept in step._recordings.items() if kept.is_recorded] == [8]
         with torch.profiler.profile(activities=list(torch.profiler.supported_activities())) as profile:
             step(train.images, train.labels)
         names = [event.name for event in profile.events()]

@@ -7,7 +7,6 @@ import math
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from bacon.runtime.draws import uniform
 from bacon.runtime.errors import BaconError
@@ -18,7 +17,6 @@ from bacon.transforms.dsa import (
     siamese_augment,
     siamese_draw,
 )
-from bacon.transforms.operations import _sample_by_gather
 
 OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 STRATEGY = "_".join(OPERATIONS)
@@ -300,17 +298,6 @@ def test_gradients_of_a_mixed_draw():
     draw = siamese_draw(STRATEGY, 0, 0, 9)
     images = images_of(9, 1, 1, 5).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: siamese_augment(draw, x), images)
-
-
-def test_sampling_by_gather_equals_grid_sample_with_its_gradient():
-    images = images_of(4, 3, 1, 7)[:, :, 0].requires_grad_()
-    theta = torch.randn(4, 2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    grid = F.affine_grid(theta, [4, 1, 7, 7], align_corners=False)
-    ours, theirs = _sample_by_gather(images, grid), F.grid_sample(images, grid, align_corners=False)
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
-    gradient = torch.randn_like(ours)
-    (a,), (b,) = (torch.autograd.grad(out, images, gradient) for out in (ours, theirs))
-    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
 
 
 # Evaluation batches

@@ -92,9 +92,12 @@ class FeatureMatching(ABC):
         )
 
     def matched(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
-        """:meth:`gradient`; if the device runs out of memory, again with fewer images at a time."""
+        """:meth:`gradient`; if the device runs out of memory, again with less beside it, then with fewer images at a time."""
         return self.context.memory.within(
-            lambda: self.gradient(iteration, drawn), iteration=iteration, device=self.context.device
+            lambda: self.gradient(iteration, drawn),
+            iteration=iteration,
+            device=self.context.device,
+            make_room=lambda: self.pool.make_room(iteration),
         )
 
     def chunks(self) -> list[ClassChunk]:

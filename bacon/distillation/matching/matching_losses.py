@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from bacon.distillation.matching.features import Features, Read
@@ -96,8 +97,9 @@ class ClassMeans:
     def means(self) -> Tensor:
         """(classes, ...) mean of each class."""
         assert self._total is not None, "no image was counted"
-        counts = self._total.new_tensor(self._counts)
-        return self._total / counts.view(-1, *(1,) * (self._total.ndim - 1))
+        # Filled on the device: a list would be copied there, and the host would wait for it.
+        filled = torch.cat([self._total.new_full((1,), count) for count in self._counts])
+        return self._total / filled.view(-1, *(1,) * (self._total.ndim - 1))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm
-from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool, Queue
+from bacon.distillation.network_queue import Queue
+from bacon.distillation.pools import DrawnNetwork, Fresh, NetworkPool
 from bacon.training.steps import worth_recording
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def pool_and_terms(
     if networks.source == "fresh":
         return Fresh(context.build, device=context.device, dtype=context.real.dtype), ()
     steps = settings.iterations * networks.networks_trained * networks.model_train_steps
-    shared = worth_recording(context.device, steps)
+    # Nothing is recorded of images that the host gathers.
+    shared = worth_recording(context.device, steps) and not context.real.is_streamed
     pool = Queue(networks, context.build, context.real, seed=context.seed, shared=shared)
     return pool, (AccuracyWeightedCrossEntropy(networks.ce_weight),)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Bacon(EmbeddingMatching):
     """Bayesian matching with IDM's queue and cross-entropy."""
 
+    recordable: ClassVar[bool] = True
+
     def __init__(self, settings: BaconSettings, context: Context) -> None:
         pool, terms = pool_and_terms(settings, settings.networks, context)
         super().__init__(settings, context, loss=BaconMatching(settings.objective), pool=pool, extra=terms)

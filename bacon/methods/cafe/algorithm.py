@@ -47,7 +47,7 @@ class Cafe(EmbeddingMatching):
         block = _Block(self, iteration)
         counts = alternate(self.settings, block.meter, move=block.move, train=block.train)
         means = {name: total / counts.outer_steps for name, total in block.totals.items()}
-        return means | {name: means["loss"].new_tensor(float(count)) for name, count in vars(counts).items()}
+        return means | {name: means["loss"].new_full((), float(count)) for name, count in vars(counts).items()}
 
     def rate(self, iteration: int) -> float:
         """Learning rate of the images."""

@@ -92,6 +92,8 @@ def attention(maps: Tensor, exponent: float) -> Tensor:
 class DataDAM(EmbeddingMatching):
     """Attention matching in fresh networks; with batch norm these normalise by the batch at hand."""
 
+    recordable: ClassVar[bool] = True
+
     def __init__(self, settings: DataDAMSettings, context: Context) -> None:
         network = NetworkSettings.model_validate(context.network.model_dump() | {"norm": settings.norm})
         context = replace(context, network=network)

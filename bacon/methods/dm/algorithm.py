@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 class DM(EmbeddingMatching):
     """Mean matching in fresh networks; in IDM's queue, with its cross-entropy, where the settings say so."""
+
+    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: DMSettings, context: Context) -> None:
         pool, terms = pool_and_terms(settings, settings.networks, context)

@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.logs import get_logger
+from bacon.runtime.user_cache import user_cache
 
 log = get_logger(__name__)
 
@@ -59,7 +60,7 @@ def load(name: str, files: Mapping[str, str], constants: Mapping[str, int]) -> c
 
 def cache_folder() -> Path:
     """Where compiled libraries are kept: the user's cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bacon-distillation"
+    return user_cache()
 
 
 def _key(files: Mapping[str, str], compiler: str, flags: tuple[str, ...]) -> str:

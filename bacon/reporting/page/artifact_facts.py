@@ -54,6 +54,8 @@ def distilled_artifact(plan: Plan, cell: Cell, links: Links) -> Artifact:
         if iterations:
             rate = float(attributes["iterations_per_second"])
             facts = [("iterations", f"{iterations} ({rate:.3g} per second)"), *facts]
+        if "at_chance" in attributes:
+            facts = [("warning: networks at chance level", str(attributes["at_chance"])), *facts]
         if "divergence" in attributes:
             facts = [("warning: diverged", str(attributes["divergence"])), *facts]
         return _artifact(
@@ -74,7 +76,11 @@ def evaluation_artifact(plan: Plan, cell: Cell, network: str, links: Links) -> A
         seconds = sum(float(record["wall_seconds"]) for record in content["records"])
         return _artifact(
             f"Evaluation, {network}",
-            facts=[("networks trained", str(len(content["records"]))), ("time", duration_text(seconds))],
+            facts=[
+                *_teacher_facts(content),
+                ("networks trained", str(len(content["records"]))),
+                ("time", duration_text(seconds)),
+            ],
             provenance=content["provenance"],
             fingerprint=expected.fingerprint,
             seconds=seconds,
@@ -83,11 +89,27 @@ def evaluation_artifact(plan: Plan, cell: Cell, network: str, links: Links) -> A
         )
 
 
+def _teacher_facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What labels of teachers would take if they were stored, and teachers that have learned nothing."""
+    if "teacher_bytes" not in content:
+        return []
+    size = f"{content['view_label_bytes']:,} bytes for each network, were they stored; teachers {content['teacher_bytes']:,}"
+    weak = ", ".join(content["teachers_at_chance"])
+    return [*([("warning: teachers at chance level", weak)] if weak else []), ("labels of teachers", size)]
+
+
 def duration_text(seconds: float) -> str:
     """A time as a person says it: ``8.4 s``, ``12.5 min``, ``3.4 h``."""
     if seconds < 120:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def arithmetic_text(provenance: Mapping[str, Any]) -> str:
+    """Whether the same bits come out of every run, as an artifact's provenance says."""
+    if provenance["deterministic"]:
+        return "deterministic: the same bits in every run on this device"
+    return "not deterministic (run.deterministic: false): other bits in every run"
 
 
 def storage_text(images: int, labels: int, decoder: int) -> str:
@@ -134,6 +156,7 @@ def _artifact(
     versions = f"Python {provenance['python']}, {packages}"
     origin = [
         ("device", str(provenance["device"])),
+        ("arithmetic", arithmetic_text(provenance)),
         ("host", f"{provenance['host']}, threads used: {provenance['threads']} of {provenance['cpus']}"),
         ("versions", versions),
         ("commit", str(provenance["commit"])),

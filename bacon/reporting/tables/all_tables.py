@@ -15,8 +15,10 @@ from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost, divergence_notes
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
+from bacon.reporting.collect.own_networks import own_network_notes
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
+from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import Grid
@@ -64,16 +66,20 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     summary = summarise(accuracy, results)
     warnings = warning_notes(collect_data(plan))
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    diverged = divergence_notes(cost)
+    diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
+    odd, own = [line for lines in warnings.values() for line in lines], own_network_notes(plan)
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=[*notes(accuracy, summary), *(line for lines in warnings.values() for line in lines), *diverged],
-            grids=[(grid, [*lines, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
+            notes=[*notes(accuracy, summary), *storage, *odd, *diverged, *own],
+            grids=[
+                (grid, [*lines, *storage, *diverged, *own])
+                for grid, lines in summary_grids(accuracy, summary, warnings)
+            ],
         ),
         "comparisons": _comparisons(accuracy, plan),
-        "published": _against(summary, results),
+        "published": _against(summary, results, own),
         "table1": _table1(summary, results),
     }
     wanted = table_names(plan)
@@ -87,7 +93,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables |= protocol_tables(plan, accuracies, results)
     if "selection" in wanted:
         tables["selection"] = selection_table(plan, under)
-    tables["cost"] = _cost(cost, diverged)
+    tables["cost"] = _cost(cost, [*storage, *diverged])
     everything = (
         "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
     )
@@ -108,9 +114,9 @@ def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
     return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
 
 
-def _against(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
+def _against(summary: pd.DataFrame, results: PublishedResults, own: Sequence[str]) -> ReportTable:
     frame = against_published(summary, results)
-    lines = against_notes(frame)
+    lines = [*against_notes(frame), *own]
     return ReportTable(
         title="Ours against published", frame=frame, notes=lines, grids=_with(against_grid(frame), lines)
     )

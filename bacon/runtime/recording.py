@@ -1,0 +1,91 @@
+"""Work whose tensors stay where they are, replayed on a GPU instead of launching each of its kernels again.
+
+What is recorded reads and writes tensors that keep their places, and depends on no value that the host knows: whatever changes
+from one time to the next is written into such a tensor before. The same code runs unrecorded on a CPU, with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
+
+_WARM_UP = 3
+
+
+class Recording:
+    """Work that is recorded as a CUDA graph when it is first done.
+
+    Args:
+        work: launches the same kernels on the same tensors whenever it is called.
+        moved: every tensor that it moves and that the next time begins with; asked for when it is recorded.
+        name: what is recorded, for the log: "a training step".
+        record: otherwise the work is done as it is, kernel by kernel.
+        raises: an error of memory while it is recorded is for the caller, who can make room.
+
+    Attributes:
+        is_recorded: whether it is replayed.
+    """
+
+    def __init__(
+        self,
+        work: Callable[[], None],
+        moved: Callable[[], Sequence[Tensor]],
+        *,
+        name: str,
+        record: bool,
+        raises: bool = False,
+    ) -> None:
+        self._work, self._moved, self._name, self._record, self._raises = work, moved, name, record, raises
+        self._graph: torch.cuda.CUDAGraph | None = None
+
+    @property
+    def is_recorded(self) -> bool:
+        """See the class."""
+        return self._graph is not None
+
+    def __call__(self) -> None:
+        """Do the work once."""
+        if self._record and self._graph is None:
+            self._capture()
+        if self._graph is None:
+            self._work()
+        else:
+            self._graph.replay()
+
+    def _capture(self) -> None:
+        """Record the work, which leaves what it moves as it was; where that fails, a line in the log says so."""
+        kept = [tensor.detach().clone() for tensor in self._moved()]
+        try:
+            self._graph = recorded(self._work)
+        except RuntimeError as error:
+            if isinstance(error, torch.OutOfMemoryError) and self._raises:
+                raise
+            self._record = False
+            reason = str(error).partition("\n")[0]
+            log.info(
+                "%s cannot be recorded as a CUDA graph (%s); its kernels are launched one by one", self._name, reason
+            )
+        finally:
+            with torch.no_grad():
+                for tensor, before in zip(self._moved(), kept, strict=True):
+                    tensor.copy_(before)
+
+
+def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """A CUDA graph of ``work``, which is done a few times before: libraries set themselves up and kernels are compiled."""
+    stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
+    stream.wait_stream(current)
+    with torch.cuda.stream(stream):
+        for _ in range(_WARM_UP):
+            work()
+    current.wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, stream=stream):
+        work()
+    return graph

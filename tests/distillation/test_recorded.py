@@ -1,0 +1,161 @@
+"""What is recorded depends on nothing that the host knows: replayed, it gives what is computed anew in every iteration."""
+
+import copy
+import logging
+
+import pytest
+import torch
+
+from bacon.distillation.matching.recorded_step import worth_recording
+from bacon.distillation.network_queue import Queue
+from bacon.distillation.queue_training import Rounds
+from bacon.methods.bacon.algorithm import Bacon
+from bacon.networks.build import build_network
+from bacon.runtime import recording
+from bacon.settings.network import NetworkSettings
+from bacon.settings.pools import NetworkQueue
+from tests.distillation.engines import NETWORK, make_engine, settings
+from tests.recorded_operations import recorded
+
+ITERATIONS = 4
+
+
+def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None):
+    """Images and history after some iterations; from a checkpoint where they stop in between."""
+    engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
+    engine.algorithm._records = replays
+    while engine.iteration < ITERATIONS:
+        if engine.iteration == stops_at:
+            state = copy.deepcopy(engine.state_dict())
+            engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
+            engine.algorithm._records = replays
+            engine.load_state_dict(state)
+        engine.step()
+    recordings = list(engine.algorithm._recorded.values())
+    assert [each.is_recorded for each in recordings] == [True] * replays
+    return engine.algorithm.images, engine.history.values
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+@pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13), ("datadam", 13)])
+def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk):
+    chosen = settings(method, iterations=ITERATIONS)
+    computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk) for flag in (False, True))
+    for one, two in zip(computed, replayed, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+@pytest.mark.parametrize(("norm", "stops_at"), [("instance", 1), ("batch", None), ("batch", 3)])
+def test_without_augmentation_they_have_the_same_bits_also_from_a_checkpoint(real32, norm, stops_at):
+    chosen, network = (
+        settings("bacon", iterations=ITERATIONS, dsa_strategy="none"),
+        NETWORK.model_copy(update={"norm": norm}),
+    )
+    computed = distilled(real32, chosen, replays=False, network=network)
+    replayed = distilled(real32, chosen, replays=True, network=network, stops_at=stops_at)
+    for one, two in zip(computed, replayed, strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_fewer_images_at_a_time_are_recorded_anew(real64, monkeypatch, caplog):
+    chosen, refused = settings("bacon", iterations=ITERATIONS), []
+    computed = distilled(real64, chosen, replays=False)
+    gradient = Bacon.gradient
+
+    def full(algorithm, *args):
+        if len(refused) < 2 and algorithm.context.memory.chunk_images == 2048 and torch.is_tensor(args[0]):
+            refused.append(1)
+            raise torch.OutOfMemoryError("no room")
+        return gradient(algorithm, *args)
+
+    monkeypatch.setattr(Bacon, "gradient", full)
+    engine = make_engine(real64, chosen, ipc=2, seed=3)
+    engine.algorithm._records = True
+    for _ in range(ITERATIONS):
+        engine.step()
+    assert list(engine.algorithm._recorded) == [1024]
+    assert engine.algorithm._recorded[1024].is_recorded
+    torch.testing.assert_close(computed[0], engine.algorithm.images, rtol=0, atol=1e-10)
+    assert "run.chunk_images is now 1024" in caplog.text
+
+
+def test_a_method_that_may_draw_on_the_host_is_not_recorded_and_one_line_says_so(real32, caplog, monkeypatch):
+    monkeypatch.setattr(Bacon, "recordable", False)
+    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
+    engine.algorithm._records = True
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            engine.step()
+    (record,) = [record for record in caplog.records if "not recorded" in record.message]
+    assert "Bacon may draw numbers on the host" in record.message
+    assert engine.algorithm._recorded == {}
+
+
+def test_short_runs_and_the_cpu_do_not_record(caplog):
+    gpu = torch.device("cuda")
+    assert worth_recording(gpu, 100)
+    with caplog.at_level(logging.INFO):
+        assert not worth_recording(torch.device("cpu"), 10**6)
+        assert not caplog.records
+        assert not worth_recording(gpu, 99)
+    assert "99 iterations do not pay for it" in caplog.text
+
+
+def trained_queue(real, *, norm, replays, iterations=4):
+    def build(index):
+        chosen = NetworkSettings(width=4, depth=2, norm=norm)
+        return build_network(chosen, channels=2, size=8, classes=3, seed=0, index=index, device=real.device)
+
+    queue = Queue(NetworkQueue(start=3, model_train_steps=3, batch_train=9), build, real, seed=1, shared=replays)
+    if replays:
+        queue._rounds = Rounds(queue._draws, places=2, record=True)
+    for iteration in range(iterations):
+        queue.begin(iteration)
+        queue.start(iteration)
+        queue.train(iteration)
+    assert not replays or queue._rounds.is_recorded
+    return queue
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+@pytest.mark.parametrize("norm", ["instance", "batch"])
+def test_replayed_rounds_of_the_queue_have_the_bits_of_plain_steps(real32, norm):
+    plain, replayed = (trained_queue(real32, norm=norm, replays=flag) for flag in (False, True))
+    for one, two in zip(plain.members, replayed.members, strict=True):
+        assert (one.seen, float(one.correct)) == (two.seen, float(two.correct))
+        for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
+            assert torch.equal(mine, other)
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_rounds_that_do_not_fit_while_they_are_recorded_are_recorded_one_after_another(real32, monkeypatch, caplog):
+    asked = []
+
+    def tight(work):
+        asked.append(work)
+        if len(asked) == 2:
+            work()  # what it moves must be as before
+            raise torch.OutOfMemoryError("no room")
+        return recorded(work)
+
+    plain = trained_queue(real32, norm="batch", replays=False)
+    monkeypatch.setattr(recording, "recorded", tight)
+    replayed = trained_queue(real32, norm="batch", replays=True)
+    assert (replayed.overlaps, replayed._is_shared, len(asked)) == (False, True, 3)
+    assert "one after another" in caplog.text
+    for one, two in zip(plain.members, replayed.members, strict=True):
+        for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
+            assert torch.equal(mine, other)
+
+
+def test_a_recording_keeps_what_the_host_knew_and_refuses_to_read_back():
+    place, out, known = torch.zeros(2), torch.zeros(2), [1.0]
+    graph = recorded(lambda: out.copy_(place + known[0]))
+    place.fill_(5.0)
+    known[0] = 2.0
+    graph.replay()
+    assert out.tolist() == [6.0, 6.0]
+    with pytest.raises(RuntimeError, match="read back"):
+        recorded(lambda: float(out[0]))

@@ -1,0 +1,117 @@
+"""The pass's Triton kernel: interpreted on the CPU, compiled for a GPU that is not here, and run where there is one."""
+
+import logging
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from bacon.transforms import affine_pass, affine_pass_gpu
+
+GPU = torch.device("cuda")
+on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux")
+
+COMPILE = """
+import triton, triton.language as tl
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from bacon.transforms import affine_pass_triton
+
+for function in (affine_pass_triton._forward, affine_pass_triton._transposed):
+    constants = {"CHANNELS": 4, "PIXELS": 256, "REAL": tl.float32}
+    constants |= {"CONSTANT": True} if "CONSTANT" in function.arg_names else {}
+    pointers = ("images", "numbers", "out", "gradient")
+    signature = {name: "*fp32" if name in pointers else "constexpr" if name in constants else "i32"
+                 for name in function.arg_names}
+    source = ASTSource(fn=function, signature=signature, constexprs=constants)
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": affine_pass_triton._WARPS})
+    assert made.asm["cubin"], function
+"""
+
+
+def run(*arguments, **environment):
+    command = [sys.executable, *arguments]
+    done = subprocess.run(
+        command, env=os.environ | environment, capture_output=True, text=True, timeout=500, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@needs_triton
+def test_the_interpreted_kernel_equals_the_operations():
+    assert "all checks passed" in run("-m", "tests.transforms.affine_pass_on_gpu", TRITON_INTERPRET="1")
+
+
+@needs_triton
+def test_the_kernel_compiles_for_a_gpu(tmp_path):
+    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
+    assert list(tmp_path.rglob("*.cubin"))
+
+
+@pytest.fixture
+def _forgotten():
+    affine_pass_gpu.gpu_kernel.cache_clear()
+    yield
+    affine_pass_gpu.gpu_kernel.cache_clear()
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("no ptxas")
+
+    monkeypatch.setattr(affine_pass_gpu, "_compile", broken)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    with caplog.at_level(logging.INFO):
+        assert not any(affine_pass_gpu.gpu_kernel(torch.float32, 3, 8, 8) for _ in range(3))
+    (record,) = caplog.records
+    assert "no ptxas" in record.message
+
+
+def test_a_pass_that_the_kernel_takes_goes_through_it(monkeypatch):
+    images, numbers = torch.randn(2, 1, 3, 8, 8, requires_grad=True), torch.zeros(2, 14)
+    numbers[:, 4::4] = 1
+    monkeypatch.setattr(affine_pass, "takes_kernel", lambda _, reach: reach == 1)
+    monkeypatch.setattr(affine_pass_gpu, "forward", lambda images, _, constant: images * (5 if constant else 3))
+    monkeypatch.setattr(affine_pass_gpu, "transposed", lambda gradient, _: gradient * 3)
+    made = affine_pass.affine_pass(images, numbers)
+    (gradient,) = torch.autograd.grad(made.pow(2).sum(), images, create_graph=True)
+    (second,) = torch.autograd.grad(gradient.sum(), images)
+    torch.testing.assert_close(gradient, 2 * 5 * 3 * images)
+    torch.testing.assert_close(second, torch.full_like(second, 2 * 3 * 3))
+    plain = affine_pass.affine_pass(images, numbers, reach=2)
+    torch.testing.assert_close(plain[:, :, :, :, 1:], images[:, :, :, :, 1:])
+
+
+class TestOnAGpu:
+    pytestmark = on_a_gpu
+
+    @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 6, 9)])
+    def test_values_and_exactness(self, shape):
+        from tests.transforms.affine_pass_on_gpu import check, check_exact
+
+        assert affine_pass_gpu.gpu_kernel(torch.float32, *shape), "it must compile here: see the log"
+        check(GPU, shape, torch.float32, 1e-3)
+        check_exact(GPU)
+
+    def test_it_can_be_recorded_and_replayed_with_other_numbers(self):
+        from bacon.transforms.dsa import augment_by_numbers, siamese_numbers
+
+        images, classes = torch.randn(10, 4, 3, 32, 32, device=GPU), torch.arange(10, device=GPU)
+        strategy = "color_crop_cutout_flip_scale_rotate"
+        each = [siamese_numbers(strategy, 0, i, classes, height=32, width=32).float() for i in range(3)]
+        numbers = each[0].clone()
+        assert affine_pass_gpu.gpu_kernel(torch.float32, 3, 32, 32)
+        augment_by_numbers(images, numbers)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            made = augment_by_numbers(images, numbers)
+        for given in each:
+            numbers.copy_(given)
+            graph.replay()
+            assert torch.equal(made, augment_by_numbers(images, given))
