@@ -14,7 +14,6 @@ from typing import Any
 from bacon.artifacts.evaluation_records import VERSION, Record, read_evaluation
 from bacon.runtime.atomic import write_text
 from bacon.runtime.errors import BaconError
-from bacon.runtime.provenance import provenance
 
 FORMAT = "bacon-evaluations"
 
@@ -27,14 +26,13 @@ def evaluation_fingerprint(path: Path) -> str | None:
         return None
 
 
-def write_index(path: Path, files: Sequence[Path], content: Mapping[str, Any], *, device: str) -> None:
+def write_index(path: Path, files: Sequence[Path], content: Mapping[str, Any]) -> None:
     """Write the index of evaluation files that are there, atomically.
 
     Args:
         path: the index (JSON).
         files: the evaluation files, below the folder of ``path``, in the order of tables.
-        content: fingerprint, dataset, method, ipc and seed, data_fingerprint and distilled_fingerprint.
-        device: where the networks of this job were trained.
+        content: fingerprint, dataset, method, ipc and seed, data_fingerprint, distilled_fingerprint and provenance.
 
     Raises:
         BaconError: a file is missing or damaged.
@@ -47,7 +45,6 @@ def write_index(path: Path, files: Sequence[Path], content: Mapping[str, Any], *
         **content,
         "training_fingerprints": trained,
         "evaluations": [_entry(path, file, one) for file, one in read.items()],
-        "provenance": provenance(device),
     }
     write_text(path, json.dumps(whole, indent=1, allow_nan=False) + "\n")
 

@@ -19,6 +19,7 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
 from bacon.runtime.logs import get_logger
+from bacon.runtime.provenance import provenance
 from bacon.settings.cells import EVALUATE, FREE_RECORDS, RECORDS, Cell
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
             "seed": cell.seed,
             "data_fingerprint": plan.data_fingerprint(cell.dataset),
             "distilled_fingerprint": None if cell.ipc is None else plan.distilled_fingerprint(cell),
+            "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
         }
-        write_index(output, [path for *_, path in wanted], content, device=device_name(device))
+        write_index(output, [path for *_, path in wanted], content)
 
 
 @contextmanager
