@@ -26,16 +26,13 @@ def evaluation_fingerprint(path: Path) -> str | None:
         return None
 
 
-def write_index(
-    path: Path, files: Sequence[Path], content: Mapping[str, Any], *, provenance: Mapping[str, Any]
-) -> None:
+def write_index(path: Path, files: Sequence[Path], content: Mapping[str, Any]) -> None:
     """Write the index of evaluation files that are there, atomically.
 
     Args:
         path: the index (JSON).
         files: the evaluation files, below the folder of ``path``, in the order of tables.
-        content: fingerprint, dataset, method, ipc and seed, data_fingerprint and distilled_fingerprint.
-        provenance: of this job, by ``bacon.runtime.provenance``.
+        content: fingerprint, dataset, method, ipc and seed, data_fingerprint, distilled_fingerprint and provenance.
 
     Raises:
         BaconError: a file is missing or damaged.
@@ -48,7 +45,6 @@ def write_index(
         **content,
         "training_fingerprints": trained,
         "evaluations": [_entry(path, file, one) for file, one in read.items()],
-        "provenance": dict(provenance),
     }
     write_text(path, json.dumps(whole, indent=1, allow_nan=False) + "\n")
 

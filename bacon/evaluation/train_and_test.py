@@ -139,9 +139,8 @@ def trial(
         model = _initial(network, train, classes, seed)
         if evaluation.lr == "ntk":
             recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
-        curve = _Curve(
-            evaluation.curve_epochs(recipe.total_epochs(len(train))), test, validation, classes, images_at_once
-        )
+        epochs = evaluation.curve_epochs(recipe.total_epochs(len(train)))
+        curve = _Curve(epochs, test, validation, classes, images_at_once)
         training = Training(
             model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once
         )
@@ -161,31 +160,6 @@ def trial(
         **vars(tested),
         **curve.points(),
     )
-
-
-def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
-    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
-    optimiser = recipe.optimiser
-    assert optimiser.kind == "sgd", "the settings say so"
-    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
-    weight = sum(term.weight for term in recipe.loss)
-    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
-    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
-
-
-def _by_regression(
-    train: ImageSet,
-    test: ImageSet,
-    evaluation: EvaluationSettings,
-    classes: int,
-    validation: ImageSet | None,
-    images_at_once: int,
-) -> Outcome:
-    with own_clock() as seconds:
-        model = KernelRegression(train, evaluation, classes)
-        tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
-        loss, accuracy = model.fit(train)
-    return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
 
 
 class _Curve:
@@ -221,6 +195,31 @@ class _Curve:
             "curve_test": [one.test_accuracy for one in found],
             "curve_validation": [one.validation_accuracy for one in found if one.validation_accuracy is not None],
         }
+
+
+def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
+    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
+    optimiser = recipe.optimiser
+    assert optimiser.kind == "sgd", "the settings say so"
+    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
+    weight = sum(term.weight for term in recipe.loss)
+    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
+    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
+
+
+def _by_regression(
+    train: ImageSet,
+    test: ImageSet,
+    evaluation: EvaluationSettings,
+    classes: int,
+    validation: ImageSet | None,
+    images_at_once: int,
+) -> Outcome:
+    with own_clock() as seconds:
+        model = KernelRegression(train, evaluation, classes)
+        tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
+        loss, accuracy = model.fit(train)
+    return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
 
 
 @dataclass(frozen=True, kw_only=True)

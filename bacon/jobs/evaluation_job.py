@@ -48,7 +48,8 @@ def run_evaluation(
     fingerprint = plan.evaluation_fingerprint(cell, network)
     with _job(plan, cell, network, fingerprint, output=output, images=images, threads=threads) as (device, heartbeat):
         _evaluate(
-            plan, cell, network, data=data, images=images, output=output, device=device, heartbeat=heartbeat,
+            plan, cell, network, data=data, images=images, output=output, device=device,
+            heartbeat=heartbeat,
         )  # fmt: skip
 
 
@@ -77,9 +78,8 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
         for network in plan.networks
     ]
     failed: list[str] = []
-    with _job(
-        plan, cell, EVALUATE, plan.evaluations_fingerprint(cell), output=output, images=images, threads=threads
-    ) as (device, beat):
+    fingerprint = plan.evaluations_fingerprint(cell)
+    with _job(plan, cell, EVALUATE, fingerprint, output=output, images=images, threads=threads) as (device, beat):
         left = [one for one in wanted if evaluation_fingerprint(one[2]) != one[0].evaluation_fingerprint(cell, one[1])]
         log.info("%s: %d evaluations, %d of them already there", cell, len(wanted), len(wanted) - len(left))
         for place, (each, network, path) in enumerate(left):
@@ -93,16 +93,16 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
         if failed:
             raise BaconError("\n".join(failed))
         content = {
-            "fingerprint": plan.evaluations_fingerprint(cell),
+            "fingerprint": fingerprint,
             "dataset": cell.dataset,
             "method": cell.method,
             "ipc": cell.ipc,
             "seed": cell.seed,
             "data_fingerprint": plan.data_fingerprint(cell.dataset),
             "distilled_fingerprint": None if cell.ipc is None else plan.distilled_fingerprint(cell),
+            "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
         }
-        source = provenance(device_name(device), deterministic=is_deterministic(device))
-        write_index(output, [path for *_, path in wanted], content, provenance=source)
+        write_index(output, [path for *_, path in wanted], content)
 
 
 @contextmanager

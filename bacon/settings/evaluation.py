@@ -192,6 +192,11 @@ class EvaluationSettings(Strict):
                 raise ValueError(first["msg"].removeprefix("Value error, ")) from None
         return self
 
+    def curve_epochs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs, counted from 1 and ascending, after which networks trained for ``epochs`` are tested before the end."""
+        points = {math.ceil(share * epochs) for share in self.test_curve}
+        return tuple(sorted(point for point in points if point < epochs))
+
     def _stable_rate_is_of_squared_errors(self) -> None:
         squared = {(term.kind, term.over_classes) for term in self.loss} == {("mse", "mean")}
         if self.lr == "ntk" and not (squared and self.optimiser == "sgd"):
@@ -207,11 +212,6 @@ class EvaluationSettings(Strict):
                 f"`regression` is {self.regression}, which trains no network: set `augmentations` to [none], `labels` to hard "
                 "or stored, and leave out `lr_search`"
             )
-
-    def curve_epochs(self, epochs: int) -> tuple[int, ...]:
-        """Epochs, counted from 1 and ascending, after which networks trained for ``epochs`` are tested before the end."""
-        points = {math.ceil(share * epochs) for share in self.test_curve}
-        return tuple(sorted(point for point in points if point < epochs))
 
     def rate_of(self, rates: Sequence[float]) -> float:
         """The learning rate that training on a set with the learned ``rates`` begins with."""

@@ -125,7 +125,6 @@ def test_a_digest_written_once_is_the_digest():
         ({"grid": {"protocols": ["p-idk"]}}, "grid.protocols = 'p-idk' is unknown; did you mean 'p-idc'"),
         ({"grid": {"protocols": ["p-idc", "p-idc"]}}, "grid.protocols: 'p-idc' is listed twice"),
         ({"grid": {"protocols": ["p-idc"]}, "protocol": "p-dc"}, r"protocol = 'p-dc' is not among grid.protocols \(p-idc\)"),
-        ({"grid": {"protocols": ["p-dc", "p-kipnn"]}}, "protocol p-kipnn cannot run yet"),
         ({"protocols": {"p-idc": {}}}, "protocols.p-idc: 'p-idc' is the name of a known protocol"),
         ({"protocols": {"my own": {}}}, "protocols: key = 'my own': the name is used in paths"),
         ({"protocols": {"mine": {"base": "p-id"}}}, "protocols.mine.base = 'p-id' is unknown"),

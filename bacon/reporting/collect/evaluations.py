@@ -86,11 +86,11 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
     Returns:
         Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
         test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
-        train_loss (nats), epochs, protocol_name (in the configuration), protocol (in words), network_text, n (rows of the
-        same data set, method, IPC, network, iteration and augmentation), wall_seconds, device, view_label_bytes and
-        teacher_bytes (of labels that teachers make for every view, were they stored, and of the teachers; 0 for others),
-        teachers_at_chance (missing for none), fingerprint, commit, dataset_title, method_title, published_dataset,
-        published_method. ``ipc`` and ``seed`` are missing for the full data set.
+        train_loss (nats), epochs, protocol_name (in the configuration), protocol (in words), network_text, n (rows of
+        the same data set, method, IPC, network, iteration and augmentation), wall_seconds, device, view_label_bytes and
+        teacher_bytes (of labels that teachers make for every view, were they stored, and of the teachers; 0 for
+        others), teachers_at_chance (missing for none), fingerprint, commit, dataset_title, method_title,
+        published_dataset, published_method. ``ipc`` and ``seed`` are missing for the full data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
