@@ -60,8 +60,9 @@ main.add_command(report_command)
 @main.command("config")
 @config_option
 @click.option("--cell", "cell_name", required=True, help="For example digits/bacon/ipc10/seed0, or digits/full.")
+@click.option("--protocol", help="One of grid.protocols.  [default: the one that headline tables show]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def config_command(config_file: str | None, cell_name: str, as_json: bool) -> None:
+def config_command(config_file: str | None, cell_name: str, protocol: str | None, as_json: bool) -> None:
     """Print the settings of a cell, and the layer that each value comes from."""
     from bacon.config.setting_errors import check_name
     from bacon.config.unreached import unreached_values
@@ -71,8 +72,11 @@ def config_command(config_file: str | None, cell_name: str, as_json: bool) -> No
 
     plan, cell = load_plan(chosen_config(config_file)), Cell.parse(cell_name)
     check_name("--cell", str(cell), [str(known) for known in (*plan.references, *plan.cells)])
+    if protocol is not None:
+        check_name("--protocol", protocol, plan.protocols)
+        plan = plan.protocols[protocol]
     rows = plan.resolved(cell).rows()
-    for line in unreached_values(plan.config):
+    for line in unreached_values(plan.headline.config):
         click.echo(f"Warning: {line}", err=True)
     if as_json:
         click.echo(json.dumps([{"key": key, "value": value, "layer": layer} for key, value, layer in rows], indent=1))

@@ -9,7 +9,19 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from bacon.runtime.devices import device_name
+from bacon.runtime.devices import device_name, set_up_arithmetic
+
+
+def set_up(threads: int, precision: str = "fp32", *, deterministic: bool = True) -> None:
+    """Arithmetic as a job sets it up, and convolutions that no network owns in ``precision``.
+
+    Args:
+        threads: CPU threads.
+        precision: value of ``network.precision``.
+        deterministic: equal bits in every run; otherwise libraries choose the fastest form, whatever its order of sums.
+    """
+    set_up_arithmetic(threads, deterministic=deterministic)
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def synchronise(device: torch.device) -> None:

@@ -1,9 +1,11 @@
 """Peak memory of the jobs of a cell: every kind of work that a whole run does, each once, in a process of its own.
 
 An iteration of the largest cells takes a CPU minutes, but its pieces (chunks of classes, training steps) are alike, and memory
-is given back between them. So one chunk and two steps of the queue stand for an iteration, with all that a long run keeps:
-the data set and a full queue in memory, every snapshot where a job puts it. Then a checkpoint and the artifact are written. Two
-more processes go on from the checkpoint, and evaluate the artifact.
+is given back between them. So on a CPU one chunk and two steps of the queue stand for an iteration, and one network for those
+of an evaluation. A GPU keeps memory for what it has recorded, and works on several networks at once: there iterations are
+whole, and all networks of an evaluation are trained. Everything that a long run keeps is there: the data set and a full queue
+in memory, every snapshot where a job puts it. Then a checkpoint and the artifact are written. Two more processes go on from
+the checkpoint, and evaluate the artifact.
 """
 
 from __future__ import annotations
@@ -21,24 +23,28 @@ import torch
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import DistillationResult, read_distilled, write_distilled
 from bacon.datasets.registry import REGISTRY
-from bacon.datasets.store import read_dataset, write_dataset
+from bacon.datasets.store import ImageDataset, read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
 from bacon.distillation.engine import Engine
 from bacon.distillation.network_queue import Member, Queue
 from bacon.distillation.real_images import RealImages
-from bacon.evaluation.evaluate_cell import decoded
-from bacon.evaluation.train_and_test import train_and_test
-from bacon.evaluation.trained_networks import image_set
-from bacon.runtime.devices import set_up_arithmetic
+from bacon.evaluation.evaluate_cell import decoded, train_all
+from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
 from bacon.runtime.errors import BaconError
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.settings.cells import Cell
+from bacon.settings.evaluation import EvaluationSettings
 from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.image_set import ImageSet
+from bacon.training.steps import worth_recording
 from benchmarks.cells import Measured, engine_of, measured, random_dataset
+from benchmarks.machine import set_up
 
 _ARTIFACT = "distilled.h5"
 _TESTED = 1024
 _SECONDS = 1800
+_ITERATIONS = 3
+"""On a GPU: after these, what can be recorded is."""
 
 
 def measure(names: list[str], *, config: Path | None, device: torch.device) -> list[dict[str, Any]]:
@@ -71,13 +77,14 @@ def _run(*arguments: str) -> str:
 
 
 def peaks(device: torch.device) -> dict[str, int]:
-    """Peak resident memory of this process, and on a GPU the peak that PyTorch held there; bytes."""
+    """Peak resident memory of this process, and on a GPU the peaks of what PyTorch used and reserved there; bytes."""
     # Not getrusage, whose peak begins with that of the process that started this one.
     status = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     resident = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
     found = {"cpu_bytes": resident}
     if device.type == "cuda":
         found["gpu_bytes"] = torch.cuda.max_memory_allocated(device)
+        found["gpu_reserved_bytes"] = torch.cuda.max_memory_reserved(device)
     return found
 
 
@@ -87,9 +94,7 @@ def distill(cell: Measured, data: Path, folder: Path, device: torch.device) -> N
     real, about = RealImages(dataset, device=device), {"mean": list(dataset.mean), "std": list(dataset.std)}
     del dataset
     engine, store = _engine(cell, real), _store(folder)
-    pool = getattr(engine.algorithm, "pool", None)
-    if isinstance(pool, Queue):
-        fill(pool)
+    if fill(engine):
         give_back_freed_memory()  # as a job does at every checkpoint, more often than a queue of this size fills
     engine.snapshots = store.snapshots
     for iteration in cell.matching.snapshot_iterations():
@@ -132,7 +137,11 @@ def _engine(cell: Measured, real: RealImages) -> Engine:
 
 
 def _step(engine: Engine) -> None:
-    """An iteration of one chunk, the largest, and two steps of the queue."""
+    """Whole iterations on a GPU; on a CPU one of one chunk, the largest, and two steps of the queue."""
+    if engine.device.type == "cuda":
+        for _ in range(_ITERATIONS):
+            engine.step()
+        return
     matching: Any = engine.algorithm
     if isinstance(matching.pool, Queue):
         _first_steps(matching.pool, 2)
@@ -184,28 +193,59 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
     return state + max(passes)
 
 
-def fill(queue: Queue) -> None:
-    """As many networks as it holds at the most, each with its momentum."""
+def fill(engine: Engine) -> bool:
+    """Where networks come from a queue: as many as it holds at the most, each with its momentum; whether there is one."""
+    queue = getattr(engine.algorithm, "pool", None)
+    if not isinstance(queue, Queue):
+        return False
     while len(queue.members) < queue.settings.capacity:
         queue.push()
     for member in queue.members:
         member.optimiser.fill_momenta()
+    return True
 
 
 def evaluate(cell: Measured, data: Path, folder: Path, device: torch.device) -> None:
-    """The memory of an evaluation: distilled set and test set, as many steps as are made at once, some test batches."""
-    distilled, dataset = read_distilled(folder / _ARTIFACT), read_dataset(data, train=False)
-    final = cell.matching.iterations
-    train = decoded(distilled, dataset, min(distilled.snapshots, default=final), final, device)
-    test = image_set(dataset.test_images, dataset.test_labels, dataset, device)
-    train = train.first(IMAGES_AT_ONCE)
-    train_and_test(
-        train,
-        test.first(_TESTED),
+    """The memory of an evaluation: distilled set and test set, as many steps as are made at once, test batches."""
+    distilled = read_distilled(folder / _ARTIFACT)
+    final, on_gpu = cell.matching.iterations, device.type == "cuda"
+
+    def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
+        train = decoded(distilled, dataset, iteration, final, device)
+        return train if on_gpu else train.first(IMAGES_AT_ONCE)
+
+    info, protocol = REGISTRY[cell.cell.dataset], cell.settings.evaluation
+    images = info.classes * cell.ipc * cell.matching.partition**2
+    epochs = recorded_epochs(-(-images // protocol.batch_size), device) if on_gpu else -(-IMAGES_AT_ONCE // images)
+    seeds = protocol.seeds if on_gpu else 1
+    job = evaluation_job(cell, protocol.model_copy(update={"epochs": epochs, "seeds": seeds}), folder, device)
+    # A snapshot, which is read besides the final images.
+    networks = Networks(job, training_set, data, final=min(distilled.snapshots, default=final))
+    networks.dataset = read_dataset(data, train=False)
+    if not on_gpu:
+        networks.test = networks.test.first(_TESTED)
+    train_all(networks)
+
+
+def recorded_epochs(steps: int, device: torch.device) -> int:
+    """Epochs of ``steps`` after which a training has recorded its steps, as a whole one does; on a CPU a single one."""
+    return next(count for count in range(1, 10**6) if device.type == "cpu" or worth_recording(device, count * steps))
+
+
+def evaluation_job(cell: Measured, protocol: EvaluationSettings, cache: Path, device: torch.device) -> EvaluationJob:
+    """The evaluation of a measured cell with ``protocol``; finished networks go to ``cache``."""
+    return EvaluationJob(
+        dataset=cell.cell.dataset,
+        method=cell.cell.method,
+        ipc=cell.ipc,
+        seed=cell.cell.seed,
+        network_name="convnet",
         network=cell.settings.network,
-        evaluation=cell.settings.evaluation.model_copy(update={"epochs": -(-IMAGES_AT_ONCE // len(train))}),
-        classes=len(dataset.class_names),
-        seed=(0, 0),
+        evaluation=protocol,
+        protocol="paper",
+        fingerprints=EvaluationFingerprints(rule="", record="benchmark", data="random"),
+        cache=cache,
+        device=device,
     )
 
 
@@ -219,7 +259,7 @@ def main(job: str, name: str, data: str, *where: str) -> None:
         return
     folder, kind, threads, config = where
     cell, device = measured(name, Path(config) if config else None), torch.device(kind)
-    set_up_arithmetic(int(threads))
+    set_up(int(threads), cell.settings.network.precision)
     JOBS[job](cell, Path(data), Path(folder), device)
     print(json.dumps(peaks(device)))
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 import torch
 
-from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from benchmarks.machine import set_up
 
 Command = Callable[..., None]
 
@@ -29,8 +29,32 @@ def common(function: Command) -> Command:
 
 def chosen_device(name: str, threads: int) -> torch.device:
     """The device, set up as a job sets it up."""
-    set_up_arithmetic(threads)
+    set_up(threads)
     cuda = torch.cuda.is_available()
     if name == "cuda" and not cuda:
         raise BaconError("--device cuda: PyTorch sees no GPU here")
     return torch.device("cuda" if name != "cpu" and cuda else "cpu")
+
+
+def of_cells(*default: str) -> Callable[[Command], Command]:
+    """Options of commands that measure cells."""
+
+    def add(function: Command) -> Command:
+        for option in (
+            click.option(
+                "--cell", "cells", multiple=True, default=default, show_default=True, help="DATASET/METHOD/ipcN."
+            ),
+            click.option("--config", type=click.Path(path_type=Path), help="Configuration to take settings from."),
+        ):
+            function = option(function)
+        return function
+
+    return add
+
+
+published_option = click.option(
+    "--published", type=click.Path(path_type=Path), help="Checkout of the published BACON code to compare with."
+)
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of runs of each, taking turns."
+)

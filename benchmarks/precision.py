@@ -11,10 +11,10 @@ import torch
 from bacon.datasets.store import ImageDataset
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.train_and_test import train_and_test
-from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.progress import Progress
 from bacon.training.batches import ImageSet
 from benchmarks.cells import Measured, engine_of
+from benchmarks.machine import set_up
 
 
 def measure(
@@ -35,7 +35,7 @@ def measure(
     rows: list[dict[str, Any]] = []
     first: list[float] = []
     for precision in precisions:
-        set_up_arithmetic(torch.get_num_threads())
+        set_up(torch.get_num_threads(), precision)
         found = [100 * accuracy(cell, dataset, device, seed, precision) for seed in range(seeds)]
         first = first or found
         differences = [mine - other for mine, other in zip(found, first, strict=True)]
@@ -50,7 +50,7 @@ def measure(
                 "difference_sd": spread(differences),
             }
         )
-    set_up_arithmetic(torch.get_num_threads())
+    set_up(torch.get_num_threads())
     return rows
 
 

@@ -16,6 +16,7 @@ log = get_logger(__name__)
 
 FORMAT = "bacon-evaluation"
 VERSION = 2
+_CURVE = frozenset({"curve_epochs", "curve_test", "curve_validation"})
 _AGAIN = "run `snakemake` again to evaluate the cell again"
 
 
@@ -38,6 +39,9 @@ class Record:
         confusion: (classes, classes) counts of test images after the last epoch: row the true class, column the predicted one.
         class_accuracy: test accuracy of each class, in class order.
         validation_accuracy: of the validation split after the last epoch; ``None`` where the data set has none.
+        curve_epochs: epochs before the last, ascending, after which the network was tested as well; empty in most.
+        curve_test: test accuracy after each of them: for information, nothing is chosen by it.
+        curve_validation: that on the validation split after each; empty where the data set has none.
     """
 
     iteration: int
@@ -54,6 +58,13 @@ class Record:
     confusion: list[list[int]]
     class_accuracy: list[float]
     validation_accuracy: float | None
+    curve_epochs: list[int] = field(default_factory=list)
+    curve_test: list[float] = field(default_factory=list)
+    curve_validation: list[float] = field(default_factory=list)
+
+    def content(self) -> dict[str, Any]:
+        """The record as a file holds it, without an empty curve."""
+        return {name: value for name, value in asdict(self).items() if value or name not in _CURVE}
 
     @property
     def key(self) -> RecordKey:
@@ -119,19 +130,22 @@ class RecordCache:
 
     def store(self, record: Record) -> None:
         """Keep a finished record, atomically."""
-        write_json(self.path(record.key), asdict(record))
+        write_json(self.path(record.key), record.content())
 
 
 def parse_record(value: Any) -> Record:
     """The record in decoded JSON; raises ``ValueError`` unless every field is there with its type, and nothing else."""
     expected = {each.name: str(each.type) for each in fields(Record)}
-    if not isinstance(value, dict) or value.keys() != expected.keys():
+    if not isinstance(value, dict) or {*value, *_CURVE} != expected.keys():
         raise ValueError("not the fields of a record")
     for name, kind in expected.items():
-        if not _has_type(value[name], kind):
+        if name in value and not _has_type(value[name], kind):
             raise ValueError(f"{name} is {str(value[name])[:60]}")
     record = Record(**value)
     classes = len(record.class_accuracy)
+    points = len(record.curve_epochs)
+    if len(record.curve_test) != points or len(record.curve_validation) not in (0, points):
+        raise ValueError(f"the curve has {points} epochs and {len(record.curve_test)} test accuracies")
     if [len(row) for row in record.confusion] != [classes] * classes:
         raise ValueError(f"confusion is not a {classes} x {classes} table of counts")
     return record
@@ -155,7 +169,7 @@ def write_evaluation(path: Path | str, content: Mapping[str, Any], records: Sequ
         records: in the order of the file.
     """
     head = json.dumps({"format": FORMAT, "version": VERSION, **content}, indent=1, allow_nan=False)
-    lines = ",\n".join(f"  {json.dumps(asdict(record), allow_nan=False)}" for record in records)
+    lines = ",\n".join(f"  {json.dumps(record.content(), allow_nan=False)}" for record in records)
     write_text(path, f'{head[:-2]},\n "records": [\n{lines}\n ]\n}}\n')
 
 

@@ -78,6 +78,14 @@ class SyntheticSet:
     def __len__(self) -> int:
         return len(self.images)
 
+    @classmethod
+    def unchecked(cls, **parts: Any) -> Self:
+        """A set of parts that are known to belong together, in any precision: unlike a checked one, the host does not wait."""
+        made = object.__new__(cls)
+        for each in fields(cls):
+            object.__setattr__(made, each.name, parts.get(each.name, each.default))
+        return made
+
     @property
     def codec(self) -> str:
         """What training images are decoded with: ``partition``, or ``none`` where each stored image is one."""

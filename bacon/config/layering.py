@@ -9,7 +9,7 @@ left out. A key that no method has, or that a layer gives to a named method that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_data import DataFacts
-from bacon.settings.protocols import NATIVE, protocol_settings
+from bacon.settings.protocols import NATIVE, protocol_settings, published_settings
 
 
 @dataclass(frozen=True)
@@ -73,12 +73,63 @@ class Resolved:
 SECTIONS = ("network", "distillation", "evaluation")
 
 
-def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
-    """The layers above the defaults that apply to a cell, lowest first."""
-    method = config.base_method(cell.method)
+FINAL_IMAGES = {"evaluation": {"snapshot_seeds": 0}}
+"""Of protocols beside `protocol`: earlier snapshots are evaluated only where a layer asks for it."""
+
+
+@dataclass(frozen=True)
+class OtherLayers:
+    """The layers of a cell that no protocol changes: the record's, and those of the file."""
+
+    record: tuple[NamedLayer, ...]
+    file: tuple[NamedLayer, ...]
+
+    @classmethod
+    def of(cls, config: Config, cell: Cell) -> OtherLayers:
+        """Those of a cell."""
+        method = METHODS[config.base_method(cell.method)]
+        return cls(tuple(_of_the_record(config, cell, method)), tuple(_of_the_file(config, cell)))
+
+    def for_evaluation(self) -> OtherLayers:
+        """The keys of ``evaluation`` in them alone."""
+        return OtherLayers(_evaluation_of(self.record), _evaluation_of(self.file))
+
+
+def _evaluation_of(layers: Iterable[NamedLayer]) -> tuple[NamedLayer, ...]:
+    parts = (
+        NamedLayer(one.label, {key: value for key, value in one.values.items() if key[0] == "evaluation"}, one.strict)
+        for one in layers
+    )
+    return tuple(part for part in parts if part.values)
+
+
+def layers(
+    config: Config, cell: Cell, *, beside: bool = False, others: OtherLayers | None = None
+) -> Iterator[NamedLayer]:
+    """The layers above the defaults that apply to a cell, lowest first.
+
+    Args:
+        config: the configuration.
+        cell: the cell.
+        beside: as :func:`resolve` has it.
+        others: those that no protocol changes, where they are known.
+    """
+    others = others or OtherLayers.of(config, cell)
     protocol = protocol_name(config, cell.method)
-    yield NamedLayer.of(f"protocol {protocol}", {"evaluation": protocol_settings(protocol, _facts(cell))}, strict=False)
-    yield from _of_the_record(config, cell, METHODS[method])
+    own = config.protocols.get(protocol)
+    known = protocol if own is None else _known_protocol(own.base, config.base_method(cell.method))
+    if beside:
+        yield NamedLayer.of("protocols beside `protocol`", FINAL_IMAGES, strict=False)
+    yield NamedLayer.of(f"protocol {known}", {"evaluation": protocol_settings(known, _facts(cell))}, strict=False)
+    yield from others.record
+    if own is not None:
+        yield NamedLayer.of(f"protocols.{protocol}", {"evaluation": own.evaluation}, strict=False)
+    yield from others.file
+
+
+def _of_the_file(config: Config, cell: Cell) -> Iterator[NamedLayer]:
+    """What the file says of a cell's method, data set, IPC, variant and pattern, and the registry of its data set."""
+    method = config.base_method(cell.method)
     if method in config.methods:
         yield NamedLayer.of(f"methods.{method}", config.methods[method], strict=True)
     if cell.dataset in REGISTRY:
@@ -98,7 +149,18 @@ def layers(config: Config, cell: Cell) -> Iterator[NamedLayer]:
 
 def protocol_name(config: Config, method: str) -> str:
     """The evaluation protocol of a method or variant: the configuration's, or with ``native`` that of its own publication."""
-    return METHODS[config.base_method(method)].protocol if config.protocol == NATIVE else config.protocol
+    return _known_protocol(config.protocol, config.base_method(method))
+
+
+def same_protocol(first: str, second: str, cell: Cell) -> bool:
+    """Whether two known protocols are the same for a cell's data set and IPC."""
+    facts = _facts(cell)
+    return published_settings(first, facts) == published_settings(second, facts)
+
+
+def _known_protocol(name: str, method: str) -> str:
+    """The protocol that a name stands for with a registered method."""
+    return METHODS[method].protocol if name == NATIVE else name
 
 
 def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[NamedLayer]:
@@ -127,30 +189,90 @@ def kind(config: Config, cell: Cell) -> tuple[str, str, int | None, tuple[str, .
     return cell.dataset, cell.method, cell.ipc, overrides
 
 
-def resolve(config: Config, cell: Cell) -> Resolved:
+def resolve(config: Config, cell: Cell, *, beside: bool = False) -> Resolved:
     """The settings of a cell.
+
+    Args:
+        config: its `protocol` is that of the evaluation.
+        cell: the cell.
+        beside: `protocol` is one of several and not the one that headline tables show.
 
     Raises:
         BaconError: a key or value is not allowed; the message names the layer, the key, the value and what is allowed.
     """
-    method, merged = METHODS[config.base_method(cell.method)], dict[Key, Any]()
-    origin: dict[Key, str] = {}
-    strict: set[Key] = set()
-    taken_out: dict[Key, str] = {}
-    for layer in layers(config, cell):
-        _check_own_network(layer, below=merged.get(("network", "architecture"), "convnet"))
-        for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
-            if merged.pop(("evaluation", name), None) is not None:
-                taken_out["evaluation", name] = layer.label
-        for key, value in layer.values.items():
-            merged[key], origin[key] = value, layer.label
-            (strict.add if layer.strict else strict.discard)(key)
+    method, merge = METHODS[config.base_method(cell.method)], _Merge()
+    for layer in layers(config, cell, beside=beside):
+        _check_own_network(layer, below=merge.values.get(("network", "architecture"), "convnet"))
+        merge.add(layer)
+    merged, origin = merge.values, merge.origin
     kept = {key: value for key, value in merged.items() if _concerns(method, merged, key)}
-    for key in sorted(strict - kept.keys()):
+    for key in sorted(merge.strict - kept.keys()):
         raise BaconError(_misplaced(cell, method, key, merged[key], origin[key]))
     settings = _build(cell, method, kept, origin)
     defaults = {key: "default" for key, _ in flatten(settings.model_dump(mode="json", by_alias=True))}
-    return Resolved(settings, defaults | {key: origin[key] for key in kept}, kept, taken_out)
+    return Resolved(settings, defaults | {key: origin[key] for key in kept}, kept, merge.taken_out)
+
+
+class _Merge:
+    """Layers laid on one another: the value of each key, the layer it is from, and what one layer took out of another."""
+
+    def __init__(self) -> None:
+        self.values: dict[Key, Any] = {}
+        self.origin: dict[Key, str] = {}
+        self.strict: set[Key] = set()
+        self.taken_out: dict[Key, str] = {}
+
+    def add(self, layer: NamedLayer) -> None:
+        """Lay a layer on top."""
+        for name in superseded(key[-1] for key in layer.values if key[0] == "evaluation"):
+            if self.values.pop(("evaluation", name), None) is not None:
+                self.taken_out["evaluation", name] = layer.label
+        for key, value in layer.values.items():
+            self.values[key], self.origin[key] = value, layer.label
+            (self.strict.add if layer.strict else self.strict.discard)(key)
+
+
+def resolve_protocol(config: Config, cell: Cell, base: Resolved, others: OtherLayers, *, beside: bool) -> Resolved:
+    """As :func:`resolve` under another protocol than a cell is resolved under already: only its evaluation differs.
+
+    Args:
+        config: its `protocol` is the other one.
+        cell: the cell.
+        base: its settings under any protocol.
+        others: its layers that no protocol changes, of evaluation.
+        beside: as :func:`resolve` has it.
+    """
+    merge = _Merge()
+    for layer in layers(config, cell, beside=beside, others=others):
+        merge.add(layer)
+    evaluation = _evaluation_settings(cell, merge)
+    return Resolved(
+        base.settings.model_copy(update={"evaluation": evaluation}),
+        {key: label for key, label in base.origin.items() if key[0] != "evaluation"}
+        | {key: "default" for key in base.origin if key[0] == "evaluation"}
+        | {key: merge.origin[key] for key in merge.values},
+        {key: value for key, value in base.given.items() if key[0] != "evaluation"} | merge.values,
+        merge.taken_out,
+    )
+
+
+_EVALUATIONS: dict[str, EvaluationSettings] = {}
+"""What was given -> the settings: many cells and protocols of a large grid give the same."""
+
+
+def _evaluation_settings(cell: Cell, merge: _Merge) -> EvaluationSettings:
+    values: dict[str, Any] = {}
+    for key, value in merge.values.items():
+        target = values
+        for part in key[1:-1]:
+            target = target.setdefault(part, {})
+        target[key[-1]] = value
+    text = repr(sorted(values.items()))
+    if text not in _EVALUATIONS:
+        made = _validated(cell, "evaluation", EvaluationSettings, values, merge.origin)
+        assert isinstance(made, EvaluationSettings)
+        _EVALUATIONS[text] = made
+    return _EVALUATIONS[text]
 
 
 def evaluation_network(config: Config, own: NetworkSettings, name: str) -> NetworkSettings:

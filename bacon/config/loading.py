@@ -10,10 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from bacon.config.empty_sections import without_empty_sections
-from bacon.config.layering import NamedLayer, evaluation_network, kind, resolve
+from bacon.config.layering import NamedLayer, OtherLayers, evaluation_network, kind, resolve, resolve_protocol
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.reading import read_file
+from bacon.config.relabelled import with_relabelled
 from bacon.config.sections import Key
 from bacon.config.setting_errors import describe, describe_all, layer_mistakes, nearest, numbers_from_words
 from bacon.datasets.registry import REGISTRY
@@ -49,9 +50,10 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
         BaconError: names ``source``, and for each mistake in a line the key, the value and what is allowed.
     """
     try:
-        config = _validated(without_empty_sections(plain))
+        config = _with_headline(_validated(without_empty_sections(plain)))
         check_names(config)
         _check_repeats(config)
+        config = with_relabelled(config)
         _check_layers(config)
         checked = set()
         for cell in (*reference_cells(config), *grid_cells(config)):
@@ -72,6 +74,12 @@ def _validated(plain: Mapping[str, Any]) -> Config:
     if found := numbers_from_words(plain, config):
         raise BaconError(describe_all(found))
     return config
+
+
+def _with_headline(config: Config) -> Config:
+    """Of several protocols, the first is `protocol` where the file does not say which."""
+    chosen = "protocol" in config.model_fields_set
+    return config if chosen or not config.grid.protocols else config.under(config.grid.protocols[0])
 
 
 def grid_cells(config: Config) -> tuple[Cell, ...]:
@@ -102,9 +110,11 @@ def _check_repeats(config: Config) -> None:
     for what, values in (
         ("datasets", grid.datasets),
         ("methods", grid.methods),
+        ("relabelled", grid.relabelled),
         ("ipc", grid.ipc),
         ("seeds", grid.seed_list()),
         ("networks", grid.networks),
+        ("protocols", grid.protocols),
     ):
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:
@@ -118,6 +128,7 @@ def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
     return (
         *((f"methods.{name}", layer) for name, layer in config.methods.items()),
         *((f"variants.{name}", layer) for name, layer in config.variants.items()),
+        *((f"protocols.{name}", Layer(evaluation=own.evaluation)) for name, own in config.protocols.items()),
         *((f"datasets.{name}", layer) for name, layer in config.datasets.items()),
         *((f"cells[{number}]", layer) for number, layer in enumerate(config.cells)),
         *((f"overrides[{pattern}]", layer) for pattern, layer in config.overrides.items()),
@@ -178,8 +189,22 @@ def _check_named_methods(config: Config) -> None:
 
 def _check_cell(config: Config, cell: Cell) -> None:
     """What settings of one cell have to do with its data and with the rest of the grid."""
-    settings = resolve(config, cell).settings
-    _check_networks(config, cell, settings)
+    resolved = resolve(config, cell)
+    _check_networks(config, cell, resolved.settings)
+    _check_size(config, cell, resolved.settings)
+    _check_protocol(config, cell, resolved.settings)
+    others = OtherLayers.of(config, cell).for_evaluation()
+    for protocol in config.evaluated_protocols:
+        if protocol != config.protocol:
+            under = config.under(protocol)
+            settings = resolve_protocol(under, cell, resolved, others, beside=True).settings
+            _check_protocol(under, cell, settings)
+            if settings.evaluation.labels == "teacher":
+                _check_networks(under, cell, settings)
+
+
+def _check_protocol(config: Config, cell: Cell, settings: CellSettings) -> None:
+    """What a cell's evaluation asks of its data and of the grid."""
     if settings.evaluation.lr_search and not data_settings(config, cell.dataset).validation:
         raise BaconError(
             f"evaluation.lr_search of {cell} needs a validation split to choose a learning rate, and "
@@ -190,7 +215,6 @@ def _check_cell(config: Config, cell: Cell) -> None:
         raise BaconError(
             f"protocol dd-ranking compares every method with random images: add {RANDOM!r} to grid.methods"
         )
-    _check_size(config, cell)
 
 
 def _check_networks(config: Config, cell: Cell, settings: CellSettings) -> None:
@@ -215,10 +239,10 @@ def _check_networks(config: Config, cell: Cell, settings: CellSettings) -> None:
             raise BaconError(f"{label} with {cell.dataset}: {error}") from None
 
 
-def _check_size(config: Config, cell: Cell) -> None:
+def _check_size(config: Config, cell: Cell, settings: CellSettings) -> None:
     """Whether the official training set has enough images for the initial ones; own data is checked when it is read."""
     data = data_settings(config, cell.dataset)
-    distillation = resolve(config, cell).settings.distillation
+    distillation = settings.distillation
     if data.format != "registry" or cell.ipc is None or distillation is None:
         return
     smallest = REGISTRY[cell.dataset].smallest_class

@@ -6,13 +6,13 @@ The JSON schema in ``workflow/schemas`` is generated from ``Config``, and ``baco
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from bacon.settings.base import Strict
 from bacon.settings.data import DataSettings
-from bacon.settings.protocols import ProtocolName
+from bacon.settings.protocols import short_title
 from bacon.settings.run import RunSettings
 
 BEST, ALL = "best", "all"
@@ -34,12 +34,24 @@ class GridSettings(Strict):
         min_length=1,
         description="Names of methods; the full data set is always added.",
     )
+    relabelled: tuple[str, ...] = Field(
+        (),
+        description="Methods or variants of the grid whose sets are evaluated a second time, with labels of teachers "
+        "(evaluation.labels: teacher) instead of their own: each has a row NAME_soft, `TITLE, soft labels`, the control for "
+        "methods with soft labels.",
+    )
     ipc: tuple[Annotated[int, Field(ge=1)], ...] = Field((1, 10), min_length=1, description="Images per class.")
     seeds: int | tuple[Annotated[int, Field(ge=0)], ...] = Field(
         3, description="Distillation seeds: a number n for 0..n-1, or a list."
     )
     networks: tuple[str, ...] = Field(
         ("convnet",), min_length=1, description="Evaluation networks: entries of `networks`, or known names."
+    )
+    protocols: tuple[str, ...] = Field(
+        (),
+        description="Protocols that every cell is evaluated under: known names, `native`, or entries of `protocols`. Headline "
+        "tables and figures show `protocol`, which is the first of these unless it is given; the table `protocols` shows "
+        "all. Empty: `protocol` alone.",
     )
     exclude: tuple[str, ...] = Field((), description="Patterns of cells to leave out, such as tinyimagenet/*/ipc50/*.")
 
@@ -80,6 +92,18 @@ class VariantLayer(Layer):
     title: str | None = Field(None, description="Name in tables and figures; null: its key.")
 
 
+class OwnProtocol(Strict):
+    """An evaluation protocol of one's own, for `protocol` and `grid.protocols`."""
+
+    base: str = Field("paper", description="The known protocol that it starts from, or `native`.")
+    title: str | None = Field(None, description="Name in tables and figures; null: its key.")
+    evaluation: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Keys of evaluation that differ from its base. They win over the preset and over what records of methods "
+        "say; the layers of this file win over them.",
+    )
+
+
 class ReportSettings(Strict):
     """What tables and the report show."""
 
@@ -97,10 +121,10 @@ class Config(Strict):
     preset: str = Field(
         "paper", description="Named bundle of settings below the method layer; see bacon/config/presets.py."
     )
-    protocol: ProtocolName | Literal["native"] = Field(
+    protocol: str = Field(
         "paper",
         description="Named evaluation protocol, a layer below the preset; native: for each method that of its own publication "
-        "(for the full data set: paper); see docs/evaluation.md.",
+        "(for the full data set: paper); or an entry of `protocols`; see docs/evaluation.md. `grid.protocols` names several.",
     )
     grid: GridSettings = Field(default_factory=GridSettings)
     data: dict[str, DataSettings] = Field(
@@ -111,6 +135,9 @@ class Config(Strict):
         description="Named evaluation networks: changes to the cell's own network, which is `convnet`, or another "
         "architecture. Known without an entry here: the networks in bacon/settings/architectures.py, such as mlp, "
         "lenet, alexnet, vgg11, resnet18, vit_tiny (docs/evaluation.md).",
+    )
+    protocols: dict[str, OwnProtocol] = Field(
+        default_factory=dict, description="Evaluation protocols of your own, for `protocol` and `grid.protocols`."
     )
     methods: dict[str, Layer] = Field(default_factory=dict, description="The method layer.")
     variants: dict[str, VariantLayer] = Field(
@@ -131,6 +158,20 @@ class Config(Strict):
     )
     report: ReportSettings = Field(default_factory=ReportSettings)
     run: RunSettings = Field(default_factory=RunSettings)
+
+    @property
+    def evaluated_protocols(self) -> tuple[str, ...]:
+        """Every protocol that cells are evaluated under, in the order of tables; `protocol` is one of them."""
+        return self.grid.protocols or (self.protocol,)
+
+    def under(self, protocol: str) -> Config:
+        """The same configuration with another of its protocols as `protocol`."""
+        return self if protocol == self.protocol else self.model_copy(update={"protocol": protocol})
+
+    def protocol_title(self, protocol: str) -> str:
+        """Name of a protocol in tables and figures."""
+        own = self.protocols.get(protocol)
+        return short_title(protocol) if own is None else own.title or protocol
 
     def base_method(self, method: str) -> str:
         """The registered method that a name stands for: a variant's own, otherwise the name itself."""

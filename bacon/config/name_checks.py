@@ -11,10 +11,11 @@ from bacon.datasets.registry import REGISTRY
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule, suggested_name
+from bacon.settings.protocols import NATIVE, PROTOCOLS
 
 GRID_METHODS = tuple(name for name, method in METHODS.items() if method.is_distilled)
-_DISTILL_JOB = "distill"
-"""What the job that distils a cell goes by, beside the networks that are evaluated on it."""
+_JOBS = {"distill": "that distils", "evaluate": "that evaluates under several protocols"}
+"""What the jobs of a cell go by, beside the networks that are evaluated on it, and what each is."""
 _OWN = "; or name your own under `data`"
 
 
@@ -39,6 +40,7 @@ def _check_rule(config: Config) -> None:
         ("data: key", config.data, titled),
         ("networks: key", config.networks, ""),
         ("variants: key", config.variants, titled),
+        ("protocols: key", config.protocols, titled),
     ):
         for name in names:
             check_name_rule(what, name, advice=advice)
@@ -49,6 +51,7 @@ def _check_letter_case(config: Config) -> None:
         ("grid.datasets and data", (*config.grid.datasets, *config.data)),
         ("grid.methods and variants", (*METHODS, *config.grid.methods, *config.variants)),
         ("grid.networks and networks", (*config.grid.networks, *config.networks)),
+        ("grid.protocols and protocols", (*PROTOCOLS, NATIVE, *config.grid.protocols, *config.protocols)),
     ):
         check_letter_case(where, together)
 
@@ -62,6 +65,7 @@ def _check_known(config: Config) -> None:
     _check_each("grid.datasets", config.grid.datasets, _datasets(config), extra=_OWN)
     _check_each("grid.methods", config.grid.methods, (*GRID_METHODS, *config.variants), extra="; full is always added")
     _check_variants(config)
+    _check_protocols(config)
     _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
     _check_each("methods: key", config.methods, METHODS)
     _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
@@ -84,12 +88,32 @@ def _check_variants(config: Config) -> None:
             )
 
 
+def _check_protocols(config: Config) -> None:
+    """Known protocols and own ones; a known name stands for the published protocol, so nothing may redefine it."""
+    known = (*PROTOCOLS, NATIVE)
+    for name, own in config.protocols.items():
+        check_name(f"protocols.{name}.base", own.base, known)
+        if name in known:
+            raise BaconError(
+                f"protocols.{name}: {name!r} is the name of a known protocol; give your own another name, such as "
+                f"{suggested_name(name + '-2')!r}, with `base: {name}`"
+            )
+    allowed = (*known, *config.protocols)
+    _check_each("grid.protocols", config.grid.protocols, allowed)
+    check_name("protocol", config.protocol, allowed)
+    if config.protocol not in config.evaluated_protocols:
+        raise BaconError(
+            f"protocol = {config.protocol!r} is not among grid.protocols ({', '.join(config.grid.protocols)}): add it there, "
+            "or leave `protocol` out for the first of them"
+        )
+
+
 def _check_one_file(config: Config) -> None:
     """Refuse what would give one name to the files of two things."""
-    if _DISTILL_JOB in config.networks:
-        raise BaconError(
-            f"networks.{_DISTILL_JOB}: the name stands for the job that distils; give the network another name"
-        )
+    several = len(config.evaluated_protocols) > 1
+    for job, what in _JOBS.items():
+        if job in config.networks and (several or job == "distill"):
+            raise BaconError(f"networks.{job}: the name stands for the job {what}; give the network another name")
     groups: dict[str, tuple[str, str]] = {}
     for dataset in config.grid.datasets:
         for method in config.grid.methods:

@@ -179,7 +179,7 @@ def _default(field: Any) -> str:
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or isinstance(value, BaseModel):
         return "see below"
-    return json.dumps(value)
+    return json.dumps(value, default=lambda model: model.model_dump(mode="json"))
 
 
 def _type(field: Any) -> str:

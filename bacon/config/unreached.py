@@ -12,7 +12,7 @@ from bacon.config.sections import Key
 from bacon.config.value_words import shown
 from bacon.settings.cells import Cell
 
-_FILE_LAYERS = ("methods.", "datasets.", "cells[", "variants.", "overrides[")
+_FILE_LAYERS = ("methods.", "datasets.", "cells[", "variants.", "protocols.", "overrides[")
 
 
 @dataclass
@@ -57,14 +57,21 @@ def _fates(config: Config) -> Mapping[tuple[str, Key], _Fate]:
         if alike in seen:
             continue
         seen.add(alike)
-        resolved = resolve(config, cell)
-        for layer in layers(config, cell):
-            if layer.label.startswith(_FILE_LAYERS):
-                for key, value in layer.values.items():
-                    _note(fates.setdefault((layer.label, key), _Fate()), resolved, layer.label, key, value, cell)
-                if not layer.values:
-                    fates.setdefault((layer.label, ()), _Fate())
+        # Other layers fare alike under every known protocol, the lowest layer of all.
+        for protocol in dict.fromkeys((config.protocol, *(set(config.protocols) & set(config.evaluated_protocols)))):
+            _note_layers(fates, config.under(protocol), cell)
     return fates
+
+
+def _note_layers(fates: dict[tuple[str, Key], _Fate], config: Config, cell: Cell) -> None:
+    """What became of the keys of a cell's layers."""
+    resolved = resolve(config, cell)
+    for layer in layers(config, cell):
+        if layer.label.startswith(_FILE_LAYERS):
+            for key, value in layer.values.items():
+                _note(fates.setdefault((layer.label, key), _Fate()), resolved, layer.label, key, value, cell)
+            if not layer.values:
+                fates.setdefault((layer.label, ()), _Fate())
 
 
 def _note(fate: _Fate, resolved: Resolved, label: str, key: Key, value: object, cell: Cell) -> None:
@@ -100,6 +107,8 @@ def _no_cell(config: Config, label: str) -> str:
             f"IPC {', '.join(map(str, grid.ipc))} and methods {', '.join(grid.methods)}"
         )
     section, name = label.split(".", 1)
-    listed = grid.datasets if section == "datasets" else grid.methods
-    where = "datasets" if section == "datasets" else "methods"
-    return f"{label} is used for no cell: grid.{where} lists {', '.join(listed)}, not {name}"
+    listed, where = {
+        "datasets": (grid.datasets, "grid.datasets"),
+        "protocols": (config.evaluated_protocols, "grid.protocols"),
+    }.get(section, (grid.methods, "grid.methods"))
+    return f"{label} is used for no cell: {where} lists {', '.join(listed)}, not {name}"

@@ -15,7 +15,7 @@ from bacon.datasets import class_names
 # Mirrored digits are other digits, so flip stays out. The paper's SVHN commands keep it.
 _NO_FLIP = "color_crop_cutout_scale_rotate"
 _WITHOUT_FLIP: dict[str, Any] = {
-    "distillation": {"dsa_strategy": _NO_FLIP},
+    "distillation": {"dsa_strategy": _NO_FLIP, "mirrored": False},
     "evaluation": {"dsa_strategy": _NO_FLIP},
 }
 _READERS = "bacon.datasets.readers"

@@ -29,6 +29,7 @@ from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import peak_memory_bytes, provenance
 from bacon.runtime.signals import Stop, deferred_stop
 from bacon.settings.cells import Cell
+from bacon.training.run_networks import at_chance
 
 if TYPE_CHECKING:
     from bacon.settings.cell_settings import CellSettings
@@ -117,7 +118,7 @@ def distil_cell(
         history=engine.history.arrays() if engine.algorithm.terms else {},
         attributes=about
         | _attributes(identity, settings, device, seconds)
-        | _training_attributes(trained)
+        | _training_attributes(trained, real)
         | ({} if divergence.found is None else {"divergence": divergence.found}),
         whitening=whitening,
     )
@@ -207,9 +208,18 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
     return after_iteration
 
 
-def _training_attributes(inputs: Mapping[str, TrainedRuns]) -> dict[str, Any]:
-    """Fingerprints of the networks that a cell was distilled with, where there are any."""
-    return {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}} if inputs else {}
+def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) -> dict[str, Any]:
+    """Fingerprints of the networks that a cell was distilled with, and which of them are at chance level."""
+    if not inputs:
+        return {}
+    weak = [
+        f"run {run} of {name} ({runs.key})"
+        for name, runs in inputs.items()
+        for run in range(len(runs))
+        if at_chance(runs, run, classes=real.classes, images=len(real.labels))
+    ]
+    prints = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
+    return prints | ({"at_chance": ", ".join(weak)} if weak else {})
 
 
 def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.device, seconds: float) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
 from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.provenance import provenance
 from bacon.training.batches import ImageSet
+from bacon.training.run_networks import at_chance, weight_bytes
 
 
 def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: Path, output: Path) -> None:
@@ -47,6 +48,11 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
     carried = {
         "labels": distilled.synthetic.soft_kind or "classes",
         "learned_rates": 0 if rates is None else len(rates),
+        "views": views_seen(
+            job,
+            images=len(distilled.synthetic) * distilled.synthetic.partition**2,
+            classes=len(distilled.synthetic.classes.unique()),
+        ),
     }
     _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, carried)
 
@@ -145,7 +151,12 @@ def training_images(stored: SyntheticSet, dataset: ImageDataset, device: torch.d
 
 
 def evaluation_content(
-    job: EvaluationJob, selection: Mapping[str, Any] | None, *, labels: str = "classes", learned_rates: int = 0
+    job: EvaluationJob,
+    selection: Mapping[str, Any] | None,
+    *,
+    labels: str = "classes",
+    learned_rates: int = 0,
+    views: int = 0,
 ) -> dict[str, Any]:
     """What an evaluation file says besides its records.
 
@@ -156,6 +167,7 @@ def evaluation_content(
             networks were trained with them is for the settings to say.
         learned_rates: number of learned learning rates that the images carry; whether they were used is for the
             settings to say.
+        views: augmented images that a network sees, each with a label of its own where teachers label them.
     """
     return {
         "fingerprint": job.fingerprints.rule,
@@ -175,4 +187,32 @@ def evaluation_content(
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,
         "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
-    } | ({"training_fingerprints": {job.teachers.key: job.teachers.fingerprint}} if job.teachers is not None else {})
+    } | teacher_content(job.teachers, views)
+
+
+def views_seen(job: EvaluationJob, *, images: int, classes: int) -> int:
+    """Augmented images that a network trained on ``images`` images sees in all, the most of any augmentation."""
+    each = (job.evaluation.with_augmentation(name, 1.0) for name in job.evaluation.augmentations)
+    return max(own.passes(images=images, classes=classes) for own in each) * images
+
+
+def teacher_content(teachers: Sequence[TrainedRuns], views: int) -> dict[str, Any]:
+    """What an evaluation file says of the teachers that labelled its batches; nothing where there are none.
+
+    ``view_label_bytes`` is what the labels of one network's ``views`` would take if they were stored, as float32 logits.
+    """
+    if not teachers:
+        return {}
+    classes = int(teachers[0].attributes(0)["classes"])
+    each = [(runs, run) for runs in teachers for run in range(len(runs))]
+    return {
+        "training_fingerprints": {runs.key: runs.fingerprint for runs in teachers},
+        "view_label_bytes": 4 * views * classes,
+        "teacher_bytes": sum(weight_bytes(runs, run) for runs, run in each),
+        "teachers_at_chance": [f"{runs.key} run {run}" for runs, run in each if _at_chance(runs, run)],
+    }
+
+
+def _at_chance(runs: TrainedRuns, run: int) -> bool:
+    about = runs.attributes(run)
+    return at_chance(runs, run, classes=about["classes"], images=about["images"])

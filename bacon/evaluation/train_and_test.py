@@ -5,17 +5,22 @@ The accuracy is that of the LAST epoch, and test images never select anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from bacon.evaluation.regression import KernelRegression
 from bacon.networks.build import build_network
 from bacon.networks.network import Network
 from bacon.runtime.clocks import Clock, own_clock
-from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import DivergedError, Training
 from bacon.training.predictions import Teacher, confusion_matrix
+from bacon.training.stable_rate import IMAGES, largest_stable_rate
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -36,6 +41,9 @@ class Outcome:
         confusion: (classes, classes) counts of test images: row the true class, column the predicted one.
         class_accuracy: in [0, 1] per class, the diagonal over the row's sum; 0 for a class without test images.
         validation_accuracy: in [0, 1], of the validation split after the last epoch; ``None`` if there is none.
+        curve_epochs: the epochs of ``evaluation.test_curve``, before the last.
+        curve_test: test accuracy in [0, 1] after each of them.
+        curve_validation: that on the validation split; empty if there is none.
     """
 
     test_accuracy: float
@@ -46,6 +54,9 @@ class Outcome:
     confusion: list[list[int]]
     class_accuracy: list[float]
     validation_accuracy: float | None = None
+    curve_epochs: list[int] = field(default_factory=list)
+    curve_test: list[float] = field(default_factory=list)
+    curve_validation: list[float] = field(default_factory=list)
 
 
 def train_and_test(
@@ -61,7 +72,10 @@ def train_and_test(
     on_epoch: Callable[[], None] = lambda: None,
     images_at_once: int = IMAGES_AT_ONCE,
 ) -> Outcome:
-    """Train one network and test it; a pure function of its arguments on one machine. Arguments as :func:`trial`."""
+    """Train one network, or predict by regression where the protocol says so, and test it.
+
+    A pure function of its arguments on one machine. Arguments as :func:`trial`.
+    """
     work = trial(
         train,
         test,
@@ -117,17 +131,22 @@ def trial(
     """
     with clock() as seconds:
         recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
+        if evaluation.regression != "none":
+            check_soft_labels(train, recipe, classes)
+            outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
+            on_epoch()
+            return outcome
+        model = _initial(network, train, classes, seed)
+        if evaluation.lr == "ntk":
+            recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
+        epochs = evaluation.curve_epochs(recipe.total_epochs(len(train)))
+        curve = _Curve(epochs, test, validation, classes, images_at_once)
         training = Training(
-            _initial(network, train, classes, seed),
-            train,
-            recipe,
-            seed,
-            purpose="evaluation",
-            teacher=teacher,
-            images_at_once=images_at_once,
+            model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once
         )
         while not training.is_finished:
             yield from training.next_epoch()
+            curve.look(training)
             on_epoch()
         training.finish()
         tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
@@ -139,7 +158,68 @@ def trial(
         epochs=training.epochs,
         wall_seconds=seconds(),
         **vars(tested),
+        **curve.points(),
     )
+
+
+class _Curve:
+    """Tests a network in training after some of its epochs, which changes nothing of the training: no draw, no weight."""
+
+    def __init__(
+        self, epochs: Sequence[int], test: ImageSet, validation: ImageSet | None, classes: int, images_at_once: int
+    ) -> None:
+        self._epochs, self._found = epochs, dict[int, Tested]()
+        self._measure = partial(
+            measure_network, test=test, validation=validation, classes=classes, images_at_once=images_at_once
+        )
+
+    def look(self, training: Training) -> None:
+        """Test the network that training would give if it ended with this epoch, where it is one of the points."""
+        if training.epoch not in self._epochs:
+            return
+        model = training.model
+        if training.recipe.ema is None:
+            self._found[training.epoch] = self._measure(model)
+        else:
+            own = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+            model.load_state_dict(training.weights())
+            self._found[training.epoch] = self._measure(model)
+            model.load_state_dict(own)
+        model.train()
+
+    def points(self) -> dict[str, Any]:
+        """The fields of an outcome."""
+        found = self._found.values()
+        return {
+            "curve_epochs": list(self._found),
+            "curve_test": [one.test_accuracy for one in found],
+            "curve_validation": [one.validation_accuracy for one in found if one.validation_accuracy is not None],
+        }
+
+
+def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
+    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
+    optimiser = recipe.optimiser
+    assert optimiser.kind == "sgd", "the settings say so"
+    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
+    weight = sum(term.weight for term in recipe.loss)
+    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
+    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
+
+
+def _by_regression(
+    train: ImageSet,
+    test: ImageSet,
+    evaluation: EvaluationSettings,
+    classes: int,
+    validation: ImageSet | None,
+    images_at_once: int,
+) -> Outcome:
+    with own_clock() as seconds:
+        model = KernelRegression(train, evaluation, classes)
+        tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
+        loss, accuracy = model.fit(train)
+    return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +233,7 @@ class Tested:
 
 
 def measure_network(
-    model: Network,
+    model: nn.Module,
     test: ImageSet,
     validation: ImageSet | None = None,
     *,

@@ -15,17 +15,19 @@ from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.side_by_side import Attempt, train_side_by_side
 from bacon.evaluation.train_and_test import Outcome, train_and_test
+from bacon.networks.network import Network
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.runtime.streams import Streams, has_streams
 from bacon.settings.run import NETWORKS_AT_ONCE
+from bacon.settings.trained_networks import TEACHERS
 from bacon.training.batches import IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import DivergedError
 from bacon.training.predictions import Teacher, ensemble
-from bacon.training.run_networks import run_network, warn_at_chance
+from bacon.training.run_networks import check_runs, run_network, warn_at_chance
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
@@ -76,7 +78,7 @@ class EvaluationJob:
         cache: folder of finished records.
         device: where networks are trained.
         placement: where real images are kept; changes no number.
-        teachers: networks that label the batches; ``None``: the protocol's labels come from no teacher.
+        teachers: networks that label the batches, runs of each architecture; empty: the labels come from no teacher.
         progress_seconds: seconds between progress lines in a log.
         heartbeat: says how far the job is.
         at_once: networks that are trained side by side on a GPU (``run.networks_at_once``); changes no number.
@@ -94,7 +96,7 @@ class EvaluationJob:
     cache: Path
     device: torch.device
     placement: Placement = "auto"
-    teachers: TrainedRuns | None = None
+    teachers: tuple[TrainedRuns, ...] = ()
     progress_seconds: float = 10.0
     heartbeat: Heartbeat | None = None
     at_once: int = NETWORKS_AT_ONCE
@@ -157,13 +159,27 @@ class Networks:
     @cached_property
     def teacher(self) -> Teacher | None:
         """What labels each batch: the mean logits of the job's teachers; ``None``: there are none."""
-        runs, device = self.job.teachers, self.job.device
-        if runs is None:
+        job = self.job
+        if not job.teachers:
             return None
-        for run in range(len(runs)):
-            about = runs.attributes(run)
-            warn_at_chance(runs, run, classes=about["classes"], images=about["images"], where=self.job)
-        return ensemble([run_network(runs, run, device=device) for run in range(len(runs))])
+        networks = [self._teacher(runs, run) for runs in job.teachers for run in range(len(runs))]
+        return ensemble(networks, equal_norms=job.evaluation.teacher_norms == "equal")
+
+    def _teacher(self, runs: TrainedRuns, run: int) -> Network:
+        dataset, about = self.dataset, runs.attributes(run)
+        channels, height, width = dataset.test_images.shape[1:]
+        check_runs(
+            runs,
+            run,
+            name=TEACHERS,
+            where=self.job,
+            dataset=dataset.name,
+            data_fingerprint=self.job.fingerprints.data,
+            shape=(channels, height, width),
+            classes=len(dataset.class_names),
+        )
+        warn_at_chance(runs, run, classes=about["classes"], images=about["images"], where=self.job)
+        return run_network(runs, run, device=self.job.device)
 
     def learned_rate(self, iteration: int) -> float:
         """The learning rate that training begins with where ``evaluation.lr`` is learned."""
@@ -210,6 +226,8 @@ class Networks:
 
     def total_steps(self, keys: Sequence[RecordKey]) -> int:
         """Epochs of all networks of ``keys``; the sets of all iterations are of one size, so the first one says it."""
+        if self.job.evaluation.regression != "none":
+            return len(keys)
         train, classes = self._train(keys[0].iteration), len(self.dataset.class_names)
         recipes = (self._settings(key).recipe(images=len(train), classes=classes, rates=train.rates) for key in keys)
         return sum(recipe.total_epochs(len(train)) for recipe in recipes)

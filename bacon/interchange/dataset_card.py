@@ -132,7 +132,7 @@ def _accuracy(evaluations: list[dict[str, Any]]) -> str:
             one["network"],
             f"{100 * one['mean']:.1f}" + ("" if one["sd"] is None else f" ± {100 * one['sd']:.1f}"),
             one["n"],
-            f"{one['network_text']}, {one['protocol']}",
+            f"{one['network_text']}, " + f"{one.get('protocol_name', '')}: {one['protocol']}".removeprefix(": "),
         )
         for one in evaluations
     ]

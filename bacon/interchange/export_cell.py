@@ -90,14 +90,16 @@ def _licence(dataset: str) -> str:
 
 def _evaluations(plan: Plan, cell: Cell) -> Iterator[dict[str, Any]]:
     """What the finished, current evaluations of the cell say; others are left out."""
-    for network in plan.networks:
-        path = plan.directory / cell.evaluation_path(network)
-        if not path.is_file():
-            continue
-        content = read_evaluation(path)
-        if content["fingerprint"] == plan.evaluation_fingerprint(cell, network):
-            final = [record for record in content["records"] if record.final]
-            yield {"network": network, **_summary(final), **_words(content)}
+    for name, each in plan.protocols.items():
+        for network in plan.networks:
+            path = plan.directory / each.evaluation_path(cell, network)
+            if not path.is_file():
+                continue
+            content = read_evaluation(path)
+            if content["fingerprint"] == each.evaluation_fingerprint(cell, network):
+                final = [record for record in content["records"] if record.final]
+                named = {"protocol_name": plan.config.protocol_title(name)} if plan.has_protocols else {}
+                yield {"network": network, **_summary(final), **_words(content), **named}
 
 
 def _summary(final: Sequence[Record]) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class Method:
     the method looks the same whatever else is added; ``None``: behind all that are given."""
     published_name: str | None = None
     """Name in ``resources/published_results.csv``; ``None``: the title. Letter case and punctuation do not count."""
+    is_control: bool = False
+    """Whether it is a control that other methods are held against, such as random images, rather than a competitor."""
     term_titles: Mapping[str, str] = field(default_factory=dict)
     """Name of a loss term in the history -> its name in figures; a term without one goes by its own."""
 

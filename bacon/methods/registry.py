@@ -25,18 +25,24 @@ from bacon.methods.dream.record import DREAM
 from bacon.methods.dsa.record import DSA
 from bacon.methods.dsac.record import DSAC
 from bacon.methods.forgetting.record import FORGETTING
+from bacon.methods.frepo.record import FREPO
 from bacon.methods.full.record import FULL
+from bacon.methods.gvbsm.record import GVBSM
 from bacon.methods.herding.record import HERDING
 from bacon.methods.idc.record import IDC
 from bacon.methods.idm.record import IDM
 from bacon.methods.idm_iid.record import IDM_IID
 from bacon.methods.kcenter.record import KCENTER
+from bacon.methods.kip.record import KIP
 from bacon.methods.kmeans.record import KMEANS
 from bacon.methods.ld.record import LD
+from bacon.methods.ls.record import LS
 from bacon.methods.mtt.record import MTT
 from bacon.methods.ncfm.record import NCFM
 from bacon.methods.random.record import RANDOM
 from bacon.methods.rded.record import RDED
+from bacon.methods.sre2l.record import SRE2L
+from bacon.methods.sre2l_plus.record import SRE2L_PLUS
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule
 
@@ -70,6 +76,12 @@ OWN: tuple[Method, ...] = (
     BACON,
     MTT,
     DATM,
+    KIP,
+    LS,
+    FREPO,
+    SRE2L,
+    SRE2L_PLUS,
+    GVBSM,
 )
 
 

@@ -191,3 +191,9 @@ def _by_weight_back(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
 _maps = _differentiable(lambda x, weight, bias, form: form.maps(x, weight, bias), _maps_back)
 _by_input = _differentiable(lambda gradient, x, weight, form: form.by_input(gradient, x, weight), _by_input_back)
 _by_weight = _differentiable(lambda gradient, x, weight, form: form.by_weight(gradient, x, weight), _by_weight_back)
+
+
+def convolved(x: Tensor, weight: Tensor, form: ConvolutionForm) -> Tensor:
+    """C(x, weight), (N, out, H', W'), in the precision of ``form``, also in derivatives of any order."""
+    maps: Tensor = _maps(x, weight, None, form)
+    return maps

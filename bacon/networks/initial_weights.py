@@ -62,23 +62,25 @@ def he_normal_by_outputs(module: nn.Module) -> list[Draw]:
 
 @torch.no_grad()
 def initialise(network: Network, *, seed: Seed, purpose: str, index: int) -> None:
-    """Fill every parameter and buffer of ``network`` in place, the classifier's by :func:`pytorch_default`.
+    """Fill every parameter and buffer of ``network`` in place, the classifier's by a rule of its own.
 
     Args:
-        network: says how its other parameters start (``Network.initialisation``).
+        network: says how they start (``Network.initialisation``, ``Network.classifier_initialisation``).
         seed: seed, or tuple of seeds, of the draws.
         purpose: name of the stream; normal numbers have their own beside it.
         index: number of the network in that stream.
     """
     drawn: list[Draw] = []
     for module in network.modules():
-        drawn += (pytorch_default if module is network.classifier else network.initialisation)(module)
+        drawn += (network.classifier_initialisation if module is network.classifier else network.initialisation)(module)
     _fill_uniform([draw for draw in drawn if draw.distribution == "uniform"], seed, purpose, index)
     _fill_normal([draw for draw in drawn if draw.distribution == "normal"], seed, f"{purpose} normal", index)
 
 
 def _fill_uniform(draws: list[Draw], seed: Seed, purpose: str, index: int) -> None:
     """One draw for all parameters, because networks are small and created often."""
+    if not draws:
+        return
     first = draws[0].parameter
     count = sum(draw.parameter.numel() for draw in draws)
     uniform = device_uniform(seed, purpose, count=count, device=first.device, dtype=first.dtype, iteration=index)

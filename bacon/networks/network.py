@@ -25,6 +25,7 @@ class Network(nn.Module):
     Attributes:
         precision: of the layers below the classifier (``network.precision``); the classifier is float32 in any.
         initialisation: how the parameters of ``features`` start.
+        classifier_initialisation: how those of the classifier start: by PyTorch's default, unless an architecture says other.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Network(nn.Module):
         super().__init__()
         self.precision: Precision = "fp32"
         self.initialisation = initialisation
+        self.classifier_initialisation: Initialisation = pytorch_default
         self.features = features
         self.embedding_size = embedding_size
         self.classifier = nn.Linear(embedding_size, classes, device=device, dtype=dtype)

@@ -12,10 +12,10 @@ from typing import Any, Literal
 from bacon.config.setting_errors import flatten
 from bacon.operations.failures import last_error
 from bacon.plan import cost
-from bacon.plan.headers import Header, training_input
+from bacon.plan.headers import Header, read_header, training_input
 from bacon.plan.inventory import read_artifacts
 from bacon.plan.plan import Plan
-from bacon.plan.stages import STAGES, PlannedArtifact, stage_of
+from bacon.plan.stages import STAGES, PlannedArtifact, evaluation_artifact, evaluations_of, stage_of
 from bacon.runtime.heartbeat import JobProgress, read_progress
 from bacon.runtime.job_lock import is_held
 from bacon.settings.cells import Cell
@@ -146,6 +146,8 @@ def why_stale(plan: Plan, artifact: PlannedArtifact, header: Header) -> str:
         return "the file is damaged"
     stage = stage_of(artifact)
     inputs = stage.inputs(plan, artifact)
+    if header.evaluations:
+        return _why_evaluations(plan, artifact, header)
     if changes := _changed_settings(stage.settings(plan, artifact), header.settings):
         return "; ".join(changes)
     if upgraded := [
@@ -159,6 +161,22 @@ def why_stale(plan: Plan, artifact: PlannedArtifact, header: Header) -> str:
         if header.inputs.get(name) != fingerprint:
             return f"the {stage_of(made_from).noun} changed"
     return "the code changed" if inputs else "settings, source or code changed"
+
+
+def _why_evaluations(plan: Plan, artifact: PlannedArtifact, header: Header) -> str:
+    """Which protocols of a cell's evaluations are new or differ, each with its reason."""
+    assert artifact.cell is not None
+    reasons: dict[str, list[str]] = {}
+    for each, network in evaluations_of(plan, artifact):
+        path = each.evaluation_path(artifact.cell, network)
+        made = header.evaluations.get(str(path.relative_to(artifact.path.parent)))
+        one = evaluation_artifact(each, artifact.cell, network)
+        if made != one.fingerprint:
+            found = read_header(plan.directory / path) if made else None
+            reason = "not evaluated yet" if found is None else why_stale(each, one, found)
+            reasons.setdefault(reason, []).append(each.config.protocol)
+    named = [f"{', '.join(dict.fromkeys(names))}: {reason}" for reason, names in reasons.items()]
+    return "; ".join(named) or "a protocol is no longer in the grid"
 
 
 def _as_input(plan: Plan, made_from: PlannedArtifact) -> tuple[str, str]:
@@ -210,7 +228,7 @@ def size(count: int) -> str:
 
 def training_rows(plan: Plan, cell: Cell) -> list[tuple[str, str, str, str]]:
     """What a cell needs trained on the real set: name and key, number of runs, what is kept, bytes that these take."""
-    evaluations = [need for network in plan.networks for need in plan.evaluation_needs(cell, network)]
+    evaluations = plan.all_evaluation_needs(cell)
     needs = evaluations if cell.ipc is None else [*plan.needs(cell), *evaluations]
     found = []
     for need in {(need.name, need.key, need.runs): need for need in needs}.values():

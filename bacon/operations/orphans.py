@@ -75,7 +75,9 @@ def other_plans(run_with: Path | str, directory: Path = Path()) -> list[Plan]:
 def _expected(plan: Plan) -> set[Path]:
     """Every file that the cells of a plan have."""
     artifacts = {
-        path for artifact in plan_artifacts(plan) for path in (artifact.path, *stage_of(artifact).beside(artifact))
+        path
+        for artifact in plan_artifacts(plan)
+        for path in (artifact.path, *stage_of(artifact).beside(plan, artifact))
     }
     return artifacts | {path for group in shown_groups(plan) for path in image_paths(*group)}
 
@@ -83,7 +85,8 @@ def _expected(plan: Plan) -> set[Path]:
 def _record_keys(plan: Plan) -> Iterator[str]:
     """Names of a plan's trained networks in the cache."""
     for cell in (*plan.references, *plan.cells):
-        yield from (plan.record_fingerprint(cell, network) for network in plan.networks)
+        for each in plan.protocols.values():
+            yield from (each.record_fingerprint(cell, network) for network in plan.networks)
 
 
 def remove_path(path: Path) -> None:

@@ -54,6 +54,10 @@ def report_fingerprint(plan: Plan, published: Path) -> str:
     """Fingerprint of the report: the figures in it, its templates, and the settings of every cell with their layers."""
     templates = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES.iterdir() if path.is_file()}
     groups = [f"{dataset}/{method}/ipc{ipc}" for dataset, method, ipc in shown_groups(plan)]
+    cells = (*plan.references, *plan.cells)
+    rows = {
+        alike: digest(plan.resolved(cell).rows()) for alike, cell in {plan.kind(cell): cell for cell in cells}.items()
+    }
     extra = {
         "target": "report",
         "published": published_digest(published),
@@ -62,7 +66,7 @@ def report_fingerprint(plan: Plan, published: Path) -> str:
         "images": [images_fingerprint(plan, shown_cell(plan, group)) for group in sorted(groups)],
         "templates": templates,
         "preset": plan.config.preset,
-        "settings": {str(cell): plan.resolved(cell).rows() for cell in (*plan.references, *plan.cells)},
+        "settings": {str(cell): rows[plan.kind(cell)] for cell in cells},
     }
     return plan.aggregate_fingerprint((REPORT_MODULE,), extra=extra)
 
@@ -75,7 +79,7 @@ def images_fingerprint(plan: Plan, cell: Cell) -> str:
 
 def shown_cell(plan: Plan, group: str) -> Cell:
     """The cell whose images are shown for a group such as ``digits/bacon/ipc10``: its first seed."""
-    found = next((cell for cell in plan.cells if cell.matches(group)), None)
+    found = plan.first_seeds.get(group)
     if found is None:
         raise BaconError(f"{group!r} matches no cell of the grid; an example of a cell is {plan.cells[0]}")
     return found
@@ -83,7 +87,7 @@ def shown_cell(plan: Plan, group: str) -> Cell:
 
 def shown_groups(plan: Plan) -> tuple[tuple[str, str, int], ...]:
     """(data set, method, IPC) of every group in the grid."""
-    return tuple(dict.fromkeys((cell.dataset, cell.method, cell.ipc or 0) for cell in plan.cells))
+    return tuple((cell.dataset, cell.method, cell.ipc or 0) for cell in plan.first_seeds.values())
 
 
 def check_asked(what: str, asked: str | None, computed: str) -> None:

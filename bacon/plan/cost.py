@@ -26,6 +26,7 @@ from bacon.settings.network import NetworkSettings
 
 # Sustained operations per second: of one GPU in full precision, half the data sheet's 15.7e12 of a V100, and of one CPU thread.
 GPU_RATE = 8e12
+_REGRESSION = 4  # float64, and the functions of a kernel: times the operations of its inner products
 CPU_RATE = 1e10
 # At least, of one pass through a network.
 PASS_SECONDS = 0.005
@@ -123,7 +124,9 @@ def operations(network: NetworkSettings, channels: int, size: int) -> Operations
 
 
 def distill_seconds(plan: Plan, cell: Cell, measured: Measurements | None = None) -> float:
-    """Time of a cell's distillation: what its method's record says that it computes."""
+    """Time of a cell's distillation: what its method's record says that it computes; none where a set is copied."""
+    if plan.same_set(cell) is not None:
+        return 0.0
     settings, data = plan.settings(cell), data_size(plan, cell.dataset, measured)
     image = operations(settings.network, data.channels, data.size)
     size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
@@ -198,6 +201,9 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str, measured: Measureme
         assert settings.distillation is not None, "a cell with an IPC is distilled"
         train = cell.ipc * settings.distillation.parts() * data.classes
         networks += evaluation.snapshot_seeds * max(len(settings.distillation.snapshot_iterations()) - 1, 0)
+    if evaluation.regression != "none":
+        pairs = float(train) * (train + data.test) * data.channels * data.size**2
+        return networks * _seconds(plan, 2 * _REGRESSION * pairs, 1, measured)
     epochs = sum(
         evaluation.with_augmentation(name, 1.0).passes(images=train, classes=data.classes)
         for name in evaluation.augmentations

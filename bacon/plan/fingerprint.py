@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from bacon.plan.code_digest import code_digest
@@ -26,6 +26,24 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
 
 
+_PLACE = "<the one value that differs>"
+
+
+class DigestOf:
+    """The digest of many values that differ in one text alone; what they share is written out once.
+
+    Args:
+        make: the value, with a text in one place.
+    """
+
+    def __init__(self, make: Callable[[str], Any]) -> None:
+        self._before, self._after = canonical(make(_PLACE)).split(_PLACE)
+
+    def __call__(self, text: str) -> str:
+        """As :func:`digest` of the value with a text of plain letters and digits, such as a fingerprint."""
+        return hashlib.sha256(f"{self._before}{text}{self._after}".encode()).hexdigest()[:32]
+
+
 def fingerprint(stage: str, *, settings: Any, modules: Iterable[str], inputs: Mapping[str, str]) -> str:
     """The cumulative fingerprint of an artifact.
 
@@ -38,8 +56,15 @@ def fingerprint(stage: str, *, settings: Any, modules: Iterable[str], inputs: Ma
     Raises:
         BaconError: a module does not exist.
     """
+    return digest(fingerprint_content(stage, settings=settings, modules=modules, inputs=inputs))
+
+
+def fingerprint_content(
+    stage: str, *, settings: Any, modules: Iterable[str], inputs: Mapping[str, str]
+) -> dict[str, Any]:
+    """What :func:`fingerprint` is the digest of; arguments and errors as there."""
     try:
         code = code_digest(modules)
     except ModuleNotFoundError as error:
         raise BaconError(f"{stage}: {error}") from None
-    return digest({"stage": stage, "settings": settings, "code": code, "inputs": dict(inputs)})
+    return {"stage": stage, "settings": settings, "code": code, "inputs": dict(inputs)}

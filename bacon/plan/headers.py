@@ -18,7 +18,8 @@ class Header:
         inputs: fingerprints of its inputs by the names of their stages.
         settings: its settings.
         packages: versions of the packages that made it, where it says so.
-        parts: file in the artifact's folder -> its size in bytes, of those that belong to it.
+        parts: file below the artifact's folder -> its size in bytes, of those that belong to it.
+        evaluations: of the index of a cell's evaluations: file -> its fingerprint.
     """
 
     fingerprint: str | None
@@ -27,6 +28,7 @@ class Header:
     settings: dict[str, Any] = field(default_factory=dict)
     packages: dict[str, str] = field(default_factory=dict)
     parts: dict[str, int] = field(default_factory=dict)
+    evaluations: dict[str, str] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> Header:
@@ -57,6 +59,16 @@ def _json_header(path: Path) -> Header:
     content = json.loads(path.read_text(encoding="utf-8"))
     inputs = {"data": content["data_fingerprint"], "distill": content["distilled_fingerprint"]}
     trained = content.get("training_fingerprints", {})
+    if "evaluations" in content:
+        files = content["evaluations"]
+        return Header(
+            fingerprint=content["fingerprint"],
+            seconds=sum(one["seconds"] for one in files),
+            inputs={name: value for name, value in inputs.items() if value is not None} | _trained(trained),
+            packages=content["provenance"]["packages"],
+            parts={one["file"]: one["bytes"] for one in files},
+            evaluations={one["file"]: one["fingerprint"] for one in files},
+        )
     return Header(
         fingerprint=content["fingerprint"],
         seconds=content.get("testing_seconds", sum(record["wall_seconds"] for record in content["records"])),

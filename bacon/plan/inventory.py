@@ -48,7 +48,7 @@ class Inventory:
             self._known[key], self._changed = known, True
         header = Header(**known["header"])
         # The artifact did not change, but what belongs to it may have gone.
-        whole = all(_size(self.directory / path.with_name(name)) == size for name, size in header.parts.items())
+        whole = all(_size(self.directory / path.parent / name) == size for name, size in header.parts.items())
         return header if whole else replace(header, fingerprint=None)
 
     def of(self, artifact: PlannedArtifact) -> Header | None:

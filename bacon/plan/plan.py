@@ -6,12 +6,21 @@ artifacts that carry another one. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from bacon.config.layering import Resolved, evaluation_network, kind, protocol_name, resolve
+from bacon.config.layering import (
+    OtherLayers,
+    Resolved,
+    evaluation_network,
+    kind,
+    protocol_name,
+    resolve,
+    resolve_protocol,
+    same_protocol,
+)
 from bacon.config.loading import data_settings, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.datasets.registry import REGISTRY
@@ -19,7 +28,7 @@ from bacon.datasets.source import reader_module, source_digest
 from bacon.methods.figure_places import given_places
 from bacon.methods.registry import METHODS
 from bacon.plan.code_digest import code_digest
-from bacon.plan.fingerprint import digest, fingerprint
+from bacon.plan.fingerprint import DigestOf, digest, fingerprint, fingerprint_content
 from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
 from bacon.plan.trainings import (
     PlannedTraining,
@@ -35,6 +44,7 @@ from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
+from bacon.settings.protocols import PROTOCOLS
 from bacon.settings.training_need import TrainingNeed
 
 # Where data lies and what it is called; what it is, is in its source's digest.
@@ -54,31 +64,81 @@ class Plan:
     Args:
         config: a checked configuration.
         directory: the working directory that paths of own data are relative to.
+        headline: the plan of the same grid under the protocol of its headline tables; ``None``: that is this plan.
     """
 
-    def __init__(self, config: Config, directory: Path | str = ".") -> None:
+    def __init__(self, config: Config, directory: Path | str = ".", *, headline: Plan | None = None) -> None:
         self.config = config
+        self.headline = self if headline is None else headline
+        """The plan whose protocol headline tables show; it shares data sets, distilled sets and what they need."""
         self.directory = Path(directory)
         self.packages = installed_versions(config.stale_on_upgrade)
         """Package -> version, of the packages whose upgrade makes results stale."""
         self._resolve = lru_cache(maxsize=None)(self._resolved)
         self._alike: dict[tuple[object, ...], Resolved] = {}
-        self._data = lru_cache(maxsize=None)(self._data_fingerprint)
-        self._distilled = lru_cache(maxsize=None)(self._distilled_fingerprint)
-        self._needs = lru_cache(maxsize=None)(self._cell_needs)
+        self._others: dict[tuple[object, ...], OtherLayers] = {}
+        self._data = self._shared("_data", self._data_fingerprint)
+        self._distilled = self._shared("_distilled", self._distilled_fingerprint)
+        self._kind = self._shared("_kind", partial(kind, config))
+        self._needs = self._shared("_needs", self._cell_needs)
+        self._evaluation = lru_cache(maxsize=None)(self._evaluation_fingerprint)
+        self._index = lru_cache(maxsize=None)(self._index_fingerprint)
+        self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
+        self._records: dict[tuple[object, ...], DigestOf] = {}
+        self._files: dict[tuple[object, ...], DigestOf] = {}
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
 
+    def _shared(self, name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
+        """What no protocol changes, worked out once for the plans of all."""
+        known: Callable[..., Any] = (
+            lru_cache(maxsize=None)(compute) if self is self.headline else getattr(self.headline, name)
+        )
+        return known
+
+    @cached_property
+    def protocols(self) -> Mapping[str, Plan]:
+        """Protocol -> the plan of the same grid under it, in the order of tables; this plan among them if it is the headline's.
+
+        Everything about an evaluation under a protocol is asked of that protocol's plan.
+        """
+        top = self.headline
+        if self is not top:
+            return top.protocols
+        return {
+            name: top if name == top.config.protocol else Plan(top.config.under(name), top.directory, headline=top)
+            for name in top.config.evaluated_protocols
+        }
+
+    @property
+    def has_protocols(self) -> bool:
+        """Whether cells are evaluated under several protocols, all of a cell's in one job."""
+        return len(self.config.evaluated_protocols) > 1
+
     @cached_property
     def cells(self) -> tuple[Cell, ...]:
         """The grid's cells, without the full data sets."""
-        return grid_cells(self.config)
+        return grid_cells(self.config) if self is self.headline else self.headline.cells
+
+    @cached_property
+    def first_seeds(self) -> Mapping[str, Cell]:
+        """Group of cells, such as ``digits/bacon/ipc10`` -> its first cell, in grid order."""
+        found: dict[str, Cell] = {}
+        for cell in self.cells:
+            found.setdefault(f"{cell.dataset}/{cell.method}/ipc{cell.ipc}", cell)
+        return found
+
+    @cached_property
+    def has_test_curves(self) -> bool:
+        """Whether networks of some cell are tested before the end of their training too."""
+        grid = {self.kind(cell): cell for cell in (*self.references, *self.cells)}
+        return any(self.settings(cell).evaluation.test_curve for cell in grid.values())
 
     @cached_property
     def references(self) -> tuple[Cell, ...]:
         """The full data set of each data set in the grid."""
-        return reference_cells(self.config)
+        return reference_cells(self.config) if self is self.headline else self.headline.references
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -97,10 +157,24 @@ class Plan:
 
     def _resolved(self, cell: Cell) -> Resolved:
         """Settings of a cell, worked out once for all cells of its kind."""
-        alike = kind(self.config, cell)
+        alike = self.kind(cell)
         if alike not in self._alike:
-            self._alike[alike] = resolve(self.config, cell)
+            self._alike[alike] = self._resolve_kind(cell, alike)
         return self._alike[alike]
+
+    def kind(self, cell: Cell) -> tuple[object, ...]:
+        """What cells share that have the same settings: all but the seed, most often."""
+        shared: tuple[object, ...] = self._kind(cell)
+        return shared
+
+    def _resolve_kind(self, cell: Cell, alike: tuple[object, ...]) -> Resolved:
+        """Settings of a cell; under a further protocol, those of the headline's with another evaluation."""
+        top = self.headline
+        if self is top:
+            return resolve(self.config, cell)
+        if alike not in top._others:
+            top._others[alike] = OtherLayers.of(top.config, cell).for_evaluation()
+        return resolve_protocol(self.config, cell, top.resolved(cell), top._others[alike], beside=True)
 
     def settings(self, cell: Cell) -> CellSettings:
         """Settings of a cell."""
@@ -112,7 +186,8 @@ class Plan:
 
     def needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
         """Networks trained on the real set that a cell distils with."""
-        return self._needs(cell)
+        needs: tuple[TrainingNeed, ...] = self._needs(cell)
+        return needs
 
     def _cell_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
         return cell_needs(METHODS[self.config.base_method(cell.method)], self.settings(cell), cell)
@@ -129,6 +204,19 @@ class Plan:
         """Networks trained on the real set that a cell's evaluation tests, or that label its batches."""
         return (*self.full_set_needs(cell, network).values(), *self.teachers(cell))
 
+    def all_evaluation_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
+        """:meth:`evaluation_needs` of every network under every protocol, the one with the most runs of any that are alike."""
+        alike, top = self.kind(cell), self.headline
+        if alike not in top._evaluated:
+            needs = (
+                need
+                for plan in self.protocols.values()
+                for network in self.networks
+                for need in plan.evaluation_needs(cell, network)
+            )
+            top._evaluated[alike] = tuple(most_runs(needs).values())
+        return top._evaluated[alike]
+
     def full_set_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
         """Augmentation -> networks that stand for the full data set ``cell``; empty where its evaluation trains them itself."""
         return self._full_set_needs(cell, network) if cell.ipc is None else {}
@@ -139,12 +227,15 @@ class Plan:
     @cached_property
     def trainings(self) -> Mapping[tuple[str, str], PlannedTraining]:
         """(Data set, key) -> everything that is trained on real sets, in the order of data sets; cells share what is alike."""
+        if self is not self.headline:
+            return self.headline.trainings
         needed: dict[str, list[TrainingNeed]] = {dataset: [] for dataset in self.datasets}
+        plans = self.protocols.values()
         for cell in self.references:
             for network in self.networks:
-                needed[cell.dataset] += self.evaluation_needs(cell, network)
-        for cell in self.cells:
-            needed[cell.dataset] += (*self.needs(cell), *self.teachers(cell))
+                needed[cell.dataset] += (need for plan in plans for need in plan.evaluation_needs(cell, network))
+        for cell in {self.kind(cell): cell for cell in reversed(self.cells)}.values():
+            needed[cell.dataset] += (*self.needs(cell), *(need for plan in plans for need in plan.teachers(cell)))
         return {
             (dataset, key): self._training(dataset, need)
             for dataset, needs in needed.items()
@@ -177,6 +268,15 @@ class Plan:
     def training_fingerprint(self, dataset: str, need: TrainingNeed) -> str:
         """Fingerprint of each run of a need on a data set."""
         return training_fingerprint(need, {"data": self.data_fingerprint(dataset)} | self._package_inputs())
+
+    def published_protocol(self, cell: Cell) -> str | None:
+        """Which of the configured protocols is the one that a cell's method is published under; ``None``: none of them.
+
+        Protocols with equal settings are one, whatever they are called.
+        """
+        native = METHODS[self.config.base_method(cell.method)].protocol
+        known = [name for name in self.protocols if name in PROTOCOLS]
+        return next((name for name in known if same_protocol(name, native, cell)), None)
 
     def data_fingerprint(self, dataset: str) -> str:
         """Fingerprint of a preprocessed data set."""
@@ -212,6 +312,24 @@ class Plan:
             | self._training_inputs(cell, self.needs(cell)),
         )
 
+    def same_set(self, cell: Cell) -> Cell | None:
+        """The cell of a variant's method whose distilled set is the variant's own, because it evaluates otherwise alone.
+
+        ``None`` for a method, and where the method's cell is not in the grid, comes after the variant's, or is distilled
+        otherwise.
+        """
+        base, methods = self.config.base_method(cell.method), self.config.grid.methods
+        if base == cell.method or base not in methods or cell.method not in methods:
+            return None
+        own = Cell(cell.dataset, base, cell.ipc, cell.seed)
+        if methods.index(base) > methods.index(cell.method) or own not in self._in_grid:
+            return None
+        return own if self.distilled_fingerprint(own) == self.distilled_fingerprint(cell) else None
+
+    @cached_property
+    def _in_grid(self) -> frozenset[Cell]:
+        return frozenset(self.cells)
+
     def _training_inputs(self, cell: Cell, needs: tuple[TrainingNeed, ...]) -> dict[str, str]:
         """What each need is called, with the number of its runs -> fingerprint of the runs."""
         return {f"training {need.name}: {need.runs}": self.training_fingerprint(cell.dataset, need) for need in needs}
@@ -224,29 +342,65 @@ class Plan:
         return str(self._record(cell, network))
 
     def _record_fingerprint(self, cell: Cell, network: str) -> str:
+        if cell.ipc is None:
+            return digest(self._record_content(cell, network, None))
+        alike = (*self.kind(cell), network)
+        if alike not in self._records:
+            self._records[alike] = DigestOf(partial(self._record_content, cell, network))
+        return self._records[alike](self.distilled_fingerprint(cell))
+
+    def _record_content(self, cell: Cell, network: str, distilled: str | None) -> dict[str, Any]:
         inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
         inputs |= self._training_inputs(cell, self.teachers(cell))
-        if cell.ipc is not None:
-            inputs["distilled"] = self.distilled_fingerprint(cell)
+        if distilled is not None:
+            inputs["distilled"] = distilled
         evaluation = self.settings(cell).evaluation
+        # Without points the record holds none: it is what it was before there were any.
+        left_out = {*EVALUATION_COUNTS, "teachers", *(() if evaluation.test_curve else ("test_curve",))}
         network_settings = self.evaluation_network(cell, network)
-        return fingerprint(
+        return fingerprint_content(
             "evaluate",
             settings={
-                "evaluation": evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"}),
+                "evaluation": evaluation.model_dump(mode="json", exclude=left_out),
                 "network": network_settings.model_dump(mode="json"),
             },
             modules=(*evaluate_modules(network_settings), *evaluation.shared_modules()),
             inputs=inputs,
         )
 
+    def evaluation_path(self, cell: Cell, network: str) -> Path:
+        """A cell's evaluation file under this plan's protocol; that of the headline's lies where it lies without others."""
+        return cell.evaluation_path(network, "" if self is self.headline else self.config.protocol)
+
     def evaluation_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of a cell's evaluation file: its records and how many there are."""
+        return str(self._evaluation(cell, network))
+
+    def evaluations_fingerprint(self, cell: Cell) -> str:
+        """Fingerprint of the index of a cell's evaluation files under all protocols: which they are, and where."""
+        return str(self.headline._index(cell))
+
+    def _index_fingerprint(self, cell: Cell) -> str:
+        folders = {"" if plan is self.headline else name: plan for name, plan in self.protocols.items()}
+        return digest(
+            {
+                f"{folder}/{network}": plan.evaluation_fingerprint(cell, network)
+                for folder, plan in folders.items()
+                for network in self.networks
+            }
+        )
+
+    def _evaluation_fingerprint(self, cell: Cell, network: str) -> str:
+        alike = (*self.kind(cell), network)
+        if alike not in self._files:
+            self._files[alike] = DigestOf(partial(self._evaluation_content, cell, network))
+        return self._files[alike](self.record_fingerprint(cell, network))
+
+    def _evaluation_content(self, cell: Cell, network: str, record: str) -> dict[str, Any]:
         counts = self.settings(cell).evaluation.model_dump(mode="json", include=set(EVALUATION_COUNTS))
-        record = self.record_fingerprint(cell, network)
         code = self.augmentation_code(cell, network)
         protocol = protocol_name(self.config, cell.method)
-        return digest({"record": record, "counts": counts, "protocol": protocol, "augmentations": code})
+        return {"record": record, "counts": counts, "protocol": protocol, "augmentations": code}
 
     def augmentation_code(self, cell: Cell, network: str) -> dict[str, str]:
         """Augmentation -> digest of its code, or of the networks that were trained with it for the full data set.
@@ -262,13 +416,22 @@ class Plan:
     def aggregate_fingerprint(self, modules: tuple[str, ...], *, extra: Any = None) -> str:
         """Fingerprint of a table or figure made from every evaluation and distilled set of the grid."""
         grid = (*self.references, *self.cells)
-        inputs = {
+        settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
+        if self.has_protocols:
+            settings["protocols"] = [[name, self.config.protocol_title(name)] for name in self.protocols]
+        return fingerprint("aggregate", settings=settings, modules=modules, inputs=self._evaluations)
+
+    @cached_property
+    def _evaluations(self) -> Mapping[str, str]:
+        """What every table is made from: the evaluation files, or with several protocols the index of each cell's."""
+        grid = (*self.references, *self.cells)
+        if self.has_protocols:
+            return {str(cell): self.evaluations_fingerprint(cell) for cell in grid}
+        return {
             f"{cell} {network}": self.evaluation_fingerprint(cell, network)
             for cell in grid
             for network in self.networks
         }
-        settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
-        return fingerprint("aggregate", settings=settings, modules=modules, inputs=inputs)
 
     def dataset_title(self, dataset: str) -> str:
         """Name of a data set in tables and figures."""

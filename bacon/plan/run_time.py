@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bacon.plan import cost
-from bacon.plan.trainings import PlannedTraining
+from bacon.plan.trainings import PlannedTraining, most_runs
 
 if TYPE_CHECKING:
     from bacon.plan.machine import Machine
@@ -60,21 +60,25 @@ def _chains(plan: Plan, measured: cost.Measurements) -> Iterator[list[float]]:
     for cell in plan.references:
         yield _full_set(plan, cell, measured)
     for cell in plan.cells:
-        evaluations = (cost.evaluation_seconds(plan, cell, network, measured) for network in plan.networks)
+        evaluations = (
+            cost.evaluation_seconds(each, cell, network, measured)
+            for each in plan.protocols.values()
+            for network in plan.networks
+        )
         yield [cost.distill_seconds(plan, cell, measured), *evaluations]
 
 
 def _full_set(plan: Plan, cell: Cell, measured: cost.Measurements) -> list[float]:
+    pairs = [(each, network) for each in plan.protocols.values() for network in plan.networks]
+    needs = most_runs(need for each, network in pairs for need in each.full_set_needs(cell, network).values())
     seconds = []
-    for network in plan.networks:
-        for need in plan.full_set_needs(cell, network).values():
-            # Its fingerprint, for which all images would have to be read, does not change the time.
-            training = PlannedTraining(
-                dataset=cell.dataset, need=need, fingerprint="", runs_per_job=plan.config.run.runs_per_job
-            )
-            seconds += [cost.training_seconds(plan, training, block, measured) for block in training.blocks]
-        seconds.append(cost.evaluation_seconds(plan, cell, network, measured))
-    return seconds
+    for need in needs.values():
+        # Its fingerprint, for which all images would have to be read, does not change the time.
+        training = PlannedTraining(
+            dataset=cell.dataset, need=need, fingerprint="", runs_per_job=plan.config.run.runs_per_job
+        )
+        seconds += [cost.training_seconds(plan, training, block, measured) for block in training.blocks]
+    return [*seconds, *(cost.evaluation_seconds(each, cell, network, measured) for each, network in pairs)]
 
 
 def job_memory_mb(plan: Plan, cell: Cell, size: cost.DataSize) -> int:

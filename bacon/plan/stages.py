@@ -7,16 +7,30 @@ is an entry here and a rule file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from bacon.plan import cost
 from bacon.plan.headers import Header, read_header, read_training_header
 from bacon.plan.plan import Plan
 from bacon.plan.trainings import PlannedTraining
-from bacon.settings.cells import DATA, DISTILLED, EVALUATION, EVALUATION_FULL, LOGS, TRAINED, Cell, RunBlock
+from bacon.settings.cells import (
+    DATA,
+    DISTILLED,
+    EVALUATE,
+    EVALUATION,
+    EVALUATION_FULL,
+    EVALUATIONS,
+    EVALUATIONS_FULL,
+    LOGS,
+    TRAINED,
+    Cell,
+    RunBlock,
+)
+from bacon.settings.training_need import TrainingNeed
 
 SIGNAL_SECONDS = 120
 """SLURM's warning before a job's time limit, for stages that write a checkpoint and end."""
@@ -32,7 +46,8 @@ class PlannedArtifact:
         path: of the file.
         fingerprint: that it must carry.
         cell: the cell; ``None`` for a data set.
-        network: the evaluation network; empty for other stages.
+        network: the evaluation network; empty for other stages, and for the index of a cell's evaluations under several
+            protocols.
         block: runs of a training on the real set; ``None`` for other stages.
     """
 
@@ -66,6 +81,7 @@ class Stage:
         checkpoints: folder of a job's checkpoints; ``None``: it writes none, and SLURM need not warn it.
         header: reads what an artifact says of itself.
         beside: files that a job leaves beside its artifact, which names them.
+        indexes: patterns of ``rules`` where cells are evaluated under several protocols, if they differ.
     """
 
     name: str
@@ -83,7 +99,8 @@ class Stage:
     heartbeat: Callable[[PlannedArtifact], Path] | None = None
     checkpoints: Callable[[PlannedArtifact], Path] | None = None
     header: Callable[[Path], Header] = read_header
-    beside: Callable[[PlannedArtifact], tuple[Path, ...]] = lambda _artifact: ()
+    beside: Callable[[Plan, PlannedArtifact], tuple[Path, ...]] = lambda _plan, _artifact: ()
+    indexes: Mapping[str, str] = field(default_factory=dict)
 
 
 def data_artifact(plan: Plan, dataset: str) -> PlannedArtifact:
@@ -109,10 +126,11 @@ def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArti
     )
 
 
-def training_inputs(plan: Plan, cell: Cell, network: str = "") -> tuple[PlannedArtifact, ...]:
-    """Networks trained on the real set that a cell distils with; with ``network``, that its evaluation tests or learns from."""
-    needs = plan.evaluation_needs(cell, network) if network else plan.needs(cell)
-    trainings = [(plan.training_of(cell.dataset, need), need.runs) for need in needs]
+def training_inputs(plan: Plan, cell: Cell, needs: Iterable[TrainingNeed] | None = None) -> tuple[PlannedArtifact, ...]:
+    """The networks trained on the real set that meet needs of a cell; without any given, those that it distils with."""
+    trainings = [
+        (plan.training_of(cell.dataset, need), need.runs) for need in (plan.needs(cell) if needs is None else needs)
+    ]
     return tuple(
         training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)
     )
@@ -126,6 +144,20 @@ def evaluation_artifact(plan: Plan, cell: Cell, network: str) -> PlannedArtifact
     )
 
 
+def evaluations_artifact(plan: Plan, cell: Cell) -> PlannedArtifact:
+    """The index of a cell's evaluation files, where it is evaluated under several protocols."""
+    path, fingerprint = cell.evaluations_path, plan.evaluations_fingerprint(cell)
+    return PlannedArtifact(stage="evaluate", name=str(cell), path=path, fingerprint=fingerprint, cell=cell)
+
+
+def evaluations_of(plan: Plan, artifact: PlannedArtifact) -> Iterator[tuple[Plan, str]]:
+    """What an artifact of the stage evaluate holds: (plan of the protocol, network) of each evaluation file."""
+    if artifact.network:
+        yield plan, artifact.network
+        return
+    yield from ((each, network) for each in plan.protocols.values() for network in plan.networks)
+
+
 def _all_data(plan: Plan) -> Iterator[PlannedArtifact]:
     return (data_artifact(plan, dataset) for dataset in plan.datasets)
 
@@ -136,7 +168,16 @@ def _all_distilled(plan: Plan) -> Iterator[PlannedArtifact]:
 
 def _all_evaluations(plan: Plan) -> Iterator[PlannedArtifact]:
     grid = (*plan.references, *plan.cells)
+    if plan.has_protocols:
+        return (evaluations_artifact(plan, cell) for cell in grid)
     return (evaluation_artifact(plan, cell, network) for cell in grid for network in plan.networks)
+
+
+def _evaluations(plan: Plan, wildcards: Mapping[str, str]) -> PlannedArtifact:
+    cell = _cell(wildcards)
+    if "network" in wildcards:
+        return evaluation_artifact(plan, cell, wildcards["network"])
+    return evaluations_artifact(plan, cell)
 
 
 def _all_trainings(plan: Plan) -> Iterator[PlannedArtifact]:
@@ -170,10 +211,18 @@ def _of(artifact: PlannedArtifact) -> Cell:
     return artifact.cell
 
 
+def _distillation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
+    cell = _of(artifact)
+    same = plan.same_set(cell)
+    copied = () if same is None else (distilled_artifact(plan, same),)
+    return (data_artifact(plan, cell.dataset), *training_inputs(plan, cell), *copied)
+
+
 def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
     cell = _of(artifact)
     images = () if cell.ipc is None else (distilled_artifact(plan, cell),)
-    return (data_artifact(plan, cell.dataset), *images, *training_inputs(plan, cell, artifact.network))
+    needs = plan.evaluation_needs(cell, artifact.network) if artifact.network else plan.all_evaluation_needs(cell)
+    return (data_artifact(plan, cell.dataset), *images, *training_inputs(plan, cell, needs))
 
 
 def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
@@ -182,10 +231,29 @@ def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, A
 
 
 def _evaluation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
+    return evaluation_settings(plan, _of(artifact), artifact.network) if artifact.network else {}
+
+
+def evaluation_settings(plan: Plan, cell: Cell, network: str) -> dict[str, Any]:
+    """Settings of one evaluation file, as it holds them."""
     return {
-        "network": plan.evaluation_network(_of(artifact), artifact.network).model_dump(mode="json"),
-        "evaluation": plan.settings(_of(artifact)).evaluation.model_dump(mode="json"),
+        "network": plan.evaluation_network(cell, network).model_dump(mode="json"),
+        "evaluation": plan.settings(cell).evaluation.model_dump(mode="json"),
     }
+
+
+def _evaluation_seconds(plan: Plan, artifact: PlannedArtifact) -> float:
+    cell, known = _of(artifact), _SECONDS.setdefault(plan, {})
+    alike = (plan.kind(cell), artifact.network)
+    if alike not in known:
+        known[alike] = sum(
+            cost.evaluation_seconds(each, cell, network) for each, network in evaluations_of(plan, artifact)
+        )
+    return known[alike]
+
+
+_SECONDS: WeakKeyDictionary[Plan, dict[object, float]] = WeakKeyDictionary()
+"""Plan -> time of an evaluation job of each kind of cells: no seed changes it."""
 
 
 STAGES: Mapping[str, Stage] = {
@@ -221,7 +289,7 @@ STAGES: Mapping[str, Stage] = {
             heartbeat=lambda artifact: _block(artifact).running_path,
             checkpoints=lambda artifact: _block(artifact).checkpoint_folder,
             header=read_training_header,
-            beside=lambda artifact: tuple(_block(artifact).run_path(run) for run in _block(artifact).runs),
+            beside=lambda _plan, artifact: tuple(_block(artifact).run_path(run) for run in _block(artifact).runs),
         ),
         Stage(
             name="distill",
@@ -231,9 +299,7 @@ STAGES: Mapping[str, Stage] = {
             folder=Path("results/distilled"),
             artifacts=_all_distilled,
             artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
-            inputs=lambda plan, artifact: (
-                data_artifact(plan, _of(artifact).dataset), *training_inputs(plan, _of(artifact))
-            ),
+            inputs=_distillation_inputs,
             settings=_distillation_settings,
             seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),
             memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),
@@ -248,13 +314,17 @@ STAGES: Mapping[str, Stage] = {
             gpus=1,
             folder=Path("results/evaluation"),
             artifacts=_all_evaluations,
-            artifact=lambda plan, wildcards: evaluation_artifact(plan, _cell(wildcards), wildcards["network"]),
+            artifact=_evaluations,
             inputs=_evaluation_inputs,
             settings=_evaluation_settings,
-            seconds=lambda plan, artifact: cost.evaluation_seconds(plan, _of(artifact), artifact.network),
+            seconds=_evaluation_seconds,
             memory_mb=lambda plan, artifact: cost.memory_mb(plan, _of(artifact)),
             log=lambda artifact: _of(artifact).evaluate_log(artifact.network),
-            heartbeat=lambda artifact: _of(artifact).running_path(artifact.network),
+            heartbeat=lambda artifact: _of(artifact).running_path(artifact.network or EVALUATE),
+            beside=lambda plan, artifact: tuple(
+                each.evaluation_path(_of(artifact), network) for each, network in evaluations_of(plan, artifact)
+            ),
+            indexes={"evaluate": EVALUATIONS, "evaluate_full": EVALUATIONS_FULL},
         ),
     )
 }  # fmt: skip

@@ -70,10 +70,16 @@ class Heartbeat:
         """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
         self._start = time.monotonic()
         self._last: float | None = None
+        self._before, self._of = 0, 1
 
     def seconds(self) -> float:
         """Wall time of all parts of the job so far."""
         return self.earlier_seconds + time.monotonic() - self._start
+
+    def part(self, place: int, count: int) -> Heartbeat:
+        """From now on, what is written is the progress of the part ``place``, from 0, of ``count`` parts taken for equal."""
+        self._before, self._of = place, count
+        return self
 
     def write(self, done: int, total: int, rate: float, *, force: bool = False) -> None:
         """Write the file when it is due; a full disk must not stop the computation."""
@@ -81,6 +87,7 @@ class Heartbeat:
         if not force and self._last is not None and now - self._last < self.interval:
             return
         self._last = now
+        done, total = self._before * total + done, self._of * total
         progress = JobProgress(
             fingerprint=self.fingerprint, done=done, total=total, rate=rate, seconds=self.seconds(),
             updated=time.time(), interval=self.interval, pid=os.getpid(), host=platform.node(),

@@ -191,6 +191,13 @@ _TABLE = (
     ),
     _small_images("shufflenet_v2", "ShuffleNetV2", "shufflenet", {32: 9.0e7, 64: 9.4e7, 128: 9.4e7}, parameters=1.26e6),
     _small_images(
+        "shufflenet_v2_x0_5",
+        "ShuffleNetV2 x0.5",
+        "shufflenet",
+        {32: 2.18e7, 64: 2.58e7, 128: 2.58e7},
+        parameters=3.52e5,
+    ),
+    _small_images(
         "densenet121",
         "DenseNet-121",
         "densenet",
@@ -218,6 +225,26 @@ _TABLE = (
         norms=("layer",),
         smallest=25,
         why_smallest="halves images three times, and its attention works on 4x4 windows of the last feature maps",
+    ),
+    Architecture(
+        name="frepo_convnet",
+        title="FRePo's ConvNet",
+        builder="bacon.networks.frepo_convnet:build",
+        norms=("none", "batch"),
+        keys=("width", "depth"),
+        limits="bacon.networks.frepo_limits",
+        parameters=1.561e6,
+        pool=_named("frepo_convnet", norms=("none", "batch"), suffixes=_BATCH),
+    ),
+    Architecture(
+        name="kip_convnet",
+        title="KIP's ConvNet",
+        builder="bacon.networks.kip_convnet:build",
+        norms=("none",),
+        keys=("width", "depth"),
+        limits="bacon.networks.kip_limits",
+        parameters=4.67e5,
+        pool={"kip_convnet": {"architecture": "kip_convnet", "width": 1024}},
     ),
 )
 ARCHITECTURES: Mapping[str, Architecture] = {architecture.name: architecture for architecture in _TABLE}

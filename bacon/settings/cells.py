@@ -15,6 +15,9 @@ TRAINED_RUN = "results/training/{dataset}/{training}/run{run}.h5"
 DISTILLED = "results/distilled/{dataset}/{method}/ipc{ipc}/seed{seed}.h5"
 EVALUATION = "results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}/{network}.json"
 EVALUATION_FULL = "results/evaluation/{dataset}/full/{network}.json"
+EVALUATIONS = "results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}.json"
+EVALUATIONS_FULL = "results/evaluation/{dataset}/full.json"
+EVALUATE = "evaluate"
 TABLES = "results/tables"
 FIGURES = "results/figures"
 DOWNLOADS = "resources/downloads"
@@ -78,9 +81,10 @@ class Cell:
         """Log of the job that makes its distilled set."""
         return Path(LOGS) / "distill" / f"{self}.log"
 
-    def evaluate_log(self, network: str) -> Path:
-        """Log of the job that trains networks on it."""
-        return Path(LOGS) / "evaluate" / str(self) / f"{network}.log"
+    def evaluate_log(self, network: str = "") -> Path:
+        """Log of the job that trains networks on it; without a name, of the one that evaluates it under several protocols."""
+        folder = Path(LOGS) / "evaluate"
+        return folder / str(self) / f"{network}.log" if network else folder / f"{self}.log"
 
     @property
     def checkpoint_folder(self) -> Path:
@@ -90,16 +94,23 @@ class Cell:
     def running_path(self, what: str) -> Path:
         """Heartbeat of the job that computes ``what`` of this cell: ``distill`` or the name of an evaluation network.
 
-        With another suffix, its lock.
+        ``evaluate`` is the job that evaluates it under several protocols. With another suffix, its lock.
         """
         return Path(RUNNING) / str(self) / f"{what}.json"
 
-    def evaluation_path(self, network: str) -> Path:
-        """Folder of the records of the networks trained on this cell."""
+    def evaluation_path(self, network: str, protocol: str = "") -> Path:
+        """File of the records of the networks trained on this cell: under `protocol` of the configuration, or another one."""
         pattern = EVALUATION_FULL if self.ipc is None else EVALUATION
-        return Path(
+        path = Path(
             pattern.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed, network=network)
         )
+        return path.parent / protocol / path.name
+
+    @property
+    def evaluations_path(self) -> Path:
+        """Index of the evaluation files of this cell, where several protocols are configured."""
+        pattern = EVALUATIONS_FULL if self.ipc is None else EVALUATIONS
+        return Path(pattern.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed))
 
 
 @dataclass(frozen=True, order=True)

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from bacon.settings.base import Strict
 from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, check_dsa_strategy
+from bacon.settings.network import NetworkSettings
 
 
 class DistillationSettings(Strict):
@@ -27,6 +28,10 @@ class DistillationSettings(Strict):
     def parts(self) -> int:
         """Training images that a stored image decodes to."""
         return 1
+
+    def own_network(self) -> NetworkSettings | None:
+        """The network that the method distils with in place of the cell's; tables say so. ``None``: the cell's."""
+        return None
 
     def real_images_needed(self, ipc: int) -> int:
         """Different real images of each class that the synthetic set starts from, or consists of."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,7 @@ from bacon.settings.dsa_strategy import PAPER_DSA_STRATEGY, Augmentation, check_
 from bacon.settings.evaluation_recipe import augmentation_of, mixing_of, optimiser_of, schedule_of, sharpness_of
 from bacon.settings.network import NetworkSettings
 from bacon.settings.recipe import MIXING_MODULE, LossTermSettings, TrainingRecipe, modules_of
-from bacon.settings.trained_networks import TEACHERS, TeacherSettings, selection_need
+from bacon.settings.trained_networks import TEACHERS, EnsembleSettings, ensemble_needs
 from bacon.settings.training_need import TrainingNeed
 
 
@@ -45,6 +46,11 @@ class EvaluationSettings(Strict):
     snapshot_seeds: int = Field(
         1, ge=0, le=1000, description="Evaluation seeds for each earlier snapshot (accuracy curve); 0: none."
     )
+    test_curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
+        (),
+        description="Shares of the training, such as [0.5, 0.75, 0.9], after which the test accuracy, and that on the "
+        "validation split, are recorded too, at whole epochs. For information (table `selection`): results are of the end.",
+    )
     augmentations: tuple[Augmentation, ...] = Field(
         ("dsa",),
         min_length=1,
@@ -66,16 +72,25 @@ class EvaluationSettings(Strict):
     )
     steps: int | None = Field(None, ge=1, description="Number of updates, instead of epochs; null: use epochs.")
     batch_size: int = Field(256, ge=1, description="Images per step.")
+    regression: Literal["none", "ntk", "nngp"] = Field(
+        "none",
+        description="Kernel ridge regression from the images with their labels, instead of training a network, with the kernel "
+        "of an infinitely wide fully connected one (KIP); every seed gives the same. none: networks are trained.",
+    )
+    regression_depth: int = Field(1, ge=1, le=100, description="regression: hidden layers.")
+    regression_bias_std: float = Field(0.1, ge=0, description="regression: standard deviation of the biases.")
+    regression_ridge: float = Field(1e-6, gt=0, description="regression: ridge, times the mean diagonal of the kernel.")
     order: Literal["shuffled", "stored", "one_per_class"] = Field(
         "shuffled",
         description="Order of the training images: shuffled each epoch, as stored, or one image of every class per step.",
     )
     optimiser: Literal["sgd", "adam", "adamw"] = Field("sgd", description="Optimiser.")
     lr_net: float = Field(0.01, gt=0, description="Initial learning rate; not used where lr_search chooses it.")
-    lr: Literal["fixed", "learned"] = Field(
+    lr: Literal["fixed", "learned", "ntk"] = Field(
         "fixed",
         description="fixed: lr_net, or what lr_search chooses; learned: the learning rate, or one for each step, that a method "
-        "learned with the images; lr_net for sets without one (real images).",
+        "learned with the images; lr_net for sets without one (real images); ntk: lr_net (or the one of lr_search) times the "
+        "largest rate at which SGD on squared errors is stable, by the tangent kernel of the untrained network.",
     )
     lr_search: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (),
@@ -104,10 +119,15 @@ class EvaluationSettings(Strict):
         description="Terms of the loss, which are summed; each has kind (ce, soft_ce, kl, mse), weight, and for kl "
         "temperature and scaled (times T^2); empty: cross-entropy with the labels, hard or soft.",
     )
-    teachers: TeacherSettings = Field(
-        TeacherSettings(),
+    teachers: EnsembleSettings = Field(
+        EnsembleSettings(),
         description="labels teacher: the networks trained on the real set whose logits label each batch; their augmentation is "
         "that of `dsa_strategy` here.",
+    )
+    teacher_norms: Literal["own", "equal"] = Field(
+        "own",
+        description="labels teacher, several of them: their logits are averaged as they are, or (equal) each teacher's "
+        "logits of a batch are scaled to the mean norm of all teachers' first.",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Label smoothing of ce: weight of the uniform distribution in the labels."
@@ -150,7 +170,7 @@ class EvaluationSettings(Strict):
 
     @model_validator(mode="after")
     def _values_fit_each_other(self) -> EvaluationSettings:
-        for name in ("augmentations", "lr_search"):
+        for name in ("augmentations", "lr_search", "test_curve"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
                 raise ValueError(f"`{name}` lists {', '.join(map(str, values))}: list each value once")
@@ -158,6 +178,8 @@ class EvaluationSettings(Strict):
             raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
         if self.lr_search and self.lr == "learned":
             raise ValueError("`lr` is learned, so `lr_search` has nothing to choose; leave out one of them")
+        self._regression_trains_nothing()
+        self._stable_rate_is_of_squared_errors()
         bounds = [images for images, _ in self.epochs_by_images]
         if bounds != sorted(set(bounds)):
             raise ValueError(f"`epochs_by_images` has the bounds {bounds}; they must ascend")
@@ -169,6 +191,27 @@ class EvaluationSettings(Strict):
                 first = error.errors()[0]
                 raise ValueError(first["msg"].removeprefix("Value error, ")) from None
         return self
+
+    def curve_epochs(self, epochs: int) -> tuple[int, ...]:
+        """Epochs, counted from 1 and ascending, after which networks trained for ``epochs`` are tested before the end."""
+        points = {math.ceil(share * epochs) for share in self.test_curve}
+        return tuple(sorted(point for point in points if point < epochs))
+
+    def _stable_rate_is_of_squared_errors(self) -> None:
+        squared = {(term.kind, term.over_classes) for term in self.loss} == {("mse", "mean")}
+        if self.lr == "ntk" and not (squared and self.optimiser == "sgd"):
+            raise ValueError(
+                "`lr` is ntk, a rate of SGD on squared errors: set `optimiser` to sgd and `loss` to mse with over_classes mean"
+            )
+
+    def _regression_trains_nothing(self) -> None:
+        if self.regression == "none":
+            return
+        if self.augmentations != ("none",) or self.lr_search or self.labels == "teacher":
+            raise ValueError(
+                f"`regression` is {self.regression}, which trains no network: set `augmentations` to [none], `labels` to hard "
+                "or stored, and leave out `lr_search`"
+            )
 
     def rate_of(self, rates: Sequence[float]) -> float:
         """The learning rate that training on a set with the learned ``rates`` begins with."""
@@ -245,7 +288,7 @@ class EvaluationSettings(Strict):
         """Teachers of the batches, where ``labels`` come from them; ``network`` is the cell's."""
         if self.labels != "teacher":
             return ()
-        return (selection_need(TEACHERS, self.teachers, network, dsa_strategy=self.dsa_strategy, keep={"final"}),)
+        return ensemble_needs(TEACHERS, self.teachers, network, dsa_strategy=self.dsa_strategy)
 
     def shared_modules(self) -> tuple[str, ...]:
         """Dotted modules that training loads by name whatever the augmentation."""

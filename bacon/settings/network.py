@@ -19,15 +19,22 @@ def _norms_in_words() -> str:
 
 
 class NetworkSettings(Strict):
-    """One network architecture (docs/algorithms.md, Network); width, depth, activation, pooling: ConvNet only."""
+    """One network architecture (docs/algorithms.md, Network); width, depth: ConvNets; activation, pooling: ConvNet only."""
 
     architecture: Annotated[str, AfterValidator(known_architecture)] = Field(
         "convnet",
         description=f"Family of the network: one of {', '.join(ARCHITECTURES)}.",
         json_schema_extra={"enum": list(ARCHITECTURES)},
     )
-    width: int = Field(128, ge=1, le=4096, description="ConvNet: number of channels of every convolution.")
-    depth: int = Field(3, ge=1, le=6, description="ConvNet: number of convolution blocks; each halves the image.")
+    width: int = Field(
+        128,
+        ge=1,
+        le=4096,
+        description="ConvNet: number of channels of every convolution; frepo_convnet: of the first, doubled by each next one.",
+    )
+    depth: int = Field(
+        3, ge=1, le=6, description="ConvNet, frepo_convnet: number of convolution blocks; each halves the image."
+    )
     norm: Literal["instance", "batch", "layer", "group", "none"] = Field(
         "instance", description=f"Normalisation; the first is the default: {_norms_in_words()}."
     )

@@ -81,6 +81,15 @@ def sre2l(facts: DataFacts) -> Mapping[str, Any]:
     }
 
 
+def sre2l_plus(facts: DataFacts) -> Mapping[str, Any]:
+    """The rate ends at half its start on some data sets with some IPC."""
+    half = {
+        "cifar100": facts.ipc == 10,
+        "tinyimagenet": facts.ipc != 10,
+    }.get(facts.name, facts.large and facts.ipc != (50 if (facts.classes or 0) >= 1000 else 10))
+    return {"schedule": "half_cosine"} if half else {}
+
+
 def rded(facts: DataFacts) -> Mapping[str, Any]:
     """Batches by IPC and classes; tiles on ImageNet."""
     ipc, classes = facts.ipc or 50, facts.classes or 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from bacon.settings.augmentations import AugmentationSettings, CropFlip, Dsa, NoAugmentation
 from bacon.settings.base import Strict
@@ -70,6 +70,22 @@ class TeacherSettings(TrainedNetworkSettings):
     )
 
 
+class EnsembleSettings(TeacherSettings):
+    """How teachers are trained of which there may be several architectures."""
+
+    networks: tuple[NetworkSettings, ...] = Field(
+        (), description="Several architectures, with `runs` teachers of each; empty: `network` alone."
+    )
+
+    @field_validator("networks")
+    @classmethod
+    def _each_once(cls, value: tuple[NetworkSettings, ...]) -> tuple[NetworkSettings, ...]:
+        for number, network in enumerate(value):
+            if network in value[:number]:
+                raise ValueError(f"networks[{number}] is listed twice; list each architecture once, and set `runs`")
+        return value
+
+
 class HistoryNetworkSettings(TrainedNetworkSettings):
     """How the networks are trained whose forgetting is counted (Toneva et al., 2019, on the cell's network).
 
@@ -91,6 +107,27 @@ class HistoryNetworkSettings(TrainedNetworkSettings):
     def schedule(self) -> ScheduleSettings:
         """Three steps."""
         return MultiStep(milestones=(0.3, 0.6, 0.8), factor=0.2)
+
+
+def ensemble_needs(
+    name: str, settings: EnsembleSettings, network: NetworkSettings, *, dsa_strategy: str
+) -> tuple[TrainingNeed, ...]:
+    """The training runs of each architecture; ``network`` is the cell's.
+
+    The need of a single architecture is called ``name``, those of several ``name-0``, ``name-1``, ...
+    """
+    several = settings.networks or (None,)
+    names = [name] if len(several) == 1 else [f"{name}-{number}" for number in range(len(several))]
+    return tuple(
+        selection_need(
+            own,
+            settings if each is None else settings.model_copy(update={"network": each}),
+            network,
+            dsa_strategy=dsa_strategy,
+            keep={"final"},
+        )
+        for own, each in zip(names, several, strict=True)
+    )
 
 
 def selection_need(

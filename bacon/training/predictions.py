@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bacon.networks.network import Network
 from bacon.training.batches import IMAGES_AT_ONCE
@@ -18,7 +18,7 @@ Teacher = Callable[[Tensor], Tensor]
 
 
 @torch.no_grad()
-def confusion_matrix(model: Network, images: ImageSet, classes: int, images_at_once: int = IMAGES_AT_ONCE) -> Tensor:
+def confusion_matrix(model: nn.Module, images: ImageSet, classes: int, images_at_once: int = IMAGES_AT_ONCE) -> Tensor:
     """(classes, classes) int64 counts, row the label, column the largest logit, on the CPU; leaves the model in eval mode."""
     model.eval()
     counts = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)
@@ -38,13 +38,21 @@ def logits(model: Network, images: ImageSet, images_at_once: int = IMAGES_AT_ONC
     return torch.cat([model(batch) for batch in images.pieces(size)])
 
 
-def ensemble(networks: Sequence[Network]) -> Teacher:
-    """A teacher whose logits are the mean over ``networks``, which are put into eval mode and no longer trained."""
+def ensemble(networks: Sequence[Network], *, equal_norms: bool = False) -> Teacher:
+    """A teacher whose logits are the mean over ``networks``, which are put into eval mode and no longer trained.
+
+    With ``equal_norms`` the logits of each network on a batch are first scaled to the mean of all networks' norms on it, so
+    that none counts for more because its logits are larger (G-VBSM).
+    """
     for network in networks:
         network.eval().requires_grad_(False)
 
     @torch.no_grad()
     def teacher(images: Tensor) -> Tensor:
-        return torch.stack([network(images) for network in networks]).mean(dim=0)
+        logits = torch.stack([network(images) for network in networks])
+        if equal_norms:
+            norms = torch.linalg.vector_norm(logits, dim=(1, 2), keepdim=True).clamp_min(torch.finfo(logits.dtype).tiny)
+            logits = logits * (norms.mean() / norms)
+        return logits.mean(dim=0)
 
     return teacher

@@ -101,7 +101,6 @@ def evaluate(
 def _job(plan: Plan, target: Target, protocol: str, device: torch.device, networks: int) -> EvaluationJob:
     cell = target.cell
     evaluation = plan.settings(cell).evaluation
-    teachers = [trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)]
     return EvaluationJob(
         dataset=cell.dataset,
         method=cell.method,
@@ -120,7 +119,7 @@ def _job(plan: Plan, target: Target, protocol: str, device: torch.device, networ
         ),
         cache=plan.directory / CACHE / "evaluation",
         device=device,
-        teachers=teachers[0] if teachers else None,
+        teachers=tuple(trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)),
     )
 
 

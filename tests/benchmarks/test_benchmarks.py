@@ -7,6 +7,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from bacon.config.loading import check_config, grid_cells
 from bacon.distillation.gradient_distance import gradient_distance
 from bacon.distillation.real_images import RealImages
 from bacon.networks.convnet import ConvNet
@@ -205,6 +206,13 @@ def test_paper_measures_everything_and_sums_the_hours(tmp_path):
     assert all(row["whole_hours"] == pytest.approx(150 * row["seconds"] / 3600) for row in rows)
     assert all(row["peak_memory_bytes"] > 2**24 for row in rows)
     assert len(found["evaluation"]) == 2
+
+
+def test_everything_is_every_method_data_set_and_twelve_protocols():
+    made = check_config(workflow.everything_grid())
+    grid = made.grid
+    assert (len(grid.methods), len(grid.datasets), len(grid.ipc), len(grid.protocols)) == (28, 7, 3, 12)
+    assert len(grid_cells(made)) * len(grid.protocols) == 35_280
 
 
 @pytest.mark.workflow

@@ -1,17 +1,28 @@
-"""The one command for a GPU, tried on the CPU; memory and precision, which it calls."""
+"""The one command for a GPU, tried on the CPU; memory and precision."""
 
 import json
+import re
+import statistics
+import time
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from click.testing import CliRunner
 
 from bacon.runtime.errors import BaconError
-from benchmarks import gpu, memory
+from benchmarks import memory
 from benchmarks.__main__ import main
-from benchmarks.cells import measured
+from benchmarks.cells import measured, random_dataset
 from benchmarks.cost import iteration
-from benchmarks.gpu import Step
+from benchmarks.gpu import evaluations, part_evaluation, part_speed, request, runner, worker
+from benchmarks.gpu.command import chosen_parts
+from benchmarks.gpu.deadline import Deadline
+from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.parts import ALWAYS, PARTS, Part
+from benchmarks.gpu.request import SCALES, Request
 from benchmarks.precision import spread
 
 
@@ -21,59 +32,146 @@ def invoke(*arguments):
     return result.output
 
 
-def test_everything_runs_and_lies_in_one_folder(tmp_path):
-    folder = tmp_path / "found"
-    cell = ("--cell", "digits/bacon/ipc1", "--rounds", 1, "--threads", 1)
-    output = invoke("gpu", "--device", "cpu", *cell, "--tests", "tests/training/test_steps.py", "--folder", folder)
-    assert "speed-bf16" in output
-    found = json.loads((folder / "gpu.json").read_text())["steps"]
-    assert [row["step"] for row in found] == ["tests", "speed-bf16", "memory"]
-    assert all(row["status"] == 0 for row in found)
-    assert "skipped" in (folder / "tests.log").read_text() or torch.cuda.is_available()
-    speed = json.loads((folder / "speed-bf16.json").read_text())
-    assert speed["machine"]["dtype"] == "bfloat16"
-    assert speed["distillation"][0]["per_second"] > 0
-    (row,) = json.loads((folder / "memory.json").read_text())["memory"]
-    assert 2**28 < row["evaluate_cpu_bytes"] < 2**32
-    assert 2**28 < row["distill_cpu_bytes"] < 2**32
+def here(name, folder, seconds, log):
+    """A part in this process."""
+    log.write_text("")
+    worker.work(name, folder, seconds)
+    return "done"
 
 
-def test_the_steps_are_commands_that_exist(tmp_path):
-    (tmp_path / "cifar10.h5").write_bytes(b"")
-    todo = gpu.steps(
-        tmp_path, device="cuda", cells=["cifar10/bacon/ipc1"], rounds=2, threads=3, published=tmp_path, data=tmp_path
-    )
-    assert [step.name for step in todo] == [
-        *("tests", "speed-fp32", "speed-tf32", "speed-bf16", "memory", "accuracy-ipc1", "accuracy-ipc10"),
-    ]
-    assert [step.name for step in todo if "--published" in step.arguments] == ["speed-fp32"]
-    for step in todo[1:]:
-        _, _, command, *arguments = step.arguments
-        # Parses the arguments; raises where the command has no such option.
-        main.commands[command].make_context(command, arguments)
-    without = gpu.steps(tmp_path, device="cuda", cells=[], rounds=2, threads=3, published=None, data=None)
-    assert not any("accuracy" in step.name for step in without)
+LIMITS = {"flop_per_second": 1e9, "bytes_per_second": 1e9}
 
 
-def test_a_step_that_fails_is_named_and_the_others_run(tmp_path):
-    todo = [
-        Step(name="bad", arguments=("-c", "print('what went wrong'); raise SystemExit(3)")),
-        Step(name="good", arguments=("-c", "print('fine')")),
-    ]
-    with pytest.raises(BaconError, match=r"failed: bad; 0 steps were not started\. See .*bad\.log"):
-        gpu.run(todo, tmp_path)
-    assert [row["status"] for row in json.loads((tmp_path / "gpu.json").read_text())["steps"]] == [3, 0]
-    assert "what went wrong" in (tmp_path / "bad.log").read_text()
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """Configuration of a small network, the parts in this process, the machine's ceilings known."""
+    monkeypatch.setattr(runner, "_process", here)
+    monkeypatch.setattr(part_speed, "ceilings", lambda *_: LIMITS)
+    scale = replace(SCALES["cpu"], whole=("digits/bacon/ipc1",), repeated=2, clock={0.01: 1.0}, queued=0.001)
+    monkeypatch.setitem(request.SCALES, "cpu", scale)
+    config = tmp_path / "tiny.yaml"
+    layer = {"network": {"width": 4}, "distillation": {"iterations": 60, "snapshot_interval": 60}}
+    config.write_text(yaml.safe_dump({"preset": "smoke", "datasets": {"digits": layer}}))
+    return config
 
 
-def test_nothing_is_measured_when_the_tests_fail(tmp_path):
-    todo = [
-        Step(name="tests", arguments=("-c", "raise SystemExit(1)"), needed=True),
-        Step(name="later", arguments=("-c", "")),
-    ]
-    with pytest.raises(BaconError, match="failed: tests; 1 steps were not started"):
-        gpu.run(todo, tmp_path)
-    assert not (tmp_path / "later.log").exists()
+def test_every_part_measures_and_lies_in_one_folder(tiny, tmp_path):
+    folder, tests = tmp_path / "found", tmp_path / "test_one.py"
+    tests.write_text("import pytest\n@pytest.mark.gpu\ndef test_one(): pass\ndef test_other(): assert False\n")
+    given = ("--device", "cpu", "--threads", 1, "--rounds", 1, "--config", tiny, "--tests", tests, "--folder", folder)
+    output = invoke("gpu", *given, "--profile")
+    content = json.loads((folder / "gpu.json").read_text())
+    assert [row["part"] for row in content["parts"]] == [part.name for part in PARTS]
+    assert all(row["status"] == "done" for row in content["parts"])
+    figures = {line["figure"]: line["measured"] for line in content["summary"]}
+    cell = "digits/bacon/ipc1"
+    for name in (
+        f"iteration {cell} fp32, ms",
+        f"iteration {cell} bf16 waited for, ms",
+        f"roofline share {cell} bf16",
+        "first block backward 8 fp32, us",
+        "block, first and second derivatives 8 of 8x8 bf16, us",
+        "price of equal bits fp32",
+        f"evaluation {cell} bf16, s",
+        f"memory of {cell} resumed, GB",
+        f"hours of {cell} fp32",
+        "accuracy after 0.01 s, %",
+        f"kernels of an iteration {cell} fp32",
+        "seconds of the command",
+    ):
+        assert figures[name] > 0, name
+    for what in ("two runs", "a resumed run", "two evaluations"):
+        assert figures[f"equal bits of {what} bf16"] == 1
+    assert (figures["tests passed"], figures["tests failed"]) == (1, 0)
+    assert figures["hours of all cells fp32"] == figures[f"hours of {cell} fp32"]
+    assert "launches" in output
+    assert re.search(r"targets: \d+ reached, \d+ missed, 0 not measured", output)
+
+
+def test_a_part_that_fails_stops_no_other_and_is_named(tmp_path):
+    def start(name, folder, *_):
+        if name == "kernels":
+            return "failed"
+        Findings(folder / f"{name}.json").figure("something", 7)
+        return "done"
+
+    parts = chosen_parts(("speed", "kernels", "cells"), profile=False)
+    rows = runner.run(parts, asked(tmp_path), limit=300, start=start)
+    assert [row["status"] for row in rows] == ["done", "failed", "done"]
+    assert runner.findings(tmp_path, "cells")["figures"] == {"something": 7}
+    assert runner.findings(tmp_path, "kernels") == {}
+
+
+def test_a_failed_part_is_the_commands_failure_and_what_was_measured_stands(tmp_path, monkeypatch):
+    def failing(name, folder, *_):
+        if name == "cells":
+            Findings(folder / "cells.json").figure("hours of all cells bf16", 2.0)
+        return "failed"
+
+    monkeypatch.setattr(runner, "_process", failing)
+    arguments = ["gpu", "--device", "cpu", "--folder", str(tmp_path), "--part", "cells", "--part", "tests"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code != 0
+    assert "failed, were stopped or not started: cells, tests. See " in str(result.exception)
+    lines = json.loads((tmp_path / "gpu.json").read_text())["summary"]
+    (line,) = [line for line in lines if line["figure"] == "hours of all cells bf16"]
+    assert (line["measured"], line["target"], line["verdict"]) == (2.0, 3.0, "pass")
+
+
+def asked(folder, **more):
+    return Request(folder=folder, device="cpu", threads=1, **more)
+
+
+def test_time_that_is_left_goes_to_later_parts_and_none_is_begun_without(tmp_path):
+    given = {}
+
+    def start(name, _, seconds, __):
+        given[name] = seconds
+        return "done"
+
+    parts = [Part("first", 100, ""), Part("second", 50, ""), Part("third", 30, "")]
+    runner.run(parts, asked(tmp_path), limit=180, start=start)
+    assert [round(given[part.name]) for part in parts] == [100, 150, 180]
+    given.clear()
+    rows = runner.run(parts, asked(tmp_path), limit=18, start=start)
+    assert {row["part"]: row["status"] for row in rows} == {"first": "done", "second": "done", "third": "done"}
+    assert round(given["first"]) == 10
+    assert runner.run(parts, asked(tmp_path), limit=9, start=start)[0]["status"] == "not started"
+
+
+def test_a_part_that_takes_too_long_is_ended_with_what_it_has_started(tmp_path, monkeypatch):
+    mark = tmp_path / "alive"
+    script = f"(sleep 1; touch {mark}) & echo begun; wait"
+    monkeypatch.setattr(runner, "command", lambda *_: ["sh", "-c", script])
+    log = tmp_path / "log"
+    assert runner._process("speed", tmp_path, 0.3, log) == "stopped"
+    assert log.read_text() == "begun\n"
+    time.sleep(1)
+    assert not mark.exists()
+    monkeypatch.setattr(runner, "command", lambda *_: ["sh", "-c", "exit 3"])
+    assert runner._process("speed", tmp_path, 10, log) == "failed"
+
+
+def test_a_request_is_read_as_it_was_written(tmp_path):
+    request = asked(tmp_path, data=tmp_path, cells=("cifar10/dm/ipc1",), rounds=3)
+    request.write(tmp_path / "request.json")
+    assert Request.read(tmp_path / "request.json") == request
+
+
+def test_work_begins_only_while_there_is_time_for_it(tmp_path):
+    found = Findings(tmp_path / "found.json")
+    deadline = Deadline(4.2)
+    assert deadline.allows("one", found)
+    time.sleep(0.25)
+    assert not deadline.allows("another", found)
+    assert found.skipped == {"another": "no time left in this part"}
+    assert json.loads((tmp_path / "found.json").read_text())["skipped"] == found.skipped
+
+
+def test_parts_that_run():
+    assert [part.name for part in chosen_parts((), profile=False)] == list(ALWAYS)
+    assert [part.name for part in chosen_parts(("tests", "speed"), profile=True)] == ["speed", "profile", "tests"]
+    assert sum(part.seconds for part in PARTS) <= 480
 
 
 def test_memory_of_a_job_that_fails_says_why(tmp_path):
@@ -119,3 +217,59 @@ def test_bfloat16_maps_are_half_the_bytes_of_the_same_operations():
     for part in ("real", "synthetic", "queue"):
         assert costs[0][part].flop == costs[1][part].flop
         assert costs[0][part].bytes == 2 * costs[1][part].bytes
+
+
+class Theirs:
+    """Stands in for a published program: every iteration takes 100 s, every epoch 10 s, the test 5 s."""
+
+    def __init__(self, checkout, dataset, *, threads, specification, **arrays):
+        assert (checkout, threads) == (Path("published"), 1)
+        assert specification["do"] in ("distil", "evaluate")
+        assert arrays.keys() == ({"images", "labels"} if specification["do"] == "evaluate" else set())
+        assert dataset.name == "cifar10"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ask(self, *, epochs=None):
+        if epochs is None:
+            return {"matching": 60.0, "queue": 40.0}
+        return {"train": [1000.0] + [10.0] * (epochs - 1), "test": [5.0]}
+
+
+@pytest.fixture
+def beside(tiny, tmp_path, monkeypatch):
+    """A request of one tiny CIFAR-10 cell, timed beside a published program."""
+    for part in (part_speed, part_evaluation):
+        monkeypatch.setattr(part, "Published", Theirs)
+    images = random_dataset("cifar10", train_limit=400, test_limit=20)
+    for module in (part_speed, part_evaluation, evaluations):
+        monkeypatch.setattr(module, "random_dataset", lambda _: images)
+    cells = ("cifar10/bacon/ipc1",)
+    scale = replace(SCALES["cpu"], timed=cells, evaluated=cells, precisions=("fp32",), queued=0.001)
+    monkeypatch.setitem(request.SCALES, "cpu", scale)
+    config = yaml.safe_load(tiny.read_text())
+    tiny.write_text(yaml.safe_dump(config | {"datasets": {"cifar10": config["datasets"]["digits"]}}))
+    return asked(tmp_path, published=Path("published"), config=tiny, rounds=2)
+
+
+def test_iterations_take_turns_with_the_published_program(beside, tmp_path):
+    found = Findings(tmp_path / "speed.json")
+    part_speed.measure(beside, found, Deadline(300))
+    (row,) = found.rows["iterations"]
+    assert row["published_seconds"] == [100.0, 100.0]
+    ratios = [100 / seconds for seconds in row["queued_seconds"]]
+    assert found.figures["published over ours cifar10/bacon/ipc1 fp32"] == statistics.median(ratios)
+
+
+def test_all_networks_are_timed_beside_as_many_published_ones(beside, tmp_path):
+    found = Findings(tmp_path / "evaluation.json")
+    part_evaluation.measure(beside, found, Deadline(300))
+    (row,) = found.rows["evaluations"]
+    epochs = measured("cifar10/bacon/ipc1", beside.config).settings.evaluation.epochs
+    assert row["published_network_seconds"] == epochs * 10 + 5
+    expected = row["networks"] * row["published_network_seconds"] / row["seconds"]
+    assert found.figures["published over ours, evaluation cifar10/bacon/ipc1 fp32"] == expected

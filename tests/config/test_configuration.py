@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
         ({"grid": {"ipc": [1000], "methods": ["random"]}}, ["grid.ipc = 1000", "at most IPC"]),
         ({"grid": {"seeds": 0}}, ["grid.seeds", "at least one"]),
         ({"grid": {"seeds": [1, 1]}}, ["grid.seeds", "twice"]),
-        ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "46 are allowed"]),
+        ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "49 are allowed"]),
         ({"grid": {"exclude": ["digits/*"]}}, ["every cell"]),
         ({"grid": {"exclude": ["digits/bacon/ipc7/*"]}}, ["digits/bacon/ipc7/*", "matches no cell"]),
         ({"overrides": {"digts/bacon": {}}}, ["digts/bacon", "matches no cell"]),

@@ -15,6 +15,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.protocols import PROTOCOLS, ProtocolName
 from bacon.settings.recipe import LossTermSettings
+from bacon.settings.trained_networks import EnsembleSettings
 
 CELL = Cell("digits", "bacon", 10, 0)
 
@@ -177,8 +178,11 @@ def test_a_protocol_is_the_lowest_layer_and_named(protocol):
     for name, value in PROTOCOLS[protocol].evaluation.items():
         found = resolved.settings.evaluation.model_dump(mode="json")[name]
         expected = [LossTermSettings(**term).model_dump(mode="json") for term in value] if name == "loss" else value
+        if name == "teachers":
+            expected = EnsembleSettings(**value).model_dump(mode="json")
         assert found == expected
-        assert resolved.origin["evaluation", name] == f"protocol {protocol}"
+        inner = tuple(value) if name == "teachers" else ()
+        assert resolved.origin["evaluation", name, *inner] == f"protocol {protocol}"
     own = {"digits": {"evaluation": {"epochs": 7}}}
     explicit = resolve(config(protocol=protocol, data={"digits": {"validation": 0.1}}, datasets=own), CELL)
     assert explicit.settings.evaluation.epochs == 7
@@ -208,13 +212,15 @@ def test_the_networks_that_a_protocol_asks_for_are_in_the_files_fingerprint_alon
 
 
 CHANGES = {
-    "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
+    "test_curve": [0.5], "seeds": 4, "snapshot_seeds": 2, "augmentations": ["none"], "lr_search": [0.01, 0.1],
     "epochs": 7, "epochs_plain": 7, "batch_size": 17, "lr_net": 0.02, "momentum": 0.8, "weight_decay": 0.001,
     "dsa_strategy": "color", "idc_strategy": "flip", "dc_strategy": "crop", "crop_pad": 3, "crop_fill": "reflect",
     "resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2, "epochs_by_images": [[1, 7]], "steps": 7, "order": "stored",
     "optimiser": "adam", "lr": "learned", "schedule": "cosine", "lr_factor": 0.5, "lr_milestones": [0.5], "nesterov": True,
-    "labels": "stored", "loss": [{"kind": "mse"}], "label_smoothing": 0.1, "mixing": "mixup", "mixing_alpha": 0.5,
+    "labels": "stored", "loss": [{"kind": "mse"}], "teacher_norms": "equal", "label_smoothing": 0.1, "mixing": "mixup",
+    "mixing_alpha": 0.5,
     "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sam_rho": 0.1, "sam_adaptive": True, "sam_gap": 0.1,
+    "regression": "ntk", "regression_depth": 2, "regression_bias_std": 0.2, "regression_ridge": 0.1,
 }  # fmt: skip
 
 
@@ -225,8 +231,12 @@ def test_every_setting_of_the_evaluation_has_a_change_below():
 
 @pytest.mark.parametrize(("name", "value"), CHANGES.items(), ids=CHANGES)
 def test_every_setting_makes_the_file_stale_and_what_a_network_depends_on_the_network_too(name, value):
-    changed = {"datasets": {"digits": {"evaluation": {name: value}}}, "data": {"digits": {"validation": 0.2}}}
-    before, after = Plan(config(data=changed["data"])), Plan(config(**changed))
+    around = {"augmentations": ["none"]} if name == "regression" else {}  # which has no other
+    data = {"digits": {"validation": 0.2}}
+    before, after = (
+        Plan(config(datasets={"digits": {"evaluation": evaluation}}, data=data))
+        for evaluation in (around, {**around, name: value})
+    )
     assert before.evaluation_fingerprint(CELL, "convnet") != after.evaluation_fingerprint(CELL, "convnet")
     same = before.record_fingerprint(CELL, "convnet") == after.record_fingerprint(CELL, "convnet")
     # How many networks, and which augmentations and rates: these are in a record's own key.

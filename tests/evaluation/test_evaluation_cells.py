@@ -154,7 +154,7 @@ def test_the_evaluation_file_holds_everything_the_reports_need(paths):
 def test_the_evaluation_file_reads_back_as_records(paths):
     content = evaluate(paths)
     read = read_evaluation(paths["output"])
-    assert [vars(record) for record in read["records"]] == content["records"]
+    assert [record.content() for record in read["records"]] == content["records"]
     assert {name: read[name] for name in content if name != "records"} == {
         name: content[name] for name in content if name != "records"
     }
@@ -218,16 +218,26 @@ def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
             assert record[name] == getattr(expected, name)
 
 
+def of_this_data(runs):
+    """Runs of the toy set as if they had been trained on the data set of this file, which has the same images."""
+    attributes = runs.attributes
+    runs.attributes = lambda run: attributes(run) | {"data_fingerprint": FINGERPRINTS.data}
+    return runs
+
+
 @pytest.mark.usefixtures("dataset")
 def test_teachers_label_the_batches(paths, distilled, tmp_path, caplog):
     training = block_job(tmp_path / "training", runs=(0, 1))
     train_block(training)
-    teachers = blocks_trained(training)
+    teachers = of_this_data(blocks_trained(training))
     by_teachers = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 20.0}], "mixing": "cutmix", "seeds": 1}
-    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=teachers)
+    own = replace(job(paths, snapshot_seeds=0, **by_teachers), teachers=(teachers,))
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     content = json.loads(paths["output"].read_text())
     assert content["training_fingerprints"] == {teachers.key: teachers.fingerprint}
+    weights = [teachers.weights(run).values() for run in (0, 1)]
+    assert content["teacher_bytes"] == sum(tensor.nbytes for each in weights for tensor in each)
+    assert content["teachers_at_chance"] == []
     models = [run_network(teachers, run, device=CPU) for run in (0, 1)]
     outcome = train_and_test(
         ImageSet(
@@ -251,11 +261,33 @@ def test_a_teacher_at_chance_level_is_told(paths, tmp_path, caplog, monkeypatch)
     train_block(training)
     own = replace(
         job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1, epochs=1),
-        teachers=blocks_trained(training),
+        teachers=(of_this_data(blocks_trained(training)),),
     )
-    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6))
+    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6, train_loss=1.0))
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     assert "classified 60.0 % of its training images correctly, where chance is 50.0 %" in caplog.text
+    assert json.loads(paths["output"].read_text())["teachers_at_chance"] == [f"{training.need.key} run 0"]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+@pytest.mark.parametrize(
+    ("about", "named"),
+    [
+        ({"dataset": "other"}, "another data set: other, here it is toy"),
+        ({"data_fingerprint": "data-2"}, r"another data set's content or normalisation \(fingerprint\): data-2"),
+        ({"classes": 5}, "another number of classes: 5, here it is 2"),
+        ({"size": 64}, "another image size: 64"),
+    ],
+)
+def test_teachers_of_other_data_are_refused_by_name(paths, tmp_path, about, named):
+    training = block_job(tmp_path / "training", runs=(0, 0), recipe={"epochs": 1})
+    train_block(training)
+    teachers = of_this_data(blocks_trained(training))
+    attributes = teachers.attributes
+    teachers.attributes = lambda run: attributes(run) | about
+    own = replace(job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1), teachers=(teachers,))
+    with pytest.raises(BaconError, match=f"the teachers .* were trained with {named}"):
+        evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
 
 
 @pytest.mark.usefixtures("dataset", "distilled")

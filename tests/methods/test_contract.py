@@ -36,6 +36,8 @@ from tests.methods.naive_calibrated import NaiveDance, NaiveNCFM
 from tests.methods.naive_dd import NaiveDD
 from tests.methods.naive_idc import NaiveIDC
 from tests.methods.naive_iid import NaiveDmIid, NaiveIdmIid
+from tests.methods.naive_kernels import NaiveFRePo, NaiveKIP
+from tests.methods.naive_recovery import NaiveGVBSM, NaiveSRe2L
 from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
 from tests.methods.trained import inputs_of
@@ -69,7 +71,18 @@ ORACLES = {
     "cafe": (NaiveCafe, {"max_outer": 4, "max_epochs": 3}),
     "cafe clean": (NaiveCafe, {"accuracy": "clean", "init": "real"}),
     "cafe_dsa": (NaiveCafe, {"batch_train": 4}),
+    "kip": (NaiveKIP, {}),
+    "kip labels": (NaiveKIP, {"learn_labels": True, "depth": 2, "bias_std": 0.5}),
+    "kip nngp": (NaiveKIP, {"kernel": "nngp", "init": "noise"}),
+    "kip features": (NaiveKIP, {"kernel": "features", "learn_labels": True}),
+    "frepo": (NaiveFRePo, {}),
+    "frepo plain": (NaiveFRePo, {"mirrored": False, "cell_network": True, "learn_labels": False, "networks": 1}),
     "datadam": (NaiveDataDAM, {}),
+    "sre2l": (NaiveSRe2L, {"view": {"shift": [-2, 2], "crop": "resized", "flip": True}, "lr_img": 0.1}),
+    "sre2l priors": (NaiveSRe2L, {"batch_images": 2, "tv_weight": 1e-2, "l2_weight": 1e-2, "init": "real"}),
+    "sre2l padded": (NaiveSRe2L, {"view": {"crop": "padded", "flip": True}, "statistics_weight": 1.0}),
+    "gvbsm": (NaiveGVBSM, {"batch_images": 4}),
+    "gvbsm whole": (NaiveGVBSM, {"conv_drop": 0.0, "momentum": 0.0, "statistics_images": None, "lr_img": 0.1}),
     "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }
 """Method, and perhaps a name of its settings -> published-style loop that shares no code with it, and what is set."""

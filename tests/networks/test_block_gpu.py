@@ -1,4 +1,4 @@
-"""The block's Triton kernel: interpreted on the CPU, compiled for GPUs that are not here, and run where there is one."""
+"""The block's Triton kernels: interpreted on the CPU, compiled for GPUs that are not here, and run where there is one."""
 
 import logging
 import os
@@ -8,8 +8,10 @@ import sys
 import pytest
 import torch
 
-from bacon.networks.kernels import block_gpu
+from bacon.networks.kernels import block_gpu, first, first_gpu
 from bacon.networks.kernels.block import InstanceNormReluPool
+from bacon.networks.kernels.first import first_block
+from tests.networks import first_on_gpu, second_on_gpu
 from tests.networks.block_on_gpu import (
     LAYOUTS,
     SIZES,
@@ -24,26 +26,60 @@ on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), r
 needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux")
 
 COMPILE = """
-import torch, triton, triton.language as tl
+import os, subprocess, sys, tempfile
+import torch, triton, triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from bacon.networks.kernels import block_triton
+from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_tiles, first_triton
+from bacon.networks.kernels import second_triton, triton_tiles
 
-def compiled(function, element, real, maps, squares, warps):
-    pointers = {"x": element, "pooled": element, "given": element, "dx": element}
-    pointers |= dict.fromkeys(("weight", "bias", "mean", "rstd", "dweight", "dbias"), real)
-    constants = {"MAPS": maps, "SQUARES": squares, "REAL": {"fp32": tl.float32, "fp64": tl.float64}[real]}
-    signature = {name: "*" + pointers[name] if name in pointers else "fp32" if name == "eps" else
-                 "constexpr" if name in constants else "i32" for name in function.arg_names}
-    source = ASTSource(fn=function, signature=signature, constexprs=constants)
-    for capability in (80, 90):
-        made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
-        assert made.asm["cubin"], (function, capability)
+TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
+MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged"}
+DUMP = os.path.join(os.path.dirname(triton.backends.nvidia.__file__), "bin", "cuobjdump")
 
-for function in (block_triton._forward, block_triton._backward):
-    compiled(function, "fp32", "fp32", 4, 256, 4)
-    compiled(function, "bf16", "fp32", 32, 64, 8)
-    compiled(function, "fp64", "fp64", 1, 1024, 4)
+def compiled(function, dtype, constants, capability=90, **kinds):
+    maps, real = "*" + TYPES[dtype], "*fp64" if dtype == torch.float64 else "*fp32"
+    warps = constants.pop("num_warps")
+    signature = {name: "constexpr" if name in constants else kinds.get(name, maps if name in MAPS else real)
+                 for name in function.arg_names}
+    aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind[0] == "*"}
+    source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        file.write(made.asm["cubin"])
+        file.flush()
+        used = subprocess.run([DUMP, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+    assert capability != 90 or "STACK:0 " in used, (function, dtype, constants, used)
+    return made.asm["ptx"]
+
+def maps(dtype, side, layout=torch.channels_last):
+    return torch.empty(2, 128, side, side, dtype=dtype, device="meta").to(memory_format=layout)
+
+def block(function, most, x, capability=90, **layouts):
+    return compiled(function, x.dtype, triton_tiles.launch(x, most, **layouts)[1], capability, eps="fp32")
+
+half, last = torch.bfloat16, {"GIVEN_LAST": True}
+assert "ld.global.v4" in block(block_triton._forward, block_triton._FORWARD, maps(half, 32))
+assert "st.global.v4" in block(block_triton._backward, block_triton._BACKWARD, maps(half, 32), **last)
+block(block_triton._backward, block_triton._BACKWARD, maps(half, 8), 80, **last)
+block(block_triton._backward, block_triton._BACKWARD, maps(torch.float64, 16, torch.contiguous_format), GIVEN_LAST=False)
+block(second_triton._second, second_triton._NUMBERS, maps(half, 16), **last, DX_LAST=True)
+table = {"rows": "i32", "columns": "i32"}
+sizes = {"ROWS": triton_tiles._ROWS, "COLUMNS": triton_tiles._COLUMNS, "REAL": triton.language.float32, "num_warps": 4}
+compiled(triton_tiles._sum_rows, torch.float32, sizes, **table)
+
+colour, grey = first_tiles.Shape(3, 32, 32, 1, 128), first_tiles.Shape(1, 28, 28, 3, 128)
+numbers = {"count": "i32", "eps": "fp32"}
+for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.float32, "tf32", 80)):
+    known = shape.constants() | {"LAST": True}
+    ptx = compiled(first_triton._forward, dtype, known | first_triton.tiles(shape, kind), capability, **numbers)
+    assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
+    back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
+    compiled(first_back_triton._backward, dtype, back, capability, **numbers)
+    share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
+    compiled(first_images_triton._shares, dtype, share, capability)
+fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
+compiled(first_triton._forward, torch.float32, fp32, **numbers)
 """
 
 
@@ -57,21 +93,23 @@ def run(*arguments, **environment):
 
 
 @needs_triton
-def test_the_interpreted_kernel_equals_the_layers():
-    assert "all checks passed" in run("-m", "tests.networks.block_on_gpu", TRITON_INTERPRET="1")
+def test_the_interpreted_kernels_equal_the_layers():
+    assert "the first block too" in run("-m", "tests.networks.triton_on_cpu", TRITON_INTERPRET="1")
 
 
 @needs_triton
-def test_the_kernel_compiles_for_gpus(tmp_path):
+def test_the_kernels_compile_for_gpus_without_spills(tmp_path):
     run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
     assert list(tmp_path.rglob("*.cubin"))
 
 
 @pytest.fixture
 def _forgotten():
-    block_gpu.gpu_kernel.cache_clear()
+    for known in (block_gpu.gpu_kernel, first_gpu.gpu_first):
+        known.cache_clear()
     yield
-    block_gpu.gpu_kernel.cache_clear()
+    for known in (block_gpu.gpu_kernel, first_gpu.gpu_first):
+        known.cache_clear()
 
 
 @pytest.mark.usefixtures("_forgotten")
@@ -90,11 +128,49 @@ def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
 
 @pytest.mark.usefixtures("_forgotten")
 @pytest.mark.parametrize(
-    ("dtype", "height", "width"), [(torch.float16, 8, 8), (torch.float32, 7, 8), (torch.float32, 8, 256)]
+    ("dtype", "height", "width"), [(torch.float16, 8, 8), (torch.float32, 7, 8), (torch.float32, 8, 258)]
 )
 def test_maps_that_it_does_not_take_are_not_compiled(monkeypatch, dtype, height, width):
     monkeypatch.setattr(block_gpu, "_compile", None)
     assert not block_gpu.gpu_kernel(dtype, 8, height, width)
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_where_the_first_block_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("no ptxas")
+
+    monkeypatch.setattr(first_gpu, "_compile", broken)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    with caplog.at_level(logging.INFO):
+        assert not any(first_gpu.gpu_first("tf32", 3, 32, 32, 1, 8) for _ in range(3))
+    (record,) = caplog.records
+    assert "no ptxas" in record.message
+
+
+@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.parametrize(
+    ("inputs", "rows", "columns", "padding"), [(5, 8, 8, 1), (3, 7, 8, 1), (3, 8, 258, 1), (3, 8, 8, 0)]
+)
+def test_images_that_the_first_block_does_not_take_are_not_compiled(monkeypatch, inputs, rows, columns, padding):
+    monkeypatch.setattr(first_gpu, "_compile", None)
+    assert not first_gpu.gpu_first("tf32", inputs, rows, columns, padding, 8)
+
+
+def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution(monkeypatch):
+    x = torch.zeros(1, 3, 8, 8)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert first_gpu.arithmetic(x) == "tf32"
+    assert first_gpu.arithmetic(x.double()) is None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert first_gpu.arithmetic(x) == "bf16"
+        assert first_gpu.arithmetic(x.double()) is None
+    with torch.autocast("cpu", torch.float16):
+        assert first_gpu.arithmetic(x) is None
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+    assert first_gpu.arithmetic(x) == "fp32"
+    assert first_gpu.fits_gpu(x, torch.zeros(8, 3, 3, 3).double(), 1) is None
 
 
 class TestOnAGpu:
@@ -118,3 +194,46 @@ class TestOnAGpu:
         torch.testing.assert_close(layer(x), expected, rtol=0, atol=1e-4)
         monkeypatch.setattr(block_gpu.FusedOnGpu, "apply", lambda *_: "the kernel")
         assert layer(x) == "the kernel"
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize("size", [(8, 8), (16, 16), (32, 32), (64, 64), (6, 10)])
+    @pytest.mark.parametrize("dtype", second_on_gpu.TOLERANCES)
+    def test_second_derivatives(self, dtype, size, layout):
+        second_on_gpu.check_second(GPU, dtype, size, layout, images=35, channels=64)
+
+    def test_derivatives_of_every_order(self):
+        second_on_gpu.check_derivatives_of_every_order(GPU)
+
+    @pytest.mark.parametrize("layout", LAYOUTS)
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            (260, 3, 32, 32, 1, 128),
+            (35, 1, 28, 28, 3, 128),
+            (9, 3, 64, 64, 1, 40),
+            (2, 3, 224, 224, 1, 32),
+            (3, 2, 6, 10, 1, 5),
+        ],
+    )
+    @pytest.mark.parametrize("kind", first_on_gpu.TOLERANCES)
+    def test_the_first_block(self, kind, shape, layout):
+        first_on_gpu.check_first_block(GPU, kind, shape, layout)
+        first_on_gpu.check_each_gradient_alone(GPU, kind, shape)
+
+    @pytest.mark.parametrize("kind", first_on_gpu.TOLERANCES)
+    def test_second_derivatives_of_the_first_block(self, kind):
+        first_on_gpu.check_second_derivatives_of_the_first_block(GPU, kind, (5, 3, 32, 32, 1, 16))
+
+    def test_the_convolution_and_its_bias(self):
+        first_on_gpu.check_the_convolution_and_its_bias(GPU)
+
+    def test_nan_and_constant_images(self):
+        first_on_gpu.check_nan_and_constant_images(GPU)
+
+    @pytest.mark.parametrize("autocast", [False, True])
+    def test_the_first_block_of_a_network_uses_it(self, autocast, monkeypatch):
+        convolution = torch.nn.Conv2d(3, 16, 3, padding=1, device=GPU)
+        norm, x = InstanceNormReluPool(16, device=GPU), torch.randn(4, 3, 32, 32, device=GPU)
+        monkeypatch.setattr(first, "first_on_gpu", lambda *_: "the kernel")
+        with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=autocast):
+            assert first_block(x, convolution, norm) == "the kernel"

@@ -23,10 +23,14 @@ def plan():
     return Plan(check_config({"preset": "smoke", "grid": GRID}))
 
 
-def rule_text(rule):
-    """The text of a rule, from whichever file has it."""
-    files = "\n".join(path.read_text() for path in (WORKFLOW / "rules").glob("*.smk"))
+def rule_text(rule, *, several=False):
+    """The text of a rule, from whichever file has it; of evaluations, that for one protocol or for several."""
+    paths = set((WORKFLOW / "rules").glob("*.smk")) - {WORKFLOW / "rules" / RULES_OF[not several]}
+    files = "\n".join(path.read_text() for path in paths)
     return re.search(rf"^rule {rule}:\n(?:    .*\n|\n)+", files, re.MULTILINE)[0]
+
+
+RULES_OF = {False: "evaluate.smk", True: "evaluate_protocols.smk"}
 
 
 def first_of(plan, stage, pattern):
@@ -50,6 +54,20 @@ def test_a_rule_file_follows_its_stage(plan, stage, rule):
         assert measured[1].format(**wildcards) == benchmark(STAGES[stage].log(artifact))
     for value in (f'gpu=gpus_of("{stage}")', f'mem_mb=memory_of("{stage}")', f'fingerprint=fingerprint_of("{stage}")'):
         assert value in text, rule
+
+
+@pytest.mark.parametrize("rule", STAGES["evaluate"].indexes)
+def test_the_rules_for_several_protocols_follow_their_stage(rule):
+    several = Plan(check_config({"preset": "smoke", "grid": GRID | {"protocols": ["p-dsa", "p-idc"]}}))
+    stage, text = STAGES["evaluate"], rule_text(rule, several=True)
+    artifact, wildcards = first_of(several, "evaluate", stage.indexes[rule])
+    assert stage.artifact(several, wildcards) == artifact
+    assert re.search(r'"(results/logs/.*)"', text)[1].format(**wildcards) == str(stage.log(artifact))
+    assert re.search(r'"(results/benchmarks/.*)"', text)[1].format(**wildcards) == benchmark(stage.log(artifact))
+    # All else is as under one protocol.
+    alone = {line for line in rule_text(rule).splitlines() if "network" not in line and "EVALUATION" not in line}
+    assert alone <= {*text.splitlines(), ""}
+    assert "--protocols" in text
 
 
 def test_every_artifact_stands_once_and_after_what_it_is_made_from(plan):

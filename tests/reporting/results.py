@@ -62,7 +62,8 @@ def write_results(
     ``records`` gives those of an evaluation file, ``evaluation`` what its settings have beyond the usual.
     """
     plan, origin = Plan(check_config(config), directory=folder), PROVENANCE | (provenance or {})
-    for expected in expected_evaluations(plan):
+    plans = plan.protocols.values()
+    for expected in (one for each in plans for one in expected_evaluations(each)):
         _write_json(
             expected.path,
             {

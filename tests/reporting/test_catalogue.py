@@ -35,7 +35,7 @@ def test_a_grid_has_each_figure_or_a_reason():
 
 def test_figures_of_a_small_grid_are_left_out_with_a_reason():
     found = reasons(plan_of())
-    assert set(found) == {"figure3", "cross_architecture", "sensitivity"}
+    assert set(found) == {"figure3", "cross_architecture", "protocols", "sensitivity"}
     assert "one evaluation network" in found["cross_architecture"]
     selected = reasons(plan_of(grid={"methods": ["random"]}))
     assert {"curve", "seconds", "cost", "loss", "queue", "evolution"} < set(selected)
@@ -47,6 +47,7 @@ def test_figures_of_a_small_grid_are_left_out_with_a_reason():
     ("changes", "topic"),
     [
         ({"grid": {"networks": ["convnet", "mlp"]}}, "cross_architecture"),
+        ({"grid": {"protocols": ["p-dsa", "p-idc"]}}, "protocols"),
         ({"grid": {"datasets": ["cifar10"]}}, "figure3"),
     ],
 )

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from bacon.artifacts.evaluation_records import parse_record
-from bacon.reporting.collect.protocol_text import network_text, protocol_note, protocol_of, protocol_text
-from bacon.reporting.collect.recipe_text import dsa_text
+from bacon.reporting.collect.protocol_text import is_soft, network_text, protocol_note, protocol_of, protocol_text
+from bacon.reporting.collect.recipe_text import dsa_text, labels_text
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.protocol_data import DataFacts
 from bacon.settings.protocols import PROTOCOLS, protocol_settings
@@ -100,9 +100,14 @@ CHOICES = {
     "sam_rho": ({}, None, 0.1),
     "sam_adaptive": ({"sam_rho": 0.1}, False, True),
     "sam_gap": ({"sam_rho": 0.1}, 0.0, 0.2),
+    "regression": ({"augmentations": ["none"]}, "none", "ntk"),
+    "regression_depth": ({"augmentations": ["none"], "regression": "nngp"}, 1, 2),
+    "regression_bias_std": ({"augmentations": ["none"], "regression": "ntk"}, 0.1, 0.01),
+    "regression_ridge": ({"augmentations": ["none"], "regression": "ntk"}, 1e-6, 1e-3),
     "lr": ({"learned": 1}, "fixed", "learned"),
     "labels": ({"carried": "logits"}, "hard", "stored"),
     "teachers": ({"labels": "teacher", "loss": [{"kind": "kl"}]}, {"epochs": 50}, {"epochs": 60}),
+    "teacher_norms": ({"labels": "teacher", "teachers": {"runs": 2}}, "own", "equal"),
 }
 
 
@@ -205,3 +210,13 @@ def test_several_networks_are_named_after_the_protocol(accuracy_of):
         "Full data set: 40 epochs; methods: 100 epochs; all: SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, "
         "last epoch; networks: convnet (ConvNet, depth 3, width 32, instance norm), lenet (LeNet, no norm)"
     )
+
+
+def test_labels_of_teachers_of_several_architectures_in_one_phrase():
+    networks = [{"architecture": "resnet18", "norm": "batch"}, {"architecture": "wrn16_2"}]
+    settings = EvaluationSettings(labels="teacher", teachers={"networks": networks, "epochs": 5}, teacher_norms="equal")
+    (words,) = labels_text(settings, has_soft=False)
+    assert words == "labels of 2 teachers (ResNet-18 + WRN-16-2) of 5 epochs with logits of equal norms"
+    assert ", " not in words, "protocols are taken apart at commas"
+    assert is_soft(f"100 epochs, {words}, last epoch")
+    assert not is_soft("100 epochs, hard labels, last epoch")

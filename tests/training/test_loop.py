@@ -294,6 +294,21 @@ def test_a_teacher_labels_each_augmented_and_mixed_batch():
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
 
+@torch.no_grad()
+def test_teachers_with_equal_norms_count_the_same():
+    first, second = network(seed=1), network(seed=2)
+    images = images_of(soft=False)
+    batch = images.normalised(images.images[:6])
+    one, other = first(batch), second(batch)
+    second.classifier.weight.mul_(50)
+    second.classifier.bias.mul_(50)
+    found = ensemble([first, second], equal_norms=True)(batch)
+    norms = one.norm(), 50 * other.norm()
+    mean = (norms[0] + norms[1]) / 2
+    torch.testing.assert_close(found, (one / one.norm() + other / other.norm()) / 2 * mean)
+    torch.testing.assert_close(ensemble([first, second])(batch), (one + 50 * other) / 2)
+
+
 def test_a_recipe_with_a_teacher_needs_one():
     chosen = recipe(labels="teacher", loss=[{"kind": "soft_ce"}])
     with pytest.raises(BaconError, match=r"labels: teacher.*none is given"):

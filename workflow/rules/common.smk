@@ -93,7 +93,7 @@ def artifact(stage, wildcards):
 
 
 def trained(stage):
-    """The indexes of training runs that an artifact is made from, as an input function.
+    """The indexes of training runs that an artifact is made from, as an input function; of a distilled set also the set it copies.
 
     An artifact that is right does not ask for one that is not: runs that are trained again, for others or because a file was
     lost, are what they were.
@@ -102,7 +102,8 @@ def trained(stage):
     def indexes(wildcards):
         made, found = artifact(stage, wildcards), settle_files()
         inputs = stages.STAGES[stage].inputs(PLAN, made)
-        asked = [str(one.path) for one in inputs if one.stage == "train"]
+        kinds = {"train", "distill"} if stage == "distill" else {"train"}
+        asked = [str(one.path) for one in inputs if one.stage in kinds]
         if found is None or str(made.path) not in found.right_files:
             return asked
         return [path for path in asked if path in found.right_files]

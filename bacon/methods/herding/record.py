@@ -20,4 +20,5 @@ HERDING = Method(
     protocol="p-dc",
     needs=features_needed,
     figure_place=30,
+    is_control=True,
 )

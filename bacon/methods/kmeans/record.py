@@ -30,4 +30,5 @@ KMEANS = Method(
     protocol="dc-bench",
     needs=features_needed,
     figure_place=33,
+    is_control=True,
 )

@@ -11,4 +11,5 @@ RANDOM = Method(
     settings_model=SelectionSettings,
     algorithm="bacon.methods.random.algorithm:Random",
     figure_place=0,
+    is_control=True,
 )

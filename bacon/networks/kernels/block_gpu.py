@@ -15,7 +15,8 @@ from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
-_LARGEST_SIDE = 128
+LARGEST_SIDE = 256
+"""Of the maps; larger ones go through PyTorch's layers."""
 _DTYPES = (torch.float32, torch.float64, torch.bfloat16)
 
 
@@ -26,10 +27,9 @@ def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bo
     It is compiled when maps of a kind are first seen, in seconds, and kept in the user's cache for later jobs. Where that
     fails, a line in the log says so and PyTorch's layers are used.
     """
-    if dtype not in _DTYPES or height % 2 or width % 2 or max(height, width) > _LARGEST_SIDE:
+    if dtype not in _DTYPES or height % 2 or width % 2 or max(height, width) > LARGEST_SIDE:
         return False
-    # Triton reads it when it is imported.
-    os.environ.setdefault("TRITON_CACHE_DIR", str(cache_folder() / "triton"))
+    keep_compiled_kernels()
     try:
         _compile(dtype, channels, height, width, torch.device("cuda", torch.cuda.current_device()))
     except Exception as error:  # whatever a compiler, a driver or a missing package raise
@@ -41,6 +41,11 @@ def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bo
         )
         return False
     return True
+
+
+def keep_compiled_kernels() -> None:
+    """Let Triton keep them in the user's cache; to be called before it is imported, when it reads where."""
+    os.environ.setdefault("TRITON_CACHE_DIR", str(cache_folder() / "triton"))
 
 
 def _compile(dtype: torch.dtype, channels: int, height: int, width: int, device: torch.device) -> None:
@@ -87,12 +92,11 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     from bacon.networks.kernels import block_triton
 
-    dx, dweight, dbias = block_triton.backward(x, gradient, weight, bias, mean, rstd)
-    return dx, dweight.sum(dim=0), dbias.sum(dim=0)
+    return block_triton.backward(x, gradient, weight, bias, mean, rstd)
 
 
 class _GpuBackward(torch.autograd.Function):
-    """The block's first derivatives by the kernel, which are differentiated by formula."""
+    """The block's first derivatives by the kernel, which can be differentiated."""
 
     @staticmethod
     def forward(ctx: Any, *arrays: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,5 +110,13 @@ class _GpuBackward(torch.autograd.Function):
     def backward(ctx: Any, *given: Tensor | None) -> tuple[Tensor | None, ...]:
         x, gradient, weight, bias, mean, rstd = ctx.saved_tensors
         saved = Saved(x, gradient, weight, bias, mean, rstd, ctx.eps)
-        by_x, by_weight, by_gradient = second_gradients(saved, Cotangents(*given))
+        # With gradients enabled, a third derivative is being taken: PyTorch knows how.
+        second = second_gradients if torch.is_grad_enabled() else _second
+        by_x, by_weight, by_gradient = second(saved, Cotangents(*given))
         return by_x, by_gradient, by_weight, None, None, None, None
+
+
+def _second(saved: Saved, given: Cotangents) -> tuple[Tensor, Tensor, Tensor]:
+    from bacon.networks.kernels import second_triton
+
+    return second_triton.second(saved, given)

@@ -1,54 +1,66 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """The ConvNet block on a GPU: instance norm, ReLU and 2x2 average pooling as one Triton kernel each way.
 
-A program holds a few maps (one channel of one image each) in registers: memory is read once, and only the pooled quarter
-is written. Every map is summed by one program in a fixed order, so results repeat bit for bit. Any layout of the maps is
-read where it lies, so that the convolutions may work on channels-last maps. Arithmetic is float32 for float32 and
-bfloat16 maps, float64 for float64.
+A program takes a few maps of one image and reads them twice: once for their sums, and again, from the cache of its
+multiprocessor, for what it writes. Maps of any size therefore pass through few registers. Every map is summed by one program,
+and sums over images are taken in a fixed order by a second small kernel, so results repeat bit for bit. Arithmetic is float32
+for float32 and bfloat16 maps, float64 for float64.
 
-Kernels take pointers, sizes and strides one by one, since Triton knows no structures: hence their long argument lists.
-
-It needs Triton, which comes with PyTorch's CUDA builds; ``bacon.networks.kernels.block`` imports it where there is a GPU.
+It needs Triton, which comes with PyTorch's CUDA builds; ``bacon.networks.kernels.block_gpu`` imports it where there is a GPU.
 """
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor
 
-_ELEMENTS = 4096  # of maps that a program holds
-# Channels-last maps: neighbouring channels that a program takes together, to read whole sectors of memory, and more numbers.
-_NEIGHBOURS = 32
-_ELEMENTS_CHANNELS_LAST = 32768
-_NUMBERS_PER_WARP = 1024
+from bacon.networks.kernels.triton_tiles import (
+    channels_last,
+    launch,
+    load_squares,
+    place,
+    pooled_places,
+    store_squares,
+    sum_rows,
+)
+
+# Numbers of the maps that a program holds at a time.
+_FORWARD, _BACKWARD = 16384, 8192
 
 
 @triton.jit
-def _taps(
-    x,
-    map_,
-    pixel,
-    inside,
-    channels,
-    half_width,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
+def _statistics(
+    maps,
+    channel,
+    eps,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
     REAL: tl.constexpr,  # noqa: N803
 ):
-    """The four pixels of each 2x2 square, (maps, squares) each, zero outside."""
-    start = (map_ // channels).to(tl.int64) * stride_n + (map_ % channels) * stride_c
-    place = x + start[:, None] + ((pixel // half_width) * 2 * stride_h + (pixel % half_width) * 2 * stride_w)[None, :]
-    a = tl.load(place, mask=inside, other=0.0).to(REAL)
-    b = tl.load(place + stride_w, mask=inside, other=0.0).to(REAL)
-    c = tl.load(place + stride_h, mask=inside, other=0.0).to(REAL)
-    d = tl.load(place + stride_h + stride_w, mask=inside, other=0.0).to(REAL)
-    return a, b, c, d
+    """Mean and 1/sd of each map, (TOGETHER,): of each turn about its own mean, joined as Chan et al. (1983) do."""
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    centre = tl.zeros((TOGETHER,), REAL)
+    spread = tl.zeros((TOGETHER,), REAL)
+    for first in range(0, total, SQUARES):
+        inside = (first + tl.arange(0, SQUARES) < total)[None, :]
+        a, b, c, d = load_squares(maps, channel, first, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
+        here = (tl.minimum(SQUARES, total - first) * 4).to(REAL)
+        mean = tl.sum(a + b + c + d, axis=1) / here
+        a = tl.where(inside, a - mean[:, None], 0.0)
+        b = tl.where(inside, b - mean[:, None], 0.0)
+        c = tl.where(inside, c - mean[:, None], 0.0)
+        d = tl.where(inside, d - mean[:, None], 0.0)
+        share = here / (here + first * 4)
+        apart = mean - centre
+        spread += tl.sum(a * a + b * b + c * c + d * d, axis=1) + apart * apart * share * (first * 4)
+        centre += apart * share
+    return centre, 1.0 / tl.sqrt(spread / (total * 4) + eps)
 
 
 @triton.jit
@@ -59,49 +71,64 @@ def _forward(
     pooled,
     mean,
     rstd,
-    maps,
-    channels,
-    squares,
-    half_width,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
-    out_n,
-    out_c,
-    out_h,
-    out_w,
     eps,
-    MAPS: tl.constexpr,  # noqa: N803
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
     SQUARES: tl.constexpr,  # noqa: N803
     REAL: tl.constexpr,  # noqa: N803
 ):
-    map_ = tl.program_id(0) * MAPS + tl.arange(0, MAPS)
-    pixel = tl.arange(0, SQUARES)
-    real_map = map_ < maps
-    inside = real_map[:, None] & (pixel < squares)[None, :]
-    a, b, c, d = _taps(x, map_, pixel, inside, channels, half_width, stride_n, stride_c, stride_h, stride_w, REAL)
-    size = squares * 4
-    centre = tl.sum(a + b + c + d, axis=1) / size
-    a = tl.where(inside, a - centre[:, None], 0.0)
-    b = tl.where(inside, b - centre[:, None], 0.0)
-    c = tl.where(inside, c - centre[:, None], 0.0)
-    d = tl.where(inside, d - centre[:, None], 0.0)
-    r = 1.0 / tl.sqrt(tl.sum(a * a + b * b + c * c + d * d, axis=1) / size + eps)
-    channel = map_ % channels
-    scale = (tl.load(weight + channel, mask=real_map, other=0.0).to(REAL) * r)[:, None]
-    shift = tl.load(bias + channel, mask=real_map, other=0.0).to(REAL)[:, None]
-    # max(0, y), but NaN stays NaN.
-    a = a * scale + shift
-    b = b * scale + shift
-    c = c * scale + shift
-    d = d * scale + shift
-    total = tl.where(a < 0, 0.0, a) + tl.where(b < 0, 0.0, b) + tl.where(c < 0, 0.0, c) + tl.where(d < 0, 0.0, d)
-    start = (map_ // channels).to(tl.int64) * out_n + channel * out_c
-    place = start[:, None] + ((pixel // half_width) * out_h + (pixel % half_width) * out_w)[None, :]
-    tl.store(pooled + place, (total * 0.25).to(pooled.dtype.element_ty), mask=inside)
-    tl.store(mean + map_, centre, mask=real_map)
-    tl.store(rstd + map_, r, mask=real_map)
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    image, channel, exists, row = place(CHANNELS, TOGETHER)
+    x += image * (CHANNELS * HEIGHT * WIDTH)
+    pooled += image * (CHANNELS * total)
+    centre, r = _statistics(x, channel, eps, CHANNELS, HEIGHT, WIDTH, LAST, TOGETHER, SQUARES, REAL)
+    tl.store(mean + row, centre, mask=exists)
+    tl.store(rstd + row, r, mask=exists)
+    scale = (tl.load(weight + channel, mask=exists, other=0.0).to(REAL) * r)[:, None]
+    shift = tl.load(bias + channel, mask=exists, other=0.0).to(REAL)[:, None]
+    for first in range(0, total, SQUARES):
+        a, b, c, d = load_squares(x, channel, first, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
+        # max(0, z), but NaN stays NaN.
+        a = (a - centre[:, None]) * scale + shift
+        b = (b - centre[:, None]) * scale + shift
+        c = (c - centre[:, None]) * scale + shift
+        d = (d - centre[:, None]) * scale + shift
+        sums = tl.where(a < 0, 0.0, a) + tl.where(b < 0, 0.0, b) + tl.where(c < 0, 0.0, c) + tl.where(d < 0, 0.0, d)
+        at, inside = pooled_places(channel, first, CHANNELS, SQUARES, total, LAST)
+        tl.store(pooled + at, (sums * 0.25).to(pooled.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def normalised(
+    x,
+    given,
+    channel,
+    first,
+    centre,
+    r,
+    w,
+    shift,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    GIVEN_LAST: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    REAL: tl.constexpr,  # noqa: N803
+):
+    """Y = (x - mean) / sd, and u, the pooled gradient spread over its squares where the ReLU passes: four tiles of each."""
+    a, b, c, d = load_squares(x, channel, first, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
+    at, inside = pooled_places(channel, first, CHANNELS, SQUARES, HEIGHT * WIDTH // 4, GIVEN_LAST)
+    g = tl.load(given + at, mask=inside, other=0.0).to(REAL) * 0.25
+    a, b, c, d = (a - centre) * r, (b - centre) * r, (c - centre) * r, (d - centre) * r
+    ga = tl.where(a * w + shift <= 0, 0.0, g)
+    gb = tl.where(b * w + shift <= 0, 0.0, g)
+    gc = tl.where(c * w + shift <= 0, 0.0, g)
+    gd = tl.where(d * w + shift <= 0, 0.0, g)
+    return a, b, c, d, ga, gb, gc, gd
 
 
 @triton.jit
@@ -115,51 +142,42 @@ def _backward(
     dx,
     dweight,
     dbias,
-    maps,
-    channels,
-    squares,
-    half_width,
-    stride_n,
-    stride_c,
-    stride_h,
-    stride_w,
-    out_n,
-    out_c,
-    out_h,
-    out_w,
-    MAPS: tl.constexpr,  # noqa: N803
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    GIVEN_LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
     SQUARES: tl.constexpr,  # noqa: N803
     REAL: tl.constexpr,  # noqa: N803
 ):
-    map_ = tl.program_id(0) * MAPS + tl.arange(0, MAPS)
-    pixel = tl.arange(0, SQUARES)
-    real_map = map_ < maps
-    inside = real_map[:, None] & (pixel < squares)[None, :]
-    a, b, c, d = _taps(x, map_, pixel, inside, channels, half_width, stride_n, stride_c, stride_h, stride_w, REAL)
-    channel = map_ % channels
-    centre = tl.load(mean + map_, mask=real_map, other=0.0)[:, None]
-    r = tl.load(rstd + map_, mask=real_map, other=0.0)[:, None]
-    w = tl.load(weight + channel, mask=real_map, other=0.0).to(REAL)[:, None]
-    shift = tl.load(bias + channel, mask=real_map, other=0.0).to(REAL)[:, None]
-    a, b, c, d = (a - centre) * r, (b - centre) * r, (c - centre) * r, (d - centre) * r
-    start = (map_ // channels).to(tl.int64) * out_n + channel * out_c
-    place = start[:, None] + ((pixel // half_width) * out_h + (pixel % half_width) * out_w)[None, :]
-    g = tl.load(given + place, mask=inside, other=0.0).to(REAL) * 0.25
-    ga = tl.where(a * w + shift <= 0, 0.0, g)
-    gb = tl.where(b * w + shift <= 0, 0.0, g)
-    gc = tl.where(c * w + shift <= 0, 0.0, g)
-    gd = tl.where(d * w + shift <= 0, 0.0, g)
-    total = tl.sum(ga + gb + gc + gd, axis=1)
-    along = tl.sum(ga * a + gb * b + gc * c + gd * d, axis=1)
-    tl.store(dbias + map_, total, mask=real_map)
-    tl.store(dweight + map_, along, mask=real_map)
-    offset, slope = (total / (squares * 4))[:, None], (along / (squares * 4))[:, None]
-    start = (map_ // channels).to(tl.int64) * stride_n + channel * stride_c
-    out = dx + start[:, None] + ((pixel // half_width) * 2 * stride_h + (pixel % half_width) * 2 * stride_w)[None, :]
-    tl.store(out, (w * r * (ga - offset - a * slope)).to(dx.dtype.element_ty), mask=inside)
-    tl.store(out + stride_w, (w * r * (gb - offset - b * slope)).to(dx.dtype.element_ty), mask=inside)
-    tl.store(out + stride_h, (w * r * (gc - offset - c * slope)).to(dx.dtype.element_ty), mask=inside)
-    tl.store(out + stride_h + stride_w, (w * r * (gd - offset - d * slope)).to(dx.dtype.element_ty), mask=inside)
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    image, channel, exists, row = place(CHANNELS, TOGETHER)
+    x += image * (CHANNELS * HEIGHT * WIDTH)
+    dx += image * (CHANNELS * HEIGHT * WIDTH)
+    given += image * (CHANNELS * total)
+    m = tl.load(mean + row, mask=exists, other=0.0)[:, None]
+    r = tl.load(rstd + row, mask=exists, other=0.0)[:, None]
+    w = tl.load(weight + channel, mask=exists, other=0.0).to(REAL)[:, None]
+    shift = tl.load(bias + channel, mask=exists, other=0.0).to(REAL)[:, None]
+    u = tl.zeros((TOGETHER,), REAL)
+    u_y = tl.zeros((TOGETHER,), REAL)
+    for first in range(0, total, SQUARES):
+        a, b, c, d, ga, gb, gc, gd = normalised(
+            x, given, channel, first, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
+        )
+        u += tl.sum(ga + gb + gc + gd, axis=1)
+        u_y += tl.sum(ga * a + gb * b + gc * c + gd * d, axis=1)
+    tl.store(dbias + row, u, mask=exists)
+    tl.store(dweight + row, u_y, mask=exists)
+    offset, slope = (u / (total * 4))[:, None], (u_y / (total * 4))[:, None]
+    for first in range(0, total, SQUARES):
+        a, b, c, d, ga, gb, gc, gd = normalised(
+            x, given, channel, first, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
+        )
+        a, b = w * r * (ga - offset - a * slope), w * r * (gb - offset - b * slope)
+        c, d = w * r * (gc - offset - c * slope), w * r * (gd - offset - d * slope)
+        store_squares(dx, channel, first, a, b, c, d, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
@@ -175,40 +193,29 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor
         (N, C, H / 2, W / 2), (N, C) and (N, C).
     """
     count, channels, height, width = x.shape
-    layout = torch.channels_last if _channels_last(x) else torch.contiguous_format
+    layout = torch.channels_last if channels_last(x) else torch.contiguous_format
     pooled = torch.empty(
         (count, channels, height // 2, width // 2), dtype=x.dtype, device=x.device, memory_format=layout
     )
-    mean, rstd = (torch.empty(count, channels, dtype=weight.dtype, device=x.device) for _ in range(2))
-    grid, sizes, blocks = _launch(x, pooled)
-    _forward[grid](x, weight, bias, pooled, mean, rstd, *sizes, *x.stride(), *pooled.stride(), eps, **blocks)
+    mean, rstd = torch.empty(2, count, channels, dtype=weight.dtype, device=x.device)
+    grid, constants = launch(x, _FORWARD)
+    _forward[grid](x, weight, bias, pooled, mean, rstd, eps, **constants)
     return pooled, mean, rstd
 
 
 def backward(
     x: Tensor, gradient: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, rstd: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of the maps (as ``x``), and of weight and bias per map (N, C), from that of the pooled maps."""
-    dx, dweight, dbias = torch.empty_like(x), torch.empty_like(mean), torch.empty_like(mean)
-    grid, sizes, blocks = _launch(x, gradient)
-    arrays = (x, gradient, weight, bias, mean, rstd, dx, dweight, dbias)
-    _backward[grid](*arrays, *sizes, *x.stride(), *gradient.stride(), **blocks)
+    """Gradients of maps (as ``x``), weight and bias (C,), from that of the pooled maps, which may have any layout."""
+    gradient = readable(gradient)
+    dx = torch.empty_like(x)
+    sums = torch.empty(2, *mean.shape, dtype=mean.dtype, device=mean.device)
+    grid, constants = launch(x, _BACKWARD, GIVEN_LAST=channels_last(gradient))
+    _backward[grid](x, gradient, weight, bias, mean, rstd, dx, sums[0], sums[1], **constants)
+    dweight, dbias = sum_rows(sums)
     return dx, dweight, dbias
 
 
-def _channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
-
-
-def _launch(x: Tensor, pooled: Tensor) -> tuple[tuple[int], tuple[int, int, int, int], dict[str, Any]]:
-    """Grid; numbers of maps, channels, squares and squares a row; compile-time sizes."""
-    count, channels, height, width = x.shape
-    squares = (height // 2) * (width // 2)
-    block = triton.next_power_of_2(squares)
-    most = _ELEMENTS_CHANNELS_LAST if _channels_last(x) else _ELEMENTS
-    together = min(_NEIGHBOURS, max(1, most // (4 * block)))
-    warps = min(16, max(1, 4 * together * block // _NUMBERS_PER_WARP))
-    real = tl.float64 if pooled.dtype == torch.float64 else tl.float32
-    blocks = {"MAPS": together, "SQUARES": block, "REAL": real, "num_warps": warps}
-    grid = (triton.cdiv(count * channels, together),)
-    return grid, (count * channels, channels, squares, width // 2), blocks
+def readable(maps: Tensor) -> Tensor:
+    """Maps in one of the layouts that the kernels read: as they are when contiguous or channels-last."""
+    return maps if maps.is_contiguous(memory_format=torch.channels_last) else maps.contiguous()

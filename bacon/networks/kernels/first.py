@@ -1,4 +1,4 @@
-"""A ConvNet's first block, convolution included, as one compiled pass each way on the CPU."""
+"""A ConvNet's first block, convolution included, in one pass each way: compiled on the CPU, Triton's kernels on a GPU."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from bacon.networks.kernels.block import (
     kernel,
 )
 from bacon.networks.kernels.block_plain import layers
+from bacon.networks.kernels.first_gpu import first_on_gpu, fits_gpu
 from bacon.networks.kernels.pooling import plain_form_needed
 
 _VECTOR_BYTES = 64  # a row of a map is a whole number of vectors
@@ -38,7 +39,12 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
         (N, width, H' // 2, W' // 2), with H', W' the sides of the convolution's maps.
     """
     padding = int(convolution.padding[0])
-    if plain_form_needed(x, convolution.weight) or not _fits(x, padding, norm.num_channels) or kernel() is None:
+    if plain_form_needed(x, convolution.weight):
+        plain: Tensor = norm(convolution(x))
+        return plain
+    if x.is_cuda and (kind := fits_gpu(x, convolution.weight, padding)):
+        return first_on_gpu(x, convolution, norm, kind)
+    if not _fits(x, padding, norm.num_channels) or kernel() is None:
         pooled: Tensor = norm(convolution(x))
         return pooled
     assert convolution.bias is not None
@@ -50,7 +56,7 @@ def first_block(x: Tensor, convolution: nn.Conv2d, norm: InstanceNormReluPool) -
 
 
 def _fits(x: Tensor, padding: int, width: int) -> bool:
-    if x.device.type != "cpu" or x.dtype not in REALS:
+    if x.device.type != "cpu" or x.dtype not in REALS or torch.is_autocast_enabled("cpu"):
         return False
     rows, columns = (side + 2 * padding - 2 for side in x.shape[-2:])
     vectors = columns * x.dtype.itemsize % _VECTOR_BYTES == 0

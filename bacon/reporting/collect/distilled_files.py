@@ -74,7 +74,8 @@ def collect_cost(expected: Sequence[ExpectedDistilled]) -> pd.DataFrame:
     Returns:
         Columns: dataset, method, ipc, seed, iterations, wall_seconds, iterations_per_second (missing where there was no
         iteration), peak_memory_mib, image_bytes, label_bytes, decoder_bytes (what the set takes in its stored form), device,
-        divergence (what the distillation saw when it ran off to huge numbers; else empty), fingerprint, dataset_title,
+        divergence (what the distillation saw when it ran off to huge numbers; else empty), at_chance (networks trained
+        beforehand that classified their images hardly better than chance; else empty), fingerprint, dataset_title,
         method_title.
 
     Raises:
@@ -101,6 +102,7 @@ def _cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
             **{name: int(attributes[name]) for name in STORAGE},
             "device": str(attributes["device"]),
             "divergence": str(attributes.get("divergence", "")),
+            "at_chance": str(attributes.get("at_chance", "")),
             "fingerprint": expected.fingerprint,
             "dataset_title": expected.dataset_title,
             "method_title": expected.method_title,

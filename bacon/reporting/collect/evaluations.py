@@ -16,12 +16,13 @@ from typing import Any
 import pandas as pd
 
 from bacon.artifacts.evaluation_records import check_version
-from bacon.reporting.collect.protocol_text import network_text, protocol_of
+from bacon.reporting.collect.protocol_text import evaluated_text, protocol_of
 from bacon.runtime.errors import BaconError
 
 RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
 GROUP = ["dataset", "method", "ipc", "network", "iteration"]
 _PUBLISHED = ("published_dataset", "published_method")
+_TEXTS = (*_PUBLISHED, "teachers_at_chance")  # where they are missing, a column may have no text at all
 _RECORD_KEYS = ("iteration", "final", "evaluation_seed", "test_accuracy", "train_accuracy", "train_loss", "epochs")
 
 
@@ -47,6 +48,8 @@ class ExpectedEvaluation:
     """The data set's name in ``published_results.csv``; ``None``: nothing is published on it."""
     published_method: str | None
     """The method's name in it; ``None``: nothing is published on it."""
+    protocol_name: str = "paper"
+    """The protocol's name in the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +86,11 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
     Returns:
         Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
         test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
-        train_loss (nats), epochs, protocol, network_text, n (rows of the same data set, method, IPC, network, iteration and
-        augmentation), wall_seconds, device, fingerprint, commit, dataset_title, method_title, published_dataset,
-        published_method. ``ipc`` and ``seed`` are missing for the full data set.
+        train_loss (nats), epochs, protocol_name (in the configuration), protocol (in words), network_text, n (rows of
+        the same data set, method, IPC, network, iteration and augmentation), wall_seconds, device, view_label_bytes and
+        teacher_bytes (of labels that teachers make for every view, were they stored, and of the teachers; 0 for
+        others), teachers_at_chance (missing for none), fingerprint, commit, dataset_title, method_title,
+        published_dataset, published_method. ``ipc`` and ``seed`` are missing for the full data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
@@ -94,7 +99,7 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         raise BaconError("there are no evaluations, because the grid of the configuration has no cells")
     table = pd.DataFrame([row for one in expected for row in _rows(one)])
     table = table.astype(
-        {"ipc": "Int64", "seed": "Int64", "validation_accuracy_percent": "float64", **dict.fromkeys(_PUBLISHED, "str")}
+        {"ipc": "Int64", "seed": "Int64", "validation_accuracy_percent": "float64", **dict.fromkeys(_TEXTS, "str")}
     )
     table["n"] = table.groupby([*GROUP, "augmentation"], dropna=False)["test_accuracy_percent"].transform("size")
     return table
@@ -128,7 +133,7 @@ def read_accuracy(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise BaconError(f"{path}: the table does not exist. {RERUN}")
     # `final` is written as True and False; names such as "nan" or "None" are data, so only empty fields are missing.
-    kinds = {"ipc": "Int64", "seed": "Int64", **dict.fromkeys(_PUBLISHED, "str")}
+    kinds = {"ipc": "Int64", "seed": "Int64", **dict.fromkeys(_TEXTS, "str")}
     table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
     missing = [name for name in ("test_accuracy_percent", *_PUBLISHED) if name not in table.columns]
     if missing:
@@ -229,11 +234,15 @@ def _row(
         "train_accuracy_percent": 100.0 * float(values["train_accuracy"]),
         "train_loss": float(values["train_loss"]),
         "epochs": int(values["epochs"]),
+        "protocol_name": expected.protocol_name,
         "protocol": protocol,
-        "network_text": network_text(content["settings"]["network"]),
+        "network_text": evaluated_text(content["settings"]),
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),
         "device": content["provenance"]["device"],
+        "view_label_bytes": int(content.get("view_label_bytes", 0)),
+        "teacher_bytes": int(content.get("teacher_bytes", 0)),
+        "teachers_at_chance": ", ".join(content.get("teachers_at_chance", ())) or None,
         "fingerprint": expected.fingerprint,
         "commit": content["provenance"]["commit"],
         "dataset_title": expected.dataset_title,

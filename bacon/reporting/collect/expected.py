@@ -12,7 +12,7 @@ if TYPE_CHECKING:  # how settings are layered is not part of what a table is mad
 
 
 def expected_evaluations(plan: Plan) -> list[ExpectedEvaluation]:
-    """Every evaluation file, the full data sets first."""
+    """Every evaluation file under the plan's protocol, the full data sets first."""
     grid = (*plan.references, *plan.cells)
     return [expected_evaluation(plan, cell, network) for cell in grid for network in plan.networks]
 
@@ -20,7 +20,7 @@ def expected_evaluations(plan: Plan) -> list[ExpectedEvaluation]:
 def expected_evaluation(plan: Plan, cell: Cell, network: str) -> ExpectedEvaluation:
     """The evaluation file of one cell, or of a full data set, with one network."""
     return ExpectedEvaluation(
-        path=plan.directory / cell.evaluation_path(network),
+        path=plan.directory / plan.evaluation_path(cell, network),
         fingerprint=plan.evaluation_fingerprint(cell, network),
         dataset=cell.dataset,
         method=cell.method,
@@ -31,6 +31,7 @@ def expected_evaluation(plan: Plan, cell: Cell, network: str) -> ExpectedEvaluat
         method_title=plan.method_title(cell.method),
         published_dataset=plan.published_dataset(cell.dataset),
         published_method=plan.published_method(cell.method),
+        protocol_name=plan.config.protocol,
     )
 
 

@@ -7,7 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.recipe_text import SOFT, augmentations_text, labels_text, optimiser_text, step_text
+from bacon.reporting.collect.recipe_text import (
+    OF_TEACHERS,
+    SOFT,
+    augmentations_text,
+    labels_text,
+    optimiser_text,
+    regression_text,
+    step_text,
+)
 from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.evaluation import EvaluationSettings
 
@@ -55,6 +63,11 @@ def protocol_text(
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
         decay of SGD are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
+    if settings.regression != "none":
+        has_soft = labels != CLASSES
+        return ", ".join(
+            ["kernel ridge regression", *regression_text(settings), *labels_text(settings, has_soft=has_soft)]
+        )
     steps = learned_rates if settings.lr == "learned" and learned_rates > 1 else settings.steps
     count = epochs or settings.epochs
     duration = _counted(steps, "step") if steps else f"{_counted(count, 'epoch')}{_plain_epochs(settings, count)}"
@@ -72,7 +85,7 @@ def protocol_text(
 
 def is_soft(protocol: str) -> bool:
     """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
-    return SOFT in protocol.split(", ")
+    return any(part == SOFT or part.startswith(OF_TEACHERS) for part in protocol.split(", "))
 
 
 def _counted(count: int, unit: str) -> str:
@@ -103,6 +116,18 @@ def network_text(network_settings: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
+def evaluated_text(settings: Mapping[str, Any]) -> str:
+    """What an evaluation tested, in words: :func:`network_text`, or the kernel of a regression.
+
+    Args:
+        settings: of an evaluation file, ``network`` and ``evaluation``.
+    """
+    if settings["evaluation"].get("regression", "none") == "none":
+        return network_text(settings["network"])
+    depth = int(settings["evaluation"]["regression_depth"])
+    return f"infinitely wide fully connected network of {_counted(depth, 'hidden layer')}"
+
+
 def protocol_note(accuracy: pd.DataFrame) -> str:
     """Every network and protocol that a table of accuracies was made with, and what each was used for.
 
@@ -129,10 +154,9 @@ def _differences(accuracy: pd.DataFrame, described: pd.Series[str]) -> str:
         return str(described.iloc[0])
     first = next(iter(parts.values()))
     common = [part for part in first if all(part in other for other in parts.values())]
-    scopes = [
-        f"{_scope(accuracy[described == text], accuracy)}: {', '.join(part for part in own if part not in common)}"
-        for text, own in parts.items()
-    ]
+    rest = {text: ", ".join(part for part in own if part not in common) for text, own in parts.items()}
+    # Rows that have nothing besides what is common need no scope of their own.
+    scopes = [f"{_scope(accuracy[described == text], accuracy)}: {own}" for text, own in rest.items() if own]
     return "; ".join([*scopes, f"all: {', '.join(common)}"] if common else scopes)
 
 

@@ -81,7 +81,7 @@ def with_network(rows: pd.DataFrame) -> pd.DataFrame:
     """Rows under the method that they belong to, with ``network``: our name of the network, empty where there is none."""
     rules = source_rules()
     named = _strings(rows, "method", "source")
-    networks = [rules.network(architecture) for (architecture,) in _strings(rows, "architecture")]
+    networks = [rules.network(*one) for one in _strings(rows, "method", "architecture")]
     return rows.assign(method=[rules.method(*one) for one in named], network=networks)
 
 

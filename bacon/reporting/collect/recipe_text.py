@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bacon.settings.recipe import LossTermSettings
 
 SOFT = "soft labels"
+OF_TEACHERS = "labels of "
+"""How labels of teachers are called."""
 NO_AUGMENTATION = "no augmentation"
 _DSA_OPERATIONS = ("color", "crop", "cutout", "flip", "scale", "rotate")
 _OPTIMISERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW"}
@@ -100,6 +102,11 @@ def optimiser_text(settings: EvaluationSettings, units: int, *, learned_rates: i
 
 
 def _rate_text(settings: EvaluationSettings) -> str:
+    of = " of the largest stable rate" if settings.lr == "ntk" else ""
+    return _factor_text(settings) + of
+
+
+def _factor_text(settings: EvaluationSettings) -> str:
     if not settings.lr_search:
         return f"{settings.lr_net:g}"
     return f"the best on validation of {'/'.join(f'{rate:g}' for rate in settings.lr_search)}"
@@ -122,14 +129,22 @@ def _schedule_text(settings: EvaluationSettings, units: int) -> str:
 def labels_text(settings: EvaluationSettings, *, has_soft: bool) -> list[str]:
     """What networks were trained with, where images or settings leave a choice, and the loss where it is not the usual."""
     if settings.labels == "teacher":
-        count, network = settings.teachers.runs, settings.teachers.network
-        which = f" ({ARCHITECTURES[network.architecture].title})" if network else ""
-        named = "a teacher" if count == 1 else f"{count} teachers"
-        words = [f"labels of {named}{which} of {settings.teachers.epochs} epochs"]
+        words = [f"{OF_TEACHERS}{_teachers_text(settings)}"]
     else:
         words = [SOFT if settings.labels == "stored" else "hard labels"] if has_soft else []
     smoothing = [f"label smoothing {settings.label_smoothing:g}"] if settings.label_smoothing else []
     return [*words, *([f"loss {' + '.join(map(_term_text, settings.loss))}"] if settings.loss else []), *smoothing]
+
+
+def _teachers_text(settings: EvaluationSettings) -> str:
+    """How many there are, their architectures where they are named, and their epochs; without a comma."""
+    networks = settings.teachers.networks or (settings.teachers.network,)
+    count = settings.teachers.runs * len(networks)
+    titles = [ARCHITECTURES[one.architecture].title for one in networks if one is not None]
+    which = f" ({' + '.join(titles)})" if titles else ""
+    equal = " with logits of equal norms" if settings.teacher_norms == "equal" and count > 1 else ""
+    named = "a teacher" if count == 1 else f"{count} teachers"
+    return f"{named}{which} of {settings.teachers.epochs} epochs{equal}"
 
 
 def _term_text(term: LossTermSettings) -> str:
@@ -137,6 +152,13 @@ def _term_text(term: LossTermSettings) -> str:
     temperature = f" at T {term.temperature:g}{' times T^2' if term.scaled else ''}" if term.kind == "kl" else ""
     summed = " summed over classes" if term.over_classes == "sum" else ""
     return f"{'' if term.weight == 1 else f'{term.weight:g} '}{name}{temperature}{summed}"
+
+
+def regression_text(settings: EvaluationSettings) -> list[str]:
+    """The kernel, as far as it is not the usual one, and the ridge."""
+    kernel = {"ntk": "neural tangent kernel", "nngp": "NNGP kernel", "none": "no kernel"}[settings.regression]
+    layers = f"{settings.regression_depth} hidden layer{'s' if settings.regression_depth > 1 else ''}"
+    return [f"{kernel} of {layers}", f"biases {settings.regression_bias_std:g}", f"ridge {settings.regression_ridge:g}"]
 
 
 def step_text(settings: EvaluationSettings) -> list[str]:

@@ -81,6 +81,8 @@ class SourceRules(Strict):
     """Starts of the names of the sources that quote others, first choice first."""
     networks: dict[str, tuple[str, ...]]
     """Name of an evaluation network -> what the sources call it."""
+    method_networks: dict[str, str]
+    """Method -> name of the network that its numbers are of, where sources call it a ConvNet like any other."""
     no_network: tuple[str, ...]
     """Called so by a source, and no network that is trained: never compared with."""
     other_methods: tuple[OtherMethod, ...]
@@ -89,9 +91,10 @@ class SourceRules(Strict):
     table1: PaperTable
     figure3: PaperFigure
 
-    def network(self, architecture: str) -> str:
-        """Our name of the network that a source calls ``architecture``; empty where there is none."""
-        return next((name for name, texts in self.networks.items() if architecture in texts), "")
+    def network(self, method: str, architecture: str) -> str:
+        """Our name of the network that a source calls ``architecture`` in a row of ``method``; empty where there is none."""
+        named = next((name for name, texts in self.networks.items() if architecture in texts), "")
+        return self.method_networks.get(method, named) if named else ""
 
     def method(self, method: str, source: str) -> str:
         """Name of the method whose number it is that ``source`` files under ``method``."""

@@ -187,6 +187,10 @@ def _cross(plan: Plan) -> str | None:
     return None if len(plan.networks) > 1 else "the grid has one evaluation network (grid.networks)"
 
 
+def _protocols(plan: Plan) -> str | None:
+    return None if plan.has_protocols else "the grid has one evaluation protocol (grid.protocols)"
+
+
 _TOPICS: tuple[tuple[str, str, Callable[[Plan], str | None]], ...] = (
     ("accuracy", "Accuracy by method and images per class", _always),
     ("curve", "Accuracy against distillation iterations", _curve),
@@ -194,6 +198,7 @@ _TOPICS: tuple[tuple[str, str, Callable[[Plan], str | None]], ...] = (
     ("seconds", "Accuracy against distillation time", _curve),
     ("cost", "Accuracy and cost of distillation", _cost),
     ("cross_architecture", "Accuracy by evaluation network", _cross),
+    ("protocols", "Accuracy by evaluation protocol", _protocols),
     ("classes", "Accuracy by class", _always),
     ("confusion", "Confusion of classes", _always),
     ("sensitivity", "Sensitivity to single settings", _sensitivity),

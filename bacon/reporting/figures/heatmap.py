@@ -21,7 +21,7 @@ CROSS_TITLE = "Accuracy by evaluation network"
 CLASSES_TITLE = "Accuracy by class"
 CONFUSION_TITLE = "Confusion of classes"
 # Light to dark, even in lightness, the same to every kind of colour vision.
-_MAP = "cividis"
+MAP = "cividis"
 RANGE = "Colours range from the lowest to the highest value of a panel, without the full data set."
 _ABREAST = 5  # confusions beside each other: as many as a screen shows readably
 _TURNED_LETTERS, _UPRIGHT_LETTERS = 20, 14  # of a class name under a column, turned by 45 or 90 degrees
@@ -163,8 +163,8 @@ def _confusion(ax: Axes, percent: npt.NDArray[np.float64], names: Sequence[str],
         xticklabels=list(names) or False,
         yticklabels=(named_rows and list(names)) or False,
     )
-    _readable(ax)
-    _names(ax, names, level=2, rotation=90)
+    readable(ax)
+    column_names(ax, names, level=2, rotation=90)
 
 
 def _map(
@@ -181,7 +181,7 @@ def _map(
     sns.heatmap(
         values,
         ax=ax,
-        cmap=_MAP,
+        cmap=MAP,
         vmin=float(np.nanmin(own)),
         vmax=float(np.nanmax(own)),
         annot=True,
@@ -192,11 +192,11 @@ def _map(
         yticklabels=list(rows) or False,
         linewidths=0.4,
     )
-    _readable(ax)
-    _names(ax, columns, level=level)
+    readable(ax)
+    column_names(ax, columns, level=level)
 
 
-def _readable(ax: Axes) -> None:
+def readable(ax: Axes) -> None:
     """Numbers in black or white, whichever has the higher contrast with its cell; at least 4.5 with any colour (WCAG 2.2)."""
     colours = np.asarray(ax.collections[0].get_facecolor())[:, :3]
     columns = round(ax.get_xlim()[1])
@@ -211,7 +211,7 @@ def luminance(colour: npt.NDArray[np.float64]) -> float:
     return float(linear @ np.array([0.2126, 0.7152, 0.0722]))
 
 
-def _names(ax: Axes, columns: Sequence[str], *, level: int, rotation: int = 45) -> None:
+def column_names(ax: Axes, columns: Sequence[str], *, level: int, rotation: int = 45) -> None:
     """Names without ticks: level where the longest has at most ``level`` characters, which fit a column; else turned."""
     ax.tick_params(length=0)
     ax.tick_params(axis="y", rotation=0)

@@ -29,10 +29,12 @@ from bacon.reporting.figures.evolution import evolution_pages, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.pareto import cost_figure
+from bacon.reporting.figures.protocols import protocols_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_styles
 from bacon.reporting.tables.cross_tables import cross_architecture
+from bacon.reporting.tables.protocol_tables import matrix_of
 from bacon.reporting.tables.run_tables import summarise_cost
 
 if TYPE_CHECKING:
@@ -56,6 +58,15 @@ class FigureInputs:
     def accuracy(self) -> pd.DataFrame:
         """Rows of ``collect_accuracy``."""
         return collect_accuracy(expected_evaluations(self.plan))
+
+    @cached_property
+    def matrix(self) -> pd.DataFrame:
+        """Rows of ``protocol_matrix``."""
+        others = {
+            name: self.accuracy if each is self.plan else collect_accuracy(expected_evaluations(each))
+            for name, each in self.plan.protocols.items()
+        }
+        return matrix_of(self.plan, others)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
@@ -90,6 +101,7 @@ DRAW: Mapping[str, Callable[[FigureInputs], FigurePage]] = {
     "seconds": lambda inputs: curve_figure(with_seconds(inputs.accuracy, inputs.cost), abscissa=SECONDS),
     "cost": lambda inputs: cost_figure(inputs.summary, summarise_cost(inputs.cost), inputs.accuracy),
     "cross_architecture": lambda inputs: cross_architecture_figure(cross_architecture(inputs.summary), inputs.accuracy),
+    "protocols": lambda inputs: protocols_figure(inputs.matrix),
     "classes": lambda inputs: classes_figure(inputs.classes, inputs.accuracy),
     "confusion": lambda inputs: confusion_figure(inputs.classes, inputs.accuracy),
     "sensitivity": lambda inputs: sensitivity_figure(sensitivity_points(inputs.plan), inputs.summary, inputs.accuracy),

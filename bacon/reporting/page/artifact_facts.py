@@ -54,6 +54,8 @@ def distilled_artifact(plan: Plan, cell: Cell, links: Links) -> Artifact:
         if iterations:
             rate = float(attributes["iterations_per_second"])
             facts = [("iterations", f"{iterations} ({rate:.3g} per second)"), *facts]
+        if "at_chance" in attributes:
+            facts = [("warning: networks at chance level", str(attributes["at_chance"])), *facts]
         if "divergence" in attributes:
             facts = [("warning: diverged", str(attributes["divergence"])), *facts]
         return _artifact(
@@ -74,13 +76,26 @@ def evaluation_artifact(plan: Plan, cell: Cell, network: str, links: Links) -> A
         seconds = sum(float(record["wall_seconds"]) for record in content["records"])
         return _artifact(
             f"Evaluation, {network}",
-            facts=[("networks trained", str(len(content["records"]))), ("time", duration_text(seconds))],
+            facts=[
+                *_teacher_facts(content),
+                ("networks trained", str(len(content["records"]))),
+                ("time", duration_text(seconds)),
+            ],
             provenance=content["provenance"],
             fingerprint=expected.fingerprint,
             seconds=seconds,
             networks=len(content["records"]),
             links=_links(links, expected.path, plan.directory / cell.evaluate_log(network)),
         )
+
+
+def _teacher_facts(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What labels of teachers would take if they were stored, and teachers that have learned nothing."""
+    if "teacher_bytes" not in content:
+        return []
+    size = f"{content['view_label_bytes']:,} bytes for each network, were they stored; teachers {content['teacher_bytes']:,}"
+    weak = ", ".join(content["teachers_at_chance"])
+    return [*([("warning: teachers at chance level", weak)] if weak else []), ("labels of teachers", size)]
 
 
 def duration_text(seconds: float) -> str:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.evaluations import RERUN
 from bacon.reporting.figures.catalogue import drawn, image_paths, left_out
-from bacon.reporting.tables.all_tables import ReportTable, report_tables
+from bacon.reporting.tables.all_tables import report_tables
+from bacon.reporting.tables.report_table import ReportTable
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,15 @@ from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost, divergence_notes
 from bacon.reporting.collect.evaluations import average_augmentations, collect_networks
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
+from bacon.reporting.collect.own_networks import own_network_notes
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
+from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.markup import Grid
-from bacon.reporting.tables.names import table_names
+from bacon.reporting.tables.names import DD_RANKING, table_names
+from bacon.reporting.tables.protocol_tables import protocol_tables
 from bacon.reporting.tables.published_tables import (
     against_grid,
     against_notes,
@@ -32,27 +34,12 @@ from bacon.reporting.tables.published_tables import (
     table1_notes,
 )
 from bacon.reporting.tables.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
+from bacon.reporting.tables.report_table import ReportTable
 from bacon.reporting.tables.run_tables import cost_grids, cost_notes, summarise_cost, summary_grids
+from bacon.reporting.tables.selection_tables import selection_table
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
-
-
-@dataclass(frozen=True, kw_only=True)
-class ReportTable:
-    """One table: long form, numeric, one row per thing; missing values where there is nothing."""
-
-    title: str
-    frame: pd.DataFrame
-    notes: Sequence[str]
-    """What the numbers mean, n and protocol: one paragraph each."""
-    grids: Sequence[tuple[Grid, Sequence[str]]] = ()
-    """The same arranged for reading, each part with its own notes; the table of every network has none."""
-
-    @property
-    def caption(self) -> str:
-        """The notes as one paragraph."""
-        return " ".join(self.notes)
 
 
 def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
@@ -64,42 +51,54 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
 
     Returns:
         ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks ``cross_architecture``,
-        under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, ``cost`` and ``accuracy`` (every
-        trained network).
+        under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, with several protocols ``protocols``
+        and ``protocol_gaps``, with test curves ``selection``, ``cost`` and ``accuracy`` (every trained network). Those that do
+        not compare protocols are of the plan's own.
 
     Raises:
         BaconError: an artifact is missing, damaged or of another fingerprint.
     """
-    networks = collect_networks(expected_evaluations(plan))
-    accuracy = average_augmentations(networks)
+    under = {name: collect_networks(expected_evaluations(each)) for name, each in plan.protocols.items()}
+    networks = under[plan.config.protocol]
+    accuracies = {name: average_augmentations(one) for name, one in under.items()}
+    accuracy = accuracies[plan.config.protocol]
     results = PublishedResults.read(published)
     summary = summarise(accuracy, results)
     warnings = warning_notes(collect_data(plan))
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
-    diverged = divergence_notes(cost)
+    diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
+    odd, own = [line for lines in warnings.values() for line in lines], own_network_notes(plan)
     tables = {
         "summary": ReportTable(
             title="Accuracy, ours beside published",
             frame=summary,
-            notes=[*notes(accuracy, summary), *(line for lines in warnings.values() for line in lines), *diverged],
-            grids=[(grid, [*lines, *diverged]) for grid, lines in summary_grids(accuracy, summary, warnings)],
+            notes=[*notes(accuracy, summary), *storage, *odd, *diverged, *own],
+            grids=[
+                (grid, [*lines, *storage, *diverged, *own])
+                for grid, lines in summary_grids(accuracy, summary, warnings)
+            ],
         ),
         "comparisons": _comparisons(accuracy, plan),
-        "published": _against(summary, results),
+        "published": _against(summary, results, own),
         "table1": _table1(summary, results),
     }
     wanted = table_names(plan)
     if "cross_architecture" in wanted:
         tables["cross_architecture"] = _cross(summary)
     if "ranking" in wanted:
-        tables["ranking"] = _ranking(networks)
+        tables["ranking"] = _ranking(under[DD_RANKING])
     if "checkpoints" in wanted:
         tables["checkpoints"] = _checkpoints(networks)
-    tables["cost"] = _cost(cost, diverged)
+    if "protocols" in wanted:
+        tables |= protocol_tables(plan, accuracies, results)
+    if "selection" in wanted:
+        tables["selection"] = selection_table(plan, under)
+    tables["cost"] = _cost(cost, [*storage, *diverged])
     everything = (
         "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
     )
-    tables["accuracy"] = ReportTable(title="Every trained network", frame=accuracy, notes=[everything])
+    trained = accuracy if len(accuracies) == 1 else pd.concat(accuracies.values(), ignore_index=True)
+    tables["accuracy"] = ReportTable(title="Every trained network", frame=trained, notes=[everything])
     return tables
 
 
@@ -115,9 +114,9 @@ def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
     return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
 
 
-def _against(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
+def _against(summary: pd.DataFrame, results: PublishedResults, own: Sequence[str]) -> ReportTable:
     frame = against_published(summary, results)
-    lines = against_notes(frame)
+    lines = [*against_notes(frame), *own]
     return ReportTable(
         title="Ours against published", frame=frame, notes=lines, grids=_with(against_grid(frame), lines)
     )

@@ -20,8 +20,12 @@ TABLE_TITLES: Mapping[str, str] = {
     "cross_architecture": "accuracy by evaluation network",
     "ranking": "DD-Ranking's scores",
     "checkpoints": "checkpoints chosen on the validation split",
+    "protocols": "methods under every protocol",
+    "protocol_gaps": "what protocols explain of published gaps",
+    "selection": "what selecting on the test set would add",
     "cost": "cost",
 }
+DD_RANKING = "dd-ranking"
 NETWORKS = "networks"
 """Every network of every augmentation with its validation accuracy, if there is a validation split."""
 
@@ -30,12 +34,15 @@ def table_names(plan: Plan) -> tuple[str, ...]:
     """The tables of a plan.
 
     One evaluation network leaves nothing to compare; only a validation split chooses checkpoints; and DD-Ranking's scores
-    belong to its protocol.
+    belong to its protocol. Several protocols make a matrix, and only a test curve shows what selecting on it would add.
     """
     needed = {
         "cross_architecture": len(plan.networks) > 1,
-        "ranking": _validated(plan) and plan.config.protocol == "dd-ranking",
+        "ranking": _validated(plan) and DD_RANKING in plan.protocols,
         "checkpoints": _validated(plan),
+        "protocols": plan.has_protocols,
+        "protocol_gaps": plan.has_protocols,
+        "selection": any(each.has_test_curves for each in plan.protocols.values()),
     }
     return tuple(name for name in TABLE_TITLES if needed.get(name, True))
 

@@ -1,0 +1,64 @@
+"""Features of frozen networks as what a kernel compares, and the way back to the images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bacon.networks.network import Network
+
+
+class Representation(Protocol):
+    """What a kernel sees of images."""
+
+    def of(self, images: Tensor) -> Tensor:
+        """(N, P) float64 of images (N, C, H, W), without a graph."""
+
+    def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
+        """The gradient by the images (N, C, H, W) of a function whose gradient by :meth:`of` is ``cotangent`` (N, P)."""
+
+
+class PixelFeatures:
+    """The images themselves, flattened."""
+
+    def of(self, images: Tensor) -> Tensor:
+        """(N, C H W) float64."""
+        return images.detach().flatten(1).double()
+
+    def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
+        """``cotangent`` in the form and the precision of the images."""
+        return cotangent.view_as(images).to(images.dtype)
+
+
+class NetworkFeatures:
+    """Embeddings of images in one or several networks, side by side, a few images at a time.
+
+    Args:
+        networks: frozen and in evaluation mode, so that no image's features depend on the others.
+        at_once: images that are computed at a time.
+        mean: the kernel of the features is the mean over networks and features, as that of an infinitely wide network is;
+            otherwise the sum.
+    """
+
+    def __init__(self, networks: Sequence[Network], *, at_once: int, mean: bool = False) -> None:
+        self._networks, self._at_once, self._mean = networks, at_once, mean
+
+    @torch.no_grad()
+    def of(self, images: Tensor) -> Tensor:
+        """(N, P) float64."""
+        return torch.cat([self._features(some) for some in images.split(self._at_once)])
+
+    def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
+        """(N, C, H, W), in the precision of the images; features are computed once more, with their graph."""
+        found = []
+        for some, theirs in zip(images.split(self._at_once), cotangent.split(self._at_once), strict=True):
+            leaf = some.detach().requires_grad_()
+            found += torch.autograd.grad(self._features(leaf), leaf, theirs)
+        return torch.cat(found)
+
+    def _features(self, images: Tensor) -> Tensor:
+        features = torch.cat([network.embed(images) for network in self._networks], dim=1).double()
+        return features / features.shape[1] ** 0.5 if self._mean else features

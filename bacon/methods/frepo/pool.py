@@ -1,0 +1,136 @@
+"""FRePo's pool: networks that are trained on the synthetic set while it changes, each for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.distillation.pools import Build, DrawnNetwork
+from bacon.distillation.real_images import draw_without_replacement
+from bacon.networks.network import Network
+from bacon.runtime.draws import uniform
+from bacon.settings.recipe import AdamSettings
+from bacon.training.optimisers import Optimiser, make_optimiser
+from bacon.training.steps import PlainStep
+
+if TYPE_CHECKING:
+    from bacon.methods.frepo.record import FRePoSettings
+
+
+@dataclass
+class _Member:
+    """A network with its optimiser and the number of its steps."""
+
+    serial: int
+    network: Network
+    optimiser: Optimiser
+    steps: int
+
+
+def half_squared_distance(logits: Tensor, _: Tensor, __: Tensor | None, soft: Tensor | None) -> Tensor:
+    """Half the squared distance of logits (B, K) and labels ``soft`` (B, K), summed over classes; the mean, 0-d."""
+    assert soft is not None, "the labels are always there"
+    return (logits - soft).square().sum(dim=1).mean() / 2
+
+
+class PrototypePool:
+    """Networks of different age, one of which is drawn in an iteration, and trained a step after it.
+
+    At the start network i of n counts as one with i / n of its steps behind it, so that they are not all replaced at once.
+
+    Args:
+        settings: number of networks and their training.
+        build: builds the network with a given serial number.
+        device: of the networks.
+        dtype: of the networks.
+        seed: distillation seed.
+    """
+
+    def __init__(
+        self, settings: FRePoSettings, build: Build, *, device: torch.device, dtype: torch.dtype, seed: int
+    ) -> None:
+        self.settings, self._build, self._device, self._seed = settings, build, device, seed
+        self._accuracy = torch.zeros((), device=device, dtype=dtype)
+        self._next_serial = 0
+        ages = (number * settings.network_steps // settings.networks for number in range(settings.networks))
+        self.members = [self._new(age) for age in ages]
+
+    def _new(self, steps: int = 0) -> _Member:
+        serial, self._next_serial = self._next_serial, self._next_serial + 1
+        return self._member(serial, steps)
+
+    def _member(self, serial: int, steps: int) -> _Member:
+        network, rate = self._build(serial), self.settings.lr_net
+        optimiser = make_optimiser(AdamSettings(kind="adam", lr=rate), network.parameters(), rate)
+        return _Member(serial, network, optimiser, steps)
+
+    def begin(self, iteration: int) -> None:
+        """Nothing: networks are replaced when their turn comes."""
+
+    def _place(self, iteration: int) -> int:
+        drawn = uniform(self._seed, "pool-draw", count=1, iteration=iteration)[0]
+        return int(drawn * len(self.members))
+
+    def draw(self, iteration: int) -> DrawnNetwork:
+        """One network, uniformly; its batch norm uses running statistics."""
+        network = self.members[self._place(iteration)].network
+        return DrawnNetwork(network.requires_grad_(False).eval(), self._accuracy)
+
+    def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
+        """The iteration's network takes a step on the synthetic set with its labels, or a new one takes its place."""
+        place = self._place(iteration)
+        member = self.members[place]
+        if member.steps >= self.settings.network_steps:
+            self.members[place] = self._new()
+            return
+        current = synthetic()
+        assert current.soft is not None, "the labels are always there"
+        some = self._some(iteration, len(current.images))
+        member.network.requires_grad_(True).train()
+        step = PlainStep(member.network, member.optimiser, loss=half_squared_distance)
+        images, classes, soft = (part.index_select(0, some) for part in (current.images, current.classes, current.soft))
+        step(images, classes, None, soft)
+        member.steps += 1
+
+    def _some(self, iteration: int, count: int) -> Tensor:
+        """(B,) int64 distinct places of ``count`` images."""
+        one = torch.zeros(1, dtype=torch.int64, device=self._device)
+        size = min(self.settings.batch_syn, count)
+        drawn = draw_without_replacement(
+            self._seed,
+            "pool-batch",
+            iteration=iteration,
+            lanes=one,
+            populations=torch.full_like(one, count),
+            largest=count,
+            size=size,
+        )
+        return drawn[0]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Serial numbers, networks, optimisers and steps."""
+        members = [
+            {
+                "serial": member.serial,
+                "network": member.network.state_dict(),
+                "optimiser": member.optimiser.state_dict(),
+                "steps": member.steps,
+            }
+            for member in self.members
+        ]
+        return {"next_serial": self._next_serial, "members": members}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Rebuild the members of :meth:`state_dict`, bit for bit."""
+        self.members = []
+        for kept in state["members"]:
+            member = self._member(kept["serial"], kept["steps"])
+            member.network.load_state_dict(kept["network"])
+            member.optimiser.load_state_dict(kept["optimiser"])
+            self.members.append(member)
+        self._next_serial = state["next_serial"]

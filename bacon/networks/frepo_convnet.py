@@ -1,0 +1,53 @@
+"""FRePo's ConvNet: each block has twice the channels of the one before (Zhou et al., NeurIPS 2022)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from bacon.networks.convnet_limits import map_sizes
+from bacon.networks.frepo_limits import check_fits, widths
+from bacon.networks.kernels.pooling import AveragePool
+from bacon.networks.network import Network
+from bacon.networks.padding import extra_padding
+
+if TYPE_CHECKING:
+    from bacon.settings.network import NetworkSettings
+
+
+def build(
+    settings: NetworkSettings,
+    *,
+    channels: int,
+    size: int,
+    classes: int,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+) -> Network:
+    """Blocks of a 3x3 convolution, ReLU and average pooling; with norm ``batch``, batch norm before each but the first.
+
+    Args:
+        settings: width of the first block, depth, norm.
+        channels: channels of the images.
+        size: height and width of the images in pixels.
+        classes: number of classes.
+        device: where the parameters are made.
+        dtype: of the parameters, float32 or float64.
+
+    Raises:
+        BaconError: the images are too small for the depth.
+    """
+    check_fits(settings, size)
+    inputs, layers, own = channels, list[nn.Module](), widths(settings)
+    for block, outputs in enumerate(own):
+        if block and settings.norm == "batch":
+            layers.append(nn.BatchNorm2d(inputs, device=device, dtype=dtype))
+        padding = 1 + (0 if block else extra_padding(size))
+        layers.append(nn.Conv2d(inputs, outputs, 3, padding=padding, device=device, dtype=dtype))
+        layers += [nn.ReLU(inplace=True), AveragePool()]
+        inputs = outputs
+    last = map_sizes(settings, size)[-1] // 2
+    embedding = own[-1] * last * last
+    return Network(nn.Sequential(*layers), embedding_size=embedding, classes=classes, device=device, dtype=dtype)

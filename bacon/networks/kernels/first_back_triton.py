@@ -1,0 +1,278 @@
+# mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
+"""A ConvNet's whole first block on a GPU, backward: gradients of filters and norm, without the maps in memory.
+
+The maps are made again from the copied images (``first_triton``), twice: for the sums that the norm's gradient needs, and for
+the maps' gradient, which is multiplied with the numbers under the squares. A program takes a block of channels of a group of
+images; what each group gives is added up by a second kernel in a fixed order. There are no atomics: equal input gives equal
+bits.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from bacon.networks.kernels.first_tiles import (
+    Prepared,
+    Shape,
+    at_corners,
+    columns,
+    cut,
+    dot_precision,
+    load_filters,
+    load_patches,
+    over_corners,
+    pooled_at,
+)
+from bacon.networks.kernels.triton_tiles import channels_last
+
+_PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each takes some images one after another
+_ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
+
+
+@triton.jit
+def load_given(
+    given,
+    start,
+    first,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    TOTAL: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+):
+    """The pooled gradient spread over the four pixels of its squares, (SQUARES, 4 TOGETHER)."""
+    at, inside = pooled_at(start, first, CHANNELS, SQUARES, TOTAL, LAST, 4 * TOGETHER, TOGETHER)
+    return tl.load(given + at, mask=inside, other=0.0).to(tl.float32) * 0.25
+
+
+@triton.jit
+def normalised_tile(patch, filters, g, m, r, w, shift, PRECISION: tl.constexpr):  # noqa: N803
+    """Y = (z - mean) / sd of the maps z, and u, the spread gradient where the ReLU passes; (SQUARES, 4 TOGETHER) each."""
+    y = (tl.dot(patch, filters, input_precision=PRECISION) - m[None, :]) * r[None, :]
+    return y, tl.where(y * w[None, :] + shift[None, :] <= 0, 0.0, g)
+
+
+@triton.jit
+def of_map(y, u, scale, offset, slope):
+    """The map's gradient: scale (u - <u> - y <u y>)."""
+    return scale[None, :] * (u - offset[None, :] - y * slope[None, :])
+
+
+@triton.jit
+def _sums(
+    images,
+    filters,
+    given,
+    start,
+    m,
+    r,
+    w,
+    shift,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+):
+    """Sums of u and of u y over each map of one image, (TOGETHER,)."""
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    all_u = tl.zeros((4 * TOGETHER,), tl.float32)
+    all_u_y = tl.zeros((4 * TOGETHER,), tl.float32)
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+        all_u += tl.sum(u, axis=0)
+        all_u_y += tl.sum(u * y, axis=0)
+    return over_corners(all_u, TOGETHER), over_corners(all_u_y, TOGETHER)
+
+
+@triton.jit
+def _add_filters(
+    by_filters,
+    images,
+    filters,
+    given,
+    start,
+    m,
+    r,
+    w,
+    shift,
+    offset,
+    slope,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+):
+    """Add to the gradient of the four arrangements of the filters, (16 LANES, 4 TOGETHER), that of one image."""
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+        by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
+        by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
+    return by_filters
+
+
+@triton.jit
+def _backward(
+    images,
+    arranged,
+    given,
+    weight,
+    bias,
+    mean,
+    rstd,
+    by_u,
+    by_u_y,
+    grouped,
+    count,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+    IMAGES: tl.constexpr,  # noqa: N803
+    FILTERS: tl.constexpr,  # noqa: N803
+):
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    products: tl.constexpr = 16 * LANES
+    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
+    group = tl.program_id(0) // blocks
+    start = (tl.program_id(0) % blocks) * TOGETHER
+    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
+    w, shift = tl.load(weight + channel, mask=exists, other=0.0), tl.load(bias + channel, mask=exists, other=0.0)
+    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
+    sum_u = tl.zeros((TOGETHER,), tl.float32)
+    sum_u_y = tl.zeros((TOGETHER,), tl.float32)
+    by_filters = tl.zeros((products, 4 * TOGETHER), tl.float32)
+    single = start + tl.arange(0, TOGETHER)
+    for number in tl.range(group * IMAGES, tl.minimum((group + 1) * IMAGES, count), num_stages=1):
+        image = tl.cast(number, tl.int64)
+        padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
+        m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
+        r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
+        u, u_y = _sums(
+            padded, filters, pooled, start, m, r, w, shift,
+            CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
+        )  # fmt: skip
+        sum_u += u
+        sum_u_y += u_y
+        tl.store(by_u + image * CHANNELS + single, u, mask=single < CHANNELS)
+        tl.store(by_u_y + image * CHANNELS + single, u_y, mask=single < CHANNELS)
+        if FILTERS:
+            offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
+            by_filters = _add_filters(
+                by_filters, padded, filters, pooled, start, m, r, w, shift, offset, slope,
+                CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
+            )  # fmt: skip
+    grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
+    tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
+    tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
+    if FILTERS:
+        at = (tl.arange(0, products) * CHANNELS)[:, None] + (corner * (products * CHANNELS) + channel)[None, :]
+        tl.store(grouped + at, by_filters, mask=exists[None, :])
+
+
+@triton.jit
+def _add_groups(
+    grouped,
+    by_filters,
+    by_norm,
+    groups,
+    filter_c,
+    filter_i,
+    filter_h,
+    filter_w,
+    INPUTS: tl.constexpr,  # noqa: N803
+    CHANNELS: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    ROWS: tl.constexpr,  # noqa: N803
+    COLUMNS: tl.constexpr,  # noqa: N803
+):
+    """Of one weight of every filter, or of the norm's weight or bias: the sum over groups, and over the four arrangements."""
+    products: tl.constexpr = 16 * LANES
+    weights: tl.constexpr = 9 * INPUTS
+    tap = tl.program_id(0)
+    channel = tl.program_id(1) * COLUMNS + tl.arange(0, COLUMNS)
+    lane, row, column = tap // 9, tap % 9 // 3, tap % 3
+    corner, member = tl.arange(0, ROWS) % 4, tl.arange(0, ROWS) // 4
+    product = corner * products + ((row + corner // 2) * 4 + column + corner % 2) * LANES + lane
+    line = tl.where(tap < weights, product, 4 * products + tap - weights)
+    total = tl.zeros((ROWS, COLUMNS), tl.float32)
+    for first in range(0, groups, ROWS // 4):
+        group = first + member
+        wanted = (group < groups) & ((tap < weights) | (corner == 0))
+        at = grouped + (group.to(tl.int64) * ((4 * products + 2) * CHANNELS) + line * CHANNELS)[:, None]
+        total += tl.load(at + channel[None, :], mask=wanted[:, None] & (channel < CHANNELS)[None, :], other=0.0)
+    sums = tl.sum(total, axis=0)
+    at = channel * filter_c + lane * filter_i + row * filter_h + column * filter_w
+    tl.store(by_filters + at, sums, mask=(channel < CHANNELS) & (tap < weights))
+    tl.store(by_norm + (tap - weights) * CHANNELS + channel, sums, mask=(channel < CHANNELS) & (tap >= weights))
+
+
+def backward(
+    prepared: Prepared,
+    shape: Shape,
+    given: Tensor,
+    norm: tuple[Tensor, ...],
+    filters: Tensor,
+    *,
+    precision: str,
+    by_filters: bool,
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Gradients of the filters (as ``filters``), and of the norm (2, channels), from that of the pooled maps.
+
+    Args:
+        prepared: images and filters as the kernels read them.
+        shape: the sizes.
+        given: (N, channels, height / 2, width / 2), contiguous or channels-last.
+        norm: weight and bias (channels,), mean and 1/sd (N, channels); float32.
+        filters: (channels, inputs, 3, 3) float32, for the layout of its gradient.
+        precision: of the products: bf16, tf32 or fp32.
+        by_filters: whether the filters' gradient is wanted.
+
+    Returns:
+        The filters' gradient; that of the norm's weight and bias, (2, channels); and, for the images' gradient, the sums of u
+        and of u y over each map, (2, N, channels).
+    """
+    count, channels, device = len(given), shape.channels, given.device
+    cuts = _tiles(shape, precision)
+    blocks = triton.cdiv(channels, cuts["TOGETHER"])
+    images = max(1, triton.cdiv(count * blocks, _PROGRAMS))
+    groups = triton.cdiv(count, images)
+    sums = torch.empty(2, count, channels, dtype=torch.float32, device=device)
+    grouped = torch.empty(groups, 4 * shape.products + 2, channels, dtype=torch.float32, device=device)
+    constants = shape.constants() | cuts | {"LAST": channels_last(given), "IMAGES": images, "FILTERS": by_filters}
+    _backward[(groups * blocks,)](*prepared, given, *norm, sums[0], sums[1], grouped, count, **constants)
+    of_filters = torch.empty_like(filters)
+    of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)
+    sizes = {"INPUTS": shape.inputs, "CHANNELS": channels, "LANES": shape.lanes}
+    tables = {"ROWS": _ROWS_TOGETHER, "COLUMNS": _COLUMNS_TOGETHER, "num_warps": 4}
+    _add_groups[(9 * shape.inputs + 2, triton.cdiv(channels, _COLUMNS_TOGETHER))](
+        grouped, of_filters, of_norm, groups, *filters.stride(), **sizes, **tables
+    )
+    return of_filters if by_filters else None, of_norm, sums
+
+
+def _tiles(shape: Shape, precision: str) -> dict[str, Any]:
+    """Compile-time sizes of the backward kernel's tiles."""
+    squares = {"bf16": 128 if shape.lanes > 1 else 64, "tf32": 64, "fp32": 32}[precision]
+    return cut(shape, squares, 4) | {"PRECISION": dot_precision(precision)}

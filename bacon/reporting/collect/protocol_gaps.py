@@ -1,0 +1,128 @@
+"""How much of a published gap between two methods the difference of their evaluation protocols explains.
+
+Method A is published with accuracy a under its own protocol P, method B with b < a under its own protocol Q. The published gap
+is ``G = a - b``. With ``y(X, R)`` our accuracy of the images of X under protocol R, our own gap between the two published
+circumstances splits without remainder into what protocols and what images make of it:
+
+    y(A, P) - y(B, Q) = E + M
+    E = ([y(A, P) - y(A, Q)] + [y(B, P) - y(B, Q)]) / 2     same images, the other protocol
+    M = ([y(A, P) - y(B, P)] + [y(A, Q) - y(B, Q)]) / 2     same protocol, the other images
+
+(the symmetric split of Oaxaca and Blinder; for two factors it is the Shapley value). The share of the published gap that the
+protocol explains is ``E / G``. E has one value per distillation seed that all four have, so its 95 % interval is Student's t
+over these; G is what the sources print and has no interval here. A share above 1 says that the protocol alone makes more than
+the published gap; one below 0, that the protocol favours the other method.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bacon.reporting.collect.protocol_matrix import seed_means
+from bacon.reporting.collect.protocol_text import FULL
+from bacon.reporting.collect.published import Published, PublishedResults
+from bacon.reporting.collect.statistics import POINTS, Vector, confidence_interval
+from bacon.reporting.collect.summary import text_or_none
+
+# Sources round: a smaller gap is none, and no share of it is defined.
+SMALLEST_GAP = 0.1
+COLUMNS = (
+    "dataset", "dataset_title", "network", "ipc", "method", "method_title", "other", "other_title", "protocol",
+    "other_protocol", "published_percent", "other_published_percent", "published_gap_points", "our_gap_points",
+    "explained_points", "explained_low", "explained_high", "share", "share_low", "share_high", "seeds",
+    "published_source", "other_published_source",
+)  # fmt: skip
+
+
+def protocol_gaps(
+    accuracies: Mapping[str, pd.DataFrame],
+    published: PublishedResults,
+    own_protocol: Callable[[str, str, int], str | None],
+) -> pd.DataFrame:
+    """One row per pair of methods that are published under different protocols, both of which were evaluated.
+
+    Args:
+        accuracies: protocol -> rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
+        published: what the sources print.
+        own_protocol: (data set, method, IPC) -> which of the protocols is that of the method's publication; ``None``: none.
+
+    Returns:
+        Columns ``COLUMNS``, by the module's definition; A is ``method``, B ``other``. Gaps below 0.1 points are left out.
+        Intervals are missing with fewer than two common distillation seeds.
+    """
+    rows = [row for group in _groups(accuracies) for row in _pairs(*group, published, own_protocol)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ipc": "Int64"})
+
+
+def _groups(accuracies: Mapping[str, pd.DataFrame]) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
+    """Per (data set, network, IPC): a row of each method for its names, and protocol -> method -> means of seeds."""
+    keys = ["dataset", "network", "ipc"]
+    final = {name: rows[rows["final"] & (rows["method"] != FULL)] for name, rows in accuracies.items()}
+    parts = {name: dict(iter(rows.groupby(keys, sort=False))) for name, rows in final.items()}
+    for key, rows in next(iter(parts.values())).items():
+        units = {name: seed_means(of[key]) for name, of in parts.items() if key in of}
+        yield rows.drop_duplicates("method").set_index("method", drop=False), units
+
+
+def _pairs(
+    named: pd.DataFrame,
+    units: Mapping[str, Mapping[str, pd.Series[float]]],
+    published: PublishedResults,
+    own_protocol: Callable[[str, str, int], str | None],
+) -> Iterator[dict[str, Any]]:
+    found = {method: _find(row, published) for method, row in named.iterrows()}
+    own = {method: own_protocol(row["dataset"], str(method), int(row["ipc"])) for method, row in named.iterrows()}
+    for method, other in permutations(named.index, 2):
+        first, second, ours, theirs = found[method], found[other], own[method], own[other]
+        if first is None or second is None or ours is None or theirs is None or ours == theirs:
+            continue
+        gap = first.accuracy_percent - second.accuracy_percent
+        if gap >= SMALLEST_GAP:
+            names = _names(named.loc[method], named.loc[other])
+            yield {
+                **names,
+                "protocol": ours,
+                "other_protocol": theirs,
+                "published_percent": first.accuracy_percent,
+                "other_published_percent": second.accuracy_percent,
+                "published_gap_points": gap,
+                **_split(units, method, other, ours, theirs, gap),
+                "published_source": first.source,
+                "other_published_source": second.source,
+            }
+
+
+def _find(row: pd.Series[Any], published: PublishedResults) -> Published | None:
+    names = {key: text_or_none(row[key]) for key in ("published_method", "published_dataset")}
+    return published.find(**names, ipc=int(row["ipc"]), network=str(row["network"]))
+
+
+def _names(method: pd.Series[Any], other: pd.Series[Any]) -> dict[str, Any]:
+    shared = {key: method[key] for key in ("dataset", "dataset_title", "network", "ipc", "method", "method_title")}
+    return {**shared, "other": other["method"], "other_title": other["method_title"]}
+
+
+def _split(
+    units: Mapping[str, Mapping[str, pd.Series[float]]], method: str, other: str, ours: str, theirs: str, gap: float
+) -> dict[str, Any]:
+    """Our gap, the part E of it that protocols explain, and the share of the published gap; intervals over seeds."""
+    four = [units[protocol][name] for name in (method, other) for protocol in (ours, theirs)]
+    values = pd.concat(four, axis=1, join="inner").to_numpy(np.float64)
+    explained: Vector = (values[:, 0] - values[:, 1] + values[:, 2] - values[:, 3]) / 2
+    low, high = confidence_interval(explained, POINTS)
+    mean = float(explained.mean()) if len(explained) else float("nan")
+    return {
+        "our_gap_points": float((values[:, 0] - values[:, 3]).mean()) if len(values) else float("nan"),
+        "explained_points": mean,
+        "explained_low": low,
+        "explained_high": high,
+        "share": mean / gap,
+        "share_low": low / gap,
+        "share_high": high / gap,
+        "seeds": len(explained),
+    }

@@ -1,0 +1,37 @@
+"""``operations`` and ``workflow``: the parts that cells are made of, and what surrounds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from bacon.commands.printing import print_table
+from benchmarks import operations as operations_benchmark
+from benchmarks import workflow as workflow_benchmark
+from benchmarks.options import chosen_device, common, rounds_option
+from benchmarks.report import save, show
+
+
+@click.command()
+@rounds_option
+@click.option("--threads", type=click.IntRange(1), default=1, show_default=True, help="CPU threads.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+def operations(rounds: int, threads: int, output: Path | None) -> None:
+    """Single operations on the CPU, against the usual way of writing them."""
+    chosen_device("cpu", threads)
+    rows = operations_benchmark.measure(rounds)
+    columns = ("operation", "data", "ms", "usual way", "ms", "ratio")
+    print_table("single operations, median of each", columns, [operations_benchmark.line(row) for row in rows])
+    save(output, {"operations": rows})
+
+
+@click.command()
+@common
+@click.option("--cells", type=click.IntRange(40), default=1000, show_default=True, help="Cells of the planned grid.")
+@click.option("--dataset", default="cifar10", show_default=True, help="Data set that is read.")
+def workflow(cells: int, dataset: str, output: Path | None, device: str, threads: int) -> None:
+    """Starting a job, reading data, planning a large grid."""
+    row = workflow_benchmark.measure(cells=cells, dataset=dataset, device=chosen_device(device, threads), large=True)
+    show("workflow", [row])
+    save(output, {"workflow": row})

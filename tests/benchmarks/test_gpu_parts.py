@@ -1,0 +1,279 @@
+"""The parts of the GPU command: data, tests, profile, summary; what the command may import."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from bacon.runtime.errors import BaconError
+from benchmarks.cells import ROOT, measured
+from benchmarks.gpu import data, part_tests
+from benchmarks.gpu.deadline import Deadline
+from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.iterations import Iterations
+from benchmarks.gpu.kernel_work import all_work
+from benchmarks.gpu.part_accuracy import measure as measure_accuracy
+from benchmarks.gpu.part_determinism import equal_bits
+from benchmarks.gpu.part_profile import Span, idle, largest
+from benchmarks.gpu.parts import PARTS
+from benchmarks.gpu.published_programs import PublishedPrograms
+from benchmarks.gpu.request import SCALES, Request
+from benchmarks.gpu.summary import COLUMNS, Expected, Line, expectations, summary
+
+MISSING = ("snakemake", "matplotlib", "seaborn", "jinja2", "torchnet", "kornia")
+"""What a bare GPU machine need not have."""
+
+
+def test_the_command_imports_nothing_that_a_bare_machine_lacks():
+    code = f"""
+import importlib, sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {MISSING}:
+            raise ModuleNotFoundError(name, name=name)
+sys.meta_path.insert(0, Missing())
+import benchmarks.__main__, benchmarks.gpu.worker
+from benchmarks.gpu.parts import PARTS
+from bacon.distillation.algorithm import load_algorithm
+from bacon.methods.registry import METHODS
+for part in PARTS:
+    part.measure()
+importlib.import_module(METHODS["bacon"].algorithm.partition(":")[0])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def picture(path, first, tiles, side):
+    """Tiles of one colour each: tile t of the picture is (first + t) in every pixel and channel."""
+    values = (first + np.arange(tiles**2)).astype(np.uint8).reshape(tiles, tiles)
+    pixels = np.repeat(np.repeat(values, side, axis=0), side, axis=1)[..., None].repeat(3, axis=2)
+    Image.fromarray(pixels).save(path, lossless=True, quality=60, method=4, exact=True)
+
+
+@pytest.fixture
+def tiles(tmp_path, monkeypatch):
+    for name, value in (("_TILES", 2), ("_SIDE", 4), ("_TRAIN", 20)):
+        monkeypatch.setattr(data, name, value)
+    folder = tmp_path / "data" / "cifar10-webp"
+    folder.mkdir(parents=True)
+    for number in range(6):
+        picture(folder / f"b{number}.webp", 4 * number, 2, 4)
+    np.save(folder / "labels.npy", np.arange(24, dtype=np.uint8) % 10)
+    return folder
+
+
+def test_pictures_of_tiles_are_cifar10(tiles, tmp_path):
+    made = data.with_cifar10(tiles.parent, tmp_path / "made")
+    assert made == tmp_path / "made"
+    with np.load(made / "cifar10.npz") as arrays:
+        images = np.concatenate([arrays["x_train"], arrays["x_test"]])
+        labels = np.concatenate([arrays["y_train"], arrays["y_test"]])
+        assert len(arrays["y_test"]) == 4
+    assert (images == np.arange(24).reshape(-1, 1, 1, 1)).all()
+    assert (labels == np.arange(24) % 10).all()
+    assert labels.dtype == np.int64
+
+
+def test_tiles_that_are_not_cifar10_are_refused(tiles, tmp_path):
+    np.save(tiles / "labels.npy", np.zeros(7))
+    with pytest.raises(BaconError, match=r"labels\.npy: holds labels of shape \(7,\), not \(24,\)"):
+        data.with_cifar10(tiles, tmp_path / "made")
+    picture(tiles / "b3.webp", 0, 2, 5)
+    with pytest.raises(BaconError, match=r"b3\.webp: is 10 x 10 pixels, not 8 x 8"):
+        data.with_cifar10(tiles, tmp_path / "made")
+
+
+def test_torchvisions_folder_is_read_by_torchvision(tmp_path, monkeypatch):
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    with pytest.raises(BaconError, match=r"cifar-10-batches-py: .*not found or corrupted"):
+        data.with_cifar10(tmp_path, tmp_path / "made")
+
+    class Found:
+        def __init__(self, root, *, train):
+            assert root == str(tmp_path)
+            self.data = np.full((3 if train else 2, 32, 32, 3), int(train), dtype=np.uint8)
+            self.targets = [int(train)] * len(self.data)
+
+    monkeypatch.setattr("torchvision.datasets.CIFAR10", Found)
+    monkeypatch.setattr(data, "_TRAIN", 3)
+    with np.load(data.with_cifar10(tmp_path, tmp_path / "made") / "cifar10.npz") as arrays:
+        assert arrays["y_train"].tolist() == [1, 1, 1]
+        assert arrays["x_test"].shape == (2, 32, 32, 3)
+
+
+def test_a_folder_that_can_be_read_as_it_is_stays(tiles, tmp_path):
+    (tiles.parent / "cifar10.npz").write_bytes(b"")
+    assert data.with_cifar10(tiles.parent, tmp_path) == tiles.parent
+    assert data.with_cifar10(tmp_path / "empty", tmp_path) == tmp_path / "empty"
+
+
+def test_accuracy_without_data_is_said_to_be_left_out(tmp_path):
+    found = Findings(tmp_path / "accuracy.json")
+    measure_accuracy(Request(folder=tmp_path, device="cuda"), found, Deadline(10))
+    assert found.skipped == {"accuracy": "no --data"}
+
+
+def test_only_files_with_marked_tests_are_imported(tmp_path):
+    (tmp_path / "test_a.py").write_text("import pytest\npytestmark = pytest.mark.gpu\n")
+    (tmp_path / "test_b.py").write_text("import snakemake\n")
+    assert part_tests.files_with_tests((str(tmp_path),)) == [tmp_path / "test_a.py"]
+    assert len(part_tests.files_with_tests(("tests",))) >= 5
+
+
+MARK = "import pytest\npytestmark = pytest.mark.gpu\n"
+
+
+def test_tests_that_fail_are_counted_and_fail_the_part(tmp_path):
+    (tmp_path / "test_a.py").write_text(f"{MARK}def test_a(): pass\ndef test_b(): assert False\n")
+    found = Findings(tmp_path / "tests.json")
+    with pytest.raises(BaconError, match=r"did not end: .*test_a\.py"):
+        part_tests.measure(Request(folder=tmp_path, tests=(str(tmp_path),)), found, Deadline(300))
+    assert found.figures == {"tests passed": 1, "tests failed": 1, "tests skipped": 0}
+
+
+def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch):
+    (tmp_path / "test_a.py").write_text(MARK)
+
+    def late(command, *, timeout, **_):
+        assert 290 < timeout < 300
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    monkeypatch.setattr(part_tests.subprocess, "run", late)
+    found = Findings(tmp_path / "tests.json")
+    with pytest.raises(BaconError, match=r"did not end: .*test_a\.py"):
+        part_tests.measure(Request(folder=tmp_path, tests=(str(tmp_path),)), found, Deadline(300))
+    assert [row["ended"] for row in found.rows["tests"]] == [False]
+    assert list(found.skipped.values()) == ["they did not end in time"]
+
+
+def test_time_in_which_no_kernel_runs():
+    spans = [Span("a", 0, 4), Span("b", 2, 5), Span("c", 3, 4), Span("a", 8, 10)]
+    assert idle(spans) == pytest.approx(3 / 10)
+    assert idle(spans[:1]) == 0
+    assert idle([]) == 1
+
+
+def test_kernels_are_summed_and_the_largest_come_first():
+    spans = [*(Span(f"small {n}", 10 * n, 10 * n + 1) for n in range(20)), Span("a", 0, 3000), Span("a", 0, 3000)]
+    rows = largest(spans)
+    assert len(rows) == 10
+    assert rows[0] == {"kernel": "a", "ms": 2, "launches": pytest.approx(2 / 3), "share": pytest.approx(6000 / 6020)}
+
+
+def test_states_are_compared_by_their_bits():
+    state = {"a": [torch.tensor([0.0, float("nan")]), 3], "b": (torch.arange(3),)}
+    same = {"a": [torch.tensor([0.0, float("nan")]), 3], "b": (torch.arange(3),)}
+    assert equal_bits(state, same)
+    assert not equal_bits(state, same | {"a": [torch.tensor([-0.0, float("nan")]), 3]})
+    assert not equal_bits(state, same | {"a": [torch.tensor([0.0, float("nan")]), 4]})
+    assert not equal_bits(state, same | {"b": (torch.arange(3).int(),)})
+    assert not equal_bits(state, same | {"b": ()})
+
+
+def expected(**values):
+    return Expected(**{"part": "speed", "better": "lower", "target": None, "predicted": None, "before": None} | values)
+
+
+@pytest.mark.parametrize(
+    ("better", "measured", "verdict"),
+    [
+        ("lower", 2.0, "pass"),
+        ("lower", 2.1, "MISS"),
+        ("higher", 2.0, "pass"),
+        ("higher", 1.9, "MISS"),
+        ("lower", None, "not measured"),
+    ],
+)
+def test_a_figure_against_its_target(better, measured, verdict):
+    line = Line("x", measured, expected(better=better, target=2.0, predicted=4.0, before=8.0))
+    assert line.verdict == verdict
+    assert len(line.texts()) == len(COLUMNS)
+    assert line.texts()[4:] == ("4", "" if measured is None else f"{measured / 4:.4g}", "8")
+    assert line.plain()["verdict"] == verdict
+
+
+def test_what_was_not_measured_is_in_the_summary_of_its_part():
+    known = {"a": expected(target=1.0), "b": expected(part="cells", target=1.0), "c": expected()}
+    lines = summary({"c": 2.0, "d": 3.0}, ["speed"], known)
+    assert [(line.name, line.verdict) for line in lines] == [("a", "not measured"), ("c", ""), ("d", "")]
+    assert [line.name for line in summary({"c": 2.0}, ["speed"], known, expected=False)] == ["c"]
+
+
+def test_every_expected_figure_is_one_that_its_part_measures():
+    names, scale = expectations(), SCALES["cuda"]
+    precisions, cells = scale.precisions, (*scale.timed, *scale.evaluated)
+    possible = {"seconds of the command", *(f"tests {how}" for how in ("passed", "failed"))}
+    for cell in cells:
+        for precision in precisions:
+            possible |= {f"iteration {cell} {precision}{waited}, ms" for waited in ("", " waited for")}
+            possible |= {f"{what} {cell} {precision}" for what in ("published over ours", "roofline share", "hours of")}
+            possible |= {f"evaluation {cell} {precision}, s", f"published over ours, evaluation {cell} {precision}"}
+    for precision in precisions:
+        possible |= {f"hours of all cells {precision}", f"price of equal bits {precision}"}
+        possible |= {f"equal bits of {what} {precision}" for what in ("two runs", "a resumed run", "two evaluations")}
+        possible.add(f"share of the time without a kernel {scale.compared} {precision}")
+    possible |= {
+        f"memory of {cell} {job}, GB" for cell in scale.largest for job in ("distilled", "resumed", "evaluated")
+    }
+    for seconds in scale.clock:
+        possible |= {f"accuracy after {seconds:g} s, %", f"iterations after {seconds:g} s"}
+    narrow = replace(scale, width=1)
+    possible |= {
+        f"{work.name} {precision}, us"
+        for work in all_work(narrow, "fp32", torch.device("cpu"))
+        for precision in precisions
+    }
+    assert set(names) - possible == set()
+    assert {about.part for about in names.values()} == {*(part.name for part in PARTS), "all"}
+    assert {about.better for about in names.values()} == {"lower", "higher"}
+
+
+def test_a_cell_with_too_few_iterations_is_named(tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text("preset: smoke\n")
+    cell = measured("digits/bacon/ipc1", config)
+
+    class Real:
+        device = torch.device("cpu")
+
+    iterations = Iterations.__new__(Iterations)
+    iterations.cell, iterations.device = cell, Real.device
+    iterations.engine = type("E", (), {"iteration": 3, "algorithm": type("A", (), {"iterations": 4})})()
+    with pytest.raises(BaconError, match="digits/bacon/ipc1/seed0: has 4 iterations, and 5 are measured"):
+        iterations._check(2)
+
+
+class Fake:
+    """A published program that has started."""
+
+    def __init__(self, error=None):
+        self.asked, self.error = [], error
+
+    def __enter__(self):
+        if self.error:
+            raise BaconError(self.error)
+        return self
+
+    def __exit__(self, *_):
+        self.asked.append("end")
+
+    def ask(self, **order):
+        self.asked.append(order)
+        return {"seconds": len(self.asked)}
+
+
+def test_a_published_program_that_ends_leaves_ours_and_is_named():
+    good, bad = Fake(), Fake("no torchnet")
+    with PublishedPrograms({"good": good, "bad": bad}, epochs=3) as programs:
+        programs.wait()
+        assert programs.ask("good") == {"seconds": 2}
+        assert programs.ask("bad") is None
+        assert programs.ask("other") is None
+        with pytest.raises(BaconError, match="bad: no torchnet"):
+            programs.check()
+    assert good.asked == [{"epochs": 3}, {"epochs": 3}, "end"]

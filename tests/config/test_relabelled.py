@@ -1,0 +1,55 @@
+"""Rows of soft labels (grid.relabelled): which variants they are, and what is refused."""
+
+import pytest
+
+from bacon.config.layering import resolve
+from bacon.config.loading import check_config
+from bacon.config.relabelled import with_relabelled
+from bacon.config.unreached import unreached_values
+from bacon.runtime.errors import BaconError
+from bacon.settings.cells import Cell
+
+HALF = {"half": {"method": "dm", "title": "DM/2", "distillation": {"lr_img": 0.5}, "evaluation": {"epochs": 7}}}
+
+
+def checked(methods=("random", "dm"), relabelled=("random",), **other):
+    grid = {"datasets": ["digits"], "methods": list(methods), "relabelled": list(relabelled), "seeds": 1}
+    return check_config({"preset": "smoke", "protocol": "p-dsa", "grid": grid} | other)
+
+
+def test_a_row_follows_its_method_and_differs_by_labels_alone():
+    config = checked()
+    assert config.grid.methods == ("random", "random_soft", "dm")
+    assert config.variants["random_soft"].title == "Random, soft labels"
+    plain, soft = (resolve(config, Cell("digits", name, 1, 0)).settings for name in ("random", "random_soft"))
+    assert (plain.evaluation.labels, soft.evaluation.labels) == ("hard", "teacher")
+    assert soft.evaluation.model_copy(update={"labels": "hard"}) == plain.evaluation
+    assert (soft.distillation, soft.network) == (plain.distillation, plain.network)
+    assert with_relabelled(config) == config, "a configuration that is checked again stays what it is"
+    assert not unreached_values(config)
+
+
+def test_a_row_of_a_variant_keeps_its_settings():
+    config = checked(["dm", "half"], ["half"], variants=HALF)
+    settings = resolve(config, Cell("digits", "half_soft", 1, 0)).settings
+    assert config.variants["half_soft"].title == "DM/2, soft labels"
+    assert (settings.distillation.lr_img, settings.evaluation.epochs) == (0.5, 7)
+
+
+def test_the_row_takes_settings_of_its_own_by_its_name():
+    config = checked(overrides={"digits/random_soft/*": {"evaluation": {"teachers": {"epochs": 9}}}})
+    assert resolve(config, Cell("digits", "random_soft", 1, 0)).settings.evaluation.teachers.epochs == 9
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"relabelled": ["herding"]}, r"grid.relabelled: 'herding' is not one of grid.methods \(random, dm\)"),
+        ({"relabelled": ["random", "random"]}, "grid.relabelled: 'random' is listed twice"),
+        ({"protocol": "p-rded"}, r"'random' is evaluated with labels of teachers already \(protocol p-rded\)"),
+        ({"variants": {"random_soft": {"method": "dm"}}}, "would be called 'random_soft', which is there"),
+    ],
+)
+def test_what_cannot_be_is_refused(changes, message):
+    with pytest.raises(BaconError, match=message):
+        checked(**changes)

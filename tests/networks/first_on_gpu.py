@@ -1,0 +1,104 @@
+"""Checks of the first block's Triton kernels, on a GPU or in Triton's interpreter (see block_on_gpu)."""
+
+import torch
+import torch.nn.functional as F
+
+from bacon.networks.kernels.first_gpu import FirstOnGpu, first_on_gpu, without_gradients
+from tests.networks.block_on_gpu import draw
+
+# Images, their channels and sides, padding, channels of the maps: odd numbers, padded sides, a tile that is not full, several.
+SHAPES = [(3, 3, 4, 8, 1, 5), (2, 1, 2, 4, 3, 17), (1, 2, 26, 24, 1, 3)]
+SEVERAL_TILES = (1, 3, 36, 32, 1, 2)
+TOLERANCES = {"fp32": 3e-4, "tf32": 2e-2, "bf16": 4e-2}
+PRODUCTS = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16}
+
+
+def plain(x, filters, weight, bias, padding):
+    maps = F.conv2d(x, filters, padding=padding)
+    return F.avg_pool2d(F.relu(F.group_norm(maps, maps.shape[1], weight, bias, 1e-5)), 2)
+
+
+def inputs_of(shape, device):
+    count, channels, rows, columns, _, width = shape
+    sizes = [(count, channels, rows, columns), (width, channels, 3, 3), (width,), (width,)]
+    return [draw(*size, seed=seed).to(device, torch.float32) for seed, size in enumerate(sizes)]
+
+
+def fused(inputs, padding, kind):
+    x, filters, weight, bias = inputs
+    return FirstOnGpu.apply(x, filters, None, weight, bias, 1e-5, padding, kind)
+
+
+def close(mine, exact, tolerance):
+    """By the largest number: products of rounded numbers err by that, whatever their own size."""
+    size = max(float(exact.detach().abs().max()), 1e-3)
+    torch.testing.assert_close(mine.double() / size, exact / size, rtol=0, atol=tolerance)
+
+
+def check_first_block(device, kind, shape, layout):
+    """Pooled maps and all gradients against float64 layers, in the layouts of the inputs; equal input gives equal bits."""
+    padding, tolerance = shape[4], TOLERANCES[kind]
+    x, *parameters = inputs_of(shape, device)
+    inputs = [tensor.requires_grad_() for tensor in (x.contiguous(memory_format=layout), *parameters)]
+    exact = [tensor.detach().double().requires_grad_() for tensor in inputs]
+    expected = plain(*exact, padding)
+    given = draw(*expected.shape, seed=9).to(device, PRODUCTS[kind]).contiguous(memory_format=layout)
+    expected = (expected, *torch.autograd.grad(expected, exact, given.double()))
+    pooled = fused(inputs, padding, kind)
+    found = torch.autograd.grad(pooled, inputs, given)
+    for mine, theirs in zip((pooled, *found), expected, strict=True):
+        close(mine, theirs, tolerance)
+    assert pooled.dtype == given.dtype
+    assert [one.stride() for one in found] == [one.stride() for one in inputs]
+    with torch.no_grad():
+        assert torch.equal(without_gradients(*inputs, 1e-5, padding, kind), pooled)
+
+
+def check_each_gradient_alone(device, kind, shape):
+    """What is asked for alone has the bits that it has with the others."""
+    inputs = [tensor.requires_grad_() for tensor in inputs_of(shape, device)]
+    pooled = fused(inputs, shape[4], kind)
+    together = torch.autograd.grad(pooled, inputs, torch.ones_like(pooled), retain_graph=True)
+    for wanted, expected in zip(inputs, together, strict=True):
+        others = [tensor if tensor is wanted else tensor.detach() for tensor in inputs]
+        pooled = fused(others, shape[4], kind)
+        assert torch.equal(torch.autograd.grad(pooled, wanted, torch.ones_like(pooled))[0], expected)
+
+
+def check_nan_and_constant_images(device):
+    """NaN stays NaN in its image, and an image without variance is finite."""
+    x, filters, weight, bias = inputs_of((3, 1, 4, 4, 1, 2), device)
+    x[0, 0, 1, 1], x[1] = float("nan"), 0.0
+    pooled = fused((x, filters, weight, bias), 1, "fp32")
+    assert pooled[0].isnan().all()
+    torch.testing.assert_close(pooled[1:], plain(x, filters, weight, bias, 1)[1:], rtol=0, atol=1e-5)
+
+
+def check_second_derivatives_of_the_first_block(device, kind, shape):
+    """Of a function of the gradients of images and filters."""
+    padding, tolerance = shape[4], 10 * TOLERANCES[kind]
+    inputs = [tensor.requires_grad_() for tensor in inputs_of(shape, device)]
+    exact = [tensor.detach().double().requires_grad_() for tensor in inputs]
+
+    def twice(function, tensors):
+        first = torch.autograd.grad(function(*tensors).square().sum(), tensors[:2], create_graph=True)
+        return torch.autograd.grad(sum(one.square().sum() for one in first), tensors)
+
+    found = twice(lambda *tensors: fused(tensors, padding, kind).float(), inputs)
+    for mine, theirs in zip(found, twice(lambda *tensors: plain(*tensors, padding), exact), strict=True):
+        close(mine, theirs, tolerance)
+
+
+def check_the_convolution_and_its_bias(device):
+    """Through the modules; the convolution's bias has no effect, and its gradients of both orders are zero."""
+    convolution = torch.nn.Conv2d(3, 5, 3, padding=1, device=device)
+    norm, x = torch.nn.GroupNorm(5, 5, device=device), draw(2, 3, 4, 8, seed=1).to(device, torch.float32)
+    for order in (1, 2):
+        pooled = first_on_gpu(x, convolution, norm, "fp32")
+        close(pooled, plain(x.double(), *(p.double() for p in (convolution.weight, norm.weight, norm.bias)), 1), 3e-4)
+        wanted = (convolution.bias, convolution.weight)
+        by_bias, by_weight = torch.autograd.grad(pooled.square().sum(), wanted, create_graph=order == 2)
+        if order == 2:
+            (by_bias,) = torch.autograd.grad(by_weight.square().sum() + by_bias.sum(), convolution.bias)
+        assert torch.equal(by_bias, torch.zeros_like(by_bias))
+        convolution.bias.data += 1
