@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bacon.distillation.algorithm import Context
-from bacon.distillation.network_features import NetworkFeatures, FlatImages, Representation
+from bacon.distillation.network_features import FlatImages, NetworkFeatures, Representation
 from bacon.networks.infinite_width import Kernel, dense_kernel, linear_kernel
 
 if TYPE_CHECKING:
