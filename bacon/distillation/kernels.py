@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bacon.distillation.algorithm import Context
-from bacon.distillation.network_features import NetworkFeatures, PixelFeatures, Representation
+from bacon.distillation.network_features import FlatImages, NetworkFeatures, Representation
 from bacon.networks.infinite_width import Kernel, dense_kernel, linear_kernel
 
 if TYPE_CHECKING:
@@ -41,5 +41,5 @@ class ChosenKernel:
     def representation(self) -> Representation:
         """What is compared, computed as many images at a time as memory holds now."""
         if not self._networks:
-            return PixelFeatures()
+            return FlatImages()
         return NetworkFeatures(self._networks, at_once=self._context.memory.images(self._context.real.shape), mean=True)

@@ -21,7 +21,7 @@ class Representation(Protocol):
         """The gradient by the images (N, C, H, W) of a function whose gradient by :meth:`of` is ``cotangent`` (N, P)."""
 
 
-class PixelFeatures:
+class FlatImages:
     """The images themselves, flattened."""
 
     def of(self, images: Tensor) -> Tensor:
