@@ -14,7 +14,7 @@ from bacon.plan.plan import Plan
 from bacon.settings.protocols import PROTOCOLS
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
-EVERY_METHOD = ("table1", "real_small")
+EVERY_METHOD = ("table1", "real_small", "digits")
 
 
 @cache
