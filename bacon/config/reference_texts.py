@@ -6,10 +6,10 @@ INTRODUCTION = """# Configuration
 
 `config.yaml` is the default: the embedded digits. `paper.yaml` holds the paper's 11 cells for BACON and what it builds on,
 `table1.yaml` the same cells for every method (`table1_native.yaml`: under each method's own protocol), `real_small.yaml` every
-method on two real data sets in a night on two CPU cores, `digits.yaml` every method on the digits. Give another file with `--configfile FILE`, or single values with
-`--config 'preset=smoke'`. `bacon config --cell digits/bacon/ipc10/seed0` prints the settings of one cell and the layer each
-value came from. This page is generated from the typed settings in `bacon/settings`, `bacon/config/model.py` and the methods'
-records (`bacon reference --write`).
+method on two real data sets in a night on two CPU cores, `digits.yaml` every method on the digits. Give another file with
+`--configfile FILE`, or single values with `--config 'preset=smoke'`. `bacon config --cell digits/bacon/ipc10/seed0` prints the
+settings of one cell and the layer each value came from. This page is generated from the typed settings in `bacon/settings`,
+`bacon/config/model.py` and the methods' records (`bacon reference --write`).
 
 ## How a file is read
 

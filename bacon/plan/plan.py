@@ -6,45 +6,32 @@ artifacts that carry another one. No torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bacon.config.layering import (
-    OtherLayers,
-    Resolved,
-    evaluation_network,
-    kind,
     protocol_name,
-    resolve,
-    resolve_protocol,
-    same_protocol,
 )
-from bacon.config.loading import data_settings, grid_cells, reference_cells
+from bacon.config.loading import data_settings
 from bacon.config.model import Config
-from bacon.datasets.registry import REGISTRY
 from bacon.datasets.source import reader_module, source_digest
-from bacon.methods.figure_places import given_places
 from bacon.methods.registry import METHODS
 from bacon.plan.code_digest import code_digest
 from bacon.plan.fingerprint import DigestOf, digest, fingerprint, fingerprint_content
+from bacon.plan.grid_plan import GridPlan
 from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
 from bacon.plan.trainings import (
     PlannedTraining,
-    cell_needs,
-    full_set_needs,
     most_runs,
     training_fingerprint,
 )
 from bacon.runtime.errors import BaconError
 from bacon.runtime.provenance import installed_versions
-from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import CACHE, Cell
 from bacon.settings.data import DataSettings
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import PROTOCOLS
 from bacon.settings.training_need import TrainingNeed
 
 # Where data lies and what it is called; what it is, is in its source's digest.
@@ -58,7 +45,7 @@ def augmentation_code(evaluation: EvaluationSettings) -> dict[str, str]:
     return {name: code_digest(own) for name, own in evaluation.augmentation_modules().items() if own}
 
 
-class Plan:
+class Plan(GridPlan):
     """Cells, settings and fingerprints of one configuration.
 
     Args:
@@ -67,162 +54,17 @@ class Plan:
         headline: the plan of the same grid under the protocol of its headline tables; ``None``: that is this plan.
     """
 
-    def __init__(self, config: Config, directory: Path | str = ".", *, headline: Plan | None = None) -> None:
-        self.config = config
-        self.headline = self if headline is None else headline
-        """The plan whose protocol headline tables show; it shares data sets, distilled sets and what they need."""
-        self.directory = Path(directory)
+    def __init__(self, config: Config, directory: Path | str = ".", *, headline: Self | None = None) -> None:
+        super().__init__(config, directory, headline=headline)
         self.packages = installed_versions(config.stale_on_upgrade)
         """Package -> version, of the packages whose upgrade makes results stale."""
-        self._resolve = lru_cache(maxsize=None)(self._resolved)
-        self._alike: dict[tuple[object, ...], Resolved] = {}
-        self._others: dict[tuple[object, ...], OtherLayers] = {}
         self._data = self._shared("_data", self._data_fingerprint)
         self._distilled = self._shared("_distilled", self._distilled_fingerprint)
-        self._kind = self._shared("_kind", partial(kind, config))
-        self._needs = self._shared("_needs", self._cell_needs)
         self._evaluation = lru_cache(maxsize=None)(self._evaluation_fingerprint)
         self._index = lru_cache(maxsize=None)(self._index_fingerprint)
-        self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
         self._records: dict[tuple[object, ...], DigestOf] = {}
         self._files: dict[tuple[object, ...], DigestOf] = {}
-        self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
-        self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
-
-    def _shared(self, name: str, compute: Callable[..., Any]) -> Callable[..., Any]:
-        """What no protocol changes, worked out once for the plans of all."""
-        known: Callable[..., Any] = (
-            lru_cache(maxsize=None)(compute) if self is self.headline else getattr(self.headline, name)
-        )
-        return known
-
-    @cached_property
-    def protocols(self) -> Mapping[str, Plan]:
-        """Protocol -> the plan of the same grid under it, in the order of tables; this plan among them if it is the headline's.
-
-        Everything about an evaluation under a protocol is asked of that protocol's plan.
-        """
-        top = self.headline
-        if self is not top:
-            return top.protocols
-        return {
-            name: top if name == top.config.protocol else Plan(top.config.under(name), top.directory, headline=top)
-            for name in top.config.evaluated_protocols
-        }
-
-    @property
-    def has_protocols(self) -> bool:
-        """Whether cells are evaluated under several protocols, all of a cell's in one job."""
-        return len(self.config.evaluated_protocols) > 1
-
-    @cached_property
-    def cells(self) -> tuple[Cell, ...]:
-        """The grid's cells, without the full data sets."""
-        return grid_cells(self.config) if self is self.headline else self.headline.cells
-
-    @cached_property
-    def first_seeds(self) -> Mapping[str, Cell]:
-        """Group of cells, such as ``digits/bacon/ipc10`` -> its first cell, in grid order."""
-        found: dict[str, Cell] = {}
-        for cell in self.cells:
-            found.setdefault(f"{cell.dataset}/{cell.method}/ipc{cell.ipc}", cell)
-        return found
-
-    @cached_property
-    def has_test_curves(self) -> bool:
-        """Whether networks of some cell are tested before the end of their training too."""
-        grid = {self.kind(cell): cell for cell in (*self.references, *self.cells)}
-        return any(self.settings(cell).evaluation.test_curve for cell in grid.values())
-
-    @cached_property
-    def references(self) -> tuple[Cell, ...]:
-        """The full data set of each data set in the grid."""
-        return reference_cells(self.config) if self is self.headline else self.headline.references
-
-    @property
-    def datasets(self) -> tuple[str, ...]:
-        """Data sets that have a cell, in grid order."""
-        return tuple(cell.dataset for cell in self.references)
-
-    @property
-    def networks(self) -> tuple[str, ...]:
-        """Names of the evaluation networks."""
-        return self.config.grid.networks
-
-    def resolved(self, cell: Cell) -> Resolved:
-        """Settings of a cell, with the layer each came from."""
-        resolved: Resolved = self._resolve(cell)
-        return resolved
-
-    def _resolved(self, cell: Cell) -> Resolved:
-        """Settings of a cell, worked out once for all cells of its kind."""
-        alike = self.kind(cell)
-        if alike not in self._alike:
-            self._alike[alike] = self._resolve_kind(cell, alike)
-        return self._alike[alike]
-
-    def kind(self, cell: Cell) -> tuple[object, ...]:
-        """What cells share that have the same settings: all but the seed, most often."""
-        shared: tuple[object, ...] = self._kind(cell)
-        return shared
-
-    def _resolve_kind(self, cell: Cell, alike: tuple[object, ...]) -> Resolved:
-        """Settings of a cell; under a further protocol, those of the headline's with another evaluation."""
-        top = self.headline
-        if self is top:
-            return resolve(self.config, cell)
-        if alike not in top._others:
-            top._others[alike] = OtherLayers.of(top.config, cell).for_evaluation()
-        return resolve_protocol(self.config, cell, top.resolved(cell), top._others[alike], beside=True)
-
-    def settings(self, cell: Cell) -> CellSettings:
-        """Settings of a cell."""
-        return self.resolved(cell).settings
-
-    def evaluation_network(self, cell: Cell, network: str) -> NetworkSettings:
-        """Settings of a named evaluation network: the cell's own, with the changes under ``networks``."""
-        return evaluation_network(self.config, self.settings(cell).network, network)
-
-    def needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
-        """Networks trained on the real set that a cell distils with."""
-        needs: tuple[TrainingNeed, ...] = self._needs(cell)
-        return needs
-
-    def _cell_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
-        return cell_needs(METHODS[self.config.base_method(cell.method)], self.settings(cell), cell)
-
-    def teachers(self, cell: Cell) -> tuple[TrainingNeed, ...]:
-        """Networks trained on the real set that label the batches of a cell's evaluation; none for other labels."""
-        return self._teachers(cell)
-
-    def _cell_teachers(self, cell: Cell) -> tuple[TrainingNeed, ...]:
-        settings = self.settings(cell)
-        return settings.evaluation.needs(settings.network)
-
-    def evaluation_needs(self, cell: Cell, network: str) -> tuple[TrainingNeed, ...]:
-        """Networks trained on the real set that a cell's evaluation tests, or that label its batches."""
-        return (*self.full_set_needs(cell, network).values(), *self.teachers(cell))
-
-    def all_evaluation_needs(self, cell: Cell) -> tuple[TrainingNeed, ...]:
-        """:meth:`evaluation_needs` of every network under every protocol, the one with the most runs of any that are alike."""
-        alike, top = self.kind(cell), self.headline
-        if alike not in top._evaluated:
-            needs = (
-                need
-                for plan in self.protocols.values()
-                for network in self.networks
-                for need in plan.evaluation_needs(cell, network)
-            )
-            top._evaluated[alike] = tuple(most_runs(needs).values())
-        return top._evaluated[alike]
-
-    def full_set_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
-        """Augmentation -> networks that stand for the full data set ``cell``; empty where its evaluation trains them itself."""
-        return self._full_set_needs(cell, network) if cell.ipc is None else {}
-
-    def _reference_needs(self, cell: Cell, network: str) -> dict[str, TrainingNeed]:
-        return full_set_needs(self.settings(cell).evaluation, self.evaluation_network(cell, network))
 
     @cached_property
     def trainings(self) -> Mapping[tuple[str, str], PlannedTraining]:
@@ -268,15 +110,6 @@ class Plan:
     def training_fingerprint(self, dataset: str, need: TrainingNeed) -> str:
         """Fingerprint of each run of a need on a data set."""
         return training_fingerprint(need, {"data": self.data_fingerprint(dataset)} | self._package_inputs())
-
-    def published_protocol(self, cell: Cell) -> str | None:
-        """Which of the configured protocols is the one that a cell's method is published under; ``None``: none of them.
-
-        Protocols with equal settings are one, whatever they are called.
-        """
-        native = METHODS[self.config.base_method(cell.method)].protocol
-        known = [name for name in self.protocols if name in PROTOCOLS]
-        return next((name for name in known if same_protocol(name, native, cell)), None)
 
     def data_fingerprint(self, dataset: str) -> str:
         """Fingerprint of a preprocessed data set."""
@@ -368,10 +201,6 @@ class Plan:
             inputs=inputs,
         )
 
-    def evaluation_path(self, cell: Cell, network: str) -> Path:
-        """A cell's evaluation file under this plan's protocol; that of the headline's lies where it lies without others."""
-        return cell.evaluation_path(network, "" if self is self.headline else self.config.protocol)
-
     def evaluation_fingerprint(self, cell: Cell, network: str) -> str:
         """Fingerprint of a cell's evaluation file: its records and how many there are."""
         return str(self._evaluation(cell, network))
@@ -432,52 +261,6 @@ class Plan:
             for cell in grid
             for network in self.networks
         }
-
-    def dataset_title(self, dataset: str) -> str:
-        """Name of a data set in tables and figures."""
-        title = data_settings(self.config, dataset).title
-        return title or (REGISTRY[dataset].title if dataset in REGISTRY else dataset)
-
-    @staticmethod
-    def published_dataset(dataset: str) -> str | None:
-        """Name of a data set among the published results; ``None`` when none are published."""
-        return REGISTRY[dataset].published_name if dataset in REGISTRY else None
-
-    def method_title(self, method: str) -> str:
-        """Name of a method or variant in tables and figures."""
-        if method in self.config.variants:
-            return self.config.variants[method].title or method
-        return METHODS[method].title
-
-    def published_method(self, method: str) -> str | None:
-        """Name of a method among the published results; ``None`` for a variant, on which nothing is published."""
-        if method in self.config.variants:
-            return None
-        return METHODS[method].published_name or METHODS[method].title
-
-    @cached_property
-    def figure_places(self) -> dict[str, int]:
-        """Method -> its place in the figures' sequence of colours and markers; the grid has no say in it."""
-        return given_places(METHODS.values())
-
-    @cached_property
-    def term_titles(self) -> dict[str, str]:
-        """Loss term -> its name in figures, in the order in which the methods of the grid name them."""
-        bases = dict.fromkeys(self.config.base_method(cell.method) for cell in self.cells)
-        return {term: title for method in bases for term, title in METHODS[method].term_titles.items()}
-
-    def names(self, cell: Cell) -> tuple[Any, ...]:
-        """What tables and figures call a cell's data set and method, and how they draw the method: in their fingerprints."""
-        dataset, base = cell.dataset, self.config.base_method(cell.method)
-        return (
-            self.dataset_title(dataset),
-            self.published_dataset(dataset),
-            self.method_title(cell.method),
-            self.published_method(cell.method),
-            self.figure_places[base],
-            list(self.config.variants).index(cell.method) if cell.method in self.config.variants else None,
-            tuple(sorted(METHODS[base].term_titles.items())),
-        )
 
 
 def _irrelevant(data: DataSettings) -> Iterator[str]:
