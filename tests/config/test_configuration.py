@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
         ({"grid": {"datasets": ["CIFAR10"]}}, ["did you mean 'cifar10'"]),
         (
             {"grid": {"methods": ["bacn"]}},
-            ["grid.methods = 'bacn'", "did you mean 'bacon'", "allowed: random, ", "dm, idm, "],
+            ["grid.methods = 'bacn'", "did you mean 'bacon'", "nearest: bacon, ", "32 are allowed"],
         ),
         ({"grid": {"methods": ["full"]}}, ["grid.methods = 'full'", "unknown"]),
         ({"grid": {"ipc": [0]}}, ["grid.ipc.0 = 0", "greater than or equal to 1"]),
@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
         ({"grid": {"ipc": [1000], "methods": ["random"]}}, ["grid.ipc = 1000", "at most IPC"]),
         ({"grid": {"seeds": 0}}, ["grid.seeds", "at least one"]),
         ({"grid": {"seeds": [1, 1]}}, ["grid.seeds", "twice"]),
-        ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "49 are allowed"]),
+        ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "50 are allowed"]),
         ({"grid": {"exclude": ["digits/*"]}}, ["every cell"]),
         ({"grid": {"exclude": ["digits/bacon/ipc7/*"]}}, ["digits/bacon/ipc7/*", "matches no cell"]),
         ({"overrides": {"digts/bacon": {}}}, ["digts/bacon", "matches no cell"]),

@@ -97,7 +97,9 @@ def test_every_figure_is_drawn_and_read_by_a_report(plan):
         paths = [plan.directory / path for path in image_paths(*group)]
         make_images(plan, shown_cell(plan, "/".join((*group[:2], f"ipc{group[2]}"))), fingerprint="fp", outputs=paths)
     topics = {figure.topic for figure in drawn(plan)}
-    assert left_out(plan) == ()
+    assert [figure.topic for figure in left_out(plan)] == [
+        "protocols"
+    ]  # this grid has one (tests/reporting/test_protocols.py)
     assert {"figure3", "sensitivity", "cross_architecture", "embedding", "evolution", "queue"} < topics
     found = report_figures(plan)
     assert len(found) == len(drawn(plan)) + len(shown_groups(plan))
