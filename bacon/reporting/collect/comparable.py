@@ -50,5 +50,5 @@ def comparable_facts(content: Mapping[str, Any]) -> dict[str, str]:
         "protocol_digest": protocol_digest(content["settings"]),
         "label_kind": label_kind(content),
         "data_fingerprint": str(content.get("data_fingerprint", "")),
-        "version": str(content["provenance"]["packages"].get("bacon-distillation", "")),
+        "version": str(content["provenance"].get("packages", {}).get("bacon-distillation", "")),
     }

@@ -17,7 +17,7 @@ from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm,
 
 BEST_ONE, TIE, WORSE, UNTESTED, ALONE, CEILING = (
     "best",
-    "tie with the best",
+    "tie",
     "worse",
     "no test",
     "alone",

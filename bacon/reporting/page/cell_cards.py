@@ -32,7 +32,7 @@ def card_links(row: Standing, links: Links) -> tuple[Link, ...]:
 
 
 def _card(row: Mapping[str, Any], links: Links) -> Link | None:
-    text = "full set" if pd.isna(row["seed"]) else f"seed {row['seed']}"
+    text = "all" if pd.isna(row["seed"]) else str(row["seed"])
     if row["path"]:
         return links.to(text, Path(row["path"]))
     cell, root = _cell(row), Path(row["root"])

@@ -23,19 +23,19 @@ _MOST_FINDINGS = 24
 _COMMIT = 10  # characters of a commit that are shown
 _COLUMNS = (
     Column(title="Method", numeric=False, choice=True, ordered=True),
+    Column(title="Accuracy (%)"),
+    Column(title="Standing", numeric=False, choice=True),
+    Column(title="Source", numeric=False, choice=True),
     Column(title="Data set", numeric=False, choice=True),
     Column(title="IPC", choice=True, ordered=True),
     Column(title="Protocol", numeric=False, choice=True),
     Column(title="Network", numeric=False, choice=True),
-    Column(title="Accuracy (%)"),
-    Column(title="Standing", numeric=False, choice=True),
-    Column(title="sd"),
     Column(title="n"),
+    Column(title="sd"),
     Column(title="Labels", numeric=False, choice=True),
     Column(title="Storage", choice=True, ordered=True),
     Column(title="Distillation"),
-    Column(title="Source", numeric=False, choice=True),
-    Column(title="Cards", numeric=False),
+    Column(title="Cards of seeds", numeric=False),
     Column(title="Settings", numeric=False, wide=True),
     Column(title="Version", numeric=False, wide=True),
 )
@@ -44,7 +44,7 @@ _NOTES = (
     "(Student's t over the seed means; none with one seed). sd: sample standard deviation over all networks. n: "
     "distillation seeds x networks of each.",
     "Standing: within one data set, IPC, protocol (with the same settings) and network; nothing is compared beyond. Bold: the "
-    "highest mean. Tie with the best: not significantly worse (p of at least 0.05, adjusted by Holm for all pairs of the "
+    "highest mean. Tie: not significantly worse than the best (p of at least 0.05, adjusted by Holm for all pairs of the "
     "group; paired t test over common distillation seeds within a source, Welch's t test between sources). No test: one of "
     "the two has a single seed, or the seeds do not spread. Alone: nothing to compare with.",
     "Labels: what the networks were trained with: classes (hard), soft labels stored with the images, or those of a teacher "
@@ -110,11 +110,7 @@ def _row(row: Standing, cards: tuple[Link, ...]) -> tuple[Value, ...]:
     ipc = "all" if row.networks["ipc"].isna().all() else row.one("ipc")
     size = float(first["stored_bytes"]) + float(row.networks["teacher_bytes"].max())
     return (
-        Value(text=row.one("method_title")),
-        Value(text=row.one("dataset_title")),
-        Value(text=ipc, sort=None if ipc == "all" else int(ipc)),
-        Value(text=row.one("protocol_name")),
-        Value(text=row.one("network")),
+        Value(text=row.one("method_title"), choice=row.one("method_title"), context=_where(row)),
         Value(
             text=interval_text(ours.mean, ours.ci_low, ours.ci_high),
             sort=ours.mean,
@@ -122,12 +118,16 @@ def _row(row: Standing, cards: tuple[Link, ...]) -> tuple[Value, ...]:
             href=cards[0].href if cards else "",
         ),
         Value(text=row.standing),
-        Value(text=MISSING if math.isnan(ours.sd) else f"{ours.sd:.1f}", sort=_known(ours.sd)),
+        Value(text=row.one("source")),
+        Value(text=row.one("dataset_title")),
+        Value(text=ipc, sort=None if ipc == "all" else int(ipc)),
+        Value(text=row.one("protocol_name")),
+        Value(text=row.one("network")),
         Value(text=_count_text(row), sort=ours.n),
+        Value(text=MISSING if math.isnan(ours.sd) else f"{ours.sd:.1f}", sort=_known(ours.sd)),
         Value(text=row.one("label_kind")),
         Value(text=_size_text(size), sort=_known(size), choice=size_class(size)),
         _seconds(row),
-        Value(text=row.one("source")),
         Value(text="" if cards else MISSING, links=cards),
         Value(text=str(first["protocol_digest"]), href=f"#settings-{first['protocol_digest']}"),
         Value(text=_version(row)),
@@ -189,8 +189,14 @@ def _finding(rows: Sequence[Standing], best: Standing) -> str:
     parts = [f"{_named(best)} {interval_text(best.ours.mean, best.ours.ci_low, best.ours.ci_high)}, of {len(group)}"]
     parts += [f"not significantly worse: {', '.join(ties)}"] if ties else []
     parts += [f"no test of {untested}"] if untested else []
-    where = f"{best.one('dataset_title')}, IPC {best.one('ipc')}, {best.one('protocol_name')}, {best.one('network')}"
-    return f"{where}: {'; '.join(parts)}."
+    return f"{_where(best)}: {'; '.join(parts)}."
+
+
+def _where(row: Standing) -> str:
+    """Its group in words."""
+    ipc = row.one("ipc")
+    parts = (row.one("dataset_title"), f"IPC {ipc}" if ipc else "", row.one("protocol_name"), row.one("network"))
+    return ", ".join(part for part in parts if part)
 
 
 def _named(row: Standing) -> str:

@@ -21,6 +21,8 @@ class Value:
     """Links that stand in place of the text."""
     choice: str = ""
     """What it is called in its column's list; empty: as its text."""
+    context: str = ""
+    """Of a row's heading, on narrow screens: what columns further right say."""
 
 
 @dataclass(frozen=True, kw_only=True)
