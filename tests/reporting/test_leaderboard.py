@@ -10,12 +10,23 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from scipy import stats
 
 from bacon.artifacts.evaluation_records import FORMAT, VERSION
 from bacon.cli import main
 from bacon.reporting.collect.comparable import label_kind, protocol_digest
 from bacon.reporting.collect.result_folders import collect_folders
-from bacon.reporting.collect.standings import ALONE, BEST_ONE, CEILING, TIE, UNTESTED, WORSE, standings
+from bacon.reporting.collect.standings import (
+    ALONE,
+    BEST_ONE,
+    CEILING,
+    TIE,
+    UNTESTED,
+    WORSE,
+    against_first,
+    standings,
+)
+from bacon.reporting.collect.statistics import holm, paired
 from bacon.reporting.page.make_leaderboard import make, size_class
 from bacon.reporting.tables.make_tables import make as make_tables
 from bacon.reporting.targets import PUBLISHED, TARGETS
@@ -118,6 +129,30 @@ def test_folders_are_compared_by_their_seed_means(alice):
     assert found["BACON", "alice"] == BEST_ONE
     assert found["BACON", "bob"] == TIE
     assert found["BACON", "carol"] == WORSE
+
+
+def test_p_values_are_those_of_scipy():
+    """Within a source the paired test of the project over common seeds, between sources Welch's; adjusted for all pairs."""
+    random = np.random.default_rng(0)
+    means = [random.normal(size=5) + 50, random.normal(size=5) + 52, random.normal(size=4) + 51]
+
+    def row(source, values, first=0):
+        seeds = range(first, first + len(values))
+        return pd.DataFrame({"source": source, "seed": seeds, "test_accuracy_percent": values})
+
+    p = [
+        paired(means[0], means[1]).p,
+        stats.ttest_ind(means[0], means[2], equal_var=False).pvalue,
+        stats.ttest_ind(means[1], means[2], equal_var=False).pvalue,
+    ]
+    found = against_first([row("a", means[0]), row("a", means[1]), row("b", means[2])])
+    assert found == pytest.approx(holm(np.array(p))[:2], rel=1e-9)
+    # Seeds that are not common cannot be paired; one seed, or seeds without spread, bear no test.
+    unpaired = stats.ttest_ind(means[0], means[1], equal_var=False).pvalue
+    assert against_first([row("a", means[0]), row("a", means[1], 5)]) == pytest.approx([unpaired])
+    assert np.isnan(against_first([row("a", means[0]), row("b", means[1][:1])])).all()
+    assert np.isnan(against_first([row("a", means[0]), row("a", means[0] + 1)])).all()
+    assert np.isnan(against_first([row("a", np.full(3, 50.0)), row("b", np.full(3, 51.0))])).all()
 
 
 def test_nothing_is_compared_across_protocols_networks_or_own_data_sets(alice):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -13,7 +14,7 @@ from scipy import stats
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.collect.comparisons import ALPHA
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, paired, two_level
+from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, two_level
 
 BEST_ONE, TIE, WORSE, UNTESTED, ALONE, CEILING = (
     "best",
@@ -99,29 +100,52 @@ def _names(rows: Sequence[pd.DataFrame]) -> list[str]:
 
 def against_first(rows: Sequence[pd.DataFrame]) -> list[float]:
     """P value of each but the first against the first, adjusted for all pairs; NaN where there can be no test."""
-    seeds = [(one["source"].iloc[0], one.groupby("seed")["test_accuracy_percent"].mean()) for one in rows]
+    seeds = [_Seeds.of(one) for one in rows]
     pairs = list(combinations(range(len(rows)), 2))
-    found = np.array([_p(seeds[one], seeds[other]) for one, other in pairs], dtype=np.float64)
-    adjusted = dict(zip(pairs, holm(found), strict=True))
+    found = np.array([_t_and_df(seeds[one], seeds[other]) for one, other in pairs], dtype=np.float64)
+    # Thousands of pairs: the distribution is asked once for all.
+    adjusted = dict(zip(pairs, holm(2 * stats.t.sf(np.abs(found[:, 0]), found[:, 1])), strict=True))
     return [float(adjusted[0, place]) for place in range(1, len(rows))]
 
 
-def _p(one: tuple[Hashable, pd.Series[float]], other: tuple[Hashable, pd.Series[float]]) -> float:
-    """Two-sided p value of two rows, each its source and the mean of every distillation seed."""
-    if one[0] == other[0]:
-        common = one[1].index.intersection(other[1].index)
-        if len(common) > 1:
-            return paired(_values(one[1].loc[common]), _values(other[1].loc[common])).p
-    return _welch(_values(one[1]), _values(other[1]))
+@dataclass(frozen=True, kw_only=True)
+class _Seeds:
+    """The mean of every distillation seed of a row, by its number, and the row's source."""
+
+    source: str
+    means: Mapping[int, float]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> _Seeds:
+        means = rows.groupby("seed")["test_accuracy_percent"].mean()
+        return cls(source=str(rows["source"].iloc[0]), means={int(seed): float(mean) for seed, mean in means.items()})
 
 
-def _values(means: pd.Series[float]) -> Vector:
-    return np.asarray(means, dtype=np.float64)
+def _t_and_df(one: _Seeds, other: _Seeds) -> tuple[float, float]:
+    """The t statistic and its degrees of freedom: paired within a source where it can be, else Welch's; NaN: no test."""
+    common = sorted(one.means.keys() & other.means.keys()) if one.source == other.source else []
+    if len(common) > 1:
+        return _paired(*(np.array([each.means[seed] for seed in common]) for each in (one, other)))
+    return _welch(*(np.array([*each.means.values()]) for each in (one, other)))
 
 
-def _welch(first: Vector, second: Vector) -> float:
-    """NaN with one seed, or where neither spreads but for rounding, as the statistic divides by zero."""
-    spread, scale = max(np.ptp(first), np.ptp(second)), max(np.abs(first).max(), np.abs(second).max())
-    if min(len(first), len(second)) < 2 or spread <= ROUNDING * scale:
-        return float("nan")
-    return float(stats.ttest_ind(first, second, equal_var=False).pvalue)
+def _paired(first: Vector, second: Vector) -> tuple[float, float]:
+    differences = first - second
+    if _is_rounding(np.ptp(differences), first, second):
+        return math.nan, math.nan
+    n = len(differences)
+    return float(differences.mean() / math.sqrt(differences.var(ddof=1) / n)), n - 1.0
+
+
+def _welch(first: Vector, second: Vector) -> tuple[float, float]:
+    """Welch's statistic with the degrees of freedom of Welch and Satterthwaite."""
+    if min(len(first), len(second)) < 2 or _is_rounding(max(np.ptp(first), np.ptp(second)), first, second):
+        return math.nan, math.nan
+    own, others = first.var(ddof=1) / len(first), second.var(ddof=1) / len(second)
+    df = (own + others) ** 2 / (own**2 / (len(first) - 1) + others**2 / (len(second) - 1))
+    return float((first.mean() - second.mean()) / math.sqrt(own + others)), float(df)
+
+
+def _is_rounding(spread: float, first: Vector, second: Vector) -> bool:
+    """Whether a spread of seed means is none but of rounding: the statistic would divide by zero."""
+    return bool(spread <= ROUNDING * max(np.abs(first).max(), np.abs(second).max()))

@@ -16,56 +16,63 @@ from bacon.reporting.page.views import Link
 from bacon.settings.cells import Cell
 
 CARD, REPORT_NAME = "README.md", "report.html"
+_EXPORT = "_huggingface"
 _HEAD = 4096  # characters of an evaluation file in which its fingerprint stands
 
 
-def card_links(row: Standing, links: Links) -> tuple[Link, ...]:
-    """A link for each distillation seed of a row whose results are still there, named by the seed.
+class Cards:
+    """Links to the cards of cells.
 
     Args:
-        row: of the leaderboard.
         links: to files beside the page.
     """
-    cells = row.networks.drop_duplicates(["seed"])
-    found = [_card(dict(cell), links) for _, cell in cells.sort_values("seed").iterrows()]
-    return tuple(link for link in found if link is not None)
 
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._exported: dict[Path, dict[str, Path]] = {}
 
-def _card(row: Mapping[str, Any], links: Links) -> Link | None:
-    text = "all" if pd.isna(row["seed"]) else str(row["seed"])
-    if row["path"]:
-        return links.to(text, Path(row["path"]))
-    cell, root = _cell(row), Path(row["root"])
-    return (
-        _exported_card(cell, root, text, links)
-        or _in_report(cell, root, text, links)
-        or _evaluation(cell, root, row, links, text)
-    )
+    def of(self, row: Standing) -> tuple[Link, ...]:
+        """A link for each distillation seed of a row whose results are still there, named by the seed."""
+        cells = row.networks.drop_duplicates("seed").sort_values("seed").to_dict("records")
+        found = [self._card({str(key): value for key, value in cell.items()}) for cell in cells]
+        return tuple(link for link in found if link is not None)
+
+    def _card(self, row: Mapping[str, Any]) -> Link | None:
+        text = "all" if pd.isna(row["seed"]) else str(row["seed"])
+        if row["path"]:
+            return self._links.to(text, Path(row["path"]))
+        cell, root = _cell(row), Path(row["root"])
+        return (
+            self._exported_card(cell, root, text)
+            or self._in_report(cell, root, text)
+            or self._evaluation(cell, root, text, row)
+        )
+
+    def _exported_card(self, cell: Cell, root: Path, text: str) -> Link | None:
+        """The dataset card that ``bacon export --format huggingface`` wrote into the folder of results or into one in it."""
+        if root not in self._exported:
+            found = [path for start in ("", "*/") for path in sorted(root.glob(f"{start}*{_EXPORT}/{CARD}"))]
+            self._exported[root] = {path.parent.name: path for path in reversed(found)}
+        path = self._exported[root].get(f"{cell.dataset}_{cell.method}_ipc{cell.ipc}_seed{cell.seed}{_EXPORT}")
+        return path and self._links.to(text, path)
+
+    def _in_report(self, cell: Cell, root: Path, text: str) -> Link | None:
+        link = self._links.to(text, root / REPORT_NAME)
+        return link and replace(link, href=f"{link.href}#{quote(str(cell), safe='/')}")
+
+    def _evaluation(self, cell: Cell, root: Path, text: str, row: Mapping[str, Any]) -> Link | None:
+        """The evaluation file with the row's fingerprint, of the protocol of headline tables or another one."""
+        for protocol in (str(row["protocol_name"]), ""):
+            path = root / cell.evaluation_path(str(row["network"]), protocol).relative_to("results")
+            link = self._links.to(text, path)
+            if link is None:
+                continue
+            if str(row["fingerprint"]) in path.read_text(encoding="utf-8", errors="replace")[:_HEAD]:
+                return link
+        return None
 
 
 def _cell(row: Mapping[str, Any]) -> Cell:
     if pd.isna(row["ipc"]):
         return Cell(str(row["dataset"]), str(row["method"]))
     return Cell(str(row["dataset"]), str(row["method"]), int(row["ipc"]), int(row["seed"]))
-
-
-def _exported_card(cell: Cell, root: Path, text: str, links: Links) -> Link | None:
-    """The dataset card that ``bacon export --format huggingface`` wrote into the folder of results or into one in it."""
-    name = f"{cell.dataset}_{cell.method}_ipc{cell.ipc}_seed{cell.seed}_huggingface"
-    folders = (root, *sorted(path for path in root.iterdir() if path.is_dir()))
-    return next((link for folder in folders if (link := links.to(text, folder / name / CARD))), None)
-
-
-def _in_report(cell: Cell, root: Path, text: str, links: Links) -> Link | None:
-    link = links.to(text, root / REPORT_NAME)
-    return link and replace(link, href=f"{link.href}#{quote(str(cell), safe='/')}")
-
-
-def _evaluation(cell: Cell, root: Path, row: Mapping[str, Any], links: Links, text: str) -> Link | None:
-    """The evaluation file with the row's fingerprint, of the protocol of headline tables or another one."""
-    for protocol in (str(row["protocol_name"]), ""):
-        path = root / cell.evaluation_path(str(row["network"]), protocol).relative_to("results")
-        link = links.to(text, path)
-        if link is not None and str(row["fingerprint"]) in path.read_text(encoding="utf-8", errors="replace")[:_HEAD]:
-            return link
-    return None

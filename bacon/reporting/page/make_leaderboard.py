@@ -10,7 +10,7 @@ from pathlib import Path
 from bacon.reporting.collect.result_folders import Collected, collect_folders
 from bacon.reporting.collect.standings import BEST_ONE, TIE, UNTESTED, Standing, standings
 from bacon.reporting.page.artifact_facts import duration_text
-from bacon.reporting.page.cell_cards import card_links
+from bacon.reporting.page.cell_cards import Cards
 from bacon.reporting.page.html import render
 from bacon.reporting.page.links import Links
 from bacon.reporting.page.views import Column, Leaderboard, Link, Protocol, Table, Value
@@ -66,22 +66,22 @@ def make(folders: Sequence[Path], output: Path) -> int:
     """
     collected = collect_folders(folders)
     rows = standings(collected.networks)
-    write_text(output, render(leaderboard(collected, rows, Links(output))))
+    write_text(output, render(leaderboard(collected, rows, Cards(Links(output)))))
     return len(rows)
 
 
-def leaderboard(collected: Collected, rows: Sequence[Standing], links: Links) -> Leaderboard:
+def leaderboard(collected: Collected, rows: Sequence[Standing], cards: Cards) -> Leaderboard:
     """The page as plain values."""
-    cards = [card_links(row, links) for row in rows]
+    found = [cards.of(row) for row in rows]
     table = Table(
         name="leaderboard",
         title="Every method, best first in each group",
         columns=_COLUMNS,
-        rows=tuple(_row(row, found) for row, found in zip(rows, cards, strict=True)),
+        rows=tuple(_row(row, own) for row, own in zip(rows, found, strict=True)),
         notes=_NOTES,
     )
     best = [_finding(rows, row) for row in rows if row.standing == BEST_ONE]
-    without = sum(not found for found in cards)
+    without = sum(not own for own in found)
     lost = [f"{without} rows have no card: the results that their tables were made from are gone."] if without else []
     return Leaderboard(
         title=TITLE,
@@ -205,10 +205,11 @@ def _named(row: Standing) -> str:
 
 def _protocols(rows: Sequence[Standing]) -> tuple[Protocol, ...]:
     """Every protocol as it was used; soft labels and learned rates that only some sets carry make several wordings of one."""
-    digests = dict.fromkeys(row.one("protocol_digest") for row in rows)
+    groups: dict[str, list[Standing]] = {}
+    for row in rows:
+        groups.setdefault(row.one("protocol_digest"), []).append(row)
     found = []
-    for digest in digests:
-        own = [row for row in rows if row.one("protocol_digest") == digest]
+    for digest, own in groups.items():
         names, networks, words = (
             " | ".join(dict.fromkeys(row.one(column) for row in own))
             for column in ("protocol_name", "network_text", "protocol")
