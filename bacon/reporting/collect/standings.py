@@ -47,7 +47,7 @@ class Standing:
 
     def one(self, column: str) -> str:
         """The text of a column, its values joined where the networks have several."""
-        return ", ".join(str(value) for value in self.networks[column].dropna().drop_duplicates())
+        return ", ".join(str(value) for value in dict.fromkeys(self.networks[column].tolist()) if not pd.isna(value))
 
 
 def standings(networks: pd.DataFrame) -> list[Standing]:

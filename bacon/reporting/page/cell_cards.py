@@ -17,6 +17,7 @@ from bacon.settings.cells import Cell
 
 CARD, REPORT_NAME = "README.md", "report.html"
 _EXPORT = "_huggingface"
+_COLUMNS = ("seed", "path", "root", "dataset", "method", "ipc", "network", "protocol_name", "fingerprint")
 _HEAD = 4096  # characters of an evaluation file in which its fingerprint stands
 
 
@@ -33,8 +34,10 @@ class Cards:
 
     def of(self, row: Standing) -> tuple[Link, ...]:
         """A link for each distillation seed of a row whose results are still there, named by the seed."""
-        cells = row.networks.drop_duplicates("seed").sort_values("seed").to_dict("records")
-        found = [self._card({str(key): value for key, value in cell.items()}) for cell in cells]
+        values = zip(*(row.networks[column].tolist() for column in _COLUMNS), strict=True)
+        # Networks of a seed share all of it.
+        cells = {each[0]: dict(zip(_COLUMNS, each, strict=True)) for each in values}
+        found = [self._card(cells[seed]) for seed in sorted(cells)]
         return tuple(link for link in found if link is not None)
 
     def _card(self, row: Mapping[str, Any]) -> Link | None:
