@@ -298,8 +298,8 @@ def test_every_row_of_the_page_can_be_chosen_by_what_it_is(alice, tmp_path):
     sizes = [body.find("tr")[column].get("data-choice") for body in table.findall("tbody")]
     assert sizes == ["1 to 10 KiB"] * 4 + ["full data set"]
     assert rows(table)[1][:10] == [
-        "<b>Theirs</b> Digits, IPC 1, paper, convnet", "71.0", "best", str(theirs), "Digits", "1", "paper", "convnet",
-        "1 x 2", "1.4",
+        f"<b>Theirs</b> Digits, IPC 1, paper, convnet; {theirs}", "71.0", "best", str(theirs), "Digits", "1", "paper",
+        "convnet", "1 x 2", "1.4",
     ]  # fmt: skip
     assert "<b>Theirs" not in (tmp_path / "page.html").read_text()
     assert not [one for one in page.iter() if one.get("src", "").startswith(("http", "//"))]

@@ -118,7 +118,8 @@ class _Seeds:
     @classmethod
     def of(cls, rows: pd.DataFrame) -> _Seeds:
         means = rows.groupby("seed")["test_accuracy_percent"].mean()
-        return cls(source=str(rows["source"].iloc[0]), means={int(seed): float(mean) for seed, mean in means.items()})
+        numbered = dict(zip(means.index.tolist(), means.tolist(), strict=True))
+        return cls(source=str(rows["source"].iloc[0]), means=numbered)
 
 
 def _t_and_df(one: _Seeds, other: _Seeds) -> tuple[float, float]:

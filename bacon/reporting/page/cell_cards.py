@@ -57,7 +57,7 @@ class Cards:
             found = [path for start in ("", "*/") for path in sorted(root.glob(f"{start}*{_EXPORT}/{CARD}"))]
             self._exported[root] = {path.parent.name: path for path in reversed(found)}
         path = self._exported[root].get(f"{cell.dataset}_{cell.method}_ipc{cell.ipc}_seed{cell.seed}{_EXPORT}")
-        return path and self._links.to(text, path)
+        return None if path is None else self._links.to(text, path)
 
     def _in_report(self, cell: Cell, root: Path, text: str) -> Link | None:
         link = self._links.to(text, root / REPORT_NAME)

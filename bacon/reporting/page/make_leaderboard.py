@@ -13,7 +13,7 @@ from bacon.reporting.page.artifact_facts import duration_text
 from bacon.reporting.page.cell_cards import Cards
 from bacon.reporting.page.html import render
 from bacon.reporting.page.links import Links
-from bacon.reporting.page.views import Column, Leaderboard, Link, Protocol, Table, Value
+from bacon.reporting.page.views import Column, Leaderboard, Link, ProtocolView, Table, Value
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.protocol_tables import interval_text
 from bacon.runtime.atomic import write_text
@@ -110,7 +110,9 @@ def _row(row: Standing, cards: tuple[Link, ...]) -> tuple[Value, ...]:
     ipc = "all" if row.networks["ipc"].isna().all() else row.one("ipc")
     size = float(first["stored_bytes"]) + float(row.networks["teacher_bytes"].max())
     return (
-        Value(text=row.one("method_title"), choice=row.one("method_title"), context=_where(row)),
+        Value(
+            text=row.one("method_title"), choice=row.one("method_title"), context=f"{_where(row)}; {row.one('source')}"
+        ),
         Value(
             text=interval_text(ours.mean, ours.ci_low, ours.ci_high),
             sort=ours.mean,
@@ -203,7 +205,7 @@ def _named(row: Standing) -> str:
     return f"{row.one('method_title')} ({row.one('source')})"
 
 
-def _protocols(rows: Sequence[Standing]) -> tuple[Protocol, ...]:
+def _protocols(rows: Sequence[Standing]) -> tuple[ProtocolView, ...]:
     """Every protocol as it was used; soft labels and learned rates that only some sets carry make several wordings of one."""
     groups: dict[str, list[Standing]] = {}
     for row in rows:
@@ -214,7 +216,7 @@ def _protocols(rows: Sequence[Standing]) -> tuple[Protocol, ...]:
             " | ".join(dict.fromkeys(row.one(column) for row in own))
             for column in ("protocol_name", "network_text", "protocol")
         )
-        found.append(Protocol(digest=digest, name=names, words=f"{networks}; {words}"))
+        found.append(ProtocolView(digest=digest, name=names, words=f"{networks}; {words}"))
     return tuple(found)
 
 

@@ -168,7 +168,7 @@ class Page:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Protocol:
+class ProtocolView:
     """A protocol as it was used with one network."""
 
     digest: str
@@ -187,7 +187,7 @@ class Leaderboard:
     findings: tuple[str, ...]
     """The best of each group, in sentences; empty where they are too many to read."""
     table: Table
-    protocols: tuple[Protocol, ...]
+    protocols: tuple[ProtocolView, ...]
     sources: tuple[tuple[str, str], ...]
     """A folder and what was taken from it."""
     remarks: tuple[str, ...]
