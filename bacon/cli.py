@@ -14,6 +14,7 @@ from bacon.commands.data import data
 from bacon.commands.evaluate import evaluate_command
 from bacon.commands.export import export_command
 from bacon.commands.init import init_command
+from bacon.commands.leaderboard import leaderboard_command
 from bacon.commands.printing import print_table
 from bacon.commands.prune import prune_command
 from bacon.commands.ranking import checkpoints_command, ranking_command
@@ -55,6 +56,7 @@ main.add_command(export_command)
 main.add_command(ranking_command)
 main.add_command(checkpoints_command)
 main.add_command(report_command)
+main.add_command(leaderboard_command)
 
 
 @main.command("config")

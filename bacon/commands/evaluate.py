@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     default="",
     help="Initial learning rate, instead of the protocol's; `learned`: the one stored in a file of this project.",
 )
+@click.option("--title", default="", help="The method that made the set, as `bacon leaderboard` is to call it.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),

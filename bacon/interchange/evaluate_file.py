@@ -58,6 +58,7 @@ class Request:
         protocol: name of the protocol.
         evaluation: keys of ``evaluation`` that win over the protocol.
         own_network: keys of ``network`` that a data set which is not registered has in a configuration.
+        title: of the method that made the set, for a leaderboard; empty: not stated.
     """
 
     file: Path
@@ -73,6 +74,7 @@ class Request:
     protocol: str = "paper"
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     own_network: Mapping[str, Any] = field(default_factory=dict)
+    title: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     learned_rates = 0 if content.rates is None else len(content.rates)
     said = evaluation_content(job, selection, labels=content.format.labels, learned_rates=learned_rates)
     if output is not None:
-        write_evaluation(output, {**said, "source": _source(request.file, content, len(train))}, records)
+        write_evaluation(output, {**said, "source": _source(request, content, dataset, len(train))}, records)
     return Result(
         records=records,
         said={**said, "records": records},
@@ -134,11 +136,18 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     )
 
 
-def _source(file: Path, content: FileContent, training_images: int) -> dict[str, Any]:
-    """What an evaluation file says of the file that was evaluated."""
+def _source(request: Request, content: FileContent, dataset: ImageDataset, training_images: int) -> dict[str, Any]:
+    """What an evaluation file says of the file that was evaluated; bytes are of its tensors, uncompressed."""
+    registered = REGISTRY.get(dataset.name)
+    soft = (part for part in (content.soft, content.rates) if part is not None)
     return {
-        "file": str(file),
-        "sha256": _sha256(file, content),
+        "file": str(request.file),
+        "title": request.title or request.file.name,
+        "dataset_title": registered.title if registered else dataset.name,
+        "ipc": len(content.classes) // len(dataset.class_names),
+        "image_bytes": content.images.nbytes,
+        "label_bytes": sum(part.nbytes for part in soft),
+        "sha256": _sha256(request.file, content),
         "pixels": content.format.pixels,
         "mean": list(content.format.mean),
         "std": list(content.format.std),

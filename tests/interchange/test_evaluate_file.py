@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from bacon.interchange.evaluate_file import Request, evaluate_file
 from bacon.interchange.export_cell import export_cell
 from bacon.interchange.file_content import FileContent, FileFormat, training_set
 from bacon.interchange.published_layouts import read_published, read_tensors
+from bacon.reporting.collect.file_evaluations import read_file_evaluations
 from bacon.runtime.errors import BaconError
 from bacon.transforms.partition import decode
 from tests.interchange.conftest import CELL
@@ -240,6 +242,14 @@ def bacon_evaluate(*arguments, cache):
     )
 
 
+def only(path: Path) -> Path:
+    """A folder with this file alone."""
+    folder = path.with_suffix("")
+    folder.mkdir()
+    shutil.copy(path, folder)
+    return folder
+
+
 def accuracies(path: Path) -> list[float]:
     return [record.test_accuracy for record in read_evaluation(path)["records"]]
 
@@ -271,7 +281,8 @@ def test_the_same_file_published_by_others_gives_the_same_as_ours(here, theirs, 
     )
     assert ours.exit_code == 0, ours.output
     stated = ["--data", "digits", "--pixels", "normalised", "--mean", "data", "--std", "data", "--partition", 2]
-    found = bacon_evaluate(theirs, *stated, "--seeds", 1, "--output", tmp_path / "t.json", cache=tmp_path / "b")
+    output = ["--title", "BACON, authors' file", "--output", tmp_path / "t.json"]
+    found = bacon_evaluate(theirs, *stated, "--seeds", 1, *output, cache=tmp_path / "b")
     assert found.exit_code == 0, found.output
     assert accuracies(tmp_path / "o.json") == accuracies(tmp_path / "t.json")
     source = json.loads((tmp_path / "t.json").read_text())["source"]
@@ -282,6 +293,11 @@ def test_the_same_file_published_by_others_gives_the_same_as_ours(here, theirs, 
         "partition": 2,
         "training_images": 400,
     }
+    ranked = read_file_evaluations([only(tmp_path / "t.json")], [])
+    images = read_distilled(here / CELL.distilled_path).synthetic.images
+    assert ranked[["method_title", "dataset_title", "ipc", "stored_bytes"]].values.tolist() == [
+        ["BACON, authors' file", "Digits", CELL.ipc, images.nbytes]
+    ]
     for part in (
         "400 training images",
         "partition 2",

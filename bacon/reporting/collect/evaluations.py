@@ -16,13 +16,17 @@ from typing import Any
 import pandas as pd
 
 from bacon.artifacts.evaluation_records import check_version
+from bacon.reporting.collect.comparable import comparable_facts
 from bacon.reporting.collect.protocol_text import evaluated_text, protocol_of
 from bacon.runtime.errors import BaconError
 
 RERUN = "Run `snakemake` again: it recomputes what is missing or out of date."
 GROUP = ["dataset", "method", "ipc", "network", "iteration"]
 _PUBLISHED = ("published_dataset", "published_method")
-_TEXTS = (*_PUBLISHED, "teachers_at_chance")  # where they are missing, a column may have no text at all
+# Where they are missing, a column may have no text at all; and digits that look like a number are none.
+_TEXTS = (
+    *_PUBLISHED, "teachers_at_chance", "protocol_digest", "data_fingerprint", "version", "fingerprint", "commit",
+)  # fmt: skip
 _RECORD_KEYS = ("iteration", "final", "evaluation_seed", "test_accuracy", "train_accuracy", "train_loss", "epochs")
 
 
@@ -90,7 +94,8 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         the same data set, method, IPC, network, iteration and augmentation), wall_seconds, device, view_label_bytes and
         teacher_bytes (of labels that teachers make for every view, were they stored, and of the teachers; 0 for
         others), teachers_at_chance (missing for none), fingerprint, commit, dataset_title, method_title,
-        published_dataset, published_method. ``ipc`` and ``seed`` are missing for the full data set.
+        published_dataset, published_method, protocol_digest, label_kind, data_fingerprint and version
+        (:func:`bacon.reporting.collect.comparable.comparable_facts`). ``ipc`` and ``seed`` are missing for the full data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
@@ -162,8 +167,8 @@ def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
     content = read_evaluation(expected)
     try:
         _check_records(expected.path, content["records"], content["settings"]["evaluation"])
-        protocol = protocol_of(content)
-        return [_row(expected, content, record, protocol) for record in content["records"]]
+        said = {"protocol": protocol_of(content), **comparable_facts(content)}
+        return [{**_row(expected, content, record), **said} for record in content["records"]]
     except (KeyError, TypeError, ValueError) as error:
         raise BaconError(f"{expected.path}: not a complete evaluation file ({error!r}). {RERUN}") from error
 
@@ -212,9 +217,7 @@ def _place(record: Mapping[str, Any]) -> tuple[Any, ...]:
     return record["iteration"], record["evaluation_seed"], record["augmentation"]
 
 
-def _row(
-    expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any], protocol: str
-) -> dict[str, Any]:
+def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
     values = {key: record[key] for key in _RECORD_KEYS}
     return {
         "dataset": expected.dataset,
@@ -235,7 +238,7 @@ def _row(
         "train_loss": float(values["train_loss"]),
         "epochs": int(values["epochs"]),
         "protocol_name": expected.protocol_name,
-        "protocol": protocol,
+        "protocol": "",
         "network_text": evaluated_text(content["settings"]),
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),

@@ -25,7 +25,7 @@ ONE_SEED = "one common distillation seed"
 EQUAL = "the same difference on every common seed, but for rounding"
 # Accuracies count images: seed means that differ at all differ by more than this share, with fewer than a billion test images
 # times networks. Sums and differences of floats are off by a millionth of it.
-_ROUNDING = 1e-9
+ROUNDING = 1e-9
 NAN = float("nan")
 Vector = npt.NDArray[np.float64]
 
@@ -178,7 +178,7 @@ def _untested(first: Vector, second: Vector) -> str:
         return ONE_SEED
     differences = first - second
     scale = max(np.abs(first).max(), np.abs(second).max())
-    return EQUAL if np.ptp(differences) <= _ROUNDING * scale else ""
+    return EQUAL if np.ptp(differences) <= ROUNDING * scale else ""
 
 
 def hedges_factor(df: int) -> float:

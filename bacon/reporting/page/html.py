@@ -9,13 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from bacon.reporting.page.views import Page
+from bacon.reporting.page.views import Leaderboard, Page
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 
-def render(page: Page) -> str:
+def render(page: Page | Leaderboard) -> str:
     """The HTML of a page; every text of it is escaped."""
+    name = "report.html.j2" if isinstance(page, Page) else "leaderboard.html.j2"
     style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.css", "report.js"))
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -24,7 +25,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    template = environment.get_template("report.html.j2")
+    template = environment.get_template(name)
     return template.render(page=page, policy=policy(style, script), style=Markup(style), script=Markup(script))
 
 

@@ -15,6 +15,14 @@ class Value:
     best: bool = False
     cells: str = ""
     """Start of the names of the cells behind the number; the page links to them."""
+    href: str = ""
+    """A file beside the page that the text links to, percent-encoded; empty: none."""
+    links: tuple[Link, ...] = ()
+    """Links that stand in place of the text."""
+    choice: str = ""
+    """What it is called in its column's list; empty: as its text."""
+    context: str = ""
+    """Of a row's heading, on narrow screens: what columns further right say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +33,8 @@ class Column:
     numeric: bool = True
     choice: bool = False
     """Whether its values are few and can be chosen from a list."""
+    ordered: bool = False
+    """Whether that list is sorted, numbers by their size, rather than in the order of the rows."""
     wide: bool = False
     """Left out on narrow screens and on paper: the row's heading says the same."""
 
@@ -155,3 +165,30 @@ class Page:
     """Every data set of the grid."""
     origin: tuple[tuple[str, str], ...]
     """What all cells together came from: name and value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolView:
+    """A protocol as it was used with one network."""
+
+    digest: str
+    name: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaderboard:
+    """Everything on the page of many result folders."""
+
+    title: str
+    fingerprint: str
+    lead: str
+    """What the list of the best shows, or why there is none."""
+    findings: tuple[str, ...]
+    """The best of each group, in sentences; empty where they are too many to read."""
+    table: Table
+    protocols: tuple[ProtocolView, ...]
+    sources: tuple[tuple[str, str], ...]
+    """A folder and what was taken from it."""
+    remarks: tuple[str, ...]
+    """What was counted once or left out."""

@@ -8,6 +8,11 @@ function element(tag, properties = {}, ...children) {
   return node;
 }
 
+// What an entry is called in its column's list of choices.
+function choiceOf(cell) {
+  return cell.dataset.choice ?? cell.textContent;
+}
+
 // Each row of a table is one tbody: the row, and the details that go with it.
 class SortableTable {
   constructor(table) {
@@ -59,7 +64,7 @@ class SortableTable {
     this.after = element("button", { type: "button", textContent: "Next", onclick: () => this.turn(1) });
     const bar = element("div", { className: "controls" }, element("label", { textContent: "Search" }, this.search));
     this.headings.forEach((heading, column) => {
-      const values = new Set(this.rows.map((row) => row.cells[column].textContent));
+      const values = new Set(this.rows.map((row) => choiceOf(row.cells[column])));
       if (heading.hasAttribute("data-choice") && values.size > 1) bar.append(this.choice(heading, column, values, changed));
     });
     if (this.paged) bar.append(element("label", { textContent: "Rows a page" }, this.size), this.before, this.after);
@@ -68,7 +73,8 @@ class SortableTable {
   }
 
   choice(heading, column, values, changed) {
-    const options = ["all", ...values].map((text, place) => element("option", { textContent: text, value: place ? text : "" }));
+    const ordered = heading.hasAttribute("data-ordered") ? [...values].sort((a, b) => a.localeCompare(b, "en", { numeric: true })) : values;
+    const options = ["all", ...ordered].map((text, place) => element("option", { textContent: text, value: place ? text : "" }));
     const select = element("select", { onchange: changed }, ...options);
     this.choices.push({ column, select });
     return element("label", { textContent: heading.textContent }, select);
@@ -76,7 +82,7 @@ class SortableTable {
 
   matches(row) {
     const words = this.search.value.toLowerCase().split(/\s+/);
-    const chosen = ({ column, select }) => !select.value || row.cells[column].textContent === select.value;
+    const chosen = ({ column, select }) => !select.value || choiceOf(row.cells[column]) === select.value;
     return words.every((word) => row.text.includes(word)) && this.choices.every(chosen);
   }
 
@@ -133,7 +139,7 @@ function open(body, opened) {
 document.addEventListener("DOMContentLoaded", () => {
   const tables = new Map([...document.querySelectorAll("table.sortable")].map((table) => [table, new SortableTable(table)]));
   const cells = document.getElementById("cells-table");
-  for (const body of cells.tBodies) makeToggle(body);
+  for (const body of cells?.tBodies ?? []) makeToggle(body);
   const goTo = () => {
     const body = document.getElementById(location.hash.slice(1));
     if (body?.parentElement !== cells) return;
