@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from bacon.evaluation.regression import KernelRegression
-from bacon.networks.build import build_network
+from bacon.networks.build import FIXED_NETWORK, build_network
 from bacon.networks.network import Network
 from bacon.runtime.clocks import Clock, own_clock
 from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
@@ -136,7 +136,7 @@ def trial(
             outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
             on_epoch()
             return outcome
-        model = _initial(network, train, classes, seed)
+        model = _initial(network, train, classes, seed, fixed=evaluation.initialisation == "fixed")
         if evaluation.lr == "ntk":
             recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
         epochs = evaluation.curve_epochs(recipe.total_epochs(len(train)))
@@ -251,15 +251,15 @@ def measure_network(
     )
 
 
-def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int]) -> Network:
-    """The network before training, with the weights of its seed."""
+def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int], *, fixed: bool) -> Network:
+    """The network before training, with the weights of its seed, or the fixed network of its distillation seed."""
     return build_network(
         network,
         channels=train.images.shape[1],
         size=train.images.shape[2],
         classes=classes,
-        seed=seed,
-        purpose="evaluation-network",
+        seed=seed[0] if fixed else seed,
+        purpose=FIXED_NETWORK if fixed else "evaluation-network",
         device=train.device,
     )
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from bacon.settings.network import NetworkSettings
 
 
+FIXED_NETWORK = "fixed-network"
+"""Purpose whose network 0 is the one fixed network of a distillation seed: DD distils for it and tests on it."""
+
+
 def build_network(
     settings: NetworkSettings,
     *,

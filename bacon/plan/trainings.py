@@ -71,13 +71,13 @@ def full_set_needs(evaluation: EvaluationSettings, network: NetworkSettings) -> 
     """Augmentation, as records name it -> the networks that stand for the full training set.
 
     Empty where which networks are trained is known only with the data at hand: with a search for the learning rate, and with
-    epochs or batches that depend on the number of images; and where none is trained. Such networks are the evaluation's own,
-    as those of a cell are.
+    epochs or batches that depend on the number of images; where they begin with a fixed network; and where none is
+    trained. Such networks are the evaluation's own, as those of a cell are.
     """
     depends_on_data = bool(evaluation.epochs_by_images) or evaluation.order == "one_per_class"
     if depends_on_data or evaluation.lr_search or evaluation.lr != "fixed" or evaluation.labels == "teacher":
         return {}
-    if evaluation.regression != "none":
+    if evaluation.regression != "none" or evaluation.initialisation == "fixed":
         return {}
     return {
         evaluation.recorded_augmentation(name): TrainingNeed(

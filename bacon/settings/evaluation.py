@@ -80,6 +80,11 @@ class EvaluationSettings(Strict):
     regression_depth: int = Field(1, ge=1, le=100, description="regression: hidden layers.")
     regression_bias_std: float = Field(0.1, ge=0, description="regression: standard deviation of the biases.")
     regression_ridge: float = Field(1e-6, gt=0, description="regression: ridge, times the mean diagonal of the kernel.")
+    initialisation: Literal["random", "fixed"] = Field(
+        "random",
+        description="random: each evaluation seed begins with a network of its own; fixed: with the distillation seed's fixed "
+        "network, for which DD distils with `initialisation: fixed`; the full data set with that of seed 0.",
+    )
     order: Literal["shuffled", "stored", "one_per_class"] = Field(
         "shuffled",
         description="Order of the training images: shuffled each epoch, as stored, or one image of every class per step.",
@@ -179,6 +184,7 @@ class EvaluationSettings(Strict):
         if self.lr_search and self.lr == "learned":
             raise ValueError("`lr` is learned, so `lr_search` has nothing to choose; leave out one of them")
         self._regression_trains_nothing()
+        self._seeds_differ()
         self._stable_rate_is_of_squared_errors()
         bounds = [images for images, _ in self.epochs_by_images]
         if bounds != sorted(set(bounds)):
@@ -196,6 +202,14 @@ class EvaluationSettings(Strict):
         """Epochs, counted from 1 and ascending, after which networks trained for ``epochs`` are tested before the end."""
         points = {math.ceil(share * epochs) for share in self.test_curve}
         return tuple(sorted(point for point in points if point < epochs))
+
+    def _seeds_differ(self) -> None:
+        draws = self.order == "shuffled" or self.augmentations != ("none",) or self.mixing != "none"
+        if self.initialisation == "fixed" and self.seeds > 1 and not draws:
+            raise ValueError(
+                f"`initialisation` is fixed and nothing of the training is drawn, so that all {self.seeds} `seeds` would train "
+                "the same network: set `seeds` to 1"
+            )
 
     def _stable_rate_is_of_squared_errors(self) -> None:
         squared = {(term.kind, term.over_classes) for term in self.loss} == {("mse", "mean")}

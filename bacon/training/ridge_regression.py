@@ -1,4 +1,4 @@
-"""Kernel ridge regression: what a set predicts without a network being trained on it."""
+"""Ridge regression, with a kernel or on features: what a set predicts without a classifier being trained on it."""
 
 from __future__ import annotations
 
@@ -33,3 +33,23 @@ def dual_weights(kernel: Tensor, labels: Tensor, ridge: float) -> Tensor:
     """
     factor, failed = torch.linalg.cholesky_ex(with_ridge(kernel, ridge))
     return torch.cholesky_solve(labels, factor.masked_fill(failed != 0, torch.nan))
+
+
+def linear_classifier(features: Tensor, labels: Tensor, ridge: float) -> Tensor:
+    """Ridge regression of labels on features: W = F^T (F F^T + ridge I)^-1 Y, F being the features and a column of ones.
+
+    What is solved is as large as the number of images; in float64, so that large features leave the matrix positive.
+
+    Args:
+        features: (n, D) float.
+        labels: (n, C) float.
+        ridge: above 0, as it is.
+
+    Returns:
+        (D + 1, C) in the dtype of the features, differentiable; the bias comes last.
+    """
+    extended = F.pad(features, (0, 1), value=1.0).double()
+    factor = torch.linalg.cholesky_ex(extended @ extended.T + ridge * torch.eye(len(extended), device=features.device))[
+        0
+    ]
+    return (extended.T @ torch.cholesky_solve(labels.double(), factor)).to(features.dtype)

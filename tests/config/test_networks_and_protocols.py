@@ -220,7 +220,7 @@ CHANGES = {
     "labels": "stored", "loss": [{"kind": "mse"}], "teacher_norms": "equal", "label_smoothing": 0.1, "mixing": "mixup",
     "mixing_alpha": 0.5,
     "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sam_rho": 0.1, "sam_adaptive": True, "sam_gap": 0.1,
-    "regression": "ntk", "regression_depth": 2, "regression_bias_std": 0.2, "regression_ridge": 0.1,
+    "initialisation": "fixed", "regression": "ntk", "regression_depth": 2, "regression_bias_std": 0.2, "regression_ridge": 0.1,
 }  # fmt: skip
 
 

@@ -98,6 +98,7 @@ CHOICES = {
     "clip_norm": ({}, None, 1.0),
     "ema": ({}, None, 0.9),
     "sam_rho": ({}, None, 0.1),
+    "initialisation": ({}, "random", "fixed"),
     "sam_adaptive": ({"sam_rho": 0.1}, False, True),
     "sam_gap": ({"sam_rho": 0.1}, 0.0, 0.2),
     "regression": ({"augmentations": ["none"]}, "none", "ntk"),

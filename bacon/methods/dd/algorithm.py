@@ -16,6 +16,7 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.initialisation import noise_images
 from bacon.distillation.unroll import FlatNetwork, unroll
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
+from bacon.networks.build import FIXED_NETWORK
 from bacon.settings.augmentations import CropFlip
 from bacon.transforms.augmentation import Stream
 from bacon.transforms.crop_flip import augmentation
@@ -99,6 +100,8 @@ class DD(VariableAlgorithm):
         return images, real.labels[places]
 
     def _fresh(self, index: int) -> FlatNetwork:
+        if self.settings.initialisation == "fixed":
+            return FlatNetwork(self.context.build(0, purpose=FIXED_NETWORK))
         return FlatNetwork(self.context.build(index, purpose="student"))
 
     def _through(self, network: FlatNetwork, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

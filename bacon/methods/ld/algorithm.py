@@ -28,7 +28,7 @@ _FEWEST_STEPS = 2  # a set with one rate would be one that says no number of ste
 
 
 class LD(VariableAlgorithm):
-    """Second-order label distillation.
+    """Label distillation through a step of gradient descent (second order); by ridge regression: ``bacon.methods.ld.ridge``.
 
     The set's learning rates are Adam's rate as many times as a network is to be trained for: their number is what is learned.
 
@@ -52,14 +52,15 @@ class LD(VariableAlgorithm):
             images=Variable(images, None),
             labels=Variable(labels, AdamUpdate(settings.lr_label)),
             label_kind="probabilities",
-            own={NETWORK: self._new_network()},
+            own=self.fresh(0, "along"),
         )
         self.rule = RestartRule(settings.patience)
         self._best: dict[str, Any] | None = None  # labels, steps and error that are best on the held-out images
 
-    def _new_network(self) -> Variable:
-        network = FlatNetwork(self.context.build(self._serial, purpose="along"))
-        return Variable(network.weights(), AdamUpdate(self.settings.lr_student))
+    def fresh(self, index: int, purpose: str) -> dict[str, Variable]:
+        """What is trained with the labels, untrained: the network number ``index`` among those of ``purpose``."""
+        network = FlatNetwork(self.context.build(index, purpose=purpose))
+        return {NETWORK: Variable(network.weights(), AdamUpdate(self.settings.lr_student))}
 
     @property
     def labels(self) -> Tensor:
@@ -91,18 +92,27 @@ class LD(VariableAlgorithm):
 
         The rule of restarts needs the error on the host, so it waits for the device.
         """
-        gradients, terms = self.context.memory.within(
-            lambda: self.gradients(iteration), iteration=iteration, device=self.context.device
-        )
-        self.variables.step(gradients)
-        self.labels.clamp_(0, 1)
-        self.labels.div_(self.labels.sum(dim=1, keepdim=True))
+        terms = self.advance(iteration)
         if self.rule.update(float(terms["real_error"])):
             self._serial += 1
-            self.variables.all[NETWORK] = self._new_network()
+            self.variables.all.update(self.fresh(self._serial, "along"))
         if len(self.places.validation) and (iteration + 1) % self.settings.selection_interval == 0:
             self.choose(iteration)
         return terms
+
+    def advance(self, iteration: int) -> dict[str, Tensor]:
+        """Move labels and network; loss and error (0-d) on real images."""
+        gradients, terms = self.context.memory.within(
+            lambda: self.gradients(iteration), iteration=iteration, device=self.context.device
+        )
+        self.move(gradients)
+        return terms
+
+    def move(self, gradients: dict[str, Tensor]) -> None:
+        """A step of each variable that is named; then the labels are probabilities again."""
+        self.variables.step(gradients)
+        self.labels.clamp_(0, 1)
+        self.labels.div_(self.labels.sum(dim=1, keepdim=True))
 
     def inner_places(self, iteration: int) -> Tensor:
         """(B,) int64: the images of an iteration's step."""
@@ -132,14 +142,15 @@ class LD(VariableAlgorithm):
         """Gradient (P,) of the mean cross-entropy by the weights, with loss and error, in pieces that fit in memory."""
         leaf, gradient = weights.requires_grad_(), torch.zeros_like(weights)
         loss, wrong = (torch.zeros((), device=images.device, dtype=images.dtype) for _ in range(2))
-        for some, their_labels in self._pieces(images, labels):
+        for some, their_labels in self.pieces(images, labels):
             logits = self._flat(leaf, some)
             part = F.cross_entropy(logits, their_labels, reduction="sum") / len(images)
             gradient = gradient + torch.autograd.grad(part, leaf)[0]
             loss, wrong = loss + part.detach(), wrong + (logits.argmax(dim=1) != their_labels).sum()
         return gradient, {"real_loss": loss, "real_error": wrong / len(images)}
 
-    def _pieces(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def pieces(self, images: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Parts of a batch that fit in memory; all of it where batch norm couples its images."""
         coupled = self.context.network.norm == "batch"
         size = len(images) if coupled else self.context.memory.images(self.context.real.shape)
         return zip(images.split(size), labels.split(size), strict=True)
@@ -154,23 +165,19 @@ class LD(VariableAlgorithm):
 
     def trained(self, iteration: int, steps: int) -> Tensor:
         """(P,): the weights of a new network after ``steps`` steps of Adam on the images with their current labels."""
-        network = FlatNetwork(self.context.build(iteration, purpose="trial"))
-        variable = Variable(network.weights(), AdamUpdate(self.settings.lr_student))
-        places = _some(
-            len(self.images),
-            self._batch,
-            self.context.seed,
-            f"trial-batch-{iteration}",
-            range(steps),
-            self.context.device,
-        )
-        for some in places:
+        variable = self.fresh(iteration, "trial")[NETWORK]
+        for some in self.trial_places(iteration, steps):
             leaf = variable.leaf()
             loss = F.cross_entropy(
                 self._flat(leaf, self.images.index_select(0, some)), self.labels.index_select(0, some)
             )
             variable.step(torch.autograd.grad(loss, leaf)[0])
         return variable.values
+
+    def trial_places(self, iteration: int, steps: int) -> Tensor:
+        """(steps, B) int64: the images of each step of the network that the labels of an iteration are tried with."""
+        purpose = f"trial-batch-{iteration}"
+        return _some(len(self.images), self._batch, self.context.seed, purpose, range(steps), self.context.device)
 
     @torch.no_grad()
     def _validation_error(self, weights: Tensor) -> Tensor:

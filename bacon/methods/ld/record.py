@@ -1,8 +1,8 @@
-"""LD, label distillation (Bohdal et al., 2020): soft labels of fixed real images, second-order variant."""
+"""LD, label distillation (Bohdal et al., 2020): soft labels of fixed real images."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -27,8 +27,21 @@ class LDSettings(IterativeSettings):
         description="Images per step; null: 10 of up to 20 images, 25 of up to 50, 50 of more; 100 with 100 classes.",
     )
     batch_real: int = Field(1024, ge=1, description="Real images of an iteration, of all classes (at most all).")
-    lr_inner: float = Field(
-        0.01, gt=0, description="Learning rate of the step through which the gradient of the labels goes."
+    inner: Literal["gradient_step", "ridge_regression"] = Field(
+        "gradient_step",
+        description="What the gradient of the labels goes through: a step of gradient descent of the whole network (second "
+        "order), or a classifier on its features that is solved for by ridge regression.",
+    )
+    lr_inner: float = Field(0.01, gt=0, description="inner gradient_step: learning rate of that step.")
+    ridge: float = Field(1.0, gt=0, description="inner ridge_regression: the ridge.")
+    classifier_share: float = Field(
+        0.01,
+        gt=0,
+        le=1,
+        description="inner ridge_regression: share of a step's solution in the classifier, a moving average.",
+    )
+    lr_scale: float = Field(
+        0.01, gt=0, description="inner ridge_regression: learning rate of Adam on the factor of the logits."
     )
     lr_label: float = Field(1e-3, gt=0, description="Learning rate of Adam on the labels.")
     lr_student: float = Field(1e-3, gt=0, description="Learning rate of Adam on the network that is trained along.")
@@ -54,13 +67,19 @@ class LDSettings(IterativeSettings):
 
 
 def work(settings: LDSettings, size: CellSize) -> Work:
-    """Per iteration: a step on some images, differentiated twice, a real batch; now and then a network of its own."""
+    """Per iteration some images and a real batch; now and then a network of its own.
+
+    The step is differentiated twice, the real batch once; by ridge regression, the real batch is only embedded, and the images
+    are embedded twice.
+    """
     images = size.ipc * size.classes
-    batch = settings.inner_batch(images, size.classes)
-    passes = (
+    batch, real = settings.inner_batch(images, size.classes), min(settings.batch_real, size.train)
+    passes: tuple[Passes, ...] = (
         Passes(kind="training", images=batch, count=STEP_PASSES[False]),
-        Passes(kind="training", images=min(settings.batch_real, size.train)),
+        Passes(kind="training", images=real),
     )
+    if settings.inner == "ridge_regression":
+        passes = (Passes(kind="forward", images=batch + real), Passes(kind="training", images=batch))
     return Work(iterations=settings.iterations, passes=passes)
 
 
@@ -70,6 +89,7 @@ def _published(iterations: int, patience: int, interval: int) -> dict[str, Any]:
 
 
 # 400 epochs of 49 (MNIST) and 44 (CIFAR) batches, twice as many with more images; labels are tried every five epochs.
+# The same for both forms of the inner problem.
 PUBLISHED = {
     **{("mnist", ipc): _published(19600, 50, 245) for ipc in (1, 10)},
     ("mnist", 50): _published(39200, 200, 245),
@@ -103,10 +123,11 @@ SCALES: dict[str, dict[str, Any]] = {
 LD = Method(
     name="ld",
     title="LD",
-    summary="Learns soft labels of fixed real images, through one step of a network that is trained along with them.",
+    summary="Learns soft labels of fixed real images, through one step of a network that is trained along with them, "
+    "or through ridge regression on its features.",
     reference="Bohdal et al., Flexible Dataset Distillation: Learn Labels Instead of Images, arXiv 2006.08572",
     settings_model=LDSettings,
-    algorithm="bacon.methods.ld.algorithm:LD",
+    algorithm="bacon.methods.ld.inner:label_distillation",
     scales=SCALES,
     published=PUBLISHED,
     protocol="p-ld",

@@ -162,8 +162,8 @@ def regression_text(settings: EvaluationSettings) -> list[str]:
 
 
 def step_text(settings: EvaluationSettings) -> list[str]:
-    """Mixing, clipping, averaging and sharpness-aware steps, where there are any."""
-    parts = []
+    """Mixing, clipping, averaging and sharpness-aware steps, where there are any, and a fixed start."""
+    parts = ["from one fixed network"] if settings.initialisation == "fixed" else []
     if settings.mixing != "none":
         kind = {"mixup": "Mixup", "cutmix": "CutMix"}[settings.mixing]
         share = (
