@@ -35,7 +35,7 @@ from bacon.settings.data import DataSettings
 from bacon.settings.network import NetworkSettings
 
 CONFIDENCE = 0.99
-"""Of the interval that a new mean must lie in; above that of tables, because each verification is one more chance of an alarm."""
+"""Of the interval that a new mean must lie in; above that of tables, as every set is one more chance of a false alarm."""
 
 Status = Literal["ok", "changed", "accuracy outside", "not verified"]
 
