@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
-def verify_command(context: click.Context, folder: Path, as_json: bool, **options: Any) -> None:
+def verify_command(context: click.Context, /, folder: Path, as_json: bool, **options: Any) -> None:
     """Verify the exported set in FOLDER, or each of those in it, against its card (docs/use-a-distilled-set.md).
 
     Checksums of all files and what the card says of the images must be right; networks trained under the card's protocols

@@ -16,13 +16,11 @@ from bacon.interchange.arrays import SUFFIXES, read_metadata
 from bacon.interchange.card_seal import FILES, SEAL, file_sha256, seal_of
 from bacon.interchange.content import VERSION, Export, check_metadata
 from bacon.interchange.folders import METADATA, is_own_folder
+from bacon.interchange.stated_card import StatedAccuracy, StatedCard, first_error
 from bacon.reporting.collect.statistics import CONFIDENCE
 from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.network import NetworkSettings
 
-_KEYS = ("dataset", "method", "ipc", "seed", "form", "partition", "class_names", "count", "shape", "evaluations", SEAL)
-_OF_AN_EVALUATION = ("network", "network_text", "protocol", "mean", "sd", "n", "interval", "settings")
 # Means of fractions, and their intervals, computed twice differ by rounding alone.
 _ROUNDING = 1e-9
 
@@ -106,30 +104,24 @@ def _read_json(path: Path) -> Any:
 
 
 def changed_files(path: Path, card: Mapping[str, Any]) -> list[Mismatch]:
-    """What the checksums find: files that are missing or changed, images that are too many, and a card that was edited."""
+    """What the checksums find: a card that was edited, and files that are missing or changed."""
     found = [] if seal_of(card) == card.get(SEAL) else [_edited(path, card)]
-    missing = [name for name in _KEYS if name not in card]
-    if missing:
-        found.append(_of_card(path, f"a card without {', '.join(missing)}", "each of them"))
-    elif path.is_dir():
-        found += [*_changed_beside(path, card), *_additional(path, card)]
+    if path.is_dir() and isinstance(card.get(FILES), dict):
+        found += _changed_beside(path, card[FILES])
     return found
 
 
 def _edited(path: Path, card: Mapping[str, Any]) -> Mismatch:
-    return _of_card(
-        path,
-        f"a card with the sha256 {seal_of(card)}",
-        f"{card.get(SEAL, 'one')}, which it states of itself: it was edited",
-    )
+    stated = card.get(SEAL, "a sha256 of itself in it")
+    return _of_card(path, f"a card with the sha256 {seal_of(card)}", f"{stated}, as it states: it was edited")
 
 
 def _of_card(path: Path, found: str, expected: str) -> Mismatch:
     return Mismatch(file=str(card_file(path)), found=found, expected=expected)
 
 
-def _changed_beside(folder: Path, card: Mapping[str, Any]) -> Iterator[Mismatch]:
-    for name, expected in card.get(FILES, {}).items():
+def _changed_beside(folder: Path, checksums: Mapping[str, str]) -> Iterator[Mismatch]:
+    for name, expected in checksums.items():
         file = folder / name
         if not file.is_file():
             yield Mismatch(file=str(file), found="no file", expected=f"one with the sha256 {expected}")
@@ -137,78 +129,62 @@ def _changed_beside(folder: Path, card: Mapping[str, Any]) -> Iterator[Mismatch]
             yield Mismatch(file=str(file), found=f"the sha256 {found}", expected=str(expected))
 
 
-def _additional(folder: Path, card: Mapping[str, Any]) -> Iterator[Mismatch]:
-    """Files in class folders that the card does not know: readers would take them for images of the set."""
-    for name in card.get("folders", ()):
-        for file in sorted((folder / card["images"] / name).glob("*")):
-            if file.relative_to(folder).as_posix() not in card.get(FILES, {}):
+def stated_card(path: Path, card: Mapping[str, Any]) -> StatedCard:
+    """The card, typed.
+
+    Raises:
+        BaconError: a value is missing or impossible.
+    """
+    try:
+        stated = StatedCard.model_validate(card)
+    except ValidationError as error:
+        raise BaconError(f"{card_file(path)}: {first_error(error)}") from None
+    if path.is_dir() and stated.files is None:
+        raise BaconError(f"{card_file(path)}: {FILES}: no checksums of files")
+    return stated
+
+
+def contradictions(path: Path, stated: StatedCard, export: Export) -> list[Mismatch]:
+    """What the card states that the set in the file, or the card itself, contradicts."""
+    found = [*_of_images(stated, export), *(pair for one in stated.evaluations for pair in _of_accuracy(one))]
+    return [_of_card(path, *pair) for pair in found]
+
+
+def additional(folder: Path, stated: StatedCard) -> Iterator[Mismatch]:
+    """Files in class folders that the card does not list: readers take them for images of the set."""
+    for name in stated.folders:
+        for file in sorted((folder / stated.images / name).glob("*")):
+            if file.relative_to(folder).as_posix() not in (stated.files or {}):
                 yield Mismatch(file=str(file), found="a file that the card does not list", expected="none")
 
 
-def contradictions(path: Path, card: Mapping[str, Any], export: Export) -> list[Mismatch]:
-    """What the card states that the set in the file, or the card itself, contradicts."""
-    found = _of_images(card, export)
-    for one in card["evaluations"]:
-        found += _of_evaluation(one)
-    return [_of_card(path, *each) for each in found]
-
-
-def _of_images(card: Mapping[str, Any], export: Export) -> list[tuple[str, str]]:
+def _of_images(stated: StatedCard, export: Export) -> list[tuple[str, str]]:
     """Shape, number, classes and IPC, as (found, expected)."""
-    synthetic, classes = export.synthetic, len(card["class_names"])
+    synthetic, classes = export.synthetic, len(stated.class_names)
     shape, count = list(synthetic.images.shape[1:]), len(synthetic)
     found = []
-    if shape != list(card["shape"]):
-        found.append((f"images of shape {shape} (C, H, W)", f"{card['shape']}, as the card states"))
-    if count != card["count"]:
-        found.append((f"{count} images", f"{card['count']}, as the card states"))
+    if shape != stated.shape:
+        found.append((f"images of shape {shape} (C, H, W)", f"{stated.shape}, as the card states"))
+    if count != stated.count:
+        found.append((f"{count} images", f"{stated.count}, as the card states"))
     low, high = int(synthetic.classes.min()), int(synthetic.classes.max())
     if low < 0 or high >= classes:
         return [*found, (f"labels from {low} to {high}", f"0 to {classes - 1}: the card names {classes} classes")]
     per_class = sorted(set(synthetic.classes.bincount(minlength=classes).tolist()))
-    if len(per_class) > 1 or per_class[0] % card["ipc"] or not per_class[0]:
+    if len(per_class) > 1 or per_class[0] % stated.ipc or not per_class[0]:
         many = " to ".join(str(number) for number in dict.fromkeys((per_class[0], per_class[-1])))
-        found.append((f"{many} images of a class", f"as many of each, a multiple of the card's IPC, {card['ipc']}"))
+        found.append((f"{many} images of a class", f"as many of each, a multiple of the card's IPC, {stated.ipc}"))
     return found
 
 
-def _of_evaluation(one: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What is impossible about a stated accuracy, as (found, expected)."""
-    missing = [name for name in _OF_AN_EVALUATION if name not in one]
-    if missing:
-        return [(f"an evaluation without {', '.join(missing)}", "each of them")]
-    name, mean, sd, n = one["network"], one["mean"], one["sd"], one["n"]
-    if not 0 <= mean <= 1 or n < 1 or (sd is None) != (n == 1):
-        return [
-            (f"{name}: mean {mean}, sd {sd}, n {n}", "a mean in [0, 1], n of at least 1, and sd where n is above 1")
-        ]
-    try:
-        NetworkSettings.model_validate(one["settings"]["network"])
-        settings = EvaluationSettings.model_validate(one["settings"]["evaluation"])
-    except (KeyError, ValidationError) as error:
-        return [(f"{name}: settings that this program does not read ({_short(error)})", "settings of this version")]
-    found = [] if settings.seeds == n else [(f"{name}: n {n}", f"{settings.seeds}, the seeds of its protocol")]
-    expected = _interval(mean, sd, n)
-    if not _same(one["interval"], expected):
-        found.append((f"{name}: the interval {one['interval']}", f"{expected}, which follows from mean, sd and n"))
-    return found
-
-
-def _short(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return f"{error} is missing"
-
-
-def _interval(mean: float, sd: float | None, n: int) -> list[float] | None:
-    if sd is None:
-        return None
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1)) * sd / math.sqrt(n)
-    return [max(0.0, mean - half), min(1.0, mean + half)]
-
-
-def _same(found: Any, expected: list[float] | None) -> bool:
-    if found is None or expected is None:
-        return found is expected
-    return len(found) == 2 and all(abs(a - b) < _ROUNDING for a, b in zip(found, expected, strict=True))
+def _of_accuracy(one: StatedAccuracy) -> Iterator[tuple[str, str]]:
+    """What of a stated accuracy contradicts the rest of it, as (found, expected)."""
+    seeds = EvaluationSettings.model_validate(one.settings.evaluation).seeds
+    if one.n != seeds:
+        yield f"{one.network}: n {one.n}", f"{seeds}, the seeds of its protocol"
+    if one.sd is None or one.interval is None:
+        return
+    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, one.n - 1)) * one.sd / math.sqrt(one.n)
+    expected = [max(0.0, one.mean - half), min(1.0, one.mean + half)]
+    if any(abs(a - b) > _ROUNDING for a, b in zip(one.interval, expected, strict=True)):
+        yield f"{one.network}: the interval {one.interval}", f"{expected}, which follows from mean, sd and n"

@@ -46,7 +46,8 @@ class Export:
         metadata: JSON-able: format, version, form ("decoded" or "stored"), partition, soft_labels_kind ("probabilities",
             "logits" or ``None``), learned_rates (their number), image_bytes, label_bytes and decoder_bytes (of the stored form,
             whatever the export's), count and shape (C, H, W) of its images, mean, std, class_names, dataset, method, ipc,
-            seed, iterations, settings, fingerprints, provenance, licence, evaluations, images_sha256 (of images, labels, soft labels and rates).
+            seed, iterations, settings, fingerprints, provenance, licence, evaluations, images_sha256 (of images, labels, soft
+            labels and rates).
         whitening: ZCA that took the place of mean and std; ``None``: not used.
     """
 

@@ -139,7 +139,6 @@ def _accuracy(evaluations: list[dict[str, Any]]) -> str:
     ]
     columns = ("network", "test accuracy (%)", "n", "95 % interval", "protocol")
     table = tabulate(rows, columns, tablefmt="pipe", disable_numparse=True)
-
     return (
         f"Of networks trained on these images (not rounded to PNG) from scratch, on the whole real test set, mean ± sample "
         f"standard deviation over n evaluation seeds of this one distilled set, with the interval of that mean:\n\n{table}\n\n"

@@ -20,19 +20,25 @@ from bacon.interchange.agreement import AccuracySample, agreement_interval
 from bacon.interchange.check_card import (
     Mismatch,
     NoCardError,
+    additional,
     card_file,
     changed_files,
     contradictions,
     read_card,
+    stated_card,
 )
 from bacon.interchange.evaluate_file import Request, data_path_of, evaluate_file
 from bacon.interchange.load import read_export
+from bacon.interchange.stated_card import StatedAccuracy, StatedCard
 from bacon.plan.fingerprint import fingerprint
 from bacon.plan.stage_code import DATA_MODULES
 from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import get_logger
 from bacon.settings.cells import DATA
 from bacon.settings.data import DataSettings
 from bacon.settings.network import NetworkSettings
+
+log = get_logger(__name__)
 
 CONFIDENCE = 0.99
 """Of the interval that a new mean must lie in; above that of tables, as every set is one more chance of a false alarm."""
@@ -156,19 +162,20 @@ def verify_set(path: Path, how: Retraining | None) -> Verification:
         return Verification(path=path, status="not verified", mismatches=[_told(path, error, "a card")])
     except BaconError as error:
         return Verification(path=path, status="changed", mismatches=[_told(path, error, "a readable card")])
-    changed = changed_files(path, card) or _unlike_its_card(path, card)
+    changed = changed_files(path, card)
+    if changed:
+        return Verification(path=path, status="changed", mismatches=changed, card=card)
+    try:
+        stated = stated_card(path, card)
+        # Before the set is read: a file that is no image would be told of as damage.
+        changed = [*additional(path, stated)] or contradictions(path, stated, read_export(path))
+    except BaconError as error:
+        changed = [_told(path, error, "what an export of this version holds")]
     if changed:
         return Verification(path=path, status="changed", mismatches=changed, card=card)
     if how is None:
         return Verification(path=path, status="ok", card=card)
-    return _trained(path, card, how)
-
-
-def _unlike_its_card(path: Path, card: Mapping[str, Any]) -> list[Mismatch]:
-    try:
-        return contradictions(path, card, read_export(path))
-    except BaconError as error:
-        return [_told(path, error, "the set that its card describes")]
+    return _trained(path, stated, how, card)
 
 
 def _told(path: Path, error: BaconError, expected: str) -> Mismatch:
@@ -179,46 +186,47 @@ def _told(path: Path, error: BaconError, expected: str) -> Mismatch:
     return Mismatch(file=file, found=words, expected=expected)
 
 
-def _trained(path: Path, card: Mapping[str, Any], how: Retraining) -> Verification:
+def _trained(path: Path, stated: StatedCard, how: Retraining, card: Mapping[str, Any]) -> Verification:
     """Networks of every evaluation that the card states, against what it states."""
-    if not card["evaluations"]:
+    if not stated.evaluations:
         none = Mismatch(
             file=str(card_file(path)), found="no accuracy", expected="one to compare with; --checksums-only needs none"
         )
         return Verification(path=path, status="not verified", mismatches=[none], card=card)
     checks: list[AccuracyCheck] = []
     failed: list[Mismatch] = []
-    for one in card["evaluations"]:
+    for one in stated.evaluations:
         try:
-            checks.append(_check(path, card, one, how))
+            checks.append(_check(path, stated, one, how))
         except BaconError as error:
             told = _told(path, error, "networks trained under the card's protocol")
-            failed.append(Mismatch(file=told.file, found=f"{one['network']}: {told.found}", expected=told.expected))
+            failed.append(Mismatch(file=told.file, found=f"{one.network}: {told.found}", expected=told.expected))
     outside = [_outside(path, check) for check in checks if not check.agrees]
     status: Status = "accuracy outside" if outside else "not verified" if failed else "ok"
     return Verification(path=path, status=status, mismatches=[*outside, *failed], accuracies=checks, card=card)
 
 
-def _check(path: Path, card: Mapping[str, Any], one: Mapping[str, Any], how: Retraining) -> AccuracyCheck:
-    data = _data(card, how)
+def _check(path: Path, card: StatedCard, one: StatedAccuracy, how: Retraining) -> AccuracyCheck:
+    data = _data(card.dataset, how)
     dataset = read_dataset(data, train=False)
-    if list(dataset.class_names) != card["class_names"]:
-        raise BaconError(f"{data}: its classes are {list(dataset.class_names)}, the card's are {card['class_names']}")
-    stated = AccuracySample(mean=one["mean"], sd=one["sd"], n=one["n"])
-    settings = {**one["settings"]["evaluation"], "seeds": how.networks or max(2, stated.n)}
+    if list(dataset.class_names) != card.class_names:
+        raise BaconError(f"{data}: its classes are {list(dataset.class_names)}, the card's are {card.class_names}")
+    stated = AccuracySample(mean=one.mean, sd=one.sd, n=one.n)
+    count = how.networks or max(2, stated.n)
+    log.info("%s: training %d networks: %s, %s", path, count, one.network_text, one.protocol)
     request = Request(
         file=path,
         data=str(data),
-        network=one["network"],
-        evaluation=settings,
-        network_settings=NetworkSettings.model_validate(one["settings"]["network"]),
+        network=one.network,
+        evaluation={**one.settings.evaluation, "seeds": count},
+        network_settings=NetworkSettings.model_validate(one.settings.network),
     )
-    result = evaluate_file(request, device=how.device, cache=how.cache)
-    found = accuracy_summary(result.records)
+    found = accuracy_summary(evaluate_file(request, device=how.device, cache=how.cache).records)
     sample = AccuracySample(mean=found["mean"], sd=found["sd"], n=found["n"])
-    low, high = agreement_interval(stated, sample, confidence=how.confidence, resolution=1 / len(dataset.test_labels))
-    words = ": ".join(filter(None, (one.get("protocol_name"), one["protocol"])))
-    return AccuracyCheck(network=one["network"], protocol=words, stated=stated, found=sample, low=low, high=high)
+    image = 1 / len(dataset.test_labels)
+    low, high = agreement_interval(stated, sample, confidence=how.confidence, resolution=image)
+    protocol = f"{one.protocol_name}: {one.protocol}".removeprefix(": ")
+    return AccuracyCheck(network=one.network, protocol=protocol, stated=stated, found=sample, low=low, high=high)
 
 
 def _outside(path: Path, check: AccuracyCheck) -> Mismatch:
@@ -231,9 +239,8 @@ def _outside(path: Path, check: AccuracyCheck) -> Mismatch:
     )
 
 
-def _data(card: Mapping[str, Any], how: Retraining) -> Path:
-    """The prepared data set of a card; an embedded one is prepared where there is none."""
-    name = str(card["dataset"])
+def _data(name: str, how: Retraining) -> Path:
+    """The prepared data set of that name; an embedded one is prepared where there is none."""
     if name in how.data:
         return how.data[name]
     usual = Path(DATA.format(dataset=name))
