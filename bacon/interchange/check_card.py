@@ -19,7 +19,6 @@ from bacon.interchange.folders import METADATA, is_own_folder
 from bacon.interchange.stated_card import StatedAccuracy, StatedCard, first_error
 from bacon.reporting.collect.statistics import CONFIDENCE
 from bacon.runtime.errors import BaconError
-from bacon.settings.evaluation import EvaluationSettings
 
 # Means of fractions, and their intervals, computed twice differ by rounding alone.
 _ROUNDING = 1e-9
@@ -112,8 +111,8 @@ def changed_files(path: Path, card: Mapping[str, Any]) -> list[Mismatch]:
 
 
 def _edited(path: Path, card: Mapping[str, Any]) -> Mismatch:
-    stated = card.get(SEAL, "a sha256 of itself in it")
-    return _of_card(path, f"a card with the sha256 {seal_of(card)}", f"{stated}, as it states: it was edited")
+    stated = f"{card[SEAL]}, as it states: it was edited" if SEAL in card else f"one that states its own ({SEAL})"
+    return _of_card(path, f"a card with the sha256 {seal_of(card)}", stated)
 
 
 def _of_card(path: Path, found: str, expected: str) -> Mismatch:
@@ -179,7 +178,7 @@ def _of_images(stated: StatedCard, export: Export) -> list[tuple[str, str]]:
 
 def _of_accuracy(one: StatedAccuracy) -> Iterator[tuple[str, str]]:
     """What of a stated accuracy contradicts the rest of it, as (found, expected)."""
-    seeds = EvaluationSettings.model_validate(one.settings.evaluation).seeds
+    seeds = one.settings.evaluation.get("seeds")
     if one.n != seeds:
         yield f"{one.network}: n {one.n}", f"{seeds}, the seeds of its protocol"
     if one.sd is None or one.interval is None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 
@@ -17,19 +18,23 @@ class _Stated(BaseModel):
 
 
 class StatedSettings(_Stated):
-    """How the networks of an accuracy were trained; settings of another version of this program are errors."""
+    """How the networks of an accuracy were trained."""
 
     network: dict[str, Any]
     evaluation: dict[str, Any]
 
-    @model_validator(mode="after")
-    def _are_of_this_version(self) -> StatedSettings:
-        for model, values in ((NetworkSettings, self.network), (EvaluationSettings, self.evaluation)):
-            try:
-                model.model_validate(values)
-            except ValidationError as error:
-                raise ValueError(f"this program does not read them ({first_error(error)})") from None
-        return self
+    def typed(self) -> tuple[NetworkSettings, EvaluationSettings]:
+        """Both, as this program uses them.
+
+        Raises:
+            BaconError: they are of a version of this program with other settings.
+        """
+        try:
+            return NetworkSettings.model_validate(self.network), EvaluationSettings.model_validate(self.evaluation)
+        except ValidationError as error:
+            raise BaconError(
+                f"the card's settings are not those of this version: {first_error(error)}; use the one that exported the set"
+            ) from None
 
 
 class StatedAccuracy(_Stated):

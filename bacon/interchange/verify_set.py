@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -36,7 +37,6 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 from bacon.settings.cells import DATA
 from bacon.settings.data import DataSettings
-from bacon.settings.network import NetworkSettings
 
 log = get_logger(__name__)
 
@@ -169,6 +169,8 @@ def verify_set(path: Path, how: Retraining | None) -> Verification:
         stated = stated_card(path, card)
         # Before the set is read: a file that is no image would be told of as damage.
         changed = [*additional(path, stated)] or contradictions(path, stated, read_export(path))
+    except KeyError as error:
+        changed = [Mismatch(file=str(card_file(path)), found=f"a card without {error}", expected="a whole one")]
     except BaconError as error:
         changed = [_told(path, error, "what an export of this version holds")]
     if changed:
@@ -183,7 +185,7 @@ def _told(path: Path, error: BaconError, expected: str) -> Mismatch:
     file, words = str(card_file(path)), str(error)
     for prefix in (f"{file}: ", f"{path}: "):
         words = words.removeprefix(prefix)
-    return Mismatch(file=file, found=words, expected=expected)
+    return Mismatch(file=file, found=words.replace("\n", " "), expected=expected)
 
 
 def _trained(path: Path, stated: StatedCard, how: Retraining, card: Mapping[str, Any]) -> Verification:
@@ -209,8 +211,10 @@ def _trained(path: Path, stated: StatedCard, how: Retraining, card: Mapping[str,
 def _check(path: Path, card: StatedCard, one: StatedAccuracy, how: Retraining) -> AccuracyCheck:
     data = _data(card.dataset, how)
     dataset = read_dataset(data, train=False)
-    if list(dataset.class_names) != card.class_names:
-        raise BaconError(f"{data}: its classes are {list(dataset.class_names)}, the card's are {card.class_names}")
+    for ours, theirs in zip_longest(dataset.class_names, card.class_names):
+        if ours != theirs:
+            raise BaconError(f"{data}: its classes are others: {ours!r}, which the card calls {theirs!r}")
+    network, _ = one.settings.typed()
     stated = AccuracySample(mean=one.mean, sd=one.sd, n=one.n)
     count = how.networks or max(2, stated.n)
     log.info("%s: training %d networks: %s, %s", path, count, one.network_text, one.protocol)
@@ -219,7 +223,7 @@ def _check(path: Path, card: StatedCard, one: StatedAccuracy, how: Retraining) -
         data=str(data),
         network=one.network,
         evaluation={**one.settings.evaluation, "seeds": count},
-        network_settings=NetworkSettings.model_validate(one.settings.network),
+        network_settings=network,
     )
     found = accuracy_summary(evaluate_file(request, device=how.device, cache=how.cache).records)
     sample = AccuracySample(mean=found["mean"], sd=found["sd"], n=found["n"])

@@ -184,10 +184,7 @@ def test_an_edited_card_is_found(sets):
         (lambda card: card.pop("files"), "files: no checksums of files"),
         (lambda card: card["evaluations"][0].update(interval=[0.1, 0.2]), "convnet: the interval [0.1, 0.2]"),
         (lambda card: card["evaluations"][0].pop("settings"), "evaluations.0.settings: Field required"),
-        (
-            lambda card: card["evaluations"][0]["settings"]["evaluation"].update(novel=1),
-            "evaluations.0.settings: this program does not read them (novel: Extra inputs",
-        ),
+        (lambda card: card.pop("mean"), "a card without 'mean'"),
     ],
 )
 def test_what_a_card_states_is_compared_with_the_set(sets, change, words):
@@ -259,7 +256,7 @@ def test_a_wrong_accuracy_in_the_card_is_found(finished, sets):
 
 @pytest.mark.usefixtures("elsewhere")
 def test_a_set_that_cannot_be_trained_on_is_not_verified(exported, tmp_path):
-    for name in ("teacher", "unevaluated", "unprepared"):
+    for name in ("teacher", "unevaluated", "unprepared", "version", "wolves"):
         shutil.copytree(exported / SET, tmp_path / "sets" / name)
     teachers = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 20.0}]}
     edit_card(
@@ -268,12 +265,19 @@ def test_a_set_that_cannot_be_trained_on_is_not_verified(exported, tmp_path):
     )
     edit_card(tmp_path / "sets" / "unevaluated", lambda card: card.update(evaluations=[]))
     edit_card(tmp_path / "sets" / "unprepared", lambda card: card.update(dataset="cifar10"))
+    edit_card(
+        tmp_path / "sets" / "version", lambda card: card["evaluations"][0]["settings"]["evaluation"].update(novel=1)
+    )
+    edit_card(tmp_path / "sets" / "wolves", lambda card: card.update(class_names=[*card["class_names"][:9], "wolf"]))
+    results(tmp_path / "sets", "--checksums-only", code=0)
     found = results(tmp_path / "sets", "--device", "cpu", code=1)
     assert {one["result"] for one in found} == {"not verified"}
     said = [one["mismatches"][0]["found"] for one in found]
     assert "its labels come from networks trained on the real set" in said[0]
     assert said[1] == "no accuracy"
     assert "results/data/cifar10.h5: the data set is not prepared" in said[2]
+    assert "convnet: the card's settings are not those of this version: novel: Extra inputs" in said[3]
+    assert "its classes are others: '9', which the card calls 'wolf'" in said[4]
 
 
 @pytest.mark.usefixtures("elsewhere")
