@@ -20,6 +20,7 @@ from bacon.commands.prune import prune_command
 from bacon.commands.ranking import checkpoints_command, ranking_command
 from bacon.commands.report import report_command
 from bacon.commands.status import status_command
+from bacon.commands.verify import verify_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
 from bacon.runtime.scripts import disk_advice
@@ -53,6 +54,7 @@ main.add_command(status_command)
 main.add_command(prune_command)
 main.add_command(evaluate_command)
 main.add_command(export_command)
+main.add_command(verify_command)
 main.add_command(ranking_command)
 main.add_command(checkpoints_command)
 main.add_command(report_command)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bacon.datasets.whitening import Whitening
+from bacon.interchange.card_seal import sealed, without_checksums
 from bacon.interchange.content import (
     FORMAT,
     Export,
@@ -22,18 +23,20 @@ from bacon.interchange.content import (
     named_tensors,
     set_sha256,
     synthetic_of,
+    tensors_sha256,
 )
 from bacon.interchange.raw_files import reason
 from bacon.runtime.errors import BaconError
 
 SUFFIXES = {"pt": ".pt", "safetensors": ".safetensors", "npz": ".npz"}
+_WHITENING = ("mean", "matrix")
 _KEY = "bacon"  # of the metadata in a safetensors file, whose metadata are strings
 
 
 def write_arrays(export: Export, path: Path) -> None:
     """Write ``export`` to ``path`` in the format of its suffix; not atomic by itself."""
     tensors = _tensors(export)
-    text = json.dumps(_metadata(export))
+    text = json.dumps(sealed(_metadata(export)))
     if path.suffix == ".pt":
         # Into memory first: torch writes the name of the file into it.
         content = io.BytesIO()
@@ -54,18 +57,39 @@ def read_arrays(path: Path) -> Export:
     Raises:
         BaconError: the file is missing, damaged, not an export, or its checksum does not match.
     """
-    if not path.is_file():
-        raise BaconError(f"{path}: the file does not exist")
+    tensors, metadata = _read(path)
+    metadata = check_metadata(path, metadata)
     try:
-        tensors, metadata = _READERS[path.suffix](path)
-        metadata = check_metadata(path, metadata)
         synthetic = synthetic_of(path, tensors, metadata)
     except BaconError:
         raise
-    except Exception as error:  # damaged bytes fail in any part of a reader
-        raise BaconError(f"{path}: not a readable {path.suffix} file of a distilled set ({reason(error)})") from None
+    except Exception as error:  # a tensor is missing, or is none
+        raise _unreadable(path, error) from None
     check_sha256(path, set_sha256(synthetic), metadata["images_sha256"])
-    return Export(synthetic=synthetic, metadata=metadata, whitening=_whitening(tensors, metadata))
+    metadata = without_checksums(metadata)
+    return Export(synthetic=synthetic, metadata=metadata, whitening=_whitening(path, tensors, metadata))
+
+
+def read_metadata(path: Path) -> Any:
+    """The metadata in a file of tensors as they are, unchecked; ``None``: it has none.
+
+    Raises:
+        BaconError: the file is missing or damaged.
+    """
+    return _read(path)[1]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], Any]:
+    if not path.is_file():
+        raise BaconError(f"{path}: the file does not exist")
+    try:
+        return _READERS[path.suffix](path)
+    except Exception as error:  # damaged bytes fail in any part of a reader
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> BaconError:
+    return BaconError(f"{path}: not a readable {path.suffix} file of a distilled set ({reason(error)})")
 
 
 def is_export(path: Path) -> bool:
@@ -82,21 +106,29 @@ def is_export(path: Path) -> bool:
 def _tensors(export: Export) -> dict[str, Tensor]:
     tensors = named_tensors(export.synthetic)
     if export.whitening is not None:
-        for name in ("mean", "matrix"):
+        for name in _WHITENING:
             tensors[f"whitening_{name}"] = torch.from_numpy(getattr(export.whitening, name))
     return tensors
 
 
 def _metadata(export: Export) -> dict[str, Any]:
-    epsilon = {} if export.whitening is None else {"whitening_epsilon": export.whitening.epsilon}
-    return {**export.metadata, **epsilon}
+    whitening = export.whitening
+    if whitening is None:
+        return dict(export.metadata)
+    digest = tensors_sha256(*(torch.from_numpy(getattr(whitening, name)) for name in _WHITENING))
+    return {**export.metadata, "whitening_epsilon": whitening.epsilon, "whitening_sha256": digest}
 
 
-def _whitening(tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Whitening | None:
+def _whitening(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, Any]) -> Whitening | None:
     if "whitening_matrix" not in tensors:
         return None
-    parts = {name: tensors[f"whitening_{name}"].numpy() for name in ("mean", "matrix")}
-    return Whitening(**parts, epsilon=float(metadata.pop("whitening_epsilon")))
+    parts = [tensors[f"whitening_{name}"] for name in _WHITENING]
+    found = tensors_sha256(*parts)
+    expected = metadata.pop("whitening_sha256", found)  # the first two versions had none
+    if found != expected:
+        raise BaconError(f"{path}: the whitening has the sha256 {found}, its metadata says {expected}; export it again")
+    mean, matrix = (part.numpy() for part in parts)
+    return Whitening(mean=mean, matrix=matrix, epsilon=float(metadata.pop("whitening_epsilon")))
 
 
 def _read_pt(path: Path) -> tuple[dict[str, Tensor], Any]:

@@ -18,9 +18,9 @@ from bacon.datasets.whitening import Whitening
 from bacon.runtime.errors import BaconError
 
 FORMAT = "bacon-export"
-VERSION = 2
-# The first version knew no soft labels; all else is the same.
-_READ = (1, VERSION)
+VERSION = 3
+# The first version knew no soft labels, the second no checksums of files and card; all else is the same.
+_READ = (1, 2, VERSION)
 Form = Literal["decoded", "stored"]
 
 # Of the distilled set's attributes: what says where it came from.
@@ -45,8 +45,9 @@ class Export:
         synthetic: images (normalised or whitened), classes, soft labels and learned rates.
         metadata: JSON-able: format, version, form ("decoded" or "stored"), partition, soft_labels_kind ("probabilities",
             "logits" or ``None``), learned_rates (their number), image_bytes, label_bytes and decoder_bytes (of the stored form,
-            whatever the export's), mean, std, class_names, dataset, method, ipc, seed, iterations, settings, fingerprints,
-            provenance, licence, evaluations, images_sha256 (of images, labels, soft labels and rates).
+            whatever the export's), count and shape (C, H, W) of its images, mean, std, class_names, dataset, method, ipc,
+            seed, iterations, settings, fingerprints, provenance, licence, evaluations, images_sha256 (of images, labels, soft
+            labels and rates).
         whitening: ZCA that took the place of mean and std; ``None``: not used.
     """
 
@@ -80,7 +81,8 @@ def export_of(distilled: DistillationResult, *, form: Form, licence: str, evalua
         distilled: as read from its file.
         form: "decoded": training images; "stored": as they were optimised, partitioned where the method does.
         licence: of the data set it was distilled from.
-        evaluations: for each evaluation network its accuracy, n, sd and protocol (``bacon.interchange.export_cell``).
+        evaluations: for each evaluation network its accuracy, n, sd, interval, protocol and all settings
+            (``bacon.interchange.export_cell``).
     """
     attributes = distilled.attributes
     metadata = {
@@ -100,7 +102,9 @@ def export_of(distilled: DistillationResult, *, form: Form, licence: str, evalua
     }
     export = Export(synthetic=distilled.synthetic, metadata=metadata, whitening=distilled.whitening)
     export = export.decoded() if form == "decoded" else export
-    return replace(export, metadata={**export.metadata, "images_sha256": set_sha256(export.synthetic)})
+    images = export.synthetic.images
+    found = {"count": len(images), "shape": list(images.shape[1:]), "images_sha256": set_sha256(export.synthetic)}
+    return replace(export, metadata={**export.metadata, **found})
 
 
 def _plain(value: Any) -> Any:

@@ -132,15 +132,22 @@ def _accuracy(evaluations: list[dict[str, Any]]) -> str:
             one["network"],
             f"{100 * one['mean']:.1f}" + ("" if one["sd"] is None else f" ± {100 * one['sd']:.1f}"),
             one["n"],
+            _interval(one.get("interval")),
             f"{one['network_text']}, " + f"{one.get('protocol_name', '')}: {one['protocol']}".removeprefix(": "),
         )
         for one in evaluations
     ]
-    table = tabulate(rows, ("network", "test accuracy (%)", "n", "protocol"), tablefmt="pipe", disable_numparse=True)
+    columns = ("network", "test accuracy (%)", "n", "95 % interval", "protocol")
+    table = tabulate(rows, columns, tablefmt="pipe", disable_numparse=True)
     return (
         f"Of networks trained on these images (not rounded to PNG) from scratch, on the whole real test set, mean ± sample "
-        f"standard deviation over n evaluation seeds of this one distilled set:\n\n{table}"
+        f"standard deviation over n evaluation seeds of this one distilled set, with the interval of that mean:\n\n{table}\n\n"
+        "`bacon.json` holds every setting of these networks; `bacon verify .` trains others and compares."
     )
+
+
+def _interval(interval: list[float] | None) -> str:
+    return "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}"
 
 
 _CARD = """---
@@ -179,6 +186,7 @@ Of the data it was distilled from, {title}: {licence}.
 
 - SHA-256 of pixels, labels and learned rates: `{pixels_sha256}` (`bacon.load_distilled` checks it)
 - SHA-256 of the same before pixels were rounded: `{images_sha256}`
+- SHA-256 of every file: in `bacon.json` (`bacon verify . --checksums-only` checks them)
 - Fingerprint of settings, code and data: `{fingerprint}`; commit `{commit}`; {packages}
 - Computed on {arithmetic}
 

@@ -57,6 +57,7 @@ class Request:
         network: name of the evaluation network.
         protocol: name of the protocol.
         evaluation: keys of ``evaluation`` that win over the protocol.
+        network_settings: the evaluation network as it is, whatever its name says; ``None``: what the name leads to.
         own_network: keys of ``network`` that a data set which is not registered has in a configuration.
         title: of the method that made the set, for a leaderboard; empty: not stated.
     """
@@ -73,6 +74,7 @@ class Request:
     network: str = "convnet"
     protocol: str = "paper"
     evaluation: Mapping[str, Any] = field(default_factory=dict)
+    network_settings: NetworkSettings | None = None
     own_network: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
 
@@ -180,7 +182,7 @@ def _content_and_data(request: Request) -> tuple[FileContent, int, Path]:
         )
     if request.lr == LEARNED:
         raise BaconError(f"{file}: does not hold its learned learning rate; give it as a number: --lr 0.02")
-    data_path = _data_path(request.data)
+    data_path = data_path_of(request.data)
     images, labels = _class_images(request, data_path) if tensors is None else tensors
     if tensors is None:
         request = replace(request, pixels=request.pixels or "uint8")
@@ -228,10 +230,11 @@ def _ours(request: Request) -> tuple[FileContent, int, Path]:
         rates=synthetic.rates,
         whitening=export.whitening,
     )
-    return content, int(export.metadata["seed"]), _data_path(request.data or str(export.metadata["dataset"]))
+    return content, int(export.metadata["seed"]), data_path_of(request.data or str(export.metadata["dataset"]))
 
 
-def _data_path(data: str) -> Path:
+def data_path_of(data: str) -> Path:
+    """The file of a prepared data set, given by name or path; raises :class:`BaconError` if it is not there."""
     path = Path(data) if data.endswith(".h5") else Path(DATA.format(dataset=data))
     if not path.is_file():
         raise BaconError(
@@ -323,7 +326,7 @@ def _job(
     request: Request, dataset: ImageDataset, content: FileContent, seed: int, device: torch.device, cache: Path
 ) -> EvaluationJob:
     registered = REGISTRY[dataset.name].settings if dataset.name in REGISTRY else {}
-    network = _network(request.network, registered.get("network", request.own_network))
+    network = request.network_settings or _network(request.network, registered.get("network", request.own_network))
     evaluation = _evaluation(request, dataset, content, registered.get("evaluation", {}))
     protocol = evaluation.model_dump(mode="json", exclude={*EVALUATION_COUNTS, "teachers"})
     tensors = (content.images, content.classes, content.soft, content.rates)

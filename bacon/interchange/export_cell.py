@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from bacon.artifacts.distilled_file import read_distilled
-from bacon.artifacts.evaluation_records import Record, read_evaluation
+from bacon.artifacts.evaluation_records import read_evaluation
 from bacon.datasets.registry import REGISTRY
+from bacon.interchange.accuracy_summary import accuracy_summary
 from bacon.interchange.arrays import SUFFIXES, write_arrays
 from bacon.interchange.content import Export, Form, export_of
 from bacon.interchange.dataset_card import dataset_card
@@ -61,12 +61,11 @@ def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, 
 
 
 def _write_folder(export: Export, folder: Path, title: str, *, hub: bool) -> None:
-    write_folder(export, folder, images="train" if hub else ".")
-    if hub:
-        card = dataset_card(
-            export.metadata, title=title, count=len(export.synthetic), pixels_sha256=pixels_sha256(export)
-        )
-        (folder / "README.md").write_text(card, encoding="utf-8")
+    if not hub:
+        write_folder(export, folder)
+        return
+    card = dataset_card(export.metadata, title=title, count=len(export.synthetic), pixels_sha256=pixels_sha256(export))
+    write_folder(export, folder, images="train", readme=card)
 
 
 @contextmanager
@@ -99,18 +98,13 @@ def _evaluations(plan: Plan, cell: Cell) -> Iterator[dict[str, Any]]:
             if content["fingerprint"] == each.evaluation_fingerprint(cell, network):
                 final = [record for record in content["records"] if record.final]
                 named = {"protocol_name": plan.config.protocol_title(name)} if plan.has_protocols else {}
-                yield {"network": network, **_summary(final), **_words(content), **named}
+                yield {"network": network, **accuracy_summary(final), **_protocol(content), **named}
 
 
-def _summary(final: Sequence[Record]) -> dict[str, Any]:
-    """Mean, sample standard deviation (``None`` for one) and number over evaluation seeds; augmentations are averaged."""
-    seeds = sorted({record.evaluation_seed for record in final})
-    values = [mean(one.test_accuracy for one in final if one.evaluation_seed == seed) for seed in seeds]
-    return {"mean": mean(values), "sd": stdev(values) if len(values) > 1 else None, "n": len(values)}
-
-
-def _words(content: dict[str, Any]) -> dict[str, str]:
+def _protocol(content: dict[str, Any]) -> dict[str, Any]:
+    """How the networks were trained, in words and as the settings that `bacon verify` trains others with."""
     return {
         "network_text": network_text(content["settings"]["network"]),
         "protocol": protocol_of(content),
+        "settings": content["settings"],
     }

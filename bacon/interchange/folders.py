@@ -20,6 +20,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.interchange.card_seal import FILES, file_checksums, sealed, without_checksums
 from bacon.interchange.content import Export, check_metadata, check_sha256, named_tensors, synthetic_of, tensors_sha256
 from bacon.runtime.errors import BaconError
 
@@ -28,13 +29,14 @@ _BESIDE = ("soft_labels", "rates")
 _CHANNELS = (1, 3)
 
 
-def write_folder(export: Export, folder: Path, *, images: str = ".") -> None:
+def write_folder(export: Export, folder: Path, *, images: str = ".", readme: str = "") -> None:
     """Write ``export`` below an empty ``folder``; not atomic by itself.
 
     Args:
         export: of 1 or 3 channels.
         folder: gets ``bacon.json``, and ``soft_labels.npy`` and ``rates.npy`` where the set has them.
         images: folder of the class folders, relative to ``folder``: "." for ImageFolder, "train" for Hugging Face.
+        readme: text of ``README.md``; empty: none.
 
     Raises:
         BaconError: the images have another number of channels.
@@ -55,8 +57,11 @@ def write_folder(export: Export, folder: Path, *, images: str = ".") -> None:
         Image.fromarray(array).save(folder / images / names[label] / f"{index:0{digits}d}.png", optimize=True)
     for name, tensor in _beside_images(synthetic).items():
         np.save(folder / f"{name}.npy", tensor.numpy(), allow_pickle=False)
+    if readme:
+        (folder / "README.md").write_text(readme, encoding="utf-8")
     metadata = {**export.metadata, "folders": names, "images": images, "pixels_sha256": pixels_sha256(export)}
-    (folder / METADATA).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+    card = sealed({**metadata, FILES: file_checksums(folder)})
+    (folder / METADATA).write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def pixels_sha256(export: Export) -> str:
@@ -107,6 +112,7 @@ def read_folder(folder: Path) -> Export:
         raise BaconError(f"{folder}: not a readable folder of a distilled set ({error})") from None
     check_sha256(folder, _sha256(pixels, labels, beside), metadata.pop("pixels_sha256"))
     del metadata["images"], metadata["folders"]
+    metadata = without_checksums(metadata)
     mean, std = (torch.tensor(metadata[key], dtype=torch.float32)[:, None, None] for key in ("mean", "std"))
     tensors = {"images": (pixels / 255 - mean) / std, "labels": labels, **beside}
     return Export(synthetic=synthetic_of(folder, tensors, metadata), metadata=metadata)
