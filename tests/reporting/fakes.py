@@ -83,8 +83,13 @@ def evaluation(
         "seed": seed,
         "network": network,
         "settings": {"network": NETWORK, "evaluation": {**EVALUATION, "seeds": finals, **(settings or {})}},
+        "data_fingerprint": "data",
         "distilled_fingerprint": None if ipc is None else "distilled",
-        "provenance": {"device": "cpu (test)", "commit": "0123abc", "packages": {"torch": "2.14.1"}},
+        "provenance": {
+            "device": "cpu (test)",
+            "commit": "0123abc",
+            "packages": {"torch": "2.14.1", "bacon-distillation": "0.1"},
+        },
         "records": records,
     }
     path.write_text(json.dumps(content))
