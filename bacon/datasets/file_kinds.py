@@ -64,7 +64,7 @@ def _zip_kind(path: Path) -> tuple[Kind, str]:
     try:
         with zipfile.ZipFile(path) as file:
             names = file.namelist()
-    except (zipfile.BadZipFile, NotImplementedError):
+    except (zipfile.BadZipFile, NotImplementedError):  # the latter is zipfile's for a version that it cannot read
         return "npz" if path.suffix == ".npz" else "archive", "a truncated or damaged zip archive"
     if any(name.endswith("data.pkl") for name in names):
         return "pickle", "a file of torch.save"

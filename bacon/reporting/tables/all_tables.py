@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,17 +67,9 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     warnings = warning_notes(collect_data(plan))
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
     diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
-    odd, own = [line for lines in warnings.values() for line in lines], own_network_notes(plan)
+    own = own_network_notes(plan)
     tables = {
-        "summary": ReportTable(
-            title="Accuracy, ours beside published",
-            frame=summary,
-            notes=[*notes(accuracy, summary), *storage, *odd, *diverged, *own],
-            grids=[
-                (grid, [*lines, *storage, *diverged, *own])
-                for grid, lines in summary_grids(accuracy, summary, warnings)
-            ],
-        ),
+        "summary": _summary(accuracy, summary, warnings, [*storage, *diverged, *own]),
         "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results, own),
         "table1": _table1(summary, results),
@@ -94,16 +86,32 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     if "selection" in wanted:
         tables["selection"] = selection_table(plan, under)
     tables["cost"] = _cost(cost, [*storage, *diverged])
-    everything = (
-        "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
-    )
-    trained = accuracy if len(accuracies) == 1 else pd.concat(accuracies.values(), ignore_index=True)
-    tables["accuracy"] = ReportTable(title="Every trained network", frame=trained, notes=[everything])
+    tables["accuracy"] = _every_network(list(accuracies.values()))
     return tables
 
 
 def _with(grids: Sequence[Grid], lines: Sequence[str]) -> list[tuple[Grid, Sequence[str]]]:
     return [(grid, lines) for grid in grids]
+
+
+def _summary(
+    accuracy: pd.DataFrame, summary: pd.DataFrame, warnings: Mapping[str, Sequence[str]], further: Sequence[str]
+) -> ReportTable:
+    odd = [line for lines in warnings.values() for line in lines]
+    return ReportTable(
+        title="Accuracy, ours beside published",
+        frame=summary,
+        notes=[*notes(accuracy, summary), *odd, *further],
+        grids=[(grid, [*lines, *further]) for grid, lines in summary_grids(accuracy, summary, warnings)],
+    )
+
+
+def _every_network(accuracies: Sequence[pd.DataFrame]) -> ReportTable:
+    words = (
+        "Every trained network, one row each; with several augmentations, one row per evaluation seed with their mean."
+    )
+    frame = accuracies[0] if len(accuracies) == 1 else pd.concat(accuracies, ignore_index=True)
+    return ReportTable(title="Every trained network", frame=frame, notes=[words])
 
 
 def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
