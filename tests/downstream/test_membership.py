@@ -1,0 +1,124 @@
+"""Membership inference: scores and their quality by hand, which images are drawn, and that memorised images are found."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from bacon.downstream.membership.attacks import (
+    attack_scores,
+    confidence,
+    logit_of_the_class,
+    negative_loss,
+    negative_modified_entropy,
+    offline_likelihood_ratio,
+)
+from bacon.downstream.membership.images import draw_shadow, draw_targets, verbatim
+from bacon.downstream.membership.record import MembershipSettings
+from bacon.runtime.errors import BaconError
+from bacon.training.image_set import ImageSet
+from tests.toy_images import MEAN, STD, uint8_set
+
+LOGITS = torch.tensor([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]).log()
+LABELS = torch.tensor([0, 1])
+
+
+def test_scores_by_hand():
+    log = math.log
+    assert negative_loss(LOGITS, LABELS).tolist() == pytest.approx([log(0.7), log(0.25)])
+    assert confidence(LOGITS, LABELS).tolist() == pytest.approx([0.7, 0.5])
+    assert logit_of_the_class(LOGITS, LABELS).tolist() == pytest.approx([log(0.7 / 0.3), log(0.25 / 0.75)])
+    entropy = [
+        0.3 * log(0.7) + 0.2 * log(0.8) + 0.1 * log(0.9),
+        0.75 * log(0.25) + 0.25 * log(0.75) + 0.5 * log(0.5),
+    ]
+    assert negative_modified_entropy(LOGITS, LABELS).tolist() == pytest.approx(entropy)
+
+
+@pytest.mark.parametrize("right", [0, 1])
+def test_scores_of_certainty_stay_finite(right):
+    logits, label = torch.tensor([[800.0, 0.0, -800.0]]), torch.tensor([right])
+    assert float(logit_of_the_class(logits, label)) == pytest.approx(800.0 if right == 0 else -800.0)
+    assert math.isfinite(float(negative_modified_entropy(logits, label)))
+    assert math.isfinite(float(negative_loss(logits, label)))
+
+
+def test_quality_by_hand():
+    # Of the twelve pairs the member is above in nine, below in two, equal in one.
+    found = attack_scores(np.array([0.9, 0.8, 0.5, 0.2]), np.array([0.5, 0.3, 0.1]))
+    assert found.auc == pytest.approx(9.5 / 12)
+    # At 0.8: 2/4 - 0; at 0.5: 3/4 - 1/3; at 0.2: 1 - 2/3.
+    assert found.advantage == pytest.approx(0.5)
+    assert found.tpr_at_low_fpr == pytest.approx(0.5)
+
+
+def test_the_low_rate_allows_one_of_a_hundred():
+    others = np.concatenate([[5.0], np.zeros(99)])
+    found = attack_scores(np.array([4.0, 6.0, -1.0, -1.0]), others)
+    assert found.tpr_at_low_fpr == pytest.approx(0.5)
+    assert attack_scores(np.array([4.0, 6.0, -1.0, -1.0]), others[:99]).tpr_at_low_fpr == pytest.approx(0.25)
+
+
+def test_scores_that_say_nothing_are_guesses():
+    found = attack_scores(np.ones(5), np.ones(7))
+    assert (found.auc, found.advantage, found.tpr_at_low_fpr) == (0.5, 0.0, 0.0)
+
+
+def test_likelihood_ratio_ranks_by_the_papers_probability():
+    generator = torch.Generator().manual_seed(0)
+    observed, shadows = torch.randn(6, generator=generator).double(), torch.randn(70, 6, generator=generator).double()
+    mean, std = shadows.mean(dim=0).numpy(), shadows.std(dim=0).numpy()
+    probability = 1 - norm.sf(observed.numpy(), mean, std)
+    assert norm.cdf(offline_likelihood_ratio(observed, shadows).numpy()) == pytest.approx(probability)
+
+
+def test_few_shadow_networks_share_one_variance():
+    shadows = torch.tensor([[0.0, 0.0], [2.0, 4.0]]).double()  # variances 2 and 8
+    ratio = offline_likelihood_ratio(torch.tensor([3.0, 4.0]).double(), shadows)
+    assert ratio.tolist() == pytest.approx([2 / math.sqrt(5), 2 / math.sqrt(5)])
+
+
+def test_members_and_others_are_balanced_class_by_class():
+    train, test = np.repeat([0, 1, 2], [40, 40, 6]), np.repeat([0, 1, 2], [30, 4, 30])
+    found = draw_targets(train, test, images=24, seed=0)
+    assert np.bincount(train[found.members]).tolist() == [8, 4, 3]
+    assert np.bincount(test[found.others]).tolist() == [8, 4, 3]
+    assert len(set(found.members)) == len(found.members)
+    assert len(set(found.others)) == len(found.others)
+    again = draw_targets(train, test, images=24, seed=0)
+    assert np.array_equal(found.members, again.members)
+    assert np.array_equal(found.others, again.others)
+    assert not np.array_equal(found.members, draw_targets(train, test, images=24, seed=1).members)
+
+
+def test_no_class_to_try_is_an_error():
+    with pytest.raises(BaconError, match="two training images and a test image"):
+        draw_targets(np.array([0]), np.array([0]), images=4, seed=0)
+
+
+def test_shadow_networks_see_no_image_that_is_attacked():
+    labels = np.repeat([0, 1], 20)
+    kept_out = np.arange(0, 40, 2)
+    first, second = (
+        draw_shadow(labels, kept_out, per_class=np.array([4, 30]), seed=0, number=number) for number in (0, 1)
+    )
+    assert not set(first) & set(kept_out)
+    assert np.bincount(labels[first]).tolist() == [4, 10]
+    assert not np.array_equal(first, second)
+
+
+def test_selected_images_are_found_and_changed_ones_are_not():
+    real = uint8_set(30)
+    chosen = torch.tensor([4, 17])
+    images = torch.cat([real.at(chosen), real.at(torch.tensor([9])) + 1e-3])
+    train = ImageSet.of_normalised(images, torch.tensor([0, 1, 1]), mean=MEAN, std=STD)
+    assert verbatim(train, real).tolist() == [4, 17]
+
+
+def test_one_shadow_network_is_refused():
+    with pytest.raises(ValueError, match="one shadow network has no spread"):
+        MembershipSettings(shadows=1)
