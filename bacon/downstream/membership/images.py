@@ -33,7 +33,7 @@ def draw_targets(train_labels: Places, test_labels: Places, *, images: int, seed
     """Draw members and others: the same for every method.
 
     Args:
-        train_labels: (N,) classes of the training images, of each of which at most half are members: shadow networks need the rest.
+        train_labels: (N,) classes of the training images; at most half of each class are members, as shadow networks need some.
         test_labels: (T,) classes of the test images.
         images: members in all, at the most, and as many others.
         seed: of the draw.
