@@ -266,7 +266,7 @@ class Networks:
         found: dict[RecordKey, Attempt] = {}
         try:
             streams = Streams(self.job.device, self._places(keys[0]))
-            train_side_by_side(streams, keys, lambda key: self._arguments(key, count), self._kept, found)
+            train_side_by_side(streams, keys, lambda key: self.arguments(key, count), self._kept, found)
             return found
         except torch.OutOfMemoryError:
             log.warning(
@@ -305,9 +305,10 @@ class Networks:
 
     def outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
         """Train and test a network; ``on_epoch`` is called after every epoch."""
-        return train_and_test(**self._arguments(key, on_epoch))
+        return train_and_test(**self.arguments(key, on_epoch))
 
-    def _arguments(self, key: RecordKey, on_epoch: Callable[[], None]) -> dict[str, Any]:
+    def arguments(self, key: RecordKey, on_epoch: Callable[[], None]) -> dict[str, Any]:
+        """What :func:`bacon.evaluation.train_and_test.trial` is given for a network."""
         job = self.job
         return {
             "train": self._train(key.iteration),
