@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 
+from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.downstream import TaskSettings
 from bacon.settings.network import NetworkSettings
@@ -105,6 +107,8 @@ class Task:
     """Columns of its table, by its settings."""
     notes: Callable[[Any], tuple[str, ...]]
     """What the numbers mean, below its table and in the report, by its settings: one paragraph each."""
+    figure: str = ""
+    """Title of its figure (``bacon.reporting.figures.task_figures`` draws it); empty: it has none."""
     scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Preset -> what it changes of the defaults, below what a configuration says."""
     has_networks: bool = True
@@ -119,6 +123,19 @@ class Task:
     """What one repetition computes, by its settings, for time limits and the order of jobs."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """Module that its algorithm imports and that is no dependency of this package -> what to install to have it."""
+
+    def missing(self, module: str) -> str:
+        """What to do about a module of :attr:`packages` that is not installed, for a message."""
+        return (
+            f"grid.downstream: the task {self.name} needs the package {module}, which is not installed: "
+            f"{self.packages[module]}; or take {self.name} out of grid.downstream"
+        )
+
+    def check_packages(self) -> None:
+        """Raise :class:`BaconError` unless every module of :attr:`packages` can be imported; none is imported to find out."""
+        for module in self.packages:
+            if find_spec(module) is None:
+                raise BaconError(self.missing(module))
 
     @property
     def modules(self) -> tuple[str, ...]:
