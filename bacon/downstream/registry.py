@@ -1,0 +1,10 @@
+"""Every downstream task, in the order of the report: one line each."""
+
+from __future__ import annotations
+
+from bacon.downstream.base import Task
+from bacon.downstream.calibration.record import CALIBRATION
+
+OWN_TASKS: tuple[Task, ...] = (CALIBRATION,)
+
+TASKS: dict[str, Task] = {task.name: task for task in OWN_TASKS}
