@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from bacon.runtime.draws import words
 from bacon.runtime.errors import BaconError
 from bacon.runtime.host_rows import HostRows
 from bacon.training.image_set import ImageSet, SoftKind
@@ -25,6 +27,19 @@ def images_at(images: ImageSet, places: Tensor) -> ImageSet:
         rows=None if images.rows is None else HostRows(stored, images.device),
         soft=None if images.soft is None else images.soft.index_select(0, on_device),
     )
+
+
+def halves(images: ImageSet) -> tuple[ImageSet, ImageSet]:
+    """Two halves, drawn class by class, the same for every caller; of an odd class the first has one more."""
+    labels = images.labels.cpu().numpy()
+    order = np.argsort(words(0, "halves", count=len(labels)), kind="stable")
+    first = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        of_class = order[labels[order] == label]
+        first[of_class[: -(-len(of_class) // 2)]] = True
+    parts = (np.flatnonzero(first), np.flatnonzero(~first))
+    one, other = (images_at(images, torch.from_numpy(part)) for part in parts)
+    return one, other
 
 
 def of_classes(images: ImageSet, classes: Sequence[int]) -> ImageSet:

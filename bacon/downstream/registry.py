@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from bacon.downstream.architecture_search.record import ARCHITECTURE_SEARCH
 from bacon.downstream.base import Task
 from bacon.downstream.calibration.record import CALIBRATION
+from bacon.downstream.continual.record import CONTINUAL
+from bacon.downstream.membership.record import MEMBERSHIP
 
-OWN_TASKS: tuple[Task, ...] = (CALIBRATION,)
+OWN_TASKS: tuple[Task, ...] = (CALIBRATION, CONTINUAL, ARCHITECTURE_SEARCH, MEMBERSHIP)
 
 TASKS: dict[str, Task] = {task.name: task for task in OWN_TASKS}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bacon.downstream.architecture_search.ranks import rank
+from bacon.downstream.architecture_search.rankings import rank
 from bacon.downstream.architecture_search.record import DC_SPACE, ArchitectureSearchSettings
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bacon.downstream.continual.steps import class_order, scores, steps_of
+from bacon.downstream.continual.class_steps import class_order, scores, steps_of
 from bacon.runtime.errors import BaconError
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from bacon.downstream.membership.attacks import (
+from bacon.downstream.membership.membership_scores import (
     attack_scores,
     confidence,
     logit_of_the_class,
@@ -17,8 +17,8 @@ from bacon.downstream.membership.attacks import (
     negative_modified_entropy,
     offline_likelihood_ratio,
 )
-from bacon.downstream.membership.images import draw_shadow, draw_targets, verbatim
 from bacon.downstream.membership.record import MembershipSettings
+from bacon.downstream.membership.target_images import draw_shadow, draw_targets, verbatim
 from bacon.runtime.errors import BaconError
 from bacon.training.image_set import ImageSet
 from tests.toy_images import MEAN, STD, uint8_set

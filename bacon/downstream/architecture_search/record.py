@@ -1,4 +1,4 @@
-"""Architecture search: settings, the candidates, and the networks that they are judged by. No torch."""
+"""Architecture search with the distilled set in place of the whole one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from bacon.settings.base import Strict
+from bacon.downstream.base import Task, TaskColumn, TaskSize, TaskWork
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.downstream import TaskSettings
 from bacon.settings.network import NetworkSettings
+from bacon.settings.trained_networks import TrainedNetworkSettings, selection_need
+from bacon.settings.training_need import TrainingNeed
 
+Precision = Literal["fp32", "tf32", "bf16"]
 Norm = Literal["instance", "batch", "layer", "group", "none"]
 Activation = Literal["relu", "leaky_relu", "sigmoid", "tanh", "swish"]
 Pooling = Literal["avg", "max", "none"]
@@ -25,8 +30,8 @@ DC_SPACE = {
 """The 720 ConvNets of DC (Zhao, Mopuri and Bilen, ICLR 2021)."""
 
 
-class ArchitectureSearchSettings(Strict):
-    """A search among ConvNets, whose candidates are trained on the distilled set instead of the whole one."""
+class ArchitectureSearchSettings(TaskSettings):
+    """The candidates, which are ConvNets, and how the networks are trained that searches are judged by."""
 
     widths: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
         (32, 64, 128), min_length=1, description="Channels of every convolution. DC: [32, 64, 128, 256]."
@@ -41,20 +46,18 @@ class ArchitectureSearchSettings(Strict):
         ("relu",), min_length=1, description="Activations. DC: [sigmoid, relu, leaky_relu]."
     )
     poolings: tuple[Pooling, ...] = Field(("avg",), min_length=1, description="Poolings. DC: [none, max, avg].")
-    searches: int = Field(
+    reference_runs: int = Field(
         1,
         ge=1,
         le=100,
-        description="Searches with each distilled set; each trains every candidate once, with another seed.",
+        description="Networks of each candidate trained on the whole set, by whose mean accuracy searches are judged.",
     )
-    reference_networks: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="Networks of each candidate trained on the whole set, by which searches are judged.",
+    reference_epochs: int = Field(
+        100, ge=1, description="Epochs of these: SGD with rate 0.01, which drops to a tenth in the middle."
     )
-    reference_epochs: int | None = Field(
-        None, ge=1, description="Epochs of these; null: as many as the cell's protocol trains the full data set."
+    reference_batch: int = Field(256, ge=1, description="Real images per step of these.")
+    reference_augmentation: Literal["none", "crop_flip", "dsa"] = Field(
+        "dsa", description="Augmentation of these; without flip in the cell's `dsa_strategy` nothing is mirrored."
     )
     top: int = Field(
         10,
@@ -69,19 +72,97 @@ class ArchitectureSearchSettings(Strict):
             raise ValueError(f"{', '.join(map(str, values))}: list each value once")
         return values
 
-    def candidates(self, precision: str = "tf32") -> dict[str, NetworkSettings]:
+    def candidates(self, precision: Precision = "tf32") -> dict[str, NetworkSettings]:
         """Name, such as ``w64-d3-instance-relu-avg`` -> network, in the order of the lists, the first varying slowest."""
         return dict(self._each(precision))
 
-    def _each(self, precision: str) -> Iterator[tuple[str, NetworkSettings]]:
-        axes = product(self.widths, self.depths, self.norms, self.activations, self.poolings)
-        for width, depth, norm, activation, pooling in axes:
-            network = NetworkSettings(
-                width=width,
-                depth=depth,
-                norm=norm,
-                activation=activation,
-                pooling=pooling,
-                precision=precision,  # type: ignore[arg-type]
+    def _each(self, precision: Precision) -> Iterator[tuple[str, NetworkSettings]]:
+        for width, depth, norm, activation, pooling in product(
+            self.widths, self.depths, self.norms, self.activations, self.poolings
+        ):
+            yield (
+                f"w{width}-d{depth}-{norm}-{activation}-{pooling}",
+                NetworkSettings(
+                    width=width,
+                    depth=depth,
+                    norm=norm,
+                    activation=activation,
+                    pooling=pooling,
+                    precision=precision,
+                ),
             )
-            yield f"w{width}-d{depth}-{norm}-{activation}-{pooling}", network
+
+
+def needs(
+    settings: ArchitectureSearchSettings, cell: CellSettings, network: NetworkSettings
+) -> tuple[TrainingNeed, ...]:
+    """The networks of each candidate trained on the whole set; the need has the candidate's name."""
+    training = TrainedNetworkSettings(
+        runs=settings.reference_runs,
+        epochs=settings.reference_epochs,
+        batch_size=settings.reference_batch,
+        augmentation=settings.reference_augmentation,
+    )
+    return tuple(
+        selection_need(name, training, candidate, dsa_strategy=cell.evaluation.dsa_strategy, keep={"final"})
+        for name, candidate in settings.candidates(network.precision).items()
+    )
+
+
+def columns(settings: ArchitectureSearchSettings) -> tuple[TaskColumn, ...]:
+    """Rank correlations, and what the choice is worth."""
+    rank = {"scale": 1.0, "possible": (-1.0, 1.0), "decimals": 2}
+    largest = float("inf")
+    return (
+        TaskColumn(metric="spearman", title="Spearman", **rank),
+        TaskColumn(metric="kendall", title="Kendall", **rank),
+        TaskColumn(metric="top_spearman", title=f"Spearman, top {settings.top}", **rank),
+        TaskColumn(metric="chosen_accuracy", title="Chosen (%)"),
+        TaskColumn(metric="best_accuracy", title="Best (%)"),
+        TaskColumn(metric="chosen_rank", title="Rank of the chosen", scale=1.0, possible=(1.0, largest)),
+        TaskColumn(metric="time_share", title="Time (%)", possible=(0.0, largest)),
+    )
+
+
+def notes(settings: ArchitectureSearchSettings) -> tuple[str, ...]:
+    """The protocol and the columns."""
+    count = len(settings.candidates())
+    return (
+        f"A repetition is a search among {count} ConvNets, each trained once on the distilled set under the cell's protocol. "
+        f"Reference: networks trained on the whole set, {settings.reference_runs} of each candidate for "
+        f"{settings.reference_epochs} epochs. Both are ranked by accuracy on the validation split, or without one on one half "
+        "of the test images; Chosen and Best are accuracies on the test images, or on the other half of them.",
+        "Spearman, Kendall: rank correlation of the candidates' accuracy with the reference's; of the top "
+        f"{settings.top}: of those that the search ranks first. Chosen: accuracy of the candidate that the search ranks first, "
+        "trained on the whole set. Best: that of the candidate that the reference ranks first. Rank: place of the chosen one "
+        "in the reference. Time: of the search, in percent of training one network of each candidate on the whole set.",
+    )
+
+
+def work(settings: ArchitectureSearchSettings, size: TaskSize) -> TaskWork:
+    """Every candidate is trained on the set and tested, counted as the evaluation network, and the references are tested."""
+    count = len(settings.candidates())
+    training, test = count * size.images * size.epochs, count * (1 + settings.reference_runs) * size.test
+    return TaskWork(forward=test, training=training, passes=(training + test) / 256 + count * size.epochs)
+
+
+ARCHITECTURE_SEARCH = Task(
+    name="architecture_search",
+    title="Architecture search",
+    summary="Whether networks trained on the distilled set rank architectures as networks trained on the whole set do.",
+    reference="Zhao, Mopuri and Bilen, Dataset Condensation with Gradient Matching, ICLR 2021, arXiv:2006.05929",
+    settings_model=ArchitectureSearchSettings,
+    algorithm="bacon.downstream.architecture_search.algorithm:ArchitectureSearch",
+    columns=columns,
+    notes=notes,
+    figure="Architecture search: accuracy of candidates trained on the distilled and on the whole set",
+    scales={
+        "smoke": {"widths": (8,), "depths": (1, 2), "reference_epochs": 2, "reference_batch": 64},
+        "demo": {"widths": (16, 32, 64), "reference_epochs": 20, "reference_batch": 64},
+    },
+    has_networks=False,
+    has_full=False,
+    uses_trained=False,
+    needs=needs,
+    cost=work,
+)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from bacon.downstream.membership.attacks import (
+from bacon.downstream.membership.membership_scores import (
     ATTACKS,
     LIRA,
     AttackScores,
