@@ -111,12 +111,15 @@ def needs(
 
 def columns(settings: ArchitectureSearchSettings) -> tuple[TaskColumn, ...]:
     """Rank correlations, and what the choice is worth."""
-    rank = {"scale": 1.0, "possible": (-1.0, 1.0), "decimals": 2}
     largest = float("inf")
+
+    def correlation(metric: str, title: str) -> TaskColumn:
+        return TaskColumn(metric=metric, title=title, scale=1.0, possible=(-1.0, 1.0), decimals=2)
+
     return (
-        TaskColumn(metric="spearman", title="Spearman", **rank),
-        TaskColumn(metric="kendall", title="Kendall", **rank),
-        TaskColumn(metric="top_spearman", title=f"Spearman, top {settings.top}", **rank),
+        correlation("spearman", "Spearman"),
+        correlation("kendall", "Kendall"),
+        correlation("top_spearman", f"Spearman, top {settings.top}"),
         TaskColumn(metric="chosen_accuracy", title="Chosen (%)"),
         TaskColumn(metric="best_accuracy", title="Best (%)"),
         TaskColumn(metric="chosen_rank", title="Rank of the chosen", scale=1.0, possible=(1.0, largest)),

@@ -24,7 +24,8 @@ class Continual:
         """One order of the classes: a network for each step."""
         order = class_order(self._context.classes, repetition % self._settings.orders)
         steps = steps_of(order, self._settings.steps)
-        found, seen = [], ()
+        found: list[dict[str, Any]] = []
+        seen: tuple[int, ...] = ()
         for number, arrived in enumerate(steps):
             seen = (*seen, *arrived)
             found.append(self._kept(repetition, number, seen))
