@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from bacon.reporting.figures.candidates import candidates_figure
 from bacon.reporting.figures.canvas import FigurePage
+from bacon.reporting.figures.class_streams import class_streams_figure
 from bacon.reporting.figures.reliability import reliability_figure
 
 if TYPE_CHECKING:
@@ -13,5 +15,7 @@ if TYPE_CHECKING:
 
 TASK_FIGURES: Mapping[str, Callable[[Plan], FigurePage]] = {
     "calibration": reliability_figure,
+    "continual": class_streams_figure,
+    "architecture_search": candidates_figure,
 }
 """Name of a task whose record has a ``figure`` -> what draws it."""
