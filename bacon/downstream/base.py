@@ -87,6 +87,11 @@ def nothing_trained(_: Any, __: CellSettings, ___: NetworkSettings) -> tuple[Tra
     return ()
 
 
+def any_number_of_classes(_: Any, __: int) -> str | None:
+    """No number of classes is too small."""
+    return None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
     """One entry of the registry of downstream tasks; a record is itself alone."""
@@ -119,6 +124,8 @@ class Task:
     """Whether it tests the networks that the cell's evaluation trains; they are then trained once for all tasks."""
     needs: Callable[[Any, CellSettings, NetworkSettings], tuple[TrainingNeed, ...]] = nothing_trained
     """Further networks trained on the real set, by its settings, the cell's, and the evaluation network."""
+    classes_wanted: Callable[[Any, int], str | None] = any_number_of_classes
+    """Why it cannot be done, by its settings, on a data set of so many classes, and what to do; ``None``: it can."""
     cost: Callable[[Any, TaskSize], TaskWork] = one_test
     """What one repetition computes, by its settings, for time limits and the order of jobs."""
     packages: Mapping[str, str] = field(default_factory=dict)

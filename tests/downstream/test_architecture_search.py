@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bacon.downstream.architecture_search.algorithm import ArchitectureSearch
 from bacon.downstream.architecture_search.rankings import rank
-from bacon.downstream.architecture_search.record import DC_SPACE, ArchitectureSearchSettings
+from bacon.downstream.architecture_search.record import DC_SPACE, ArchitectureSearchSettings, needs
+from bacon.evaluation.train_and_test import measure_network
+from bacon.settings.cell_settings import CellSettings
+from bacon.settings.distillation import SelectionSettings
+from bacon.training.run_driver import train_block
+from bacon.training.run_networks import run_network
+from tests.downstream.toy_cells import CLASSES, CPU, context, selection, write_data
+from tests.training.blocks import block_job, trained
 
 
 def test_the_space_of_dc_has_720_networks():
@@ -48,3 +56,50 @@ def test_the_first_of_equals_is_chosen_and_constants_have_no_correlation():
     found = rank(np.array([0.5, 0.5]), np.array([0.2, 0.3]), np.array([0.2, 0.3]), top=2)
     assert found.chosen == 0
     assert found.spearman is found.kendall is found.top_spearman is None
+
+
+CELL = CellSettings(distillation=SelectionSettings())
+SETTINGS = ArchitectureSearchSettings(
+    widths=(4, 8), depths=(1,), norms=("none",), reference_epochs=2, reference_batch=16, reference_augmentation="none"
+)
+
+
+def references(folder):
+    """Each candidate's network trained on the whole set, as the rule `train` does it."""
+    found = {}
+    for need in needs(SETTINGS, CELL, CELL.network):
+        changes = {"network": need.network, "keep": need.keep, "recipe": dict(need.recipe)}
+        job = block_job(folder, runs=(0, 0), name=need.name, **changes)
+        train_block(job)
+        found[need.name] = trained(job)
+    return found
+
+
+def test_references_are_one_training_for_each_candidate_that_cells_share():
+    made = needs(SETTINGS, CELL, CELL.network)
+    assert [need.name for need in made] == ["w4-d1-none-relu-avg", "w8-d1-none-relu-avg"]
+    assert {need.recipe.epochs for need in made} == {2}
+    assert len({need.key for need in made}) == 2
+
+
+@pytest.mark.parametrize("validation", [0, 16])
+def test_a_search_ranks_by_images_that_its_accuracies_are_not_measured_on(tmp_path, validation):
+    write_data(tmp_path / "toy.h5", validation=validation)
+    inputs = references(tmp_path)
+    given = context(tmp_path, synthetic=selection(), inputs=inputs, epochs=3)
+    task = ArchitectureSearch(SETTINGS, given)
+    found = task.measure(1)
+    values = {one.metric: one.value for one in found.measurements}
+    ranking, reporting = task._images
+    assert (len(ranking), len(reporting)) == ((16, 32) if validation else (16, 16))
+    chosen = found.details["chosen"]
+    assert found.details["proxy"][chosen] == max(found.details["proxy"].values())
+    reference = run_network(inputs[chosen], 0, device=CPU)
+    for images, value in (
+        (ranking, found.details["reference"][chosen]),
+        (reporting, values["chosen_accuracy"]),
+    ):
+        assert value == measure_network(reference, images, classes=CLASSES).test_accuracy
+    network = given.train_network(given.train, seed=(1, 1), network=SETTINGS.candidates()[chosen])
+    assert found.details["proxy"][chosen] == measure_network(network, ranking, classes=CLASSES).test_accuracy
+    assert values["time_share"] > 0

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+
+from bacon.downstream.continual import algorithm
+from bacon.downstream.continual.algorithm import Continual
 from bacon.downstream.continual.class_steps import class_order, scores, steps_of
+from bacon.downstream.continual.record import ContinualSettings
+from bacon.evaluation.protocol_training import trained_network
 from bacon.runtime.errors import BaconError
+from bacon.training.image_set import ImageSet
+from tests.downstream.toy_cells import CLASSES, NETWORK, context, selection
+from tests.toy_images import MEAN, STD
 
 
 def test_orders_are_permutations_that_differ_and_repeat():
@@ -41,3 +51,42 @@ def test_scores_by_hand():
 
 def test_one_step_forgets_nothing():
     assert scores([0.5], [[0.4, 0.6]], [2]).forgetting == 0.0
+
+
+def values(measured, metric):
+    return [one.value for one in measured.measurements if one.metric == metric]
+
+
+def test_each_step_is_a_training_from_scratch_on_the_classes_seen(tmp_path):
+    given = context(tmp_path, synthetic=selection())
+    found = Continual(ContinualSettings(steps=2, orders=3), given).measure(4)
+    order = class_order(CLASSES, 1)  # repetition 4 of 3 orders
+    assert found.details["class_order"] == list(order)
+    first = order[:2]
+    kept = torch.tensor([place for place in range(8) if int(given.train.labels[place]) in first])
+    labels = torch.tensor([first.index(int(given.train.labels[place])) for place in kept])
+    images = ImageSet.of_normalised(given.train.images[kept], labels, mean=MEAN, std=STD)
+    network = trained_network(images, network=NETWORK, evaluation=given.evaluation, classes=2, seed=(1, 4))
+    tests = [place for place in range(32) if int(given.test.labels[place]) in first]
+    said = network(given.test.at(torch.tensor(tests))).argmax(dim=1).tolist()
+    right = [order[guess] == int(given.test.labels[place]) for guess, place in zip(said, tests, strict=True)]
+    after = {one.at: one.value for one in found.measurements if one.metric == "accuracy"}
+    assert after[2.0] == pytest.approx(sum(right) / len(right))
+    assert sorted(after) == [2.0, 4.0]
+    assert values(found, "final") == [after[4.0]]
+    assert after[4.0] > 0.8
+
+
+def test_a_stopped_stream_goes_on_after_its_last_step(tmp_path, monkeypatch):
+    task = Continual(ContinualSettings(steps=4), context(tmp_path, synthetic=selection(), epochs=2))
+    whole = task.measure(0)
+    monkeypatch.setattr(algorithm, "trained_network", lambda *_, **__: pytest.fail("trained again"))
+    assert Continual(ContinualSettings(steps=4), context(tmp_path, synthetic=selection(), epochs=2)).measure(0) == whole
+
+
+def test_soft_labels_train_on_the_classes_seen(tmp_path):
+    hard = selection()
+    soft = torch.nn.functional.one_hot(hard.classes, CLASSES).float() * 0.6 + 0.1
+    given = context(tmp_path, synthetic=replace(hard, soft=soft, soft_kind="probabilities"), labels="stored", epochs=40)
+    found = Continual(ContinualSettings(steps=2), given).measure(0)
+    assert values(found, "final")[0] > 0.8

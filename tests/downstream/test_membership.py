@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
+from bacon.downstream.membership.algorithm import Membership
 from bacon.downstream.membership.membership_scores import (
     attack_scores,
     confidence,
@@ -21,6 +23,7 @@ from bacon.downstream.membership.record import MembershipSettings
 from bacon.downstream.membership.target_images import draw_shadow, draw_targets, verbatim
 from bacon.runtime.errors import BaconError
 from bacon.training.image_set import ImageSet
+from tests.downstream.toy_cells import context, selection
 from tests.toy_images import MEAN, STD, uint8_set
 
 LOGITS = torch.tensor([[0.7, 0.2, 0.1], [0.25, 0.25, 0.5]]).log()
@@ -122,3 +125,44 @@ def test_selected_images_are_found_and_changed_ones_are_not():
 def test_one_shadow_network_is_refused():
     with pytest.raises(ValueError, match="one shadow network has no spread"):
         MembershipSettings(shadows=1)
+
+
+def auc(measured):
+    return {one.condition: one.value for one in measured.measurements if one.metric == "auc"}
+
+
+def test_images_that_a_network_was_trained_on_are_found_and_the_rest_of_their_source_is_not(tmp_path):
+    unlearnable = {"train": 40, "test": 64, "contrast": 0}
+    given = context(tmp_path, synthetic=selection(contrast=0), epochs=40, data=unlearnable)
+    found = Membership(MembershipSettings(images=40, shadows=2), given).measure(0)
+    assert found.details == {"members": 20, "own_images": 8, "others": 20}
+    seen = auc(found)
+    assert set(seen) == {f"{own}{name}" for own in ("", "own ") for name in ("loss", "confidence", "entropy", "lira")}
+    assert seen["own loss"] > 0.9
+    assert seen["own lira"] > 0.7
+    assert abs(seen["loss"] - 0.5) < seen["own loss"] - 0.5
+
+
+def test_made_images_have_no_own_ones_and_without_shadows_there_is_no_likelihood_ratio(tmp_path):
+    whole = selection()
+    made = replace(whole, images=whole.images + 0.01)
+    found = Membership(MembershipSettings(shadows=0), context(tmp_path, synthetic=made, epochs=2)).measure(0)
+    assert set(auc(found)) == {"loss", "confidence", "entropy"}
+    accuracy = {one.condition: one.value for one in found.measurements if one.metric == "accuracy"}
+    assert set(accuracy) == {"members", "others"}
+
+
+def test_shadow_networks_are_trained_once_for_all_repetitions(tmp_path, monkeypatch):
+    settings = MembershipSettings(images=8, shadows=2)
+    task = Membership(settings, context(tmp_path, synthetic=selection(), epochs=2))
+    first = task.measure(0)
+    monkeypatch.setattr(Membership, "_shadow", lambda *_: pytest.fail("trained again"))
+    again = Membership(settings, context(tmp_path, synthetic=selection(), epochs=2))
+    assert again.measure(0) == first
+    assert auc(again.measure(1)) != auc(first)
+
+
+def test_of_the_full_data_set_every_member_was_trained_on(tmp_path):
+    found = Membership(MembershipSettings(images=8, shadows=2), context(tmp_path, epochs=2)).measure(0)
+    assert set(auc(found)) == {"loss", "confidence", "entropy"}
+    assert found.details["own_images"] == 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bacon.downstream.continual.record import too_few_classes
 from bacon.runtime.draws import words
 from bacon.runtime.errors import BaconError
 
@@ -23,11 +24,8 @@ def steps_of(order: Sequence[int], steps: int) -> tuple[tuple[int, ...], ...]:
     Raises:
         BaconError: there are fewer classes than steps.
     """
-    if steps > len(order):
-        raise BaconError(
-            f"downstream.continual.steps is {steps}, but the data set has {len(order)} classes, and every step brings at least "
-            f"one: set it to {len(order)} or less"
-        )
+    if (reason := too_few_classes(steps, len(order))) is not None:
+        raise BaconError(reason)
     size, larger = divmod(len(order), steps)
     ends = np.cumsum([size + (step < larger) for step in range(steps)])
     return tuple(tuple(order[start:end]) for start, end in zip((0, *ends[:-1]), ends, strict=True))

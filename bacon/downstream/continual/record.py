@@ -23,6 +23,16 @@ class ContinualSettings(TaskSettings):
     )
 
 
+def too_few_classes(steps: int, classes: int) -> str | None:
+    """What to say where there are fewer classes than steps; ``None``: there are not."""
+    if steps <= classes:
+        return None
+    return (
+        f"downstream.continual.steps is {steps}, but the data set has {classes} classes, and every step brings at least one: "
+        f"set it to {classes} or less"
+    )
+
+
 def columns(_: ContinualSettings) -> tuple[TaskColumn, ...]:
     """What a stream of classes comes to; the accuracy after each step is in the figure and the CSV file."""
     return (
@@ -66,5 +76,6 @@ CONTINUAL = Task(
     figure="Continual learning: accuracy against the number of classes seen",
     has_full=False,
     uses_trained=False,
+    classes_wanted=lambda settings, classes: too_few_classes(settings.steps, classes),
     cost=work,
 )
