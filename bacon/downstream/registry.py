@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from bacon.downstream.base import Task
 from bacon.downstream.calibration.record import CALIBRATION
+from bacon.downstream.corruptions.record import CORRUPTIONS
+from bacon.downstream.robustness.record import ROBUSTNESS
 
-OWN_TASKS: tuple[Task, ...] = (CALIBRATION,)
+OWN_TASKS: tuple[Task, ...] = (ROBUSTNESS, CORRUPTIONS, CALIBRATION)
 
 TASKS: dict[str, Task] = {task.name: task for task in OWN_TASKS}

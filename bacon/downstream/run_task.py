@@ -46,6 +46,7 @@ class TaskJob:
         repetitions: n.
         cache: folder of finished repetitions, and of pieces of them.
         kept: folder of trained networks.
+        shared: folder for what the jobs of a data set share.
         own: digest of the code of the augmentation that the networks are trained with.
         inputs: name of each of the task's needs -> the networks trained on the real set.
         trained: for the full data set, the networks that stand for it; ``None``: they are trained here.
@@ -60,6 +61,7 @@ class TaskJob:
     repetitions: int
     cache: Path
     kept: Path
+    shared: Path
     own: str
     inputs: Mapping[str, TrainedRuns]
     trained: TrainedRuns | None
@@ -151,6 +153,7 @@ def _context(job: TaskJob, cache: TaskCache, distilled_path: Path | None, data_p
         cell_networks=CellNetworks(networks, kept, trained=job.trained),
         synthetic=None if synthetic is None else synthetic.to(evaluation.device),
         inputs=job.inputs,
+        shared=job.shared,
         pieces=cache,
     )
 
