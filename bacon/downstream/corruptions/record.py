@@ -94,7 +94,7 @@ CORRUPTIONS = Task(
     },
     cost=work,
     packages={
-        "imagecorruptions": "install it with `pip install imagecorruptions-imaug` (the package imagecorruptions itself does not "
-        "work with NumPy 2)"
+        "imagecorruptions": "install it with `pip install imagecorruptions-imaug` (imagecorruptions itself does not work with "
+        "NumPy 2)"
     },
 )

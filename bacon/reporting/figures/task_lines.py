@@ -14,8 +14,8 @@ from bacon.reporting.figures.full_data import full_handle
 from bacon.reporting.figures.style import method_style
 
 INTERVALS = (
-    "Mean over all networks; bars: 95 % interval over the distillation seeds, of the full data set over its networks, where there "
-    "are at least two."
+    "Mean over all networks; bars: 95 % interval over the distillation seeds, of the full data set over its networks, where "
+    "there are at least two."
 )
 
 
