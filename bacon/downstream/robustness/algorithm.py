@@ -48,14 +48,13 @@ class Robustness:
         """Clean accuracy, that under every attack, and BEARD's numbers for each epsilon."""
         settings = self._settings
         network = PixelNetwork(self._context.trained(repetition), self._context.test)
-        clean, clean_seconds = self._run(network, None, ())
+        clean, clean_seconds = self._run(network, None, (repetition, 0))
         withstood, seconds = {}, {}
         for number, (name, epsilon) in enumerate(settings.pairs()):
             attack = made_attack(
                 name, epsilon, settings, network, self._context.classes, self._seed(repetition, number, 0)
             )
-            keys = (repetition, number)
-            withstood[name, epsilon], seconds[name, epsilon] = self._run(network, attack, keys)
+            withstood[name, epsilon], seconds[name, epsilon] = self._run(network, attack, (repetition, number))
         measurements = [Measurement(metric="accuracy", value=float(clean.double().mean()))]
         for epsilon in settings.all_epsilons():
             attacks = settings.together(epsilon)
@@ -86,7 +85,7 @@ class Robustness:
             found["crei"] = robustness_efficiency_index(rr, ae, alpha=self._settings.alpha)
         return {name: value for name, value in found.items() if value is not None}
 
-    def _run(self, network: PixelNetwork, attack: Perturb | None, keys: tuple[int, ...]) -> tuple[Tensor, float]:
+    def _run(self, network: PixelNetwork, attack: Perturb | None, key: tuple[int, int]) -> tuple[Tensor, float]:
         """Whether each chosen image is classified correctly under an attack, (N,) bool on the host, and the seconds."""
         test, right = self._context.test, []
         _synchronize(self._context.device)
@@ -94,7 +93,7 @@ class Robustness:
         for number, places in enumerate(self._places.split(_BATCH)):
             pixels, labels = pixels_at(test, places), test.labels[places.to(test.device)]
             if attack is not None:
-                with seeded(self._seed(*keys, 1 + number), self._context.device):
+                with seeded(self._seed(*key, 1 + number), self._context.device):
                     pixels = attack(pixels, labels).detach()
             with torch.no_grad():
                 right.append(network(pixels).argmax(dim=1) == labels)

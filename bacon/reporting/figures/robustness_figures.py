@@ -23,7 +23,7 @@ def robustness_figure(plan: Plan) -> FigurePage:
     table, settings = task_summary(plan, "robustness"), cast("RobustnessSettings", plan.tasks.settings("robustness"))
     clean = table[table["metric"] == "accuracy"]
     titles = {"fgsm": "FGSM", "pgd": "PGD", "autoattack": "AutoAttack"}
-    attacks = {name: titles[name] for name in settings.attacks}
+    attacks: dict[str, str] = {name: titles[name] for name in settings.attacks}
     starts = [clean.assign(metric="robust_accuracy", condition=name, at=0.0) for name in attacks]
     attacked = table[(table["metric"] == "robust_accuracy") & table["condition"].isin(list(attacks))]
     return lines_figure(
@@ -44,7 +44,8 @@ def corruptions_figure(plan: Plan) -> FigurePage:
     each = table[(table["metric"] == "corrupted_accuracy") & table["at"].notna()]
     place = ["dataset", "dataset_title", "method", "method_title", "ipc", "network", "at"]
     mean = each.groupby(place, sort=False, dropna=False, as_index=False)["mean"].mean().assign(condition=_MEAN)
-    names = {_MEAN: "Mean", **{name: name.replace("_", " ").capitalize() for name in settings.corruptions}}
+    names: dict[str, str] = {_MEAN: "Mean"}
+    names |= {name: name.replace("_", " ").capitalize() for name in settings.corruptions}
     clean = table[table["metric"] == "accuracy"]
     starts = [clean.assign(condition=name, at=0.0) for name in names]
     return lines_figure(
