@@ -13,7 +13,6 @@ import imagecorruptions
 import numpy as np
 import numpy.typing as npt
 
-from bacon.downstream.corruptions.record import SMALLEST
 from bacon.runtime import draws
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
@@ -23,6 +22,8 @@ log = get_logger(__name__)
 
 Images = npt.NDArray[np.uint8]
 
+SMALLEST = 32
+"""Pixels per side of the smallest image that the package corrupts."""
 _SEEDED = ("impulse_noise", "glass_blur")
 """Corruptions that draw from generators of their own, of which they take the seed."""
 

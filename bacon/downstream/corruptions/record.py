@@ -19,8 +19,6 @@ COMMON: tuple[Corruption, ...] = (
     "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression",
 )  # fmt: skip
 """The fifteen of the benchmark; the other four were meant for validation."""
-SMALLEST = 32
-"""Pixels per side of the smallest image that the library corrupts; smaller ones are continued beyond their edge."""
 
 
 class CorruptionSettings(TaskSettings):
@@ -64,7 +62,7 @@ def notes(settings: CorruptionSettings) -> tuple[str, ...]:
     return (
         f"Accuracy on corrupted test images, mean over the severities {severities}. mCE: mean corruption error, one minus the "
         "mean of these accuracies, not divided by another network's error. The strengths are the package's, which are those of "
-        f"ImageNet-C: on small images they are harder than those of CIFAR-10-C. Images of less than {SMALLEST} pixels per side "
+        f"ImageNet-C: on small images they are harder than those of CIFAR-10-C. Images of less than 32 pixels per side "
         "are continued beyond their edge before they are corrupted, and cut out again; of grey images the first of three equal "
         "channels is corrupted.",
     )
