@@ -164,7 +164,7 @@ class Config(Strict):
         description="Packages, such as torch, whose version is part of every fingerprint: upgrading them makes results stale. "
         "Versions of all other packages are only recorded in the artifacts.",
     )
-    downstream: DownstreamSections = Field(  # type: ignore[valid-type]
+    downstream: DownstreamSections = Field(
         default_factory=DownstreamSections, description="Settings of downstream tasks, by their names."
     )
     report: ReportSettings = Field(default_factory=ReportSettings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -44,6 +45,7 @@ class TaskContext:
         cell_networks: the data, and the networks that the cell's evaluation trains.
         synthetic: the distilled set in stored form, on the device; ``None`` for the full data set.
         inputs: name of each of the task's ``needs`` -> the networks trained on the real set.
+        shared: folder for what all cells of a data set share; its files may be deleted at any time.
         pieces: keeps finished pieces of a repetition (:meth:`kept`).
     """
 
@@ -51,6 +53,7 @@ class TaskContext:
     cell_networks: CellNetworks
     synthetic: SyntheticSet | None
     inputs: Mapping[str, TrainedRuns]
+    shared: Path
     pieces: TaskCache
 
     @property

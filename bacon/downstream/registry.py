@@ -6,8 +6,10 @@ from bacon.downstream.architecture_search.record import ARCHITECTURE_SEARCH
 from bacon.downstream.base import Task
 from bacon.downstream.calibration.record import CALIBRATION
 from bacon.downstream.continual.record import CONTINUAL
+from bacon.downstream.corruptions.record import CORRUPTIONS
 from bacon.downstream.membership.record import MEMBERSHIP
+from bacon.downstream.robustness.record import ROBUSTNESS
 
-OWN_TASKS: tuple[Task, ...] = (CALIBRATION, CONTINUAL, ARCHITECTURE_SEARCH, MEMBERSHIP)
+OWN_TASKS: tuple[Task, ...] = (ROBUSTNESS, CORRUPTIONS, CALIBRATION, CONTINUAL, ARCHITECTURE_SEARCH, MEMBERSHIP)
 
 TASKS: dict[str, Task] = {task.name: task for task in OWN_TASKS}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bacon.artifacts.distilled_file import read_distilled
 from bacon.artifacts.downstream_results import TaskCache, TaskRecord, parse_task_record, write_task_results
@@ -17,7 +17,6 @@ from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset
 from bacon.downstream.algorithm import TaskAlgorithm, TaskContext
-from bacon.downstream.base import Task
 from bacon.downstream.cell_networks import CellNetworks
 from bacon.downstream.real_set_of_job import real_training_images
 from bacon.evaluation.evaluate_cell import decoded
@@ -27,8 +26,11 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 from bacon.runtime.progress import Progress
 from bacon.runtime.provenance import provenance
-from bacon.settings.downstream import TaskSettings
 from bacon.training.image_set import ImageSet
+
+if TYPE_CHECKING:
+    from bacon.downstream.base import Task
+    from bacon.settings.downstream import TaskSettings
 
 log = get_logger(__name__)
 
@@ -46,6 +48,7 @@ class TaskJob:
         repetitions: n.
         cache: folder of finished repetitions, and of pieces of them.
         kept: folder of trained networks.
+        shared: folder for what the jobs of a data set share.
         own: digest of the code of the augmentation that the networks are trained with.
         inputs: name of each of the task's needs -> the networks trained on the real set.
         trained: for the full data set, the networks that stand for it; ``None``: they are trained here.
@@ -60,6 +63,7 @@ class TaskJob:
     repetitions: int
     cache: Path
     kept: Path
+    shared: Path
     own: str
     inputs: Mapping[str, TrainedRuns]
     trained: TrainedRuns | None
@@ -151,6 +155,7 @@ def _context(job: TaskJob, cache: TaskCache, distilled_path: Path | None, data_p
         cell_networks=CellNetworks(networks, kept, trained=job.trained),
         synthetic=None if synthetic is None else synthetic.to(evaluation.device),
         inputs=job.inputs,
+        shared=job.shared,
         pieces=cache,
     )
 

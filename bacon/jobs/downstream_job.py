@@ -15,7 +15,7 @@ from bacon.runtime.devices import device_name, is_deterministic, lease_device, s
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
-from bacon.settings.cells import FREE_NETWORKS, FREE_TASK_RECORDS, NETWORKS, TASK_RECORDS, Cell
+from bacon.settings.cells import FREE_NETWORKS, FREE_TASK_RECORDS, NETWORKS, SHARED, TASK_RECORDS, Cell
 
 if TYPE_CHECKING:
     import torch
@@ -73,6 +73,7 @@ def _task_job(
         # Those of the two kinds are told apart, so that a file holds those of one.
         cache=plan.directory / (TASK_RECORDS if kept else FREE_TASK_RECORDS),
         kept=plan.directory / (NETWORKS if kept else FREE_NETWORKS),
+        shared=plan.directory / SHARED,
         own=tasks.augmentation_digest(cell, network),
         inputs={need.name: trained_runs(plan, cell.dataset, need) for need in tasks.needs(task, cell, network)},
         trained=None if full is None else trained_runs(plan, cell.dataset, full),

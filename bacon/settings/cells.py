@@ -35,6 +35,8 @@ FREE_NETWORKS = f"{CACHE}/networks-free"
 TASK_RECORDS = f"{CACHE}/downstream"
 """Of finished repetitions of downstream tasks, and of pieces of them."""
 FREE_TASK_RECORDS = f"{CACHE}/downstream-free"
+SHARED = f"{CACHE}/shared"
+"""What jobs of downstream tasks share, such as corrupted test images; it may be deleted at any time."""
 CHECKPOINTS = f"{CACHE}/checkpoints"
 RUNNING = f"{CACHE}/running"
 

@@ -9,11 +9,14 @@ from bacon.reporting.figures.candidates import candidates_figure
 from bacon.reporting.figures.canvas import FigurePage
 from bacon.reporting.figures.class_streams import class_streams_figure
 from bacon.reporting.figures.reliability import reliability_figure
+from bacon.reporting.figures.robustness_figures import corruptions_figure, robustness_figure
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
 
 TASK_FIGURES: Mapping[str, Callable[[Plan], FigurePage]] = {
+    "robustness": robustness_figure,
+    "corruptions": corruptions_figure,
     "calibration": reliability_figure,
     "continual": class_streams_figure,
     "architecture_search": candidates_figure,

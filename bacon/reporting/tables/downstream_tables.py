@@ -80,12 +80,12 @@ def _texts(group: pd.DataFrame, column: TaskColumn) -> dict[tuple[str, str], str
     """(Method, IPC) -> the entry of a column."""
     at = group["at"].isna() if column.at is None else (group["at"] - column.at).abs() < 1e-9
     rows = group[(group["metric"] == column.metric) & (group["condition"] == column.condition) & at]
-    return {
-        (str(row["method"]), str(row["ipc"])): interval_text(
-            *(column.scale * row[name] for name in ("mean", "ci_low", "ci_high")), column.decimals
-        )
-        for _, row in rows.iterrows()
-    }
+    return {(str(row["method"]), str(row["ipc"])): _text(row, column) for _, row in rows.iterrows()}
+
+
+def _text(row: pd.Series[Any], column: TaskColumn) -> str:
+    mean, low, high = (column.scale * row[name] for name in ("mean", "ci_low", "ci_high"))
+    return interval_text(mean, low, high, column.decimals)
 
 
 def _place(rows: pd.DataFrame) -> tuple[str, str]:
