@@ -14,13 +14,15 @@ from tests.workflow.conftest import TINY
 
 pytestmark = pytest.mark.workflow
 
-CELLS = {"cells": ["digits/dm/*", "*/full"]}
 INSTALLED = [name for name, task in TASKS.items() if all(map(find_spec, task.packages))]
 LAST = {"tables": 1, "figures": 1, "report": 1, "all": 1}
 
 
 def config(**settings):
-    sections = {name: CELLS | settings.get(name, {}) for name in INSTALLED}
+    sections = {
+        name: {"cells": ["digits/dm/*", *(["*/full"] if TASKS[name].has_full else [])]} | settings.get(name, {})
+        for name in INSTALLED
+    }
     return TINY | {"grid": TINY["grid"] | {"downstream": INSTALLED}, "downstream": sections}
 
 
