@@ -1,0 +1,64 @@
+"""The figures of continual learning and of architecture search: what is drawn where."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bacon.reporting.collect.task_results import summarise_task
+from bacon.reporting.figures.candidates import candidate_scatter
+from bacon.reporting.figures.class_streams import stream_lines
+
+METHODS = {"random": "Random", "dm": "DM"}
+
+
+def streams(seeds=(0, 1), ipcs=(1, 10)) -> pd.DataFrame:
+    """Accuracy after 2 and 4 classes: 0.9 and 0.6, and 0.01 more for each seed and repetition."""
+    rows = [
+        {
+            "dataset": "digits", "dataset_title": "Digits", "method": method, "method_title": title, "ipc": ipc, "seed": seed,
+            "network": "convnet", "repetition": repetition, "metric": "accuracy", "condition": "", "at": at,
+            "value": value + 0.01 * (seed + repetition),
+        }
+        for method, title in METHODS.items() for ipc in ipcs for seed in seeds for repetition in (0, 1)
+        for at, value in ((2.0, 0.9), (4.0, 0.6))
+    ]  # fmt: skip
+    return summarise_task(pd.DataFrame(rows).astype({"ipc": "Int64", "seed": "Int64"}), {"accuracy": (0.0, 1.0)})
+
+
+def test_lines_show_the_mean_after_each_step_with_band_and_interval():
+    figure = stream_lines(streams(), title="Streams")
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert [ax.get_title() for ax in shown] == ["Digits, IPC 1", "Digits, IPC 10"]
+    line = shown[0].lines[0]
+    assert line.get_xdata().tolist() == [2.0, 4.0]
+    assert line.get_ydata() == pytest.approx([91.0, 61.0])
+    assert len(shown[0].collections) == 4  # a band and the bars of each method
+    assert "n = 4 repetitions" in figure.caption
+    assert "95 % interval over distillation seeds" in figure.caption
+
+
+def test_one_distillation_seed_has_no_bars():
+    figure = stream_lines(streams(seeds=(0,)), title="Streams")
+    assert "interval" not in figure.caption
+    bars = [each for each in figure.axes[0].collections if type(each).__name__ == "LineCollection"]
+    assert all(len(each.get_segments()) == 0 for each in bars)
+
+
+def test_a_point_is_a_candidate_and_the_first_one_is_ringed():
+    table = pd.DataFrame(
+        [
+            {
+                "dataset": "digits", "dataset_title": "Digits", "method": method, "method_title": title, "ipc": 1,
+                "candidate": f"c{place}", "proxy": proxy, "reference": reference,
+            }
+            for method, title in METHODS.items()
+            for place, (proxy, reference) in enumerate(((40.0, 90.0), (60.0, 95.0), (50.0, 92.0)))
+        ]
+    )  # fmt: skip
+    figure = candidate_scatter(table, pd.Series({("digits", "dm", 1): 0.5}), title="Search")
+    points, ring = figure.axes[0].collections[:2]
+    assert np.array_equal(points.get_offsets(), [[40, 90], [60, 95], [50, 92]])
+    assert np.array_equal(ring.get_offsets(), [[60, 95]])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["+0.50"]
