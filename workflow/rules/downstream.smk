@@ -30,11 +30,6 @@ if not workflow.deployment_settings.deployment_method:
 for TASK in TASKS.values():
     # Below results/downstream logs and measurements lie as the results do.
     PLACE = task_pattern(TASK).removeprefix("results/").removesuffix(".json")
-    COMMAND = (
-        f'exec "$PYTHON" "$SCRIPTS/downstream.py" --config "$CONFIG" --task {TASK.name}'
-        " --cell {wildcards.cell:q} --fingerprint {params.fingerprint:q} --threads {threads}"
-        " --data {input.data:q} --images {input.images:q} --output {output.results:q}"
-    ) + (" --network {wildcards.network:q}" if TASK.has_networks else "")
 
     rule:
         name:
@@ -62,5 +57,9 @@ for TASK in TASKS.values():
             fingerprint=fingerprint_of(TASK.name),
         message:
             f"{TASK.title} of {{wildcards.cell}}"
+        # Formatted when the job runs, and TASK is the last of the loop then: the rule's name is the task's, and its wildcards are
+        # the cell and, where it depends on it, the network.
         shell:
-            COMMAND + " >{log:q} 2>&1"
+            'exec "$PYTHON" "$SCRIPTS/downstream.py" --config "$CONFIG" --task {rule:q} --place {wildcards:q}'
+            " --fingerprint {params.fingerprint:q} --threads {threads}"
+            " --data {input.data:q} --images {input.images:q} --output {output.results:q} >{log:q} 2>&1"
