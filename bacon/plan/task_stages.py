@@ -13,8 +13,7 @@ from bacon.plan.stage import Stage
 from bacon.plan.task_cost import task_seconds
 from bacon.settings.cells import DOWNSTREAM, Cell
 
-CELL = r"[^/]+/(?:full|[^/]+/ipc\d+/seed\d+)"
-"""Pattern of the wildcard `cell`: the full data set, or a distilled set."""
+_CELL = r"[^/]+/(?:full|[^/]+/ipc\d+/seed\d+)"
 
 
 def task_stage(task: Task) -> Stage:
@@ -37,8 +36,19 @@ def task_stage(task: Task) -> Stage:
 
 
 def task_pattern(task: Task) -> str:
-    """Path of a task's files, with the wildcards `cell` and, where it is run with each network, `network`."""
-    return f"{DOWNSTREAM}/{task.name}/{{cell}}" + ("/{network}.json" if task.has_networks else ".json")
+    """Path of a task's files, with the wildcard `place`: the cell and, where it is run with each network, the network."""
+    return f"{DOWNSTREAM}/{task.name}/{{place}}.json"
+
+
+def place_pattern(task: Task) -> str:
+    """Regular expression of the wildcard `place`."""
+    return _CELL + ("/[^/]+" if task.has_networks else "")
+
+
+def cell_and_network(task: Task, place: str) -> tuple[Cell, str]:
+    """What the wildcard `place` stands for; raises :class:`BaconError` where it names no cell."""
+    cell, _, network = place.rpartition("/") if task.has_networks else (place, "", "")
+    return Cell.parse(cell), network
 
 
 def task_artifact(plan: Plan, name: str, cell: Cell, network: str) -> PlannedArtifact:
@@ -58,7 +68,7 @@ def _all(plan: Plan, task: Task) -> Iterator[PlannedArtifact]:
 
 
 def _named(plan: Plan, task: Task, wildcards: Mapping[str, str]) -> PlannedArtifact:
-    return task_artifact(plan, task.name, Cell.parse(wildcards["cell"]), wildcards.get("network", ""))
+    return task_artifact(plan, task.name, *cell_and_network(task, wildcards["place"]))
 
 
 def _inputs(plan: Plan, task: Task, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:

@@ -1,5 +1,6 @@
 """What every downstream task has, which cells it is run for, and what makes its results stale: of all tasks that there are."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bacon.config.loading import check_config
 from bacon.downstream.registry import TASKS
 from bacon.plan.plan import Plan
 from bacon.plan.stages import STAGES, plan_artifacts, stage_of
+from bacon.plan.task_stages import place_pattern
 from bacon.reporting.figures.task_figures import TASK_FIGURES
 from bacon.reporting.tables.names import table_names
 from bacon.runtime.errors import BaconError
@@ -67,7 +69,8 @@ def test_seeds_and_cells_say_which_results_there_are_and_not_what_they_are(name)
 def test_a_stage_follows_its_task(name):
     plan, stage = plan_of([name]), STAGES[name]
     for artifact in stage.artifacts(plan):
-        found = {"cell": str(artifact.cell)} | ({"network": artifact.network} if artifact.network else {})
+        found = {"place": "/".join(filter(None, (str(artifact.cell), artifact.network)))}
+        assert re.fullmatch(place_pattern(TASKS[name]), found["place"])
         assert stage.rules[name].format(**found) == str(artifact.path)
         assert stage.artifact(plan, found) == artifact
         assert str(stage.log(artifact)) == str(artifact.path).replace("results", "results/logs", 1).replace(

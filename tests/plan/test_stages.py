@@ -62,8 +62,8 @@ def test_the_rules_of_downstream_tasks_follow_their_stages():
     text = (WORKFLOW / "rules/downstream.smk").read_text()
     for name in ("gpus_of", "memory_of", "minutes_of", "fingerprint_of", "trained"):
         assert f"{name}(TASK.name)" in text
-    assert 'f"results/logs/{PLACE}.log"' in text
-    assert 'f"results/benchmarks/{PLACE}.jsonl"' in text
+    assert 'f"results/logs/downstream/{TASK.name}/{{place}}.log"' in text
+    assert 'f"results/benchmarks/downstream/{TASK.name}/{{place}}.jsonl"' in text
     several = Plan(check_config({"preset": "smoke", "grid": GRID | {"downstream": list(TASKS)}}))
     for name in TASKS:
         for artifact in STAGES[name].artifacts(several):

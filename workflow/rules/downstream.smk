@@ -1,21 +1,26 @@
 """OUTPUTS: results/downstream/{task}/{cell}/{network}.json, or {cell}.json for tasks that do not depend on the network.
 
-One rule for each downstream task (bacon/downstream/registry.py), which has the task's name. A cell is a distilled set or a full
-data set. Finished repetitions are kept in a cache, so that another one computes that one alone.
+One rule for each downstream task (bacon/downstream/registry.py), which has the task's name. Its wildcard `place` is the cell, a
+distilled set or a full data set, and the network. Finished repetitions are kept in a cache, so that another one computes that one
+alone.
 """
 
 from bacon.downstream.registry import TASKS
-from bacon.plan.task_stages import CELL, task_pattern
+from bacon.plan.task_stages import cell_and_network, place_pattern, task_pattern
 
 
-def distilled_of(wildcards):
-    """The distilled set of a cell; none for a full data set."""
-    cell = cells.Cell.parse(wildcards.cell)
-    return [] if cell.ipc is None else str(cell.distilled_path)
+def distilled_of(task):
+    """The distilled set of a cell, as an input function; none for a full data set."""
+
+    def path(wildcards):
+        cell, _ = cell_and_network(task, wildcards.place)
+        return [] if cell.ipc is None else str(cell.distilled_path)
+
+    return path
 
 
-def data_of(wildcards):
-    return str(cells.Cell.parse(wildcards.cell).data_path)
+def data_of(task):
+    return lambda wildcards: str(cell_and_network(task, wildcards.place)[0].data_path)
 
 
 # Before anything is computed; jobs with an environment of their own (--sdm conda) find out themselves.
@@ -28,29 +33,22 @@ if not workflow.deployment_settings.deployment_method:
 
 
 for TASK in TASKS.values():
-    # Below results/downstream logs and measurements lie as the results do.
-    PLACE = task_pattern(TASK).removeprefix("results/").removesuffix(".json")
-    COMMAND = (
-        f'exec "$PYTHON" "$SCRIPTS/downstream.py" --config "$CONFIG" --task {TASK.name}'
-        " --cell {wildcards.cell:q} --fingerprint {params.fingerprint:q} --threads {threads}"
-        " --data {input.data:q} --images {input.images:q} --output {output.results:q}"
-    ) + (" --network {wildcards.network:q}" if TASK.has_networks else "")
 
     rule:
         name:
             TASK.name
         input:
-            data=data_of,
-            images=distilled_of,
+            data=data_of(TASK),
+            images=distilled_of(TASK),
             trained=trained(TASK.name),
         output:
             results=task_pattern(TASK),
         log:
-            f"results/logs/{PLACE}.log",
+            f"results/logs/downstream/{TASK.name}/{{place}}.log",
         benchmark:
-            f"results/benchmarks/{PLACE}.jsonl"
+            f"results/benchmarks/downstream/{TASK.name}/{{place}}.jsonl"
         wildcard_constraints:
-            cell=CELL,
+            place=place_pattern(TASK),
         conda:
             "../../environment.yml"
         threads: PLAN.config.run.threads
@@ -61,6 +59,9 @@ for TASK in TASKS.values():
         params:
             fingerprint=fingerprint_of(TASK.name),
         message:
-            f"{TASK.title} of {{wildcards.cell}}"
+            f"{TASK.title} of {{wildcards.place}}"
+        # Evaluated when the job runs, and TASK is the last of the loop then: the rule's name is the task's.
         shell:
-            COMMAND + " >{log:q} 2>&1"
+            'exec "$PYTHON" "$SCRIPTS/downstream.py" --config "$CONFIG" --task {rule:q} --place {wildcards.place:q}'
+            " --fingerprint {params.fingerprint:q} --threads {threads}"
+            " --data {input.data:q} --images {input.images:q} --output {output.results:q} >{log:q} 2>&1"
