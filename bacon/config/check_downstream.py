@@ -63,7 +63,7 @@ def _check_data(config: Config, name: str, cells: Sequence[Cell]) -> None:
             continue
         source = REGISTRY[cell.dataset]
         if (reason := task.classes_wanted(settings, source.classes)) is not None:
-            raise BaconError(f"{cell}: {reason}")
+            raise BaconError(f"{cell.dataset}: {reason}")
         own = resolve(config, cell).settings
         for need in task.needs(settings, own, own.network):
             try:

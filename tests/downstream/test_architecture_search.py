@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from bacon.config.loading import check_config
 from bacon.downstream.architecture_search.algorithm import ArchitectureSearch
 from bacon.downstream.architecture_search.rankings import rank
 from bacon.downstream.architecture_search.record import DC_SPACE, ArchitectureSearchSettings, needs
 from bacon.evaluation.train_and_test import measure_network
+from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.distillation import SelectionSettings
 from bacon.training.run_driver import train_block
@@ -103,3 +105,11 @@ def test_a_search_ranks_by_images_that_its_accuracies_are_not_measured_on(tmp_pa
     network = given.train_network(given.train, seed=(1, 1), network=SETTINGS.candidates()[chosen])
     assert found.details["proxy"][chosen] == measure_network(network, ranking, classes=CLASSES).test_accuracy
     assert values["time_share"] > 0
+
+
+def test_candidates_that_leave_nothing_of_an_image_are_refused_with_the_configuration():
+    grid = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1], "downstream": ["architecture_search"]}
+    with pytest.raises(
+        BaconError, match=r"architecture_search: w8-d5-none-relu-avg with digits: network.depth: 5 blocks"
+    ):
+        check_config({"preset": "smoke", "grid": grid, "downstream": {"architecture_search": {"depths": [1, 5]}}})

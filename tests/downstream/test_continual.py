@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bacon.config.loading import check_config
 from bacon.downstream.continual import algorithm
 from bacon.downstream.continual.algorithm import Continual
 from bacon.downstream.continual.class_steps import class_order, scores, steps_of
@@ -90,3 +91,9 @@ def test_soft_labels_train_on_the_classes_seen(tmp_path):
     given = context(tmp_path, synthetic=replace(hard, soft=soft, soft_kind="probabilities"), labels="stored", epochs=40)
     found = Continual(ContinualSettings(steps=2), given).measure(0)
     assert values(found, "final")[0] > 0.8
+
+
+def test_more_steps_than_a_registered_data_set_has_classes_are_refused_with_the_configuration():
+    grid = {"datasets": ["digits"], "methods": ["dm"], "ipc": [1], "downstream": ["continual"]}
+    with pytest.raises(BaconError, match=r"digits: downstream.continual.steps is 11, but the data set has 10"):
+        check_config({"preset": "smoke", "grid": grid, "downstream": {"continual": {"steps": 11}}})

@@ -60,7 +60,8 @@ def _panel(ax: Axes, cell: pd.DataFrame) -> None:
             ax.fill_between(x, mean - sd, mean + sd, color=style.colour, alpha=0.15, linewidth=0)
             arms = np.fmax(np.stack([mean - low, high - mean]), 0.0)
             known = np.isfinite(arms).all(axis=0)
-            ax.errorbar(x[known], mean[known], yerr=arms[:, known], fmt="none", ecolor=style.colour, capsize=2.5)
+            if known.any():
+                ax.errorbar(x[known], mean[known], yerr=arms[:, known], fmt="none", ecolor=style.colour, capsize=2.5)
     ax.set_xlabel("Classes seen")
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     ax.grid(axis="y")
