@@ -59,7 +59,7 @@ def _panel(ax: Axes, cell: pd.DataFrame) -> None:
         if not crowded:
             ax.fill_between(x, mean - sd, mean + sd, color=style.colour, alpha=0.15, linewidth=0)
             arms = np.fmax(np.stack([mean - low, high - mean]), 0.0)
-            known = np.isfinite(arms).all(axis=0)
+            known = np.isfinite(low) & np.isfinite(high)
             if known.any():
                 ax.errorbar(x[known], mean[known], yerr=arms[:, known], fmt="none", ecolor=style.colour, capsize=2.5)
     ax.set_xlabel("Classes seen")
