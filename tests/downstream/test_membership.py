@@ -143,11 +143,13 @@ def test_images_that_a_network_was_trained_on_are_found_and_the_rest_of_their_so
     assert abs(seen["loss"] - 0.5) < seen["own loss"] - 0.5
 
 
-def test_made_images_have_no_own_ones_and_without_shadows_there_is_no_likelihood_ratio(tmp_path):
+@pytest.mark.parametrize(("shadows", "more"), [(0, set()), (2, {"lira"})])
+def test_made_images_have_no_own_ones_and_without_shadows_there_is_no_likelihood_ratio(tmp_path, shadows, more):
     whole = selection()
     made = replace(whole, images=whole.images + 0.01)
-    found = Membership(MembershipSettings(shadows=0), context(tmp_path, synthetic=made, epochs=2)).measure(0)
-    assert set(auc(found)) == {"loss", "confidence", "entropy"}
+    given = context(tmp_path, synthetic=made, epochs=2)
+    found = Membership(MembershipSettings(images=8, shadows=shadows), given).measure(0)
+    assert set(auc(found)) == {"loss", "confidence", "entropy", *more}
     accuracy = {one.condition: one.value for one in found.measurements if one.metric == "accuracy"}
     assert set(accuracy) == {"members", "others"}
 

@@ -74,6 +74,7 @@ CONTINUAL = Task(
     columns=columns,
     notes=notes,
     figure="Continual learning: accuracy against the number of classes seen",
+    scales={"smoke": {"steps": 2}},
     has_full=False,
     uses_trained=False,
     classes_wanted=lambda settings, classes: too_few_classes(settings.steps, classes),

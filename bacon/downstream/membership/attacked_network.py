@@ -45,9 +45,11 @@ def attacked(
 
 
 def shadow_values(networks: Iterable[Network], *targets: ImageSet) -> Tensor:
-    """(S, N) float64 on the CPU: what each shadow network makes of all ``targets``, one set after the other."""
+    """(S, N) float64 on the CPU: what each shadow network makes of all ``targets``, one set after the other; some may be empty."""
     rows = [
-        torch.cat([logit_of_the_class(logits(network, images), images.labels).cpu() for images in targets])
+        torch.cat(
+            [logit_of_the_class(logits(network, images), images.labels).cpu() for images in targets if len(images)]
+        )
         for network in networks
     ]
     return torch.stack(rows)
