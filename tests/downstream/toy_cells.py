@@ -80,4 +80,5 @@ def context(folder: Path, *, synthetic: SyntheticSet | None = None, inputs=None,
         synthetic=stored,
         inputs=inputs or {},
         pieces=TaskCache(folder=folder / "pieces", fingerprint="t"),
+        shared=folder / "shared",
     )

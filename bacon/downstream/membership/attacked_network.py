@@ -45,7 +45,7 @@ def attacked(
 
 
 def shadow_values(networks: Iterable[Network], *targets: ImageSet) -> Tensor:
-    """(S, N) float64 on the CPU: what each shadow network makes of all ``targets``, one set after the other; some may be empty."""
+    """(S, N) float64 on the CPU: what each shadow network makes of ``targets``, in turn; some may be empty."""
     rows = [
         torch.cat(
             [logit_of_the_class(logits(network, images), images.labels).cpu() for images in targets if len(images)]
