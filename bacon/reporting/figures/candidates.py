@@ -65,7 +65,7 @@ def candidate_scatter(table: pd.DataFrame, ranks: pd.Series[float], *, title: st
         next(ax for ax in line if ax.get_visible()).set_ylabel("Trained on the whole set (%)")
     caption = (
         "A point is an architecture: accuracy of networks trained on the cell's images (mean over searches and distillation "
-        "seeds) and on the whole real set, on the images that rank. In the corner: Spearman's rank correlation, mean over "
+        "seeds) and on the whole real set, on the images that rank. Lower right: Spearman's rank correlation, mean over "
         "searches; the table has its interval. Ringed: the candidate that is first on the cell's images."
     )
     finish(figure, title=title, caption=caption, legend=method_handles(table, line=False))
