@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bacon.config.loading import check_config
+from bacon.config.unreached import unreached_values
 from bacon.downstream.registry import TASKS
 from bacon.plan.plan import Plan
 from bacon.plan.stages import STAGES, plan_artifacts, stage_of
@@ -124,6 +125,13 @@ def test_under_several_protocols_tasks_follow_the_headline():
     cell = Cell("digits", "dm", 1, 0)
     wanted = alone.tasks.fingerprint("calibration", cell, "mlp")
     assert {one.tasks.fingerprint("calibration", cell, "mlp") for one in several.protocols.values()} == {wanted}
+
+
+def test_settings_of_a_task_that_is_not_run_are_named():
+    plan = plan_of(["robustness"], downstream={"calibration": {"bins": 7}, "robustness": {"steps": 3}})
+    assert unreached_values(plan.config) == (
+        "downstream.calibration is used for no cell: grid.downstream lists robustness, not calibration",
+    )
 
 
 @pytest.mark.parametrize(
