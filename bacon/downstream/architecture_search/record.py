@@ -62,7 +62,7 @@ class ArchitectureSearchSettings(TaskSettings):
     top: int = Field(
         10,
         ge=2,
-        description="Candidates that the proxy ranks first, over which rank correlation is reported too (DC: 10).",
+        description="Candidates that the proxy ranks first, over which rank correlation is reported too.",
     )
 
     @field_validator("widths", "depths", "norms", "activations", "poolings")
