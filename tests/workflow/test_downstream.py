@@ -1,5 +1,6 @@
 """Downstream tasks on a finished grid through the real Snakemake: what runs, what it gives, and what a change runs again."""
 
+import os
 from importlib.util import find_spec
 
 import pandas as pd
@@ -27,6 +28,8 @@ def config(**settings):
 
 
 def test_tasks_run_on_the_cells_that_are_there_and_a_setting_runs_its_own_task_again(copy):
+    # Jobs find the packages of tasks where this process found them.
+    copy.installed += filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
     copy.configure(config())
     made = copy.snakemake()
     plan = Plan(check_config(config()), copy.folder)

@@ -145,7 +145,7 @@ ROBUSTNESS = Task(
     columns=columns,
     notes=notes,
     figure="Accuracy under attack",
-    scales={"smoke": {"test_images": 16, "attacks": ["fgsm", "pgd"], "steps": 2}, "demo": {"test_images": 200}},
+    scales={"smoke": {"test_images": 16, "attacks": ["fgsm", "pgd"], "steps": 2}, "demo": {"test_images": 50}},
     cost=work,
     packages={
         "torchattacks": "install it with `pip install --no-deps torchattacks==3.5.1` (it pins an old version of requests, "
