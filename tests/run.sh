@@ -50,7 +50,7 @@ latex() {
 
 ddranking() {
     step "DD-Ranking's package" tests/ddranking/install.sh
-    step "Exports in DD-Ranking" pytest -m ddranking tests/ddranking
+    OMP_NUM_THREADS=1 step "Exports in DD-Ranking" pytest -m ddranking tests/ddranking
 }
 
 slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs and starts a cluster of one node

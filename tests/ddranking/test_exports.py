@@ -38,6 +38,7 @@ QUICK = {
     "model_name": "MLP",
     "eval_full_data": False,
 }
+PIXELS = [{"name": "ToTensor"}, {"name": "Normalize", "args": [CIFAR10["mean"], CIFAR10["std"]]}]
 REAL = 71.0  # percent; of networks trained on the real set
 
 
@@ -145,16 +146,20 @@ def test_its_losses_mean_our_probabilities_by_the_exported_labels(package, cifar
     assert found.item() == pytest.approx(torch.nn.functional.cross_entropy(outputs, soft).item(), rel=1e-6)
 
 
-def test_the_soft_label_evaluator_runs_to_its_end_where_a_teacher_labels_batches(package, cifar10, tmp_path):
-    soft_export(cifar10, tmp_path)
-    normalise = {"name": "Normalize", "args": [CIFAR10["mean"], CIFAR10["std"]]}
-    options = {
-        "teacher_dir": str(teacher(package, tmp_path)),
+def teacher_labels(package, folder: Path) -> dict[str, object]:
+    """Options with which a teacher labels the batches, of ours and of random images."""
+    return {
+        "teacher_dir": str(teacher(package, folder)),
         "teacher_model_names": ["MLP"],
         "soft_label_mode": "M",
         "random_data_format": "image",
-        "custom_train_trans": [{"name": "ToTensor"}, normalise],
+        "custom_train_trans": PIXELS,
     }
+
+
+def test_the_soft_label_evaluator_runs_to_its_end_where_a_teacher_labels_batches(package, cifar10, tmp_path):
+    soft_export(cifar10, tmp_path)
+    options = teacher_labels(package, tmp_path)
     evaluator, given = package.LabelRobustScoreSoft(config(package, tmp_path, cifar10, **options)), tensors(tmp_path)
     with quiet():
         found = evaluator.compute_metrics(image_tensor=given.images, soft_labels=given.labels, syn_lr=given.lr)
@@ -163,17 +168,13 @@ def test_the_soft_label_evaluator_runs_to_its_end_where_a_teacher_labels_batches
     assert (tmp_path / "scores.csv").read_text().count("\n") == 2  # a header and one run
 
 
-def test_the_augmentation_evaluator_trains_on_an_export(package, cifar10, exported):
-    """With another schedule: version 0.2.0 hands no step size on."""
-    normalise = {"name": "Normalize", "args": [CIFAR10["mean"], CIFAR10["std"]]}
-    options = {
-        "random_data_format": "image",
-        "custom_train_trans": [{"name": "ToTensor"}, normalise],
-        "lr_scheduler": "cosineannealing",
-    }
-    evaluator, given = package.AugmentationRobustScore(config(package, exported, cifar10, **options)), tensors(exported)
+def test_the_augmentation_evaluator_trains_on_an_export(package, cifar10, tmp_path):
+    """With batches labelled by a teacher and another schedule: version 0.2.0 has no hard labels, and hands no step size on."""
+    soft_export(cifar10, tmp_path)
+    options = teacher_labels(package, tmp_path) | {"label_type": "soft", "lr_scheduler": "cosineannealing"}
+    evaluator, given = package.AugmentationRobustScore(config(package, tmp_path, cifar10, **options)), tensors(tmp_path)
     with quiet():
-        found = evaluator.compute_metrics(image_tensor=given.images, syn_lr=given.lr)
+        found = evaluator.compute_metrics(image_tensor=given.images, soft_labels=given.labels, syn_lr=given.lr)
     beta = 0.5 * (found["with_aug_scores_mean"] + found["without_aug_scores_mean"])
     assert found["augmentation_robust_score_mean"] == pytest.approx(
         augmentation_robust_score(beta, beta)
@@ -185,8 +186,7 @@ def test_a_folder_of_pixels_is_read_too(package, cifar10, exported):
     folder = exported / "pixels"
     folder.mkdir()
     write_folder(made_export(ipc=2, images=images, classes=labels), folder)
-    normalise = {"name": "Normalize", "args": [CIFAR10["mean"], CIFAR10["std"]]}
-    options = {"custom_train_trans": [{"name": "ToTensor"}, normalise]}
+    options = {"custom_train_trans": PIXELS}
     evaluator = package.LabelRobustScoreHard(config(package, exported, cifar10, **options))
     with quiet():
         accuracy, _ = evaluator._compute_hard_label_metrics_helper(None, str(folder), None, 0.01, "syn")
