@@ -14,6 +14,7 @@ from benchmarks.commands.speed import condensation, distillation, evaluation, gr
 from benchmarks.dd_ranking.command import dd_ranking
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
+from benchmarks.reproduction.prediction_command import predictions
 
 COMMANDS = (
     machine,
@@ -28,6 +29,7 @@ COMMANDS = (
     precision,
     memory,
     reproduce,
+    predictions,
     gpu,
     dd_ranking,
 )
