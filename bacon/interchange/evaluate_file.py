@@ -25,7 +25,7 @@ from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, P
 from bacon.interchange.folders import METADATA, is_own_folder
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import has_soft_labels, may_be_classes, published_content, read_tensors
-from bacon.interchange.teachers import teacher_runs
+from bacon.interchange.train_teachers import teacher_runs
 from bacon.plan.fingerprint import digest, fingerprint
 from bacon.plan.plan import EVALUATION_COUNTS, augmentation_code
 from bacon.plan.stage_code import evaluate_modules
