@@ -11,7 +11,7 @@ from bacon.downstream.registry import TASKS
 from bacon.operations.job_status import read_status
 from bacon.operations.orphans import orphans
 from bacon.plan.plan import Plan
-from tests.workflow.conftest import TINY
+from tests.workflow.conftest import ROOT, TINY
 
 pytestmark = pytest.mark.workflow
 
@@ -29,7 +29,10 @@ def config(**settings):
 
 def test_tasks_run_on_the_cells_that_are_there_and_a_setting_runs_its_own_task_again(copy):
     # Jobs find the packages of tasks where this process found them.
-    copy.installed += filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    copy.installed += [
+        str(ROOT / "build/downstream"),
+        *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+    ]
     copy.configure(config())
     made = copy.snakemake()
     plan = Plan(check_config(config()), copy.folder)
