@@ -158,7 +158,7 @@ ARCHITECTURE_SEARCH = Task(
     algorithm="bacon.downstream.architecture_search.algorithm:ArchitectureSearch",
     columns=columns,
     notes=notes,
-    figure="Architecture search: candidates trained on the set and on all images",
+    figure="Architecture search: the set against all images",
     scales={
         "smoke": {"widths": (8,), "depths": (1, 2), "reference_epochs": 2, "reference_batch": 64},
         "demo": {"widths": (16, 32, 64), "reference_epochs": 20, "reference_batch": 64},
