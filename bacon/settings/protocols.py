@@ -64,6 +64,8 @@ class Protocol:
         title: what it is called in documents.
         evaluation: keys of ``evaluation`` that differ from the defaults.
         by_data: further ones for a data set and IPC.
+        most_steps: preset -> the most steps that a protocol which counts steps keeps with it; the preset's epochs are for
+            protocols that count epochs.
         missing: what it needs that is not there yet; empty: it runs.
         note: what of the published evaluation it leaves out or reads in one of several ways.
     """
@@ -71,6 +73,7 @@ class Protocol:
     title: str
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     by_data: Callable[[DataFacts], Mapping[str, Any]] = protocol_data.nothing
+    most_steps: Mapping[str, int] = field(default_factory=dict)
     missing: str = ""
     note: str = ""
 
@@ -93,6 +96,12 @@ def published_settings(name: str, facts: DataFacts) -> dict[str, Any]:
     """As :func:`protocol_settings`, also of a protocol that cannot run yet."""
     record = PROTOCOLS[check_protocol(name)]
     return {**record.evaluation, **record.by_data(facts)}
+
+
+def preset_steps(name: str, preset: str, facts: DataFacts) -> dict[str, int]:
+    """``{"steps": n}`` where a known protocol counts steps and says how many a preset leaves of them; otherwise nothing."""
+    most, steps = PROTOCOLS[name].most_steps.get(preset), published_settings(name, facts).get("steps")
+    return {"steps": min(most, steps)} if most is not None and steps is not None else {}
 
 
 def check_protocol(name: str) -> str:
@@ -264,19 +273,22 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "p-frepo": Protocol(
         title="P-FRePo (FRePo)",
         evaluation={
-            "steps": 1000,
             "batch_size": 500,
+            "order": "stored",
             "optimiser": "adam",
             "lr_net": 3e-4,
             "weight_decay": 0.0,
-            "schedule": "constant",
+            "schedule": "warmup_cosine",
+            "lr_warmup": 500,
+            "lr_factor": 0.01,
             "augmentations": ["frepo"],
             "labels": "stored",
             "loss": [{"kind": "mse"}],
-            "ema": 0.995,
         },
         by_data=protocol_data.frepo,
-        note="CIFAR-100: 2000 (IPC 10) and 5000 (IPC 50) steps; TinyImageNet: 5000 (IPC 10). FRePo's network is wider.",
+        most_steps={"demo": 2000},
+        note="Steps by the number of images: 1000 (10), 2000 (100), 5000 (500), 10000 (1000), 40000 (2000 and more), and 20000 "
+        "(200). FRePo's network is wider.",
     ),
     "p-dd": Protocol(
         title="P-DD (DD)",
