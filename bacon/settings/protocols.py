@@ -64,8 +64,8 @@ class Protocol:
         title: what it is called in documents.
         evaluation: keys of ``evaluation`` that differ from the defaults.
         by_data: further ones for a data set and IPC.
-        most_steps: preset -> the most steps that a protocol which counts steps keeps with it; the preset's epochs are for
-            protocols that count epochs.
+        preset_length: preset -> steps, or epochs where the protocol counts these, that a preset leaves of it at most, where a
+            network that is trained for the preset's own number of epochs would have learned nothing.
         missing: what it needs that is not there yet; empty: it runs.
         note: what of the published evaluation it leaves out or reads in one of several ways.
     """
@@ -73,7 +73,7 @@ class Protocol:
     title: str
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     by_data: Callable[[DataFacts], Mapping[str, Any]] = protocol_data.nothing
-    most_steps: Mapping[str, int] = field(default_factory=dict)
+    preset_length: Mapping[str, int] = field(default_factory=dict)
     missing: str = ""
     note: str = ""
 
@@ -98,10 +98,11 @@ def published_settings(name: str, facts: DataFacts) -> dict[str, Any]:
     return {**record.evaluation, **record.by_data(facts)}
 
 
-def preset_steps(name: str, preset: str, facts: DataFacts) -> dict[str, int]:
-    """``{"steps": n}`` where a known protocol counts steps and says how many a preset leaves of them; otherwise nothing."""
-    most, steps = PROTOCOLS[name].most_steps.get(preset), published_settings(name, facts).get("steps")
-    return {"steps": min(most, steps)} if most is not None and steps is not None else {}
+def preset_length(name: str, preset: str, facts: DataFacts) -> dict[str, int]:
+    """``{"steps": n}`` or ``{"epochs": n}`` where a known protocol says how much of itself a preset leaves; else nothing."""
+    most, published = PROTOCOLS[name].preset_length.get(preset), published_settings(name, facts)
+    unit = "steps" if "steps" in published else "epochs"
+    return {} if most is None else {unit: min(most, published.get(unit, most))}
 
 
 def check_protocol(name: str) -> str:
@@ -213,6 +214,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 30.0}],
         },
         by_data=protocol_data.sre2l,
+        preset_length={"demo": 400},
         note=f"{_TEACHER} Published: ResNet-18.",
     ),
     "p-sre2l-plus": Protocol(
@@ -230,6 +232,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
         by_data=protocol_data.sre2l_plus,
+        preset_length={"demo": 300},
         note=f"{_TEACHER} Batches of the program's default, 16; its scripts read theirs from a file that is not published. "
         "CIFAR-100 with IPC 10 and TinyImageNet without: half a cosine. Published: ResNet-18, the best on test.",
     ),
@@ -248,6 +251,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
         by_data=protocol_data.rded,
+        preset_length={"demo": 300},
         note=f"{_TEACHER} CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last "
         "epochs.",
     ),
@@ -267,6 +271,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.15}],
         },
         by_data=protocol_data.gvbsm,
+        preset_length={"demo": 400},
         note="Five teachers of five architectures (evaluation.teachers), whose logits are averaged as they are: the published "
         "code has the scaling to equal norms (teacher_norms: equal) in a comment. Published: the best on test.",
     ),
@@ -286,7 +291,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "mse"}],
         },
         by_data=protocol_data.frepo,
-        most_steps={"demo": 2000},
+        preset_length={"demo": 2000},
         note="Steps by the number of images: 1000 (10), 2000 (100), 5000 (500), 10000 (1000), 40000 (2000 and more), and 20000 "
         "(200). FRePo's network is wider.",
     ),

@@ -168,8 +168,8 @@ def test_other_optimisers_schedules_and_losses_are_not_called_sgd():
         "IDC's list without cutout, CutMix on 50 % of the batches, last epoch"
     )
     assert said["p-frepo"] == (
-        "2000 steps, Adam lr 0.0003 (up from 0 in 500, cosine to 1 %), weight decay 0, batch 500 in stored order, FRePo's list, "
-        "loss MSE, last step"
+        "2000 steps, Adam lr 0.0003 (up from 0 in 500, cosine to 1 %), weight decay 0, batch 500 in stored order, "
+        "FRePo's list, loss MSE, last step"
     )
 
 
