@@ -251,7 +251,6 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
         by_data=protocol_data.rded,
-        preset_length={"demo": 300},
         note=f"{_TEACHER} CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last "
         "epochs.",
     ),
