@@ -228,7 +228,9 @@ def test_a_preset_that_shortens_epochs_leaves_a_protocol_that_counts_steps_enoug
     assert frepo("digits", 1, preset="smoke").steps is None
 
 
-@pytest.mark.parametrize(("protocol", "epochs"), [("p-sre2l", 400), ("p-gvbsm", 400), ("p-sre2l-plus", 300), ("p-dsa", 100)])
+@pytest.mark.parametrize(
+    ("protocol", "epochs"), [("p-sre2l", 400), ("p-gvbsm", 400), ("p-sre2l-plus", 300), ("p-dsa", 100)]
+)
 def test_the_demo_does_not_shorten_adams_training_on_few_images_until_nothing_is_learned(protocol, epochs):
     """A set of one batch has one step an epoch; a tenth of P-DSA's thousand are enough for SGD, not for AdamW at 0.001."""
     assert resolve(config(preset="demo", protocol=protocol), CELL).settings.evaluation.epochs == epochs
