@@ -90,7 +90,7 @@ def unroll(
         steps: number of steps; 0 gives ``weights``.
         constant_memory: take the steps again on the way back instead of keeping their graphs. Of N steps, more than 16, the
             weights before about each sqrt(N)-th are kept, and those between are computed once more; on a GPU they wait in the
-            host's memory.
+            host's memory, unless the steps are recorded.
         loss: of a batch, a mean over its images.
         images_at_once: in constant memory, images of a batch whose graph is kept at a time; ``None``: all. The network must not
             couple the images of a batch (no batch norm).
@@ -272,7 +272,7 @@ def _backwards(
 
 
 def _put_aside(weights: Tensor) -> Tensor:
-    """The weights where they take no memory of a GPU."""
-    if weights.device.type != "cuda":
+    """The weights where they take no memory of a GPU, unless this is recorded: a replay copies nothing to the host."""
+    if weights.device.type != "cuda" or torch.cuda.is_current_stream_capturing():
         return weights
     return torch.empty(weights.shape, dtype=weights.dtype, pin_memory=True).copy_(weights, non_blocking=True)

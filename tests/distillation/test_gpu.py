@@ -80,7 +80,7 @@ def bits_after(method, precision, *, overlaps, iterations=12):
     pool.overlaps = overlaps
     for _ in range(iterations):
         engine.step()
-    (matching,) = engine.algorithm._recorded.values()
+    (matching,) = engine.algorithm.replays.recorded.values()
     assert matching.is_recorded, "see the log"
     assert pool._rounds.is_recorded, "see the log"
     members = [tensor.clone() for member in pool.members for tensor in member.network.state_dict().values()]
@@ -102,10 +102,10 @@ def test_replayed_iterations_are_those_that_are_launched_one_by_one(method):
     for records in (False, True):
         real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
         engine = make_engine(real, settings(method, iterations=2000), ipc=2, seed=3)
-        engine.algorithm._records = records
+        engine.algorithm.replays.records = records
         for _ in range(5):
             engine.step()
-        assert [each.is_recorded for each in engine.algorithm._recorded.values()] == [True] * records
+        assert [each.is_recorded for each in engine.algorithm.replays.recorded.values()] == [True] * records
         found.append(engine.algorithm.images.cpu())
     torch.testing.assert_close(*found, rtol=0, atol=1e-9)
 

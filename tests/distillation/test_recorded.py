@@ -6,41 +6,96 @@ import logging
 import pytest
 import torch
 
-from bacon.distillation.matching.recorded_step import worth_recording
 from bacon.distillation.network_queue import Queue
 from bacon.distillation.queue_training import Rounds
+from bacon.distillation.recorded_steps import RecordedSteps, worth_recording
 from bacon.methods.bacon.algorithm import Bacon
+from bacon.methods.registry import METHODS
 from bacon.networks.build import build_network
 from bacon.runtime import recording
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
 from tests.distillation.engines import NETWORK, make_engine, settings
+from tests.methods.test_contract import small
 from tests.recorded_operations import recorded
 
 ITERATIONS = 4
+CALIBRATED = ("replays", "_calibrations", "_rounds")
+"""What :class:`CalibratedMatching` records."""
 
 
-def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None):
-    """Images and history after some iterations; from a checkpoint where they stop in between."""
+def started(real, chosen, *, replays, network=NETWORK, chunk=2048):
+    """An engine, and its recordings by name."""
     engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
-    engine.algorithm._records = replays
-    while engine.iteration < ITERATIONS:
+    recordings = {name: steps for name, steps in vars(engine.algorithm).items() if isinstance(steps, RecordedSteps)}
+    for steps in recordings.values():
+        steps.records = replays
+    return engine, recordings
+
+
+def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None, kinds=None):
+    """Images and history after some iterations; from a checkpoint where they stop in between.
+
+    Of each recording, as many kinds of steps as ``kinds`` says are replayed; by default there is one.
+    """
+    engine, recordings = started(real, chosen, replays=replays, network=network, chunk=chunk)
+    while engine.iteration < engine.algorithm.iterations:
         if engine.iteration == stops_at:
             state = copy.deepcopy(engine.state_dict())
-            engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
-            engine.algorithm._records = replays
+            engine, recordings = started(real, chosen, replays=replays, network=network, chunk=chunk)
             engine.load_state_dict(state)
         engine.step()
-    recordings = list(engine.algorithm._recorded.values())
-    assert [each.is_recorded for each in recordings] == [True] * replays
+    for name, steps in recordings.items():
+        expected = (kinds or {name: 1}).get(name, 0) * replays
+        assert [each.is_recorded for each in steps.recorded.values()] == [True] * expected, name
     return engine.algorithm.images, engine.history.values
 
 
+def changed(method, **changes):
+    """Short settings of a method that matches no embeddings, as `smoke` has them."""
+    return small(METHODS[method], **changes)
+
+
+PLAIN = {"dsa_strategy": "none"}
+CASES = {
+    "bacon": (settings("bacon", iterations=ITERATIONS), 10_000, None),
+    "idm": (settings("idm", iterations=ITERATIONS), 13, None),
+    "dm": (settings("dm", iterations=ITERATIONS), 13, None),
+    "datadam": (settings("datadam", iterations=ITERATIONS), 13, None),
+    "dm_iid": (changed("dm_iid", iterations=3), 13, None),
+    "idm_iid": (settings("idm_iid", iterations=3), 10_000, None),
+    "cafe": (changed("cafe", iterations=2), 10_000, None),
+    "cafe_dsa": (changed("cafe_dsa", iterations=2), 13, None),
+    "dance": (changed("dance", iterations=3), 13, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
+    "ncfm": (changed("ncfm", iterations=3), 10_000, {"replays": 1, "_calibrations": 1}),
+    "ncfm sgd": (
+        changed("ncfm", iterations=4, optimiser="sgd", patience=1, lr_img=1.0),
+        10_000,
+        dict(zip(CALIBRATED, (1, 1, 4), strict=True)),  # the learning rate is halved once
+    ),
+    "ncfm network": (
+        changed("ncfm", iterations=3, sampling="network", sampling_width=8, frequencies=64),
+        13,
+        {"replays": 1, "_calibrations": 1},
+    ),
+    "dc": (changed("dc", iterations=2), 10_000, None),
+    "dsa": (changed("dsa", iterations=2), 5, None),
+    "dcc": (changed("dcc", iterations=3), 10_000, {"replays": 2}),
+    "dsac": (changed("dsac", iterations=3), 13, {"replays": 2}),
+    "idc": (changed("idc", iterations=2, batch_synthetic=5), 13, None),
+    "dream": (changed("dream", iterations=2, refresh=1, inner=3), 10_000, None),
+    "mtt": (changed("mtt", iterations=2, batch_syn=4), 10_000, None),
+    "mtt graphs": (changed("mtt", iterations=2, constant_memory=False), 10_000, None),
+    "datm": (changed("datm", iterations=2), 4, None),
+}
+"""Settings, images at a time, and how many kinds of each recording there are."""
+
+
 @pytest.mark.usefixtures("replayed_on_the_cpu")
-@pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13), ("datadam", 13)])
-def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk):
-    chosen = settings(method, iterations=ITERATIONS)
-    computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk) for flag in (False, True))
+@pytest.mark.parametrize("name", CASES)
+def test_replayed_iterations_equal_those_that_are_computed(real64, name):
+    chosen, chunk, kinds = CASES[name]
+    computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk, kinds=kinds) for flag in (False, True))
     for one, two in zip(computed, replayed, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
 
@@ -71,26 +126,24 @@ def test_fewer_images_at_a_time_are_recorded_anew(real64, monkeypatch, caplog):
         return gradient(algorithm, *args)
 
     monkeypatch.setattr(Bacon, "gradient", full)
-    engine = make_engine(real64, chosen, ipc=2, seed=3)
-    engine.algorithm._records = True
+    engine, recordings = started(real64, chosen, replays=True)
     for _ in range(ITERATIONS):
         engine.step()
-    assert list(engine.algorithm._recorded) == [1024]
-    assert engine.algorithm._recorded[1024].is_recorded
+    assert engine.algorithm.context.memory.chunk_images == 1024
+    assert [each.is_recorded for each in recordings["replays"].recorded.values()] == [True]
     torch.testing.assert_close(computed[0], engine.algorithm.images, rtol=0, atol=1e-10)
     assert "run.chunk_images is now 1024" in caplog.text
 
 
 def test_a_method_that_may_draw_on_the_host_is_not_recorded_and_one_line_says_so(real32, caplog, monkeypatch):
     monkeypatch.setattr(Bacon, "recordable", False)
-    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
-    engine.algorithm._records = True
+    engine, recordings = started(real32, settings("bacon"), replays=True)
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             engine.step()
     (record,) = [record for record in caplog.records if "not recorded" in record.message]
     assert "Bacon may draw numbers on the host" in record.message
-    assert engine.algorithm._recorded == {}
+    assert recordings["replays"].recorded == {}
 
 
 def test_short_runs_and_the_cpu_do_not_record(caplog):
@@ -99,8 +152,8 @@ def test_short_runs_and_the_cpu_do_not_record(caplog):
     with caplog.at_level(logging.INFO):
         assert not worth_recording(torch.device("cpu"), 10**6)
         assert not caplog.records
-        assert not worth_recording(gpu, 99)
-    assert "99 iterations do not pay for it" in caplog.text
+        assert not worth_recording(gpu, 99, name="a step")
+    assert "a step is not recorded as a CUDA graph: 99 of them do not pay for it" in caplog.text
 
 
 def trained_queue(real, *, norm, replays, iterations=4):

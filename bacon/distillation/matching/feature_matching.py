@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,8 +20,10 @@ from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
-from bacon.distillation.matching.real_features import RealFeatures, Siamese
+from bacon.distillation.matching.real_features import RealFeatures
 from bacon.distillation.pools import DrawnNetwork, NetworkPool
+from bacon.distillation.recorded_steps import Given, RecordedSteps
+from bacon.distillation.siamese import Siamese
 from bacon.networks.network import Network
 from bacon.transforms.partition import decode
 
@@ -39,7 +42,14 @@ class FeatureMatching(ABC):
         extra: further terms of the loss.
         mixes_images: whether the networks mix the images of a batch (batch norm in training mode): the real images of all
             classes are then one batch, and the synthetic images another, however large.
+
+    Attributes:
+        recordable: whether :meth:`gradient` may be recorded on a GPU: the loss and its further terms draw nothing on the host,
+            whatever they read keeps its place and its shape, and they may be given the number of the iteration as a tensor.
+        replays: records it.
     """
+
+    recordable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -61,6 +71,13 @@ class FeatureMatching(ABC):
         self._chunks: dict[int, list[ClassChunk]] = {}
         added = (name for term in self.extra for name in (term.name, *term.figures))
         self.terms: tuple[str, ...] = (*loss.weights(), *added, "loss")
+        self._names = self.terms  # what methods add to them is not computed here
+        self.replays = RecordedSteps(
+            context,
+            settings.iterations,
+            name="an iteration's matching",
+            refused="" if self.recordable else f"{type(self).__name__} may draw numbers on the host",
+        )
 
     @property
     @abstractmethod
@@ -92,13 +109,27 @@ class FeatureMatching(ABC):
         )
 
     def matched(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
-        """:meth:`gradient`; if the device runs out of memory, again with less beside it, then with fewer images at a time."""
-        return self.context.memory.within(
-            lambda: self.gradient(iteration, drawn),
+        """:meth:`gradient`, replayed where it is recorded; to be used before the next one is asked for.
+
+        If the device runs out of memory, it is computed again with less beside it, then with fewer images at a time.
+        """
+        networks = {term.name: network for term in self.extra if (network := term.network(iteration)) is not None}
+        given = Given(number=iteration, networks=(drawn.network, *networks.values()), tensors=(drawn.accuracy,))
+        gradient, terms = self.context.memory.within(
+            lambda: self.replays(partial(self._stacked, tuple(networks)), given),
             iteration=iteration,
             device=self.context.device,
             make_room=lambda: self.pool.make_room(iteration),
         )
+        return gradient, dict(zip(self._names, terms.clone().unbind(), strict=True))
+
+    def _stacked(self, beside: tuple[str, ...], given: Given) -> tuple[Tensor, Tensor]:
+        """:meth:`gradient` and its terms as one tensor; ``beside`` names the networks after the first."""
+        network, *others = given.networks
+        (accuracy,) = given.tensors
+        drawn = DrawnNetwork(network, accuracy, dict(zip(beside, others, strict=True)))
+        gradient, terms = self.gradient(given.number, drawn)
+        return gradient, torch.stack([terms[name] for name in self._names])
 
     def chunks(self) -> list[ClassChunk]:
         """The classes that are computed together; worked out again when the memory limit has changed."""
@@ -116,7 +147,7 @@ class FeatureMatching(ABC):
 
         Args:
             iteration: key of the draws.
-            drawn: frozen embedding network, and its running training accuracy in percent.
+            drawn: frozen embedding network, its running training accuracy in percent, and the networks of further terms.
 
         Returns:
             (classes * ipc, C, H, W) gradient, and name -> 0-d tensor.
@@ -124,12 +155,13 @@ class FeatureMatching(ABC):
         self.loss.begin(iteration)
         gradient = torch.empty_like(self.images)
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
-        totals = {name: drawn.accuracy.new_zeros(()) for name in self.terms}
+        totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
         for chunk in self.chunks():
             chosen, terms = self._chunk_gradient(chunk, iteration, drawn)
             shaped[self.real.index(chunk.classes)] = chosen
             for name, values in terms.items():
                 totals[name] = totals[name] + values.detach().sum() / self.real.classes
+        self.loss.end()
         for term in self.extra:
             totals.update(term.recorded(drawn))
         return gradient, totals

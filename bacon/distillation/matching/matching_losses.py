@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bacon.distillation.matching.features import Features, Read
 from bacon.distillation.pools import DrawnNetwork
+from bacon.networks.network import Network
 
 Statistics = TypeVar("Statistics")
 
@@ -53,6 +54,9 @@ class MatchingLoss(ABC, Generic[Statistics]):
     def collect(self, gradients: Sequence[Tensor]) -> None:
         """A chunk's gradients of :meth:`variables`; those of an iteration add up."""
         del gradients
+
+    def end(self) -> None:
+        """All chunks of the iteration have been collected."""
 
     @abstractmethod
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Statistics:
@@ -168,6 +172,11 @@ class ExtraTerm(ABC):
 
     name: ClassVar[str]
     figures: ClassVar[tuple[str, ...]] = ()
+
+    def network(self, iteration: int) -> Network | None:
+        """A frozen network of its own for an iteration, which :meth:`values` finds in ``embedded.drawn.beside``."""
+        del iteration
+        return None
 
     @abstractmethod
     def weight(self, drawn: DrawnNetwork) -> Tensor | float:
