@@ -61,7 +61,7 @@ class Heartbeat:
         fingerprint: of the artifact that the job makes.
         device: where it computes, readable.
         interval: seconds between two writings.
-        clock: what the job's time is measured by, where it shares the process with others.
+        clock: what the job's time is measured by, where it shares the process with others; ``None``: all of the time.
     """
 
     def __init__(
@@ -71,14 +71,15 @@ class Heartbeat:
         fingerprint: str,
         device: str,
         interval: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.path, self.fingerprint, self.device, self.interval = path, fingerprint, device, interval
         previous = read_progress(path)
         known = previous is not None and previous.fingerprint == fingerprint
         self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
         """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
-        self._clock, self._start = clock, clock()
+        self._clock = clock or (lambda: time.monotonic())
+        self._start = self._clock()
         self._last: float | None = None
         self._before, self._of = 0, 1
 

@@ -1,32 +1,67 @@
-"""Iterations of methods that match no embeddings, replayed and launched kernel by kernel, in turns."""
+"""Seeds of a cell at once; iterations of methods that match no embeddings, replayed and launched kernel by kernel."""
 
 from __future__ import annotations
 
 import statistics
+from functools import partial
 
 import torch
 
 from bacon.distillation.real_images import RealImages
 from bacon.distillation.recorded_steps import RecordedSteps
-from benchmarks.cells import random_dataset
+from bacon.runtime.streams import Streams
+from benchmarks.cells import engine_of, random_dataset
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
-from benchmarks.gpu.iterations import Iterations, cell_in, forget_peak, peak_gpu_bytes
+from benchmarks.gpu.iterations import WARM_UP, Iterations, cell_in, forget_peak, peak_gpu_bytes
 from benchmarks.gpu.request import Request
-from benchmarks.machine import set_up
+from benchmarks.machine import seconds_of, set_up
 
 _PRECISIONS = 2
+_SEEDS = 4
+_TURNS = 10
+"""Iterations of each seed that are timed together."""
+_ROUNDS = 3
 
 
 def measure(request: Request, found: Findings, deadline: Deadline) -> None:
-    """Each cell of the scale's ``methods`` in the most important precisions."""
+    """Seeds of the scale's ``small`` cells in the most important precision, each cell of its ``methods`` in two."""
     device = torch.device(request.device)
     set_up(request.threads)
+    for name in request.scale.small:
+        if deadline.allows(f"seeds of {name} at once", found):
+            _seeds(request, found, name, RealImages(random_dataset(name.partition("/")[0]), device=device))
     for precision in request.scale.precisions[:_PRECISIONS]:
         for name in request.scale.methods:
             if deadline.allows(f"iterations of {name} in {precision}", found):
                 real = RealImages(random_dataset(name.partition("/")[0]), device=device)
                 _compare(request, found, name, precision, real)
+
+
+def _seeds(request: Request, found: Findings, name: str, real: RealImages) -> None:
+    """An iteration of each of some seeds in turn, on streams of their own and on one (``run.cells_at_once``)."""
+    precision = request.scale.precisions[0]
+    cell = cell_in(request, name, precision)
+    set_up(request.threads, precision)
+    engines = [engine_of(cell, real, seed=seed) for seed in range(_SEEDS)]
+    streams = Streams(real.device, _SEEDS)
+
+    def turns(count: int, *, side_by_side: bool) -> None:
+        streams.begin()
+        for _ in range(count):
+            for place, engine in enumerate(engines):
+                with streams.on(place if side_by_side else 0):
+                    engine.step()
+        streams.end()
+
+    turns(WARM_UP, side_by_side=True)
+    times = [
+        tuple(seconds_of(partial(turns, _TURNS, side_by_side=flag), real.device) for flag in (True, False))
+        for _ in range(_ROUNDS)
+    ]
+    found.row("seeds", cell=name, precision=precision, seeds=_SEEDS, iterations=_TURNS, seconds=times)
+    ratio = statistics.median(one_by_one / at_once for at_once, one_by_one in times)
+    found.figure(f"{_SEEDS} seeds one after another over at once {name} {precision}", ratio)
 
 
 def _compare(request: Request, found: Findings, name: str, precision: str, real: RealImages) -> None:

@@ -73,6 +73,7 @@ def test_every_part_measures_and_lies_in_one_folder(tiny, tmp_path):
         "block, first and second derivatives 8 of 8x8 bf16, us",
         "price of equal bits fp32",
         f"evaluation {cell} bf16, s",
+        "4 seeds one after another over at once digits/dm/ipc1 fp32",
         "iteration digits/dsa/ipc1 fp32, ms",
         "launched over replayed digits/dsa/ipc1 bf16",
         f"memory of {cell} resumed, GB",

@@ -19,6 +19,7 @@ from bacon.jobs import distillation_job
 from bacon.jobs.distillation_job import other_seeds, run_cell
 from bacon.plan.plan import Plan
 from bacon.runtime.clocks import SharedClock
+from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.job_lock import free_job_lock, is_held, job_lock
 from bacon.settings.cells import Cell
 from tests.distillation.conftest import toy_dataset
@@ -37,12 +38,12 @@ def _toy(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(distillation_job, "has_streams", lambda _: True)
 
 
-def plan_in(folder, *, at_once=3, **run):
+def plan_in(folder, *, at_once=3, iterations=ITERATIONS, **run):
     config = {
         "preset": "smoke",
         "grid": {"datasets": ["digits"], "methods": ["dm"], "ipc": [1], "seeds": len(SEEDS)},
         "datasets": {"digits": {"network": {"width": 4, "depth": 2}}},
-        "methods": {"dm": {"distillation": {"iterations": ITERATIONS, "snapshot_interval": 2}}},
+        "methods": {"dm": {"distillation": {"iterations": iterations, "snapshot_interval": iterations // 2}}},
         "run": {"device": "cpu", "cells_at_once": at_once, "checkpoint_seconds": 1000.0, **run},
     }
     return Plan(check_config(config), folder)
@@ -155,6 +156,24 @@ def test_the_company_goes_before_anything_is_computed_in_smaller_pieces(tmp_path
     assert "run.chunk_images is now" not in caplog.text
     assert content(plan, 0) == alone[0]
     assert [iterations_kept(plan, other) for other in (1, 2)] == ([[2], [2]] if seed == 0 else [[], [ITERATIONS]])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_on_a_gpu_too_each_seed_has_the_bits_that_it_has_alone(tmp_path, monkeypatch, caplog):
+    """Recorded, on streams of their own."""
+    monkeypatch.setattr(distillation_job, "set_up_arithmetic", set_up_arithmetic)
+    try:
+        found = []
+        for at_once in (1, 3):
+            plan = plan_in(tmp_path / str(at_once), at_once=at_once, iterations=120, device="cuda")
+            for seed in range(len(SEEDS)):
+                distil(plan, seed)
+            found.append([content(plan, seed) for seed in range(len(SEEDS))])
+    finally:
+        torch.set_deterministic_debug_mode("default")
+    assert "resumed at iteration 120" in caplog.text
+    assert found[0] == found[1]
 
 
 def test_which_seeds_come_first():
