@@ -39,7 +39,7 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
 
 
 def _seeds(request: Request, found: Findings, name: str, real: RealImages) -> None:
-    """An iteration of each of some seeds in turn, on streams of their own and on one (``run.cells_at_once``)."""
+    """An iteration of each of some seeds in turn, side by side and one after another (``run.cells_at_once``)."""
     precision = request.scale.precisions[0]
     cell = cell_in(request, name, precision)
     set_up(request.threads, precision)
@@ -50,8 +50,11 @@ def _seeds(request: Request, found: Findings, name: str, real: RealImages) -> No
         streams.begin()
         for _ in range(count):
             for place, engine in enumerate(engines):
-                with streams.on(place if side_by_side else 0):
+                with streams.on(place):
                     engine.step()
+                if not side_by_side:  # the next one waits for this one
+                    streams.end()
+                    streams.begin()
         streams.end()
 
     turns(WARM_UP, side_by_side=True)
