@@ -19,7 +19,7 @@ from benchmarks.machine import seconds_of, set_up
 
 _PRECISIONS = 2
 _SEEDS = 4
-_TURNS = 10
+_TURNS = 8
 """Iterations of each seed that are timed together."""
 _ROUNDS = 3
 
