@@ -28,7 +28,7 @@ _FIRST = 2
 
 
 @dataclass(kw_only=True)
-class _Member:
+class _CellBeside:
     """A cell that is worked on.
 
     Attributes:
@@ -61,20 +61,20 @@ class Company:
     def __init__(self, candidates: Iterable[Candidate], real: RealImages, *, places: int, chunk_images: int) -> None:
         self._waiting, self._real, self._chunk_images = iter(candidates), real, chunk_images
         self._streams = Streams(real.device, places)
-        self._members: dict[int, _Member] = {}
+        self._cells: dict[int, _CellBeside] = {}
 
     def turn(self) -> None:
         """An iteration of each; a place that is free takes the next cell."""
         for place in range(len(self._streams)):
-            if place not in self._members:
+            if place not in self._cells:
                 self._admit(place)
-            if place in self._members:
+            if place in self._cells:
                 self._step(place)
 
     def leave(self) -> bool:
         """Keep a checkpoint of each cell, let go of all, and take no more; returns whether there was any."""
-        there, self._waiting = bool(self._members), iter(())
-        for place in list(self._members):
+        there, self._waiting = bool(self._cells), iter(())
+        for place in list(self._cells):
             self._dismiss(place)
         if there and self._real.device.type == "cuda":
             torch.cuda.empty_cache()
@@ -91,46 +91,46 @@ class Company:
             try:
                 job = held.enter_context(candidate())
                 if job is not None:
-                    self._members[place] = self._opened(place, job, held)
+                    self._cells[place] = self._opened(place, job, held)
                     log.info("%s is worked on beside it", job.cell)
                     return
             except Exception as error:  # its own job will meet the same, and say so
                 log.warning("a cell cannot be worked on beside this one (%s: %s)", type(error).__name__, error)
             held.close()
 
-    def _opened(self, place: int, job: CellJob, held: ExitStack) -> _Member:
+    def _opened(self, place: int, job: CellJob, held: ExitStack) -> _CellBeside:
         self._streams.begin()
         with self._streams.on(place):
             run = CellRun(job, self._real, chunk_images=self._chunk_images, make_way=_leave)
-        return _Member(run=run, turns=run.turns(bar=False), held=held)
+        return _CellBeside(run=run, turns=run.turns(bar=False), held=held)
 
     def _step(self, place: int) -> None:
-        member = self._members[place]
-        if member.begun < _FIRST:
+        beside = self._cells[place]
+        if beside.begun < _FIRST:
             self._streams.begin()
         try:
             with self._streams.on(place):
-                over = next(member.turns, _OVER) is _OVER
+                over = next(beside.turns, _OVER) is _OVER
         except Exception as error:  # of this cell alone; what it was doing is not kept
-            log.warning("%s is left to its own job (%s: %s)", member.run.job.cell, type(error).__name__, error)
+            log.warning("%s is left to its own job (%s: %s)", beside.run.job.cell, type(error).__name__, error)
             self._dismiss(place, keep=False)
             return
-        if member.begun < _FIRST:
+        if beside.begun < _FIRST:
             self._streams.end()
-            member.begun += 1
+            beside.begun += 1
         if over:
             self._dismiss(place)
 
     def _dismiss(self, place: int, *, keep: bool = True) -> None:
-        member = self._members.pop(place)
-        with member.held, self._streams.on(place):
+        beside = self._cells.pop(place)
+        with beside.held, self._streams.on(place):
             try:
                 if keep:
-                    member.run.save()
+                    beside.run.save()
             except Exception as error:
-                log.warning("%s: its state is not kept (%s: %s)", member.run.job.cell, type(error).__name__, error)
-            member.turns.close()
-        log.info("%s: %d iterations are done", member.run.job.cell, member.run.engine.iteration)
+                log.warning("%s: its state is not kept (%s: %s)", beside.run.job.cell, type(error).__name__, error)
+            beside.turns.close()
+        log.info("%s: %d iterations are done", beside.run.job.cell, beside.run.engine.iteration)
 
 
 def _leave() -> bool:
