@@ -130,6 +130,8 @@ class Company:
             except Exception as error:
                 log.warning("%s: its state is not kept (%s: %s)", beside.run.job.cell, type(error).__name__, error)
             beside.turns.close()
+            if self._real.device.type == "cuda":  # what it has launched needs its memory and its recordings
+                torch.cuda.synchronize(self._real.device)
         log.info("%s: %d iterations are done", beside.run.job.cell, beside.run.engine.iteration)
 
 

@@ -98,6 +98,8 @@ class RecordedSteps:
 
     def clear(self) -> None:
         """Record anew what comes: tensors have taken other places."""
+        if self.recorded and self._context.device.type == "cuda":  # a recording may still be replayed
+            torch.cuda.synchronize(self._context.device)
         self.recorded.clear()
         self._at_once = self._context.memory.chunk_images
 

@@ -70,7 +70,6 @@ def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk
 CASES = {
     "dm_iid": (changed("dm_iid", iterations=3), 13, None, None),
     "idm_iid": (changed("idm_iid", iterations=3), 10_000, None, None),
-    "cafe": (changed("cafe", iterations=2), 10_000, None, None),
     "cafe_dsa": (changed("cafe_dsa", iterations=2), 13, None, None),
     "dance": (changed("dance", iterations=3), 13, 1, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
     "ncfm": (changed("ncfm", iterations=3), 10_000, None, {"replays": 1, "_calibrations": 1}),
@@ -86,8 +85,7 @@ CASES = {
         2,
         {"replays": 1, "_calibrations": 1},
     ),
-    "dc": (changed("dc", iterations=2), 10_000, None, None),
-    "dsa": (changed("dsa", iterations=3), 5, 1, None),
+    "dsa": (changed("dsa", iterations=2), 13, 1, None),
     "dcc": (changed("dcc", iterations=3), 10_000, None, {"replays": 2}),
     "dsac": (changed("dsac", iterations=3), 13, None, {"replays": 2}),
     "idc": (changed("idc", iterations=2, batch_synthetic=5), 13, 1, None),
