@@ -120,11 +120,6 @@ class CellRun:
             diverged=self._warn,
         )
 
-    @property
-    def is_done(self) -> bool:
-        """Whether there is no iteration left."""
-        return self.engine.iteration >= self.engine.algorithm.iterations
-
     def turns(self, stop: Stop | None = None, *, bar: bool = True) -> Generator[None]:
         """Distil from the newest checkpoint, or the beginning, to the last iteration; yields after each.
 

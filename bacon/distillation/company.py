@@ -35,7 +35,7 @@ class _CellBeside:
         run: the cell.
         turns: its iterations.
         held: what it holds of the outside.
-        begun: iterations of this process.
+        begun: iterations of this process, of the first few.
     """
 
     run: CellRun
@@ -125,7 +125,7 @@ class Company:
         beside = self._cells.pop(place)
         with beside.held, self._streams.on(place):
             try:
-                if keep:
+                if keep and beside.begun:  # before, it has not read the checkpoint that there may be
                     beside.run.save()
             except Exception as error:
                 log.warning("%s: its state is not kept (%s: %s)", beside.run.job.cell, type(error).__name__, error)
