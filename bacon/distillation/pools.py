@@ -7,7 +7,6 @@ trained before distillation are in ``bacon.distillation.trained_pools``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import torch
@@ -31,12 +30,10 @@ class DrawnNetwork(NamedTuple):
     Attributes:
         network: frozen.
         accuracy: its running training accuracy in percent, 0-d on the device; zero before any training.
-        beside: networks that further terms of a loss look at in the same iteration, by the names of the terms.
     """
 
     network: Network
     accuracy: Tensor
-    beside: Mapping[str, Network] = MappingProxyType({})
 
 
 class NetworkPool(Protocol):

@@ -143,11 +143,11 @@ def test_a_request_to_stop_keeps_the_state_of_all(tmp_path, alone, monkeypatch):
 def test_the_company_goes_before_anything_is_computed_in_smaller_pieces(tmp_path, alone, monkeypatch, caplog, seed):
     gradient, refused = FeatureMatching.gradient, []
 
-    def full(algorithm, iteration, drawn):
+    def full(algorithm, iteration, *drawn):
         if algorithm.context.seed == seed and iteration == 2 and not refused:
             refused.append(1)
             raise torch.OutOfMemoryError("no room")
-        return gradient(algorithm, iteration, drawn)
+        return gradient(algorithm, iteration, *drawn)
 
     monkeypatch.setattr(FeatureMatching, "gradient", full)
     plan = plan_in(tmp_path)

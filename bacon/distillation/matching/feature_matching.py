@@ -7,8 +7,9 @@ moved.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -127,8 +128,10 @@ class FeatureMatching(ABC):
         """:meth:`gradient` and its terms as one tensor; ``beside`` names the networks after the first."""
         network, *others = given.networks
         (accuracy,) = given.tensors
-        drawn = DrawnNetwork(network, accuracy, dict(zip(beside, others, strict=True)))
-        gradient, terms = self.gradient(given.number, drawn)
+        drawn = DrawnNetwork(network, accuracy)
+        # A method that overrides it need not know of networks that none of its terms has.
+        networks = [dict(zip(beside, others, strict=True))] if others else []
+        gradient, terms = self.gradient(given.number, drawn, *networks)
         return gradient, torch.stack([terms[name] for name in self._names])
 
     def chunks(self) -> list[ClassChunk]:
@@ -142,12 +145,15 @@ class FeatureMatching(ABC):
             self._chunks = {limit: chunks}
         return self._chunks[limit]
 
-    def gradient(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradient(
+        self, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network] = MappingProxyType({})
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient of the loss with respect to the images, and each term's mean over classes.
 
         Args:
             iteration: key of the draws.
-            drawn: frozen embedding network, its running training accuracy in percent, and the networks of further terms.
+            drawn: frozen embedding network, and its running training accuracy in percent.
+            beside: the networks of further terms that have one, by the names of the terms.
 
         Returns:
             (classes * ipc, C, H, W) gradient, and name -> 0-d tensor.
@@ -157,7 +163,7 @@ class FeatureMatching(ABC):
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
         totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
         for chunk in self.chunks():
-            chosen, terms = self._chunk_gradient(chunk, iteration, drawn)
+            chosen, terms = self._chunk_gradient(chunk, iteration, drawn, beside)
             shaped[self.real.index(chunk.classes)] = chosen
             for name, values in terms.items():
                 totals[name] = totals[name] + values.detach().sum() / self.real.classes
@@ -167,18 +173,24 @@ class FeatureMatching(ABC):
         return gradient, totals
 
     def _chunk_gradient(
-        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork
+        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         statistics = self.real_statistics(chunk, iteration, drawn.network)
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
         images = images.detach().requires_grad_()
-        terms = self._terms(chunk, iteration, images, statistics, drawn)
+        terms = self._terms(chunk, iteration, images, statistics, drawn, beside)
         gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
         self.loss.collect(others)
         return gradient, terms
 
     def _terms(
-        self, chunk: ClassChunk, iteration: int, images: Tensor, statistics: Any, drawn: DrawnNetwork
+        self,
+        chunk: ClassChunk,
+        iteration: int,
+        images: Tensor,
+        statistics: Any,
+        drawn: DrawnNetwork,
+        beside: Mapping[str, Network],
     ) -> dict[str, Tensor]:
         """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
         decoded = self.decoded(images, iteration, chunk.classes)
@@ -195,6 +207,7 @@ class FeatureMatching(ABC):
             classes=self.real.index(chunk.classes),
             shape=shape,
             drawn=drawn,
+            beside=beside,
         )
         for term in self.extra:
             terms[term.name] = term.values(embedded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 import torch
@@ -144,6 +144,7 @@ class Embedded:
         classes: (K,) int64, the classes of the chunk.
         shape: (K, n): n decoded images of each class.
         drawn: the network that embedded them.
+        beside: name of each term that has a network of its own in the iteration -> that network.
     """
 
     iteration: int
@@ -152,6 +153,7 @@ class Embedded:
     classes: Tensor
     shape: tuple[int, int]
     drawn: DrawnNetwork
+    beside: Mapping[str, Network] = field(default_factory=dict)
 
     def logits(self) -> Tensor:
         """(K n, classes) float."""
@@ -174,7 +176,7 @@ class ExtraTerm(ABC):
     figures: ClassVar[tuple[str, ...]] = ()
 
     def network(self, iteration: int) -> Network | None:
-        """A frozen network of its own for an iteration, which :meth:`values` finds in ``embedded.drawn.beside``."""
+        """A frozen network of its own for an iteration, which :meth:`values` finds in ``embedded.beside``."""
         del iteration
         return None
 

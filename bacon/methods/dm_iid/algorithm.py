@@ -113,7 +113,7 @@ class Centralisation(ExtraTerm):
 
     def values(self, embedded: Embedded) -> Tensor:
         """(K,) of each class's augmented synthetic images."""
-        extractor = embedded.drawn.beside[self.name]
+        extractor = embedded.beside[self.name]
         features = extractor.embed(embedded.images).unflatten(0, embedded.shape)  # (K, n, D)
         spread: Tensor = (features - features.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
         return spread
