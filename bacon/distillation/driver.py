@@ -13,7 +13,7 @@ import torch
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import DistillationResult, write_distilled
-from bacon.artifacts.trained_runs import TrainedRuns
+from bacon.artifacts.trained_runs import TrainedRuns, training_costs
 from bacon.datasets.training_images import read_training
 from bacon.distillation.algorithm import Algorithm, Context, load_algorithm
 from bacon.distillation.chunks import MemoryLimit
@@ -111,13 +111,15 @@ def distil_cell(
     divergence = Divergence(largest_pixel(real))
     engine = _engine(load_algorithm(algorithm, settings.distillation, context), settings, running, divergence, context)
     _run(engine, str(cell), running)
-    seconds = running.heartbeat.seconds()
+    seconds, used = running.heartbeat.seconds(), running.heartbeat.used()
     result = DistillationResult(
         synthetic=engine.synthetic(),
         snapshots=engine.snapshots,
         history=engine.history.arrays() if engine.algorithm.terms else {},
         attributes=about
         | _attributes(identity, settings, device, seconds)
+        | used.energy()
+        | {"peak_memory_bytes": max(used.peak_memory_bytes, peak_memory_bytes(device))}
         | _training_attributes(trained, real)
         | ({} if divergence.found is None else {"divergence": divergence.found}),
         whitening=whitening,
@@ -209,7 +211,7 @@ def _checkpointing(engine: Engine, running: Running, stop: Stop) -> Callable[[],
 
 
 def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) -> dict[str, Any]:
-    """Fingerprints of the networks that a cell was distilled with, and which of them are at chance level."""
+    """Fingerprints and cost of the networks that a cell was distilled with, and which of them are at chance level."""
     if not inputs:
         return {}
     weak = [
@@ -219,6 +221,7 @@ def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) ->
         if at_chance(runs, run, classes=real.classes, images=len(real.labels))
     ]
     prints = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
+    prints |= {"training_costs": training_costs(inputs.values())}
     return prints | ({"at_chance": ", ".join(weak)} if weak else {})
 
 
@@ -235,7 +238,6 @@ def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.de
         "iterations": iterations,
         "wall_seconds": seconds,
         "iterations_per_second": iterations / seconds,
-        "peak_memory_bytes": peak_memory_bytes(device),
         "device": device_name(device),
         "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
     }

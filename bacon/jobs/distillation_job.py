@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bacon.artifacts.checkpoint import CheckpointStore
@@ -14,10 +15,12 @@ from bacon.methods.registry import METHODS
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
+from bacon.runtime.energy import measured_use
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
 from bacon.runtime.logs import get_logger
+from bacon.runtime.used import Used
 from bacon.settings.cells import Cell
 
 log = get_logger(__name__)
@@ -49,7 +52,8 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
             log.info("%s is %s, which %s evaluates otherwise", output, source, cell.method)
             return
         set_up_arithmetic(threads, deterministic=plan.config.run.deterministic)
-        with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
+        leased = lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu)
+        with leased as device, measured_use(device) as use:
             store = CheckpointStore(
                 folder=plan.directory / cell.checkpoint_folder,
                 fingerprint=identity.fingerprint,
@@ -65,7 +69,7 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                 device=device,
                 chunk_images=plan.config.run.chunk_images,
                 placement=plan.config.run.real_images,
-                running=_running(plan, store, progress_path, device_name(device)),
+                running=_running(plan, store, progress_path, device_name(device), use),
                 inputs=_inputs(plan, cell, data),
             )
 
@@ -77,11 +81,13 @@ def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
     return {need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs}
 
 
-def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: str) -> Running:
+def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: str, use: Callable[[], Used]) -> Running:
     run = plan.config.run
     return Running(
         checkpoints=store,
-        heartbeat=Heartbeat(progress_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds),
+        heartbeat=Heartbeat(
+            progress_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds, use=use
+        ),
         checkpoint_seconds=run.checkpoint_seconds,
         progress_seconds=run.progress_seconds,
     )
