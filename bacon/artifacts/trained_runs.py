@@ -224,7 +224,7 @@ def training_costs(trainings: Iterable[TrainedRuns]) -> dict[str, dict[str, list
     """What the networks of some trainings cost, as files of what is made with them say it.
 
     Returns:
-        Fingerprint of a training -> ``seconds``, ``joules`` and ``shares``, a value for each run from run 0 (``None``: unknown).
+        Fingerprint of a training -> ``seconds``, ``joules`` and ``shares``, a value for each run from run 0; ``None``: unknown.
         Two needs that share a training are in it once, with the runs of the one that has more.
     """
     costs: dict[str, dict[str, list[float | None]]] = {}

@@ -67,7 +67,7 @@ class Rapl:
         *,
         clock: Callable[[], float],
         busy: Callable[[], float | None],
-        own: Callable[[], float] = time.process_time,
+        own: Callable[[], float],
     ) -> None:
         self._domains, self._clock, self._busy, self._own = domains, clock, busy, own
         self._longest = min(domain.longest for domain in domains)
@@ -106,7 +106,7 @@ def find_rapl(root: Path = POWERCAP) -> Rapl | str:
         domains = [Domain(folder) for folder in folders]
     except (OSError, ValueError) as error:
         return f"the CPU's energy counter cannot be read ({error})"
-    return Rapl(domains, clock=_seconds, busy=busy_seconds)
+    return Rapl(domains, clock=_seconds, busy=busy_seconds, own=own_seconds)
 
 
 def _name(folder: Path) -> str:
@@ -119,6 +119,11 @@ def _name(folder: Path) -> str:
 def _seconds() -> float:
     # The monotonic clock stops while a machine sleeps, and counters may start again there.
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def own_seconds() -> float:
+    """CPU seconds of this process, all its threads together."""
+    return time.process_time()
 
 
 def busy_seconds(path: Path = Path("/proc/stat")) -> float | None:

@@ -21,7 +21,7 @@ from bacon.training.run_networks import run_network
 from tests.toy_images import CPU, uint8_set
 from tests.training.blocks import IMAGES, block_job, need, trained
 
-TIMES = {"wall_seconds", "peak_memory_bytes", "provenance"}
+TIMES = {"wall_seconds", "peak_memory_bytes", "energy_joules", "energy_source", "energy_share", "provenance"}
 
 
 def content(folder, job):
@@ -149,7 +149,7 @@ def test_a_stopped_job_goes_on_to_the_same_bits(alone, tmp_path, monkeypatch, ca
     folder.mkdir()
     calls = 0
 
-    def stopping(runs, after_epoch):
+    def stopping(runs, after_epoch, joules):
         def counted():
             nonlocal calls
             calls += 1
@@ -157,7 +157,7 @@ def test_a_stopped_job_goes_on_to_the_same_bits(alone, tmp_path, monkeypatch, ca
                 os.kill(os.getpid(), signal.SIGUSR1)
             after_epoch()
 
-        real(runs, counted)
+        real(runs, counted, joules)
 
     real = run_driver.train_together
     monkeypatch.setattr(run_driver, "train_together", stopping)
@@ -189,7 +189,7 @@ def test_a_damaged_snapshot_of_a_stopped_run_costs_that_run_alone(alone, tmp_pat
     assert content(folder, alone[1]) == content(*alone)
 
 
-def _ends_after_one_epoch(runs, after_epoch):
+def _ends_after_one_epoch(runs, after_epoch, _joules):
     for run in runs:
         for _ in run.next_epoch():
             pass
