@@ -125,6 +125,7 @@ class FakeNvml(SimpleNamespace):
         return self.millijoules
 
     def nvmlDeviceGetComputeRunningProcesses(self, handle):  # noqa: N802
+        assert handle == "handle"
         if self.processes is None:
             raise self.NVMLError("Insufficient Permissions")
         return [object()] * self.processes

@@ -24,6 +24,7 @@ TABLE_TITLES: Mapping[str, str] = {
     "protocol_gaps": "what protocols explain of published gaps",
     "selection": "what selecting on the test set would add",
     "cost": "cost",
+    "pareto": "methods that no other beats in accuracy and cost",
 }
 DD_RANKING = "dd-ranking"
 NETWORKS = "networks"
@@ -34,7 +35,8 @@ def table_names(plan: Plan) -> tuple[str, ...]:
     """The tables of a plan.
 
     One evaluation network leaves nothing to compare; only a validation split chooses checkpoints; and DD-Ranking's scores
-    belong to its protocol. Several protocols make a matrix, and only a test curve shows what selecting on it would add.
+    belong to its protocol. Several protocols make a matrix, only a test curve shows what selecting on it would add, and one
+    method alone beats no other.
     """
     needed = {
         "cross_architecture": len(plan.networks) > 1,
@@ -42,6 +44,7 @@ def table_names(plan: Plan) -> tuple[str, ...]:
         "checkpoints": _validated(plan),
         "protocols": plan.has_protocols,
         "protocol_gaps": plan.has_protocols,
+        "pareto": len({cell.method for cell in plan.cells}) > 1,
         "selection": any(each.has_test_curves for each in plan.protocols.values()),
     }
     return tuple(name for name in TABLE_TITLES if needed.get(name, True))

@@ -1,0 +1,157 @@
+"""Accuracy against every kind of cost, a panel each, with the methods that no other one beats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from bacon.reporting.collect.pareto import (
+    BEATEN,
+    FRONT,
+    NOISE,
+    WITHIN_NOISE,
+    CostAxis,
+    left_out_note,
+    pareto_front,
+    told_apart,
+)
+from bacon.reporting.collect.protocol_text import protocol_note
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
+from bacon.reporting.figures.labels import place_labels
+from bacon.reporting.figures.style import method_style
+
+_LINE: dict[str, Any] = {"color": "#555555", "linestyle": "-", "linewidth": 1.0}
+_RING: dict[str, Any] = {"marker": "o", "mfc": "none", "mec": "#333333", "linestyle": "none", "mew": 0.7}
+_RING_SIZE = 9.5
+_DECADES = 0.5
+"""Costs that differ by more than this have a logarithmic axis."""
+
+
+def pareto_figure(points: pd.DataFrame, accuracy: pd.DataFrame, *, title: str) -> FigurePage:
+    """One panel for each cost that tells the methods apart.
+
+    Args:
+        points: rows of :func:`bacon.reporting.collect.pareto.pareto_points` of one data set, network and IPC.
+        accuracy: rows of the networks that they were made from, for the protocol.
+        title: of the figure.
+    """
+    axes = told_apart(points)
+    rows, columns = grid_shape(max(1, len(axes)))
+    figure, panes = panels(rows, columns, width=2.9, height=2.5)
+    flat = [ax for line in panes for ax in line]
+    for ax, axis in zip(flat, axes, strict=False):
+        _panel(ax, points, axis)
+    for unused in flat[len(axes) :]:
+        unused.set_visible(False)
+    for line in panes:
+        line[0].set_ylabel("Test accuracy (%)")
+    handles = [
+        *method_handles(points, line=False),
+        Line2D([], [], **_LINE, label="Pareto front"),
+        Line2D([], [], **_RING, markersize=7, label="Beaten within noise"),
+    ]
+    finish(figure, title=title, caption=_caption(points, accuracy, axes), legend=handles)
+    # Names are placed on the page as it will be.
+    figure.draw_without_rendering()
+    for ax, axis in zip(flat, axes, strict=False):
+        _name(ax, points, axis)
+    return figure
+
+
+def _caption(points: pd.DataFrame, accuracy: pd.DataFrame, axes: Sequence[CostAxis]) -> str:
+    least, most = points["n"].min(), points["n"].max()
+    n = str(least) if least == most else f"{least} to {most}"
+    parts = [
+        f"Markers: mean accuracy over n = {n} networks and mean cost over distillation seeds; bars: 95 % confidence interval "
+        "of the accuracy. Line: Pareto front, the methods that no other one beats in both means. Ring: beaten within noise: "
+        f"{WITHIN_NOISE}. Pale: beaten significantly. Names: of the front, then of those with a ring, where there is room.",
+        left_out_note(points, axes),
+        f"Computed on {'; '.join(points['device'].drop_duplicates())}. {protocol_note(accuracy)}.",
+    ]
+    return " ".join(filter(None, parts))
+
+
+def _known(points: pd.DataFrame, axis: CostAxis) -> pd.DataFrame:
+    """The points whose cost is known, with it in the axis' unit."""
+    costs = points[axis.name].astype("float64") * axis.factor
+    return points.assign(cost=costs)[costs.notna() & points["mean_percent"].notna()]
+
+
+def _panel(ax: Axes, points: pd.DataFrame, axis: CostAxis) -> None:
+    shown = _known(points, axis)
+    costs, means = shown["cost"].to_numpy(np.float64), shown["mean_percent"].to_numpy(np.float64)
+    for (_, row), arms in zip(shown.iterrows(), interval_arms(shown).T, strict=True):
+        _marker(ax, row, arms, str(row[f"front_{axis.name}"]))
+    _scale(ax, costs)
+    ax.set_xlabel(axis.title)
+    ax.margins(x=0.1, y=0.1)
+    front = pareto_front(costs, means)
+    # The best accuracy is not beaten by whatever costs more.
+    right = ax.get_xlim()[1]
+    ax.step([*costs[front], right], [*means[front], means[front[-1]]], where="post", zorder=1, **_LINE)
+    ax.set_xlim(right=right)
+    ax.grid(axis="y")
+
+
+def _marker(ax: Axes, row: pd.Series[Any], arms: Any, stands: str) -> None:
+    style, pale = method_style(str(row["method"])), stands == BEATEN
+    where = ([row["cost"]], [row["mean_percent"]])
+    ax.errorbar(
+        *where,
+        yerr=arms[:, None],
+        fmt="none",
+        ecolor=style.colour,
+        elinewidth=0.7,
+        alpha=0.2 if pale else 0.6,
+        zorder=2,
+    )
+    ax.plot(
+        *where,
+        marker=style.marker,
+        color=style.colour,
+        mfc=style.face,
+        mec="black" if stands == FRONT else style.colour,
+        mew=0.9 if stands == FRONT else 0.6,
+        markersize=5.5 if stands == FRONT else 4.5,
+        alpha=0.4 if pale else 1.0,
+        zorder=4 if stands == FRONT else 3,
+    )
+    if stands == NOISE:
+        ax.plot(*where, **_RING, markersize=_RING_SIZE, zorder=3)
+
+
+def _scale(ax: Axes, costs: Any) -> None:
+    """Logarithmic where costs differ much; with a part around zero for a cost of nothing."""
+    positive = costs[costs > 0]
+    if not len(positive) or (np.log10(positive.max() / positive.min()) <= _DECADES and positive.size == costs.size):
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        return
+    decades = np.log10(positive.max() / positive.min())
+    if positive.size == costs.size:
+        ax.set_xscale("log")
+        steps = (1.0, 2.0, 5.0) if decades < 1.3 else (1.0, 3.0) if decades < 2.5 else (1.0,)
+        ax.xaxis.set_major_locator(LogLocator(subs=steps))
+    else:
+        ax.set_xscale("symlog", linthresh=positive.min())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _name(ax: Axes, points: pd.DataFrame, axis: CostAxis) -> None:
+    """Names of the methods on the front, the most accurate first, and then of those beaten within noise alone."""
+    shown = _known(points, axis)
+    order = {FRONT: 0, NOISE: 1}
+    stands = shown[f"front_{axis.name}"].map(order)
+    named = shown.assign(place=stands)[stands.notna()].sort_values(["place", "mean_percent"], ascending=[True, False])
+    place_labels(
+        ax,
+        list(zip(named["cost"], named["mean_percent"], strict=True)),
+        [str(title) for title in named["method_title"]],
+        taken=list(zip(shown["cost"], shown["mean_percent"], strict=True)),
+    )
