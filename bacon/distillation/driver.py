@@ -220,8 +220,8 @@ def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) ->
         for run in range(len(runs))
         if at_chance(runs, run, classes=real.classes, images=len(real.labels))
     ]
-    prints = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
-    prints |= {"training_costs": training_costs(inputs.values())}
+    prints: dict[str, Any] = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
+    prints["training_costs"] = training_costs(inputs.values())
     return prints | ({"at_chance": ", ".join(weak)} if weak else {})
 
 

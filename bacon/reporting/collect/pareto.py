@@ -153,7 +153,8 @@ def seed_means(group: pd.DataFrame, accuracy: pd.DataFrame) -> Matrix:
         (own["dataset"] == first["dataset"]) & (own["network"] == first["network"]) & (own["ipc"] == first["ipc"])
     ]
     means = own.pivot_table(index="seed", columns="method", values="test_accuracy_percent", aggfunc="mean")
-    return means.reindex(columns=list(group["method"])).to_numpy(np.float64, na_value=np.nan)
+    found: Matrix = means.reindex(columns=list(group["method"])).to_numpy(np.float64, na_value=np.nan)
+    return found
 
 
 def told_apart(points: pd.DataFrame) -> list[CostAxis]:

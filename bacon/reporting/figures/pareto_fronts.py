@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -15,6 +17,7 @@ from bacon.reporting.collect.pareto import (
     BEATEN,
     FRONT,
     NOISE,
+    UNTESTED,
     WITHIN_NOISE,
     CostAxis,
     left_out_note,
@@ -54,7 +57,7 @@ def pareto_figure(points: pd.DataFrame, accuracy: pd.DataFrame, *, title: str) -
     handles = [
         *method_handles(points, line=False),
         Line2D([], [], **_LINE, label="Pareto front"),
-        Line2D([], [], **_RING, markersize=7, label="Beaten within noise"),
+        Line2D([], [], **_RING, markersize=7, label="Within noise"),
     ]
     finish(figure, title=title, caption=_caption(points, accuracy, axes), legend=handles)
     # Names are placed on the page as it will be.
@@ -71,10 +74,15 @@ def _caption(points: pd.DataFrame, accuracy: pd.DataFrame, axes: Sequence[CostAx
         f"Markers: mean accuracy over n = {n} networks and mean cost over distillation seeds; bars: 95 % confidence interval "
         "of the accuracy. Line: Pareto front, the methods that no other one beats in both means. Ring: beaten within noise: "
         f"{WITHIN_NOISE}. Pale: beaten significantly. Names: of the front, then of those with a ring, where there is room.",
+        "Neither ring nor pale, off the front: nothing can be tested." if _untested(points, axes) else "",
         left_out_note(points, axes),
         f"Computed on {'; '.join(points['device'].drop_duplicates())}. {protocol_note(accuracy)}.",
     ]
     return " ".join(filter(None, parts))
+
+
+def _untested(points: pd.DataFrame, axes: Sequence[CostAxis]) -> bool:
+    return any((points[f"front_{axis.name}"] == UNTESTED).any() for axis in axes)
 
 
 def _known(points: pd.DataFrame, axis: CostAxis) -> pd.DataFrame:
@@ -84,33 +92,33 @@ def _known(points: pd.DataFrame, axis: CostAxis) -> pd.DataFrame:
 
 
 def _panel(ax: Axes, points: pd.DataFrame, axis: CostAxis) -> None:
-    shown = _known(points, axis)
-    costs, means = shown["cost"].to_numpy(np.float64), shown["mean_percent"].to_numpy(np.float64)
-    for (_, row), arms in zip(shown.iterrows(), interval_arms(shown).T, strict=True):
-        _marker(ax, row, arms, str(row[f"front_{axis.name}"]))
-    _scale(ax, costs)
+    shown = _known(points, axis).assign(stands=points[f"front_{axis.name}"])
+    low, high = interval_arms(shown)
+    colours = [method_style(str(method)).colour for method in shown["method"]]
+    faint = np.where(shown["stands"] == BEATEN, 0.2, 0.6)
+    bottom, top = shown["mean_percent"] - low, shown["mean_percent"] + high
+    ax.vlines(shown["cost"], bottom, top, colors=[to_rgba(*one) for one in zip(colours, faint, strict=True)], lw=0.7)
+    for _, row in shown.iterrows():
+        _marker(ax, row, str(row["stands"]))
+    _scale(ax, shown["cost"].to_numpy(np.float64))
     ax.set_xlabel(axis.title)
     ax.margins(x=0.1, y=0.1)
-    front = pareto_front(costs, means)
-    # The best accuracy is not beaten by whatever costs more.
-    right = ax.get_xlim()[1]
-    ax.step([*costs[front], right], [*means[front], means[front[-1]]], where="post", zorder=1, **_LINE)
-    ax.set_xlim(right=right)
+    ax.set_xlim(ax.get_xlim())
+    ax.plot(*_corners(ax, shown).T, zorder=1, **_LINE)
     ax.grid(axis="y")
 
 
-def _marker(ax: Axes, row: pd.Series[Any], arms: Any, stands: str) -> None:
+def _corners(ax: Axes, shown: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """(N, 2) corners of the front's line, to the right edge: the best accuracy is beaten by nothing that costs more."""
+    costs, means = shown["cost"].to_numpy(np.float64), shown["mean_percent"].to_numpy(np.float64)
+    front = pareto_front(costs, means)
+    x, y = np.repeat([*costs[front], ax.get_xlim()[1]], 2), np.repeat(means[front], 2)
+    return np.stack([x[1:-1] if len(front) else x[:0], y], axis=1)
+
+
+def _marker(ax: Axes, row: pd.Series[Any], stands: str) -> None:
     style, pale = method_style(str(row["method"])), stands == BEATEN
     where = ([row["cost"]], [row["mean_percent"]])
-    ax.errorbar(
-        *where,
-        yerr=arms[:, None],
-        fmt="none",
-        ecolor=style.colour,
-        elinewidth=0.7,
-        alpha=0.2 if pale else 0.6,
-        zorder=2,
-    )
     ax.plot(
         *where,
         marker=style.marker,
@@ -144,7 +152,7 @@ def _scale(ax: Axes, costs: Any) -> None:
 
 
 def _name(ax: Axes, points: pd.DataFrame, axis: CostAxis) -> None:
-    """Names of the methods on the front, the most accurate first, and then of those beaten within noise alone."""
+    """Names of the methods on the front, the most accurate first, and then of those beaten within noise."""
     shown = _known(points, axis)
     order = {FRONT: 0, NOISE: 1}
     stands = shown[f"front_{axis.name}"].map(order)
@@ -154,4 +162,5 @@ def _name(ax: Axes, points: pd.DataFrame, axis: CostAxis) -> None:
         list(zip(named["cost"], named["mean_percent"], strict=True)),
         [str(title) for title in named["method_title"]],
         taken=list(zip(shown["cost"], shown["mean_percent"], strict=True)),
+        steps=[tuple(corner) for corner in _corners(ax, shown)],
     )

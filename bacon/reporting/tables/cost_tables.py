@@ -38,7 +38,7 @@ def cost_notes(cost: pd.DataFrame) -> list[str]:
     """Notes below the cost table, on distillation."""
     return [
         "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation), "
-        "without the training of networks that the method needs beforehand, which its cells share.",
+        "without the training of networks that the method needs beforehand, which its cells share and which stands apart.",
         "Peak memory: allocated on the GPU, or of the whole process on the CPU.",
         energy_note(cost),
         "Storage: size of one set, uncompressed; images, then + labels + decoder if they take any.",
@@ -214,12 +214,12 @@ def shared_mark(row: pd.Series[Any]) -> str:
 
 
 def _count(value: float) -> str:
-    return MISSING if pd.isna(value) else f"{value:.0f}"
+    return MISSING if math.isnan(value) else f"{value:.0f}"
 
 
 def three_digits(value: float) -> str:
     """Three significant digits, or all before the point: ``0.0123``, ``1.23``, ``1234``; a dash where it is missing."""
-    if pd.isna(value):
+    if math.isnan(value):
         return MISSING
     if value == 0 or abs(value) >= 100:
         return f"{value:.0f}"

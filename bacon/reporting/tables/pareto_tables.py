@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pandas as pd
@@ -47,9 +48,9 @@ def pareto_notes(points: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:
     left_out = left_out_note(points, told_apart(points))
     return [
         "Test accuracy in percent, mean [95 % confidence interval] (n), and costs, means over distillation seeds. *: on the "
-        "Pareto front of accuracy and this cost: no other method is at least as good in both and better in one. ~: beaten "
-        f"within noise: {WITHIN_NOISE}. ?: beaten by the means, and nothing can be tested, as with one seed. Costs are compared "
-        "by their means.",
+        "Pareto front of accuracy and this cost: no other method is at least as good in both and better in one. ~: "
+        f"beaten within noise: {WITHIN_NOISE}. ?: beaten by the means, and nothing can be tested, as with one seed. Costs are "
+        "compared by their means.",
         "Time and energy: of distillation and of networks trained beforehand, divided among the sets of this grid that they "
         "were trained for (shared) or borne by this set alone. Storage: images, labels, decoder and teachers of one set."
         + (energy if known else ""),
@@ -83,7 +84,7 @@ def _row(row: pd.Series[Any], axes: list[CostAxis]) -> tuple[str, ...]:
 
 def _cell(row: pd.Series[Any], axis: CostAxis) -> str:
     value = float(row[axis.name])
-    if pd.isna(value):
+    if math.isnan(value):
         return MISSING
     mark = shared_mark(row) if axis.name.startswith("joules") else ""
     return three_digits(value * axis.factor) + mark + _MARKS.get(row[f"front_{axis.name}"], "")
