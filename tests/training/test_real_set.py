@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+from itertools import count
 
 import h5py
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.artifacts.trained_runs import training_costs
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_permutation
 from bacon.runtime.errors import BaconError
+from bacon.runtime.used import Used
 from bacon.training import run_driver
 from bacon.training.loop import DivergedError
 from bacon.training.run_driver import train_block
@@ -47,6 +50,28 @@ def alone(tmp_path):
     job = block_job(folder)
     train_block(job)
     return folder, job
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_energy_is_divided_among_networks_that_are_trained_together(tmp_path, at_once):
+    """A device that has taken 2 J more whenever it is asked: an epoch of a group takes 2 J."""
+    job, asked = block_job(tmp_path, at_once=at_once), count()
+    job.heartbeat.part_used = lambda: Used(joules=2.0 * next(asked), share=0.5, source="RAPL")
+    train_block(job)
+    runs = trained(job)
+    epochs = runs.attributes(0)["epochs"]
+    expected = [2.0 * epochs / at_once] * 2 + [2.0 * epochs]
+    assert [runs.entry(run).joules for run in range(3)] == expected
+    assert runs.attributes(2)["energy_source"] == "RAPL"
+    assert training_costs([runs])[runs.fingerprint]["shares"] == [0.5, 0.5, 0.5]
+
+
+def test_unknown_energy_of_one_part_of_a_training_is_unknown_of_the_whole(tmp_path):
+    job, asked = block_job(tmp_path, runs=(0, 0)), count()
+    job.heartbeat.part_used = lambda: Used() if next(asked) == 2 else Used(joules=2.0)
+    train_block(job)
+    assert trained(job).entry(0).joules is None
+    assert "energy_joules" not in trained(job).attributes(0)
 
 
 class Naive:
