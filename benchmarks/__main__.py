@@ -13,6 +13,7 @@ from benchmarks.commands.parts import operations, workflow
 from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
+from benchmarks.reproduction.prediction_command import predictions
 
 COMMANDS = (
     machine,
@@ -27,6 +28,7 @@ COMMANDS = (
     precision,
     memory,
     reproduce,
+    predictions,
     gpu,
 )
 
