@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Annotation, Text
+from rich.console import Console
 from scipy import stats
 
 from bacon.reporting.collect.pair_tests import pair_p_values
@@ -31,7 +33,8 @@ from bacon.reporting.figures.pareto_fronts import pareto_figure
 from bacon.reporting.figures.style import figure_style, method_styles
 from bacon.reporting.tables.cost_tables import summarise_cost
 from bacon.reporting.tables.markup import MISSING
-from bacon.reporting.tables.pareto_tables import pareto_table
+from bacon.reporting.tables.pareto_tables import pareto_table, terminal_pareto
+from bacon.runtime.errors import BaconError
 from tests.reporting.many_costs import NAMES, made_up
 
 NAN = float("nan")
@@ -149,8 +152,9 @@ def test_the_table_marks_fronts_and_leaves_out_what_is_unknown(published):
     accuracy, summary, costs, points = few(published, methods=2, energy=False)
     table = pareto_table(summary, costs, accuracy)
     ((grid, _),) = table.grids
-    assert grid.columns[1:4] == ("Accuracy (%)", "Time, networks shared (s)", "Time, networks alone (s)")
-    assert not any(name.startswith("Energy") for name in grid.columns)
+    assert grid.groups[:2] == (("Accuracy", 1), ("Time", 2))
+    assert grid.columns[1:4] == ("% [interval] (n)", "networks shared (s)", "networks alone (s)")
+    assert "Energy" not in dict(grid.groups)
     assert "Energy, unknown: no device told it" in table.caption
     for row, (_, point) in zip(grid.rows, points.iterrows(), strict=True):
         assert row[2].endswith(" *") == (point["front_seconds_shared"] == FRONT)
@@ -173,10 +177,26 @@ def test_energy_of_a_shared_device_is_marked_and_an_unknown_one_is_a_dash(many):
     accuracy, summary, costs, _ = many
     costs = costs.assign(joules_alone_mean=costs["joules_alone_mean"].mask(costs["method"] == "m7"))
     ((grid, _),) = pareto_table(summary, costs, accuracy).grids
-    cells = {row[0]: row[grid.columns.index("Energy, networks alone (kJ)")] for row in grid.rows}
+    cells = {row[0]: row[grid.columns.index("networks alone (kJ)")] for row in grid.rows}
     assert "†" in cells["M4"]
     assert "†" not in cells["M1"]
     assert cells["M7"] == MISSING
+
+
+def test_the_table_is_printed_from_its_file(many, tmp_path):
+    *_, points = many
+    points.to_csv(tmp_path / "pareto.csv", index=False)
+    stream = StringIO()
+    terminal_pareto(tmp_path / "pareto.csv", Console(file=stream, width=80))
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= 80
+    assert f"{points['mean_percent'].iloc[0]:.1f} [" in text
+    assert text.count(" *") >= (points["front_seconds_shared"] == FRONT).sum()
+    with pytest.raises(BaconError, match="does not exist"):
+        terminal_pareto(tmp_path / "none.csv")
+    points.drop(columns="front_total_bytes").to_csv(tmp_path / "pareto.csv", index=False)
+    with pytest.raises(BaconError, match="front_total_bytes"):
+        terminal_pareto(tmp_path / "pareto.csv")
 
 
 def test_figure_of_many_methods(many):
@@ -227,7 +247,7 @@ def test_names_for_which_there_is_no_room_are_left_out():
     figure, ((ax,),) = panels(1, 1, width=2.0, height=1.5)
     placed = place_labels(ax, [(0.5, 0.5)] * 50, ["a name that is long"] * 50, taken=[(0.5, 0.5)])
     assert 0 < len(placed) < 50
-    assert ax.texts == placed
+    assert list(ax.texts) == placed
     assert not placed[0].arrow_patch.get_visible()
     assert placed[-1].arrow_patch.get_visible()
     figure.canvas.draw()

@@ -34,20 +34,32 @@ class CostAxis:
 
     name: str
     """Column of :func:`pareto_points`."""
-    title: str
-    """In tables and figures, with its unit."""
+    what: str
+    unit: str
+    which: str = ""
+    """What tells it from another cost of its kind; empty: nothing."""
     factor: float = 1.0
-    """What a value is multiplied with to have that unit."""
+    """What a value is multiplied with to be in the unit."""
+
+    @property
+    def short(self) -> str:
+        """Its name beneath a heading that says what it is: ``networks shared (s)``."""
+        return f"{self.which} ({self.unit})" if self.which else self.unit
+
+    @property
+    def title(self) -> str:
+        """Its whole name: ``Time, networks shared (s)``."""
+        return f"{self.what}, {self.which} ({self.unit})" if self.which else f"{self.what} ({self.unit})"
 
 
-_SHARED, _ALONE = ", networks shared", ", networks alone"
+_SHARED, _ALONE = "networks shared", "networks alone"
 AXES = (
-    CostAxis("seconds_shared", f"Time{_SHARED} (s)"),
-    CostAxis("seconds_alone", f"Time{_ALONE} (s)"),
-    CostAxis("joules_alone", f"Energy{_ALONE} (kJ)", 1e-3),
-    CostAxis("peak_memory_mib", "Peak memory (MiB)"),
-    CostAxis("total_bytes", "Storage (KiB)", 1 / 1024),
-    CostAxis("evaluation_images", "Evaluation: steps \N{MULTIPLICATION SIGN} batch (images)"),
+    CostAxis("seconds_shared", "Time", "s", _SHARED),
+    CostAxis("seconds_alone", "Time", "s", _ALONE),
+    CostAxis("joules_alone", "Energy", "kJ", _ALONE, 1e-3),
+    CostAxis("peak_memory_mib", "Peak memory", "MiB"),
+    CostAxis("total_bytes", "Storage", "KiB", factor=1 / 1024),
+    CostAxis("evaluation_images", "Evaluation", "images", "steps \N{MULTIPLICATION SIGN} batch"),
 )
 
 
@@ -172,7 +184,7 @@ def told_apart(points: pd.DataFrame) -> list[CostAxis]:
         if differs and not any(_same(values, points[other.name]) for other in found):
             found.append(axis)
     if _same(points["seconds_shared"], points["seconds_alone"]):
-        return [replace(axis, title=axis.title.replace(_SHARED, "").replace(_ALONE, "")) for axis in found]
+        return [replace(axis, which="") if axis.which in (_SHARED, _ALONE) else axis for axis in found]
     return found
 
 
@@ -191,5 +203,5 @@ def left_out_note(points: pd.DataFrame, shown: Sequence[CostAxis]) -> str:
             reason = "unknown: no device told it" if axis.name.startswith("joules") else "unknown"
         else:
             reason = "the same for all methods, or known of one alone"
-        reasons.append(f"{axis.title.partition(' (')[0].partition(', ')[0]}, {reason}")
+        reasons.append(f"{axis.what}, {reason}")
     return f"Left out: {'; '.join(reasons)}." if reasons else ""

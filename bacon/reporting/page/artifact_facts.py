@@ -125,7 +125,9 @@ def energy_text(attributes: Mapping[str, Any]) -> str:
         return "unknown: the device did not tell it"
     share = attributes.get("energy_share")
     whose = (
-        "the device did not say who else used it" if share is None else f"the job had {100 * share:.0f} % of the device's use"
+        "the device did not say who else used it"
+        if share is None
+        else f"the job had {100 * share:.0f} % of the device's use"
     )
     return f"{float(attributes['energy_joules']) / 1000:.3g} kJ ({attributes['energy_source']}), of the whole device; {whose}"
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
+from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
+from rich.text import Text
 
+from bacon.reporting.collect.evaluations import RERUN
 from bacon.reporting.collect.pareto import (
+    AXES,
     FRONT,
     NOISE,
     PLACE,
@@ -23,6 +29,8 @@ from bacon.reporting.tables.cost_tables import SHARED_MARK, shared_mark, three_d
 from bacon.reporting.tables.markup import MISSING, Grid
 from bacon.reporting.tables.protocol_tables import interval_text
 from bacon.reporting.tables.report_table import ReportTable
+from bacon.reporting.tables.writing import fitting, rich_table
+from bacon.runtime.errors import BaconError
 
 _MARKS = {FRONT: " *", NOISE: " ~", UNTESTED: " ?"}
 
@@ -39,23 +47,46 @@ def pareto_table(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFra
     )
 
 
+def terminal_pareto(path: Path, console: Console | None = None) -> None:
+    """Print the table again from its CSV; raises :class:`BaconError` where it is missing or another version's.
+
+    Args:
+        path: of the CSV.
+        console: where to print; standard output by default.
+    """
+    console = console or Console()
+    if not path.is_file():
+        raise BaconError(f"{path}: the table does not exist; a grid of several methods has it. {RERUN}")
+    points = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    missing = [name for axis in AXES for name in (axis.name, f"front_{axis.name}") if name not in points.columns]
+    if missing:
+        raise BaconError(f"{path}: no column {', '.join(missing)}; another version wrote this table. {RERUN}")
+    for grid in pareto_grids(points):
+        for part in fitting(grid, console.width):
+            console.print(rich_table(part, part.title))
+    console.print(Text(pareto_words(points)[0], style="dim"))
+
+
 def pareto_notes(points: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:
     """Notes below the table."""
+    return [*pareto_words(points), f"Protocol: {protocol_note(accuracy[accuracy['final']])}."]
+
+
+def pareto_words(points: pd.DataFrame) -> list[str]:
+    """What marks and costs are, and why some are left out."""
     energy = (
         f" {SHARED_MARK}: energy of a device that the jobs did not have for themselves, or did not say that they had."
     )
-    known = points["joules_alone"].notna().any()
     left_out = left_out_note(points, told_apart(points))
     return [
         "Test accuracy in percent, mean [95 % confidence interval] (n), and costs, means over distillation seeds. *: on the "
-        "Pareto front of accuracy and this cost: no other method is at least as good in both and better in one. ~: "
-        f"beaten within noise: {WITHIN_NOISE}. ?: beaten by the means, and nothing can be tested, as with one seed. Costs are "
+        "Pareto front of accuracy and this cost: no other method is at least as good in both and better in one. ~: beaten "
+        f"within noise: {WITHIN_NOISE}. ?: beaten by the means, and nothing can be tested, as with one seed. Costs are "
         "compared by their means.",
         "Time and energy: of distillation and of networks trained beforehand, divided among the sets of this grid that they "
         "were trained for (shared) or borne by this set alone. Storage: images, labels, decoder and teachers of one set."
-        + (energy if known else ""),
+        + (energy if points["joules_alone"].notna().any() else ""),
         *([left_out] if left_out else []),
-        f"Protocol: {protocol_note(accuracy[accuracy['final']])}.",
     ]
 
 
@@ -71,8 +102,8 @@ def _grid(group: pd.DataFrame, network: str) -> Grid:
     axes = told_apart(group)
     return Grid(
         title=f"{group['dataset_title'].iloc[0]}, {network}IPC {group['ipc'].iloc[0]}: accuracy against every cost",
-        groups=(),
-        columns=("Method", "Accuracy (%)", *(axis.title for axis in axes)),
+        groups=(("Accuracy", 1), *((what, len(list(own))) for what, own in groupby(axes, key=lambda axis: axis.what))),
+        columns=("Method", "% [interval] (n)", *(axis.short for axis in axes)),
         rows=tuple(_row(row, axes) for _, row in group.iterrows()),
     )
 
