@@ -14,6 +14,7 @@ from scipy import stats
 
 from bacon.reporting.collect.pair_tests import pair_p_values
 from bacon.reporting.collect.pareto import (
+    AXES,
     BEATEN,
     FRONT,
     NOISE,
@@ -171,6 +172,15 @@ def test_where_no_method_needs_networks_time_is_time(many):
     assert "Storage, the same for all methods" in left_out_note(
         plain.assign(total_bytes=5), told_apart(plain.assign(total_bytes=5))
     )
+
+
+def test_where_no_cost_tells_methods_apart_there_is_the_time(some):
+    accuracy, *_, points = some
+    same = points.assign(**{axis.name: 5.0 for axis in AXES})
+    assert [axis.title for axis in told_apart(same)] == ["Time (s)"]
+    (ax,) = visible(pareto_figure(same, accuracy, title="t"))
+    assert len(ax.collections[0].get_segments()) == 4
+    assert "Peak memory, the same for all methods" in left_out_note(same, told_apart(same))
 
 
 def test_energy_of_a_shared_device_is_marked_and_an_unknown_one_is_a_dash(many):

@@ -172,7 +172,8 @@ def seed_means(group: pd.DataFrame, accuracy: pd.DataFrame) -> Matrix:
 def told_apart(points: pd.DataFrame) -> list[CostAxis]:
     """The costs that tell methods apart: known of two at least, not the same for all, and no repetition of another one.
 
-    Where no method needs networks trained beforehand, titles do not speak of them.
+    Where none does, it is the time, so that a table or figure shows one. Where no method needs networks trained beforehand,
+    titles do not speak of them.
 
     Args:
         points: rows of :func:`pareto_points` of one data set, network and IPC, or of several.
@@ -183,6 +184,7 @@ def told_apart(points: pd.DataFrame) -> list[CostAxis]:
         differs = points.assign(value=values).groupby(PLACE)["value"].nunique().gt(1).any()
         if differs and not any(_same(values, points[other.name]) for other in found):
             found.append(axis)
+    found = found or [AXES[0]]
     if _same(points["seconds_shared"], points["seconds_alone"]):
         return [replace(axis, which="") if axis.which in (_SHARED, _ALONE) else axis for axis in found]
     return found
