@@ -11,6 +11,7 @@ from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
 from benchmarks.commands.parts import operations, workflow
 from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper
+from benchmarks.dd_ranking.command import dd_ranking
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
 from benchmarks.reproduction.prediction_command import predictions
@@ -30,6 +31,7 @@ COMMANDS = (
     reproduce,
     predictions,
     gpu,
+    dd_ranking,
 )
 
 
