@@ -24,7 +24,7 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
 
     Args:
         summary: rows of :func:`bacon.reporting.collect.summary.summarise`.
-        cost: rows of :func:`bacon.reporting.tables.run_tables.summarise_cost`.
+        cost: rows of :func:`bacon.reporting.tables.cost_tables.summarise_cost`.
         accuracy: rows that the summary was made from, for the protocol.
     """
     points = summary[summary["method"] != FULL].merge(
