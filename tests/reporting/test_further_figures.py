@@ -17,7 +17,7 @@ from bacon.reporting.collect.classes import ClassResults, collect_classes
 from bacon.reporting.collect.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.nearest import ExpectedDataset, join, reduce_by, split
-from bacon.reporting.collect.pareto import pareto_front
+from bacon.reporting.collect.pareto_points import pareto_front
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.sensitivity_study import Point
 from bacon.reporting.collect.shown_snapshots import read_snapshots, spread

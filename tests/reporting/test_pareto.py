@@ -13,7 +13,7 @@ from rich.console import Console
 from scipy import stats
 
 from bacon.reporting.collect.pair_tests import pair_p_values
-from bacon.reporting.collect.pareto import (
+from bacon.reporting.collect.pareto_points import (
     AXES,
     BEATEN,
     FRONT,

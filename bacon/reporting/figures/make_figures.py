@@ -17,7 +17,7 @@ from bacon.reporting.collect.embedded_images import embed
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.nearest import ExpectedDataset
-from bacon.reporting.collect.pareto import pareto_points
+from bacon.reporting.collect.pareto_points import pareto_points
 from bacon.reporting.collect.protocol_text import network_text
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.sensitivity_study import sensitivity_points

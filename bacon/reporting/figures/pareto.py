@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from bacon.reporting.collect.pareto import pareto_front
+from bacon.reporting.collect.pareto_points import pareto_front
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.style import MANY, method_style

@@ -13,7 +13,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bacon.reporting.collect.pareto import (
+from bacon.reporting.collect.pareto_points import (
     BEATEN,
     FRONT,
     NOISE,
@@ -40,7 +40,7 @@ def pareto_figure(points: pd.DataFrame, accuracy: pd.DataFrame, *, title: str) -
     """One panel for each cost that tells the methods apart.
 
     Args:
-        points: rows of :func:`bacon.reporting.collect.pareto.pareto_points` of one data set, network and IPC.
+        points: rows of :func:`bacon.reporting.collect.pareto_points.pareto_points` of one data set, network and IPC.
         accuracy: rows of the networks that they were made from, for the protocol.
         title: of the figure.
     """

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bacon.reporting.collect.evaluations import RERUN
-from bacon.reporting.collect.pareto import (
+from bacon.reporting.collect.pareto_points import (
     AXES,
     FRONT,
     NOISE,
@@ -36,7 +36,7 @@ _MARKS = {FRONT: " *", NOISE: " ~", UNTESTED: " ?"}
 
 
 def pareto_table(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFrame) -> ReportTable:
-    """The table ``pareto``; arguments as for :func:`bacon.reporting.collect.pareto.pareto_points`."""
+    """The table ``pareto``; arguments as for :func:`bacon.reporting.collect.pareto_points.pareto_points`."""
     frame = pareto_points(summary, cost, accuracy)
     lines = pareto_notes(frame, accuracy)
     return ReportTable(
