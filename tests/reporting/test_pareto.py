@@ -179,6 +179,7 @@ def test_where_no_cost_tells_methods_apart_there_is_the_time(some):
     same = points.assign(**{axis.name: 5.0 for axis in AXES})
     assert [axis.title for axis in told_apart(same)] == ["Time (s)"]
     (ax,) = visible(pareto_figure(same, accuracy, title="t"))
+    assert ax.xaxis.get_major_formatter().get_useOffset() is False
     assert len(ax.collections[0].get_segments()) == 4
     assert "Peak memory, the same for all methods" in left_out_note(same, told_apart(same))
 
@@ -200,6 +201,7 @@ def test_the_table_is_printed_from_its_file(many, tmp_path):
     terminal_pareto(tmp_path / "pareto.csv", Console(file=stream, width=80))
     text = stream.getvalue()
     assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text, "no name of a method is cut off"
     assert f"{points['mean_percent'].iloc[0]:.1f} [" in text
     assert text.count(" *") >= (points["front_seconds_shared"] == FRONT).sum()
     with pytest.raises(BaconError, match="does not exist"):

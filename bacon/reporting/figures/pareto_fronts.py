@@ -139,6 +139,7 @@ def _scale(ax: Axes, costs: Any) -> None:
     positive = costs[costs > 0]
     if not len(positive) or (np.log10(positive.max() / positive.min()) <= _DECADES and positive.size == costs.size):
         ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.ticklabel_format(axis="x", useOffset=False)
         return
     decades = np.log10(positive.max() / positive.min())
     if positive.size == costs.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -62,9 +63,16 @@ def terminal_pareto(path: Path, console: Console | None = None) -> None:
     if missing:
         raise BaconError(f"{path}: no column {', '.join(missing)}; another version wrote this table. {RERUN}")
     for grid in pareto_grids(points):
-        for part in fitting(grid, console.width):
+        for part in fitting(_headed(grid), console.width):
             console.print(rich_table(part, part.title))
     console.print(Text(pareto_words(points)[0], style="dim"))
+
+
+def _headed(grid: Grid) -> Grid:
+    """The grid with its columns no narrower than their headings, which a terminal repeats over each."""
+    spans = [group for group, width in grid.groups for _ in range(width)]
+    names = (name.rjust(len(group)) for group, name in zip(spans, grid.columns[1:], strict=True))
+    return replace(grid, columns=(grid.columns[0], *names))
 
 
 def pareto_notes(points: pd.DataFrame, accuracy: pd.DataFrame) -> list[str]:
