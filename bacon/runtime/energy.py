@@ -12,8 +12,10 @@ Where a device tells nothing, energy is unknown. It is never computed from a pow
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from bacon.runtime.logs import get_logger
@@ -107,6 +109,29 @@ def measured_use(device: torch.device) -> Iterator[Callable[[], Used]]:
         yield used
     finally:
         meter.close()
+
+
+def divided_use(use: Callable[[], Used], clock: Callable[[], float]) -> Callable[[], Used]:
+    """What is used by one of several pieces of work that share this process: they divide the joules as they divide the time.
+
+    Args:
+        use: says what the process has used.
+        clock: the piece's share of the time, in seconds (``bacon.runtime.clocks.SharedClock.now``).
+    """
+    last, own = (use().joules, clock(), time.monotonic()), 0.0
+
+    def used() -> Used:
+        nonlocal last, own
+        whole, now = use(), (clock(), time.monotonic())
+        joules, seconds, wall = last
+        last = (whole.joules, *now)
+        if whole.joules is None or joules is None:
+            return replace(whole, joules=None, share=None, source="")
+        part = min(1.0, (now[0] - seconds) / (now[1] - wall)) if now[1] > wall else 1.0
+        own += (whole.joules - joules) * part
+        return replace(whole, joules=own)
+
+    return used
 
 
 def _counter(device: torch.device) -> Counter | str:

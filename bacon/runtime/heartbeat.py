@@ -78,10 +78,18 @@ class Heartbeat:
         device: where it computes, readable.
         interval: seconds between two writings.
         use: says what this part of the job has used so far (``bacon.runtime.energy.measured_use``).
+        clock: what the job's time is measured by, where it shares the process with others; ``None``: all of the time.
     """
 
     def __init__(
-        self, path: Path, *, fingerprint: str, device: str, interval: float, use: Callable[[], Used] = Used
+        self,
+        path: Path,
+        *,
+        fingerprint: str,
+        device: str,
+        interval: float,
+        use: Callable[[], Used] = Used,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.path, self.fingerprint, self.device, self.interval = path, fingerprint, device, interval
         self.part_used = use
@@ -90,13 +98,14 @@ class Heartbeat:
         self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
         """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
         self._earlier = previous.used if previous is not None and known else None
-        self._start = time.monotonic()
+        self._clock = clock or (lambda: time.monotonic())
+        self._start = self._clock()
         self._last: float | None = None
         self._before, self._of = 0, 1
 
     def seconds(self) -> float:
         """Wall time of all parts of the job so far."""
-        return self.earlier_seconds + time.monotonic() - self._start
+        return self.earlier_seconds + self._clock() - self._start
 
     def used(self) -> Used:
         """Energy and peak memory of all parts of the job so far; the energy of a killed part ends with its last writing."""

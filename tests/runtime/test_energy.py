@@ -192,6 +192,18 @@ def test_a_real_gpu_takes_energy_while_it_computes():
         assert use().joules > before
 
 
+def test_cells_side_by_side_divide_the_joules_as_they_divide_the_time(monkeypatch):
+    state = SimpleNamespace(joules=100.0, share=0.0, wall=0.0)
+    monkeypatch.setattr("time.monotonic", lambda: state.wall)
+    used = energy.divided_use(lambda: Used(joules=state.joules, share=1.0, source="NVML"), lambda: state.share)
+    state.joules, state.share, state.wall = 180.0, 4.0, 4.0  # alone
+    assert used().joules == 80.0
+    state.joules, state.share, state.wall = 280.0, 6.5, 9.0  # one of two
+    assert used() == Used(joules=130.0, share=1.0, source="NVML")
+    state.joules = None
+    assert used() == Used()
+
+
 def test_parts_add_up_and_what_one_does_not_know_nobody_knows():
     first = Used(joules=100.0, share=1.0, source="RAPL", peak_memory_bytes=7)
     later = Used(joules=300.0, share=0.2, source="NVML", peak_memory_bytes=5)
