@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -18,13 +19,13 @@ from bacon.reporting.tables.markup import ITSELF, MISSING
 from bacon.reporting.tables.protocol_tables import interval_text
 
 NOTES = (
-    "Accuracy: mean over distillation seeds [95 % confidence interval]. Difference: from the method chosen under “Compare with”, in "
-    "percentage points, paired over the distillation seeds that both have [95 % confidence interval]; * where p is below 0.05: "
-    "paired t test, adjusted by Holm for every pair of methods and all IPCs of the data set, because any of them could be chosen. "
-    "No interval where no test is possible.",
-    "Standing: against the best. Tie: not significantly worse. Labels: what networks were trained with: classes (hard), soft labels "
-    "stored with the images, or those of a teacher network. n: networks. sd: over all of them. Storage: of one set. Distillation: "
-    "mean time of one set.",
+    "Accuracy: mean over distillation seeds [95 % confidence interval]. Difference: from the method chosen under “Compare "
+    "with”, in percentage points, paired over the distillation seeds that both have [95 % confidence interval]; * where p is "
+    "below 0.05: paired t test, adjusted by Holm for every pair of methods and all IPCs of the data set, because any of them "
+    "could be chosen. No interval where no test is possible.",
+    "Standing: against the best. Tie: not significantly worse. Labels: what networks were trained with: classes (hard), soft "
+    "labels stored with the images, or those of a teacher network. n: networks. sd: over all of them. Storage: of one set. "
+    "Distillation: mean time of one set.",
 )
 
 
@@ -39,15 +40,13 @@ def results_table(places: Sequence[Standings], protocols: Mapping[str, str], cos
     methods = list(dict.fromkeys(one.method for each in places for one in each.results if one.standing != CEILING))
     costs = {(row["dataset"], row["method"], row["ipc"]): row for row in cost.to_dict("records")}
     shown = _columns(places)
-    rows = [
-        _chosen(
-            shown,
-            _values(each, one, place, methods, protocols, costs.get((each.place.dataset, one.method, each.place.ipc))),
-        )
-        for place, each in enumerate(places)
-        for one in each.results
-        if one.standing != CEILING
-    ]
+    rows = []
+    for group, each in enumerate(places):
+        for one in (one for one in each.results if one.standing != CEILING):
+            row = costs.get((each.place.dataset, one.method, each.place.ipc))
+            heading = replace(_heading(each, one, protocols), group=group, member=methods.index(one.method))
+            values = _values(each, one, protocols) | _cost_values(row) | {"Method": heading}
+            rows.append(tuple(values[column.title] for column in shown))
     return Table(
         name="results-table",
         title="Every method, best first",

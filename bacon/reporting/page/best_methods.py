@@ -47,9 +47,9 @@ def best_table(places: Sequence[Standings], protocols: Mapping[str, str]) -> Tab
 
 def _notes(*, has_others: bool) -> tuple[str, ...]:
     text = (
-        "Mean test accuracy on real images at the last epoch [95 % confidence interval] (n networks). Not significantly worse: p of "
-        "at least 0.05, paired t test over distillation seeds, adjusted by Holm for every pair of methods and all IPCs of the data "
-        "set, because the best is chosen from the same numbers."
+        "Mean test accuracy on real images at the last epoch [95 % confidence interval] (n networks). Not significantly worse: "
+        "p of at least 0.05, paired t test over distillation seeds, adjusted by Holm for every pair of methods and all IPCs of "
+        "the data set, because the best is chosen from the same numbers."
     )
     again = " Under other protocols: in brackets how the best method of this row stands there."
     return (text + (again if has_others else ""),)
