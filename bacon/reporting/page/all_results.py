@@ -1,4 +1,4 @@
-"""The table of every method at every place, which a reader filters, sorts and compares with a reference of his choice."""
+"""The table of every method at every place, which a reader filters, sorts and compares with a reference of their choice."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def results_table(places: Sequence[Standings], protocols: Mapping[str, str], cos
             rows.append(tuple(values[column.title] for column in shown))
     return Table(
         name="results-table",
-        title="Every method, best first",
+        title="Every method on every data set, best first",
         columns=shown,
         rows=tuple(rows),
         notes=NOTES,

@@ -25,7 +25,9 @@ def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
         summary: the same, summarised beside the published numbers by :func:`bacon.reporting.collect.summary.summarise`.
     """
     tables, shared = answer_parts(accuracy, summary)
-    return [*tables[:-1], *(replace(last, notes=(*last.notes, *shared)) for last in tables[-1:])]
+    whose = "Both tables" if len(tables) == 2 else f"All {len(tables)} tables"
+    beneath = tuple(f"{whose}: {note}" for note in shared)
+    return [*tables[:-1], *(replace(last, notes=(*last.notes, *beneath)) for last in tables[-1:])]
 
 
 def answer_parts(accuracy: pd.DataFrame, summary: pd.DataFrame) -> tuple[list[Table], tuple[str, ...]]:
@@ -35,8 +37,7 @@ def answer_parts(accuracy: pd.DataFrame, summary: pd.DataFrame) -> tuple[list[Ta
         return tables, ()
     shared = tuple(note for note in tables[0].notes if all(note in table.notes for table in tables))
     own = [replace(table, notes=tuple(note for note in table.notes if note not in shared)) for table in tables]
-    whose = "Both tables" if len(own) == 2 else f"All {len(own)} tables"
-    return own, tuple(f"{whose}: {note}" for note in shared)
+    return own, shared
 
 
 def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFrame) -> Table:

@@ -158,7 +158,7 @@ def _warnings(cells: Sequence[CellReport]) -> list[Remark]:
     return [
         Remark(
             text=f"Warning, {name}: {len(links)} cell{'' if len(links) == 1 else 's'}"
-            + (f", the first {_MOST_CELLS}" if len(links) > _MOST_CELLS else ""),
+            + (f", the first {_MOST_CELLS}:" if len(links) > _MOST_CELLS else ":"),
             cells=tuple(links[:_MOST_CELLS]),
         )
         for name, links in found.items()
