@@ -9,7 +9,7 @@ import click
 
 from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
-from benchmarks.commands.parts import operations, workflow
+from benchmarks.commands.parts import operations, page, workflow
 from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
@@ -23,6 +23,7 @@ COMMANDS = (
     paper,
     operations,
     workflow,
+    page,
     accuracy,
     precision,
     memory,

@@ -87,7 +87,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[Standings]]]:
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Standings]]:
     """A report of 25 methods under two protocols, 50 cells and the full data set, which count as many; and what it compares."""
     grid = GRID | {
         "grid": GRID["grid"] | {"datasets": ["cifar10"], "ipc": [1], "seeds": 2, "protocols": ["paper", "p-sre2l"]}
@@ -103,7 +103,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, list[
             patch.setattr(f"bacon.reporting.page.{module}.MANY_CELLS", 49)
         patch.setattr("bacon.reporting.page.views.LONG", 40)
         patch.setattr("bacon.reporting.page.make_report.overview", kept)
-        yield write_report(write_many_results(tmp_path_factory.mktemp("many"), grid, side=8)), found
+        return write_report(write_many_results(tmp_path_factory.mktemp("many"), grid, side=8)), found
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
 
 from bacon.reporting.page.pair_numbers import pair_text
+from benchmarks.page import ACTS, measure_page
 from tests.browser.test_browser import CONTRAST, control
 
 SHOWN = """return [...document.querySelectorAll('#results-table > tbody')].filter((body) => body.getClientRects().length)
@@ -129,3 +130,13 @@ def test_without_its_program_details_are_there(chromium, many):
         assert "evaluation.lr_net" in detail.text
     finally:
         chromium.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+@pytest.mark.parametrize("screen", ["desktop", "phone"])
+def test_the_benchmark_measures_loading_and_every_act(chromium, many, screen):
+    page, _ = many
+    found = measure_page(chromium, page, 1, screen, "cifar10/dm/ipc1/seed1")
+    assert list(found) == ["first_paint_ms", "results_ready_ms", "load_ms", "elements", *(f"{act}_ms" for act in ACTS)]
+    assert 0 < found["results_ready_ms"] <= found["load_ms"]
+    assert all(found[f"{act}_ms"] > 0 for act in ACTS)
+    assert chromium.driver.find_element(By.CSS_SELECTOR, "[id='cifar10/dm/ipc1/seed1'] tr.detail").is_displayed()

@@ -219,16 +219,17 @@ function show(node) {
   fold.open = true;
 }
 
-// Every table that is there and shown.
-function prepare() {
-  for (const table of document.querySelectorAll("table.sortable")) if (!table.closest("details.fold:not([open])")) sortable(table);
+// Tables that are shown.
+function prepare(tables) {
+  for (const table of document.querySelectorAll(tables)) if (!table.closest("details.fold:not([open])")) sortable(table);
 }
 
-// The results can be used while the rest of a large page is still being read.
+// The results can be used while the rest of a large page is still being read: they are complete when the figures begin.
 const early = new MutationObserver(() => {
   if (!document.getElementById("figures")) return;
   early.disconnect();
-  prepare();
+  prepare("#answer table.sortable, #results table.sortable");
+  performance.mark("results");
 });
 early.observe(document.documentElement, { childList: true, subtree: true });
 
@@ -242,7 +243,7 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("DOMContentLoaded", () => {
   early.disconnect();
-  prepare();
+  prepare("table.sortable");
   const cells = document.getElementById("cells-table");
   for (const fold of document.querySelectorAll("details.fold")) fold.addEventListener("toggle", () => unfold(fold));
   const goTo = () => {
