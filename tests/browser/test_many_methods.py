@@ -136,7 +136,7 @@ def test_without_its_program_details_are_there(chromium, many):
 def test_the_benchmark_measures_loading_and_every_act(chromium, many, screen):
     page, _ = many
     found = measure_page(chromium, page, 1, screen, "cifar10/dm/ipc1/seed1")
-    assert list(found) == ["first_paint_ms", "results_ready_ms", "load_ms", "elements", *(f"{act}_ms" for act in ACTS)]
+    assert set(found) == {"first_paint_ms", "results_ready_ms", "load_ms", "elements", *(f"{act}_ms" for act in ACTS)}
     assert 0 < found["results_ready_ms"] <= found["load_ms"]
     assert all(found[f"{act}_ms"] > 0 for act in ACTS)
     assert chromium.driver.find_element(By.CSS_SELECTOR, "[id='cifar10/dm/ipc1/seed1'] tr.detail").is_displayed()

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from bacon.cli import main
 from bacon.datasets.store import ImageDataset, write_dataset
+from bacon.operations.workflow_plan import aggregate_fingerprint
 from bacon.reporting.collect.expected import expected_distilled
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.summary import summarise
@@ -305,6 +306,17 @@ def test_every_image_has_words_and_a_size(plan, page):
         assert int(image.get("width")) > 100
         assert int(image.get("height")) > 10
         assert image.get("loading") == "lazy"
+
+
+def test_a_figure_too_tall_for_a_screen_is_folded(plan):
+    path = plan.directory / "results/figures/accuracy.png"
+    information = PngImagePlugin.PngInfo()
+    information.add_text("Fingerprint", aggregate_fingerprint(plan, "figures", PUBLISHED))
+    Image.new("RGB", (400, 801), "white").save(path, pnginfo=information)
+    page = parse(write_report(plan).read_text())
+    (fold,) = by_class(by_id(page, "figures"), "fold")
+    assert content(fold.find("summary")) == "Title of accuracy"
+    assert [image.get("class") for image in fold.iter("img")] == ["plot tall"]
 
 
 def test_every_further_table_is_there_and_sorts_by_its_numbers(plan, page):

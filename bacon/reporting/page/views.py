@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 LONG = 60
 """Rows beyond which a table is shown in pages."""
+TALL = 2
+"""Times its width that a figure may be high to be shown at once."""
 MANY_CELLS = 300
 """Cells beyond which their table is folded, and seeds share what they have in common: images shown and settings."""
 
@@ -111,6 +113,11 @@ class FigureView:
     animation: Picture | None
     """Behind a heading that opens it, so that nothing moves unasked and nothing is decoded before."""
     files: tuple[Link, ...]
+
+    @property
+    def is_tall(self) -> bool:
+        """Whether it is so much higher than wide that it cannot be read on one screen: it is shown when it is asked for."""
+        return self.picture.shown_height > TALL * self.picture.shown_width
 
 
 @dataclass(frozen=True, kw_only=True)
