@@ -11,7 +11,7 @@ GPU_JOBS ?=
 
 export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-CHECKS := lint types rules unit workflow browser latex slurm faults
+CHECKS := lint types rules unit workflow browser latex ddranking slurm faults
 
 .PHONY: help env demo test lock clean $(CHECKS)
 
@@ -31,7 +31,7 @@ demo: env ## run the whole workflow on the embedded data set; prints the accurac
 	bacon table
 	@echo "Report: $(CURDIR)/results/report.html (Snakemake's own: results/snakemake-report.html)"
 
-test: env ## run every check: lint, types, rules, unit, workflow, a browser, LaTeX, SLURM (as root), faults; CI runs this
+test: env ## run every check: lint, types, rules, unit, workflow, a browser, LaTeX, DD-Ranking, SLURM (as root), faults; CI runs this
 	@tests/run.sh
 
 $(CHECKS): env

@@ -11,8 +11,10 @@ from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
 from benchmarks.commands.parts import operations, page, workflow
 from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper
+from benchmarks.dd_ranking.command import dd_ranking
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
+from benchmarks.reproduction.prediction_command import predictions
 
 COMMANDS = (
     machine,
@@ -28,7 +30,9 @@ COMMANDS = (
     precision,
     memory,
     reproduce,
+    predictions,
     gpu,
+    dd_ranking,
 )
 
 

@@ -33,7 +33,7 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
 }
 
 workflow() { step "Workflow tests" pytest -n auto --dist worksteal -m workflow; }
@@ -46,6 +46,11 @@ browser() {
 latex() {
     step "LaTeX" tests/reporting/install_latex.sh
     step "Tables in LaTeX" pytest -m latex tests/reporting
+}
+
+ddranking() {
+    step "DD-Ranking's package" tests/ddranking/install.sh
+    OMP_NUM_THREADS=1 step "Exports in DD-Ranking" pytest -m ddranking tests/ddranking
 }
 
 slurm() { step "SLURM tests" pytest -m slurm tests/slurm; } # as root: installs and starts a cluster of one node
@@ -85,6 +90,7 @@ all() {
     rules
     browser
     latex
+    ddranking
     if [[ $(id -u) == 0 ]]; then # as in CI, where SLURM that cannot be installed is a failure
         start_slurm
     else
@@ -100,9 +106,9 @@ left_out="" slurm_pid="" slurm_log=""
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | browser | latex | slurm | faults | all) "$name" ;;
+        lint | types | rules | unit | workflow | browser | latex | ddranking | slurm | faults | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, slurm, faults, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, slurm, faults, all" >&2
             exit 2
             ;;
     esac

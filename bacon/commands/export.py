@@ -9,7 +9,7 @@ import click
 
 from bacon.commands.configuration import chosen_config, config_option
 
-_FORMATS = ("pt", "safetensors", "npz", "png", "huggingface")
+_FORMATS = ("pt", "safetensors", "npz", "png", "huggingface", "dd-ranking", "dc-bench")
 
 
 @click.command("export")
@@ -31,7 +31,7 @@ def export_command(cell_name: str, kind: str, output: Path, form: Any, force: bo
     """Write the distilled set of CELL, such as digits/bacon/ipc10/seed0, for other programs (docs/use-a-distilled-set.md).
 
     pt, safetensors and npz hold normalised float32 images exactly; png and huggingface hold 8-bit pixels, one folder
-    per class.
+    per class. dd-ranking and dc-bench are what the evaluation programs of these benchmarks read.
     """
     from bacon.config.setting_errors import check_name
     from bacon.interchange.export_cell import export_cell

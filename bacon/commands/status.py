@@ -23,23 +23,34 @@ _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "re
 @click.command("status")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-@click.option("--watch", is_flag=True, help="Refresh every --seconds until everything is done; Ctrl-C ends it.")
+@click.option(
+    "--watch",
+    is_flag=True,
+    help="Refresh every --seconds until everything is done, or nobody computes what is left (exit code 1).",
+)
 @click.option("--seconds", default=5.0, show_default=True, help="Seconds between two refreshes of --watch.")
 @click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
 def status_command(config_file: str | None, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
     """Show what is done, stale (and why), running or failed, and how much is left to compute."""
     from bacon.operations.job_status import read_status
+    from bacon.operations.watching import PATIENCE, Watch
     from bacon.operations.workflow_plan import load_plan
 
-    chosen = chosen_config(config_file)
+    chosen, watching = chosen_config(config_file), None
     while True:
-        status = read_status(load_plan(chosen))
+        plan = load_plan(chosen)
+        watching = watching or Watch(plan.directory, patience=max(PATIENCE, 3 * seconds))
+        status = read_status(plan)
         if as_json:
             click.echo(json.dumps(as_dict(status), indent=1))
         else:
             _print(status, everything=everything)
         if not watch or status.counts.keys() <= {"done"}:
             return
+        if words := watching.look(status):
+            click.echo(words, err=as_json)
+        if watching.is_over:
+            raise SystemExit(1)
         time.sleep(seconds)
 
 

@@ -1,11 +1,14 @@
-"""Keys that hold other keys and are left empty: ``data:`` with nothing under it is as if it were not there."""
+"""Keys that hold other keys and are left empty: ``data:`` with nothing under it is as if it were not there.
+
+Where a setting may be ``null``, such as the part ``sharpness`` of a training, ``null`` is its value: there is no such part.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from bacon.config.sections import Key, section_models
+from bacon.config.sections import Key, optional_sections, section_models
 
 
 def without_empty_sections(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,17 +41,17 @@ def _entry(key: str, value: Any) -> Any:
 
 
 def _layer(value: Any) -> Any:
-    """A layer without its empty sections, and without the empty ones inside them."""
+    """A layer without its empty sections, and without the empty ones inside them but those that may be ``null``."""
     return _without(value, ()) if isinstance(value, Mapping) else value
 
 
 def _without(values: Mapping[str, Any], place: Key) -> dict[str, Any]:
-    sections = section_models()
+    sections, optional = section_models(), optional_sections()
     kept: dict[str, Any] = {}
     for name, value in values.items():
         inside = (*place, str(name))
         is_section = inside in sections
-        if value is None and is_section:
+        if value is None and is_section and inside not in optional:
             continue
         kept[name] = _without(value, inside) if is_section and isinstance(value, Mapping) else value
     return kept

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from bacon.config.model import Config, Layer
 from bacon.config.presets import NETWORKS, PRESETS
-from bacon.config.sections import Key, has_key, key_names
+from bacon.config.sections import Key, has_key, key_names, optional_sections
 from bacon.config.setting_errors import describe, flatten, nearest
 from bacon.config.value_words import Mistake, mistakes, shown
 from bacon.datasets.registry import REGISTRY
@@ -228,8 +228,20 @@ class _Merge:
             if self.values.pop(("evaluation", name), None) is not None:
                 self.taken_out["evaluation", name] = layer.label
         for key, value in layer.values.items():
+            self._take_out(key, value, layer.label)
             self.values[key], self.origin[key] = value, layer.label
             (self.strict.add if layer.strict else self.strict.discard)(key)
+
+    def _take_out(self, key: Key, value: Any, label: str) -> None:
+        """A part that is ``null`` has no keys of lower layers; one that is given keys is ``null`` no longer."""
+        above = (key[:end] for end in range(2, len(key)))
+        gone = [place for place in above if self.values.get(place, ...) is None]
+        if value is None and key in optional_sections():
+            gone += [place for place in self.values if len(place) > len(key) and place[: len(key)] == key]
+        for place in gone:
+            del self.values[place]
+            self.strict.discard(place)
+            self.taken_out[place] = label
 
 
 def resolve_protocol(config: Config, cell: Cell, base: Resolved, others: OtherLayers, *, beside: bool) -> Resolved:

@@ -16,7 +16,8 @@ settings of one cell and the layer each value came from. This page is generated 
 The file is YAML 1.2, or JSON, in UTF-8; `bacon` and Snakemake read it by the same rules, and one check decides for both.
 
 - A key that stands twice in one place is an error, whichever value it has. Anchors (`&name`), aliases (`*name`) and merge keys
-  (`<<: *name`) work. A key that holds others and is left empty (`data:`) is as if it were not there.
+  (`<<: *name`) work. A key that holds others and is left empty (`data:`) is as if it were not there, unless `null` is one of
+  its values (`sharpness`): that takes out what lower layers say of it.
 - Numbers: `0.0005`, `5e-4`, `1_000`; numbers in quotes count as numbers. `010` is an error, since YAML readers disagree on it.
 - `true` or `false`, and for keys of that type also `yes`, `no`, `on`, `off`. Elsewhere `no`, `on` and dates are text.
 - Names of data sets, networks and variants are used in paths and commands: letters a-z and A-Z, digits and `. _ + -`, starting

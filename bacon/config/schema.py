@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from bacon.config.model import Config, Layer
-from bacon.config.sections import Key, section_models
+from bacon.config.sections import Key, optional_sections, section_models
 from bacon.methods.base import Method
 
 SCHEMA_FILE = Path("workflow/schemas/config.schema.json")
@@ -18,6 +18,7 @@ SCHEMA_FILE = Path("workflow/schemas/config.schema.json")
 
 def config_schema(methods: Iterable[Method] | None = None) -> dict[str, Any]:
     """JSON schema (2020-12) of a configuration; the sections of layers are spelled out key by key, all optional."""
+    methods = None if methods is None else tuple(methods)
     sections = section_models(methods)
     schema = Config.model_json_schema(by_alias=True)
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -25,6 +26,7 @@ def config_schema(methods: Iterable[Method] | None = None) -> dict[str, Any]:
     for name in ("Layer", "CellLayer", "VariantLayer"):
         for section in Layer.model_fields:
             definitions[name]["properties"][section] = _section_schema((section,), sections, definitions)
+        _allow_null(definitions[name], optional_sections(methods))
     network = _section_schema(("network",), sections, definitions)
     schema["properties"]["networks"]["additionalProperties"] = network
     return schema
@@ -45,6 +47,16 @@ def _section_schema(
             else:
                 properties.setdefault(name, value)
     return {"type": "object", "additionalProperties": False, "properties": _plain(properties)}
+
+
+def _allow_null(layer: dict[str, Any], optional: Iterable[Key]) -> None:
+    """Let the sections of a layer be ``null`` that may be."""
+    for section in optional:
+        part: dict[str, Any] = layer
+        for name in section:
+            part = part.get("properties", {}).get(name, {})
+        if part:
+            part["type"] = ["object", "null"]
 
 
 def _constants(schema: Mapping[str, Any]) -> list[Any]:

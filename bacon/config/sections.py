@@ -68,6 +68,26 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
                 yield from _models(part)
 
 
+def optional_sections(methods: Iterable[Method] | None = None) -> frozenset[Key]:
+    """The nested sections for which a model takes ``null``: no such part, whatever lower layers say of it.
+
+    Args:
+        methods: all known ones by default.
+    """
+    return _optional_sections(tuple(METHODS.values() if methods is None else methods))
+
+
+@lru_cache(maxsize=8)
+def _optional_sections(methods: tuple[Method, ...]) -> frozenset[Key]:
+    return frozenset(
+        (*section, field.alias or name)
+        for section, models in section_models(methods).items()
+        for model in models
+        for name, field in model.model_fields.items()
+        if nested_models(field) and NoneType in get_args(field.annotation)
+    )
+
+
 def has_key(model: type[BaseModel], key: Key, merged: Mapping[Key, Any], place: Key) -> bool:
     """Whether ``key``, relative to ``model``, is one of its settings.
 

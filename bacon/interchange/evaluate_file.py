@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, P
 from bacon.interchange.folders import METADATA, is_own_folder
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import has_soft_labels, may_be_classes, published_content, read_tensors
-from bacon.plan.fingerprint import fingerprint
+from bacon.interchange.train_teachers import teacher_runs
+from bacon.plan.fingerprint import digest, fingerprint
 from bacon.plan.plan import EVALUATION_COUNTS, augmentation_code
 from bacon.plan.stage_code import evaluate_modules
 from bacon.runtime.errors import BaconError
@@ -34,6 +35,7 @@ from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_data import DataFacts
 from bacon.settings.protocols import protocol_settings
+from bacon.settings.training_need import TrainingNeed
 
 METHOD = "file"
 LEARNED = "learned"
@@ -60,6 +62,8 @@ class Request:
         network_settings: the evaluation network as it is, whatever its name says; ``None``: what the name leads to.
         own_network: keys of ``network`` that a data set which is not registered has in a configuration.
         title: of the method that made the set, for a leaderboard; empty: not stated.
+        teachers: what is trained on the real set to label the batches, where the protocol's labels come from teachers;
+            ``None``: not known, and such a protocol is refused.
     """
 
     file: Path
@@ -77,6 +81,7 @@ class Request:
     network_settings: NetworkSettings | None = None
     own_network: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    teachers: Sequence[TrainingNeed] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +125,8 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     dataset = read_dataset(data_path, train=False)
     train = training_set(request.file, content, dataset, device)
     job = _job(request, dataset, content, seed, device, cache)
+    if request.teachers:
+        job = _with_teachers(job, request.teachers, dataset, data_path)
     networks = Networks(job, lambda *_: train, data_path, final=0)
     records, selection = train_all(networks)
     learned_rates = 0 if content.rates is None else len(content.rates)
@@ -136,6 +143,15 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
         dataset=dataset.name,
         images=len(train),
     )
+
+
+def _with_teachers(
+    job: EvaluationJob, needs: Sequence[TrainingNeed], dataset: ImageDataset, data_path: Path
+) -> EvaluationJob:
+    """The job with its teachers trained; networks of other teachers are others."""
+    runs = teacher_runs(needs, dataset, data=data_path, device=job.device, folder=job.cache)
+    record = digest({"record": job.fingerprints.record, "teachers": [[one.fingerprint, len(one)] for one in runs]})
+    return replace(job, teachers=runs, fingerprints=replace(job.fingerprints, rule=record, record=record))
 
 
 def _source(request: Request, content: FileContent, dataset: ImageDataset, training_images: int) -> dict[str, Any]:
@@ -314,7 +330,7 @@ def _evaluation(
     )
     own = {**request.evaluation, **_learning_rate(request, content)}
     evaluation = merged_evaluation(protocol_settings(request.protocol, facts), registered, own)
-    if evaluation.labels == "teacher":
+    if evaluation.labels == "teacher" and request.teachers is None:
         raise BaconError(
             f"protocol {request.protocol}: its labels come from networks trained on the real set, which a file alone does not "
             "have; evaluate the method in a workflow with this protocol, or the file with another one (docs/evaluation.md)"

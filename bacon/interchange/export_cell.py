@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,8 @@ from bacon.interchange.accuracy_summary import accuracy_summary
 from bacon.interchange.arrays import SUFFIXES, write_arrays
 from bacon.interchange.content import Export, Form, export_of
 from bacon.interchange.dataset_card import dataset_card
+from bacon.interchange.dc_bench_folder import write_dc_bench
+from bacon.interchange.dd_ranking_folder import write_dd_ranking
 from bacon.interchange.folders import pixels_sha256, without_whitening, write_folder
 from bacon.reporting.collect.protocol_text import network_text, protocol_of
 from bacon.runtime.atomic import atomic_path
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
     from bacon.settings.cells import Cell
 
 FORMATS = (*SUFFIXES, "png", "huggingface")
+BENCHMARKS: Mapping[str, Callable[[Export, Path], None]] = {
+    "dd-ranking": write_dd_ranking,
+    "dc-bench": write_dc_bench,
+}
+"""Formats that others' evaluation programs read, and we do not."""
 
 
 def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, force: bool = False) -> Path:
@@ -33,7 +40,7 @@ def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, 
     Args:
         plan: the plan the cell belongs to.
         cell: the cell, distilled.
-        kind: one of ``FORMATS``.
+        kind: one of ``FORMATS`` or ``BENCHMARKS``.
         form: "decoded" or "stored".
         output: folder; made if missing. The file or folder in it is named after the cell.
         force: replace one that is there.
@@ -48,7 +55,7 @@ def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, 
         plan.directory / cell.distilled_path, expected_fingerprint=plan.distilled_fingerprint(cell)
     )
     export = export_of(distilled, form=form, licence=_licence(cell.dataset), evaluations=list(_evaluations(plan, cell)))
-    target = output / (export.name + SUFFIXES.get(kind, "" if kind == "png" else "_huggingface"))
+    target = output / (export.name + SUFFIXES.get(kind, "" if kind == "png" else f"_{kind}"))
     if target.exists() and not force:
         raise BaconError(f"{target}: already exists; use --force to replace it, or give another --output")
     if kind in SUFFIXES:
@@ -56,7 +63,12 @@ def export_cell(plan: Plan, cell: Cell, *, kind: str, form: Form, output: Path, 
             write_arrays(export, temporary)
         return target
     with _atomic_folder(target) as folder:
-        _write_folder(without_whitening(export), folder, plan.dataset_title(cell.dataset), hub=kind == "huggingface")
+        if kind in BENCHMARKS:
+            BENCHMARKS[kind](export, folder)
+        else:
+            _write_folder(
+                without_whitening(export), folder, plan.dataset_title(cell.dataset), hub=kind == "huggingface"
+            )
     return target
 
 

@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
+from bacon.settings.training_need import TrainingNeed
+
+_NO_TEACHERS = "the card does not say which teachers label the batches"
 
 
 class _Stated(BaseModel):
@@ -58,7 +61,10 @@ class StatedAccuracy(_Stated):
 
 
 class StatedCard(_Stated):
-    """What a card states of its set (``bacon.interchange.content.Export``); ``files`` and ``folders`` only of a folder."""
+    """What a card states of its set (``bacon.interchange.content.Export``); ``files`` and ``folders`` only of a folder.
+
+    ``settings`` are those that the set was distilled with.
+    """
 
     dataset: str
     method: str
@@ -72,6 +78,29 @@ class StatedCard(_Stated):
     folders: list[str] = Field(default_factory=list)
     images: str = "."
     card_sha256: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    def teachers(self, evaluation: StatedSettings) -> tuple[TrainingNeed, ...]:
+        """What is trained to label the batches of an evaluation of the card; nothing where no teacher does.
+
+        Raises:
+            BaconError: the card does not say which networks they are, or how they are trained.
+        """
+        _, settings = evaluation.typed()
+        if settings.labels != "teacher":
+            return ()
+        if "teachers" not in evaluation.evaluation:
+            raise BaconError(f"{_NO_TEACHERS}: the settings of its evaluation have no `teachers`")
+        named = settings.teachers.network is not None or bool(settings.teachers.networks)
+        if not named and "network" not in self.settings:
+            raise BaconError(
+                f"{_NO_TEACHERS}: they have the network that the set was distilled with, and there is no `settings.network`"
+            )
+        try:
+            own = NetworkSettings.model_validate(self.settings.get("network", {}))
+        except ValidationError as error:
+            raise BaconError(f"{_NO_TEACHERS}: settings.network.{first_error(error)}") from None
+        return settings.needs(own)
 
 
 def first_error(error: ValidationError) -> str:

@@ -224,6 +224,7 @@ def _check(path: Path, card: StatedCard, one: StatedAccuracy, how: Retraining) -
         network=one.network,
         evaluation={**one.settings.evaluation, "seeds": count},
         network_settings=network,
+        teachers=card.teachers(one.settings),
     )
     found = accuracy_summary(evaluate_file(request, device=how.device, cache=how.cache).records)
     sample = AccuracySample(mean=found["mean"], sd=found["sd"], n=found["n"])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Protocol
 
 from bacon.operations.products import Product
@@ -18,6 +19,7 @@ from bacon.plan.plan import Plan
 from bacon.plan.stages import plan_artifacts
 from bacon.runtime.errors import BaconError
 
+_LOCKS = Path(".snakemake/locks")
 _CHANGES = ("params_changed", "input_changed", "code_changed", "software_stack_changed")
 
 
@@ -77,6 +79,11 @@ def _names(of: type, function: str) -> set[str]:
 def _parameters(of: type, function: str) -> tuple[str, ...]:
     method = getattr(of, function, None)
     return () if method is None else tuple(inspect.signature(method).parameters)
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a Snakemake runs in a folder, or was killed there: it leaves a lock."""
+    return any((directory / _LOCKS).glob("*.lock"))
 
 
 def is_run(workflow: Any) -> bool:

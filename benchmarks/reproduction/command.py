@@ -15,6 +15,7 @@ from bacon.runtime.devices import device_name, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from benchmarks.options import chosen_device, common
 from benchmarks.report import save, show, text
+from benchmarks.reproduction import prediction
 from benchmarks.reproduction.accuracy import Published, evaluate, published
 from benchmarks.reproduction.distillation import Reached, distil
 from benchmarks.reproduction.needs import NeedState, train_needs
@@ -118,7 +119,7 @@ def _reproduce(
     set_up_arithmetic(run.threads, deterministic=run.deterministic)
     needs = train_needs(target, limit=need_seconds)
     if any(not need.finished for need in needs):
-        row = _cost(target, needs, None)
+        row = _cost(target, needs, None, results["device"])
         results["cost"].append(row)
         show(f"cost of {target.cell} on {results['device']}", [row])
         for need in needs:
@@ -126,7 +127,7 @@ def _reproduce(
                 click.echo(_cut(target, need))
         return False
     reached = distil(target, device, seconds=seconds, at=at)
-    row = _cost(target, needs, reached)
+    row = _cost(target, needs, reached, results["device"])
     results["cost"].append(row)
     show(f"cost of {target.cell} on {results['device']}", [row])
     for line in _remarks(target, reached, at):
@@ -161,8 +162,12 @@ def _numbers(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def _cost(target: Target, needs: Sequence[NeedState], reached: Reached | None) -> dict[str, Any]:
-    """What a cell has taken and what all of it takes, in seconds, beside what the cost model says."""
+def _cost(target: Target, needs: Sequence[NeedState], reached: Reached | None, device: str) -> dict[str, Any]:
+    """What a cell has taken and what all of it takes, in seconds, beside what was predicted.
+
+    On an H200 that is what :mod:`benchmarks.reproduction.prediction` says, elsewhere what the cost model asks a scheduler for.
+    """
+    known_gpu = prediction.of(target.plan, target.cell, device)
     row: dict[str, Any] = {"cell": str(target.cell)}
     if needs:
         wholes = [need.whole for need in needs]
@@ -172,9 +177,9 @@ def _cost(target: Target, needs: Sequence[NeedState], reached: Reached | None) -
             "networks trained": sum(need.trained for need in needs),
             "seconds of their training": sum(need.seconds for need in needs),
             "all of them": known,
-            "all of them, predicted": sum(need.predicted for need in needs),
+            "all of them, predicted": known_gpu[0] if known_gpu else sum(need.predicted for need in needs),
         }
-    predicted = cost.distill_seconds(target.plan, target.cell)
+    predicted = known_gpu[1] if known_gpu else cost.distill_seconds(target.plan, target.cell)
     if reached is None:
         return row | {"distillation, predicted": predicted}
     whole = reached.whole_seconds

@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 
 from bacon.config.layering import layers, resolve
 from bacon.config.loading import check_config
+from bacon.config.schema import config_schema
 from bacon.config.setting_errors import flatten
+from bacon.config.unreached import unreached_values
 from bacon.methods.registry import METHODS
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
@@ -148,3 +150,73 @@ def test_a_plan_gives_every_cell_the_settings_that_it_has_by_itself():
     assert len(set(fingerprints)) == len(fingerprints)
     with pytest.raises(BaconError, match="depth"):
         check_config(values | {"overrides": {"digits/*/ipc1/seed2": {"network": {"depth": 12}}}})
+
+
+SHARPNESS = ("distillation", "experts", "sharpness")
+
+
+def sharpened(**layers_of_the_file):
+    """A configuration of DATM and MTT whose layers set what is sharp in the training of their experts."""
+
+    def section(value):
+        return {"distillation": {"experts": {"sharpness": value}}}
+
+    grid = {"datasets": ["digits"], "methods": ["datm", "mtt"], "ipc": [1], "seeds": 1}
+    found = {"preset": "smoke", "grid": grid}
+    for layer, (name, value) in layers_of_the_file.items():
+        found[layer] = {name: section(value)}
+    return check_config(found)
+
+
+def experts_of(config, method="datm"):
+    resolved = resolve(config, Cell("digits", method, 1, 0))
+    return resolved.settings.distillation.experts, resolved
+
+
+def test_null_takes_out_a_part_that_may_be_left_out():
+    default, _ = experts_of(sharpened())
+    assert (default.sharpness.rho, default.sharpness.gap) == (0.01, 0.3)
+    none, resolved = experts_of(sharpened(methods=("datm", None)))
+    assert none.sharpness is None
+    assert (".".join(SHARPNESS), None, "methods.datm") in resolved.rows()
+    assert none.model_dump(exclude={"sharpness"}) == default.model_dump(exclude={"sharpness"})
+
+
+def test_null_takes_out_the_keys_of_lower_layers_and_higher_ones_bring_the_part_back():
+    config = sharpened(
+        methods=("datm", {"rho": 0.2}), datasets=("digits", None), overrides=("digits/mtt/*", {"rho": 0.5, "gap": 0.1})
+    )
+    none, resolved = experts_of(config)
+    assert none.sharpness is None
+    assert resolved.taken_out[*SHARPNESS, "rho"] == "datasets.digits"
+    back, resolved = experts_of(config, "mtt")
+    assert (back.sharpness.rho, back.sharpness.gap) == (0.5, 0.1)
+    assert resolved.taken_out[SHARPNESS] == "overrides[digits/mtt/*]"
+    (line,) = unreached_values(config)
+    assert line.startswith(
+        "methods.datm.distillation.experts.sharpness.rho = 0.2 is used for no cell: datasets.digits sets"
+    )
+
+
+def test_null_changes_the_trainings_that_are_planned():
+    keys = [
+        {need.key for need in Plan(config).needs(Cell("digits", "datm", 1, 0))}
+        for config in (sharpened(), sharpened(methods=("datm", None)))
+    ]
+    assert keys[0].isdisjoint(keys[1])
+
+
+def test_null_of_a_part_that_must_be_there_sets_nothing():
+    """Empty, as if it were not there: nothing is under it, and it has no other meaning."""
+    config = {"preset": "smoke", "grid": {"datasets": ["digits"], "methods": ["datm"], "ipc": [1], "seeds": 1}}
+    empty = check_config(config | {"methods": {"datm": {"distillation": {"experts": None}}}})
+    cell = Cell("digits", "datm", 1, 0)
+    assert resolve(empty, cell) == resolve(check_config(config), cell)
+
+
+def test_the_schema_lets_those_parts_be_null_and_no_others():
+    layer = config_schema()["$defs"]["Layer"]["properties"]
+    experts = layer["distillation"]["properties"]["experts"]
+    assert experts["properties"]["sharpness"]["type"] == ["object", "null"]
+    assert experts["type"] == "object"
+    assert layer["evaluation"]["properties"]["teachers"]["properties"]["network"]["type"] == ["object", "null"]

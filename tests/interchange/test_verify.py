@@ -258,11 +258,13 @@ def test_a_wrong_accuracy_in_the_card_is_found(finished, sets):
 def test_a_set_that_cannot_be_trained_on_is_not_verified(exported, tmp_path):
     for name in ("teacher", "unevaluated", "unprepared", "version", "wolves"):
         shutil.copytree(exported / SET, tmp_path / "sets" / name)
-    teachers = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 20.0}]}
-    edit_card(
-        tmp_path / "sets" / "teacher",
-        lambda card: card["evaluations"][0]["settings"]["evaluation"].update(teachers),
-    )
+
+    def taught(card):
+        evaluation = card["evaluations"][0]["settings"]["evaluation"]
+        del evaluation["teachers"]
+        evaluation.update(labels="teacher", loss=[{"kind": "kl", "temperature": 20.0}])
+
+    edit_card(tmp_path / "sets" / "teacher", taught)
     edit_card(tmp_path / "sets" / "unevaluated", lambda card: card.update(evaluations=[]))
     edit_card(tmp_path / "sets" / "unprepared", lambda card: card.update(dataset="cifar10"))
     edit_card(
@@ -273,7 +275,7 @@ def test_a_set_that_cannot_be_trained_on_is_not_verified(exported, tmp_path):
     found = results(tmp_path / "sets", "--device", "cpu", code=1)
     assert {one["result"] for one in found} == {"not verified"}
     said = [one["mismatches"][0]["found"] for one in found]
-    assert "its labels come from networks trained on the real set" in said[0]
+    assert "the card does not say which teachers label the batches" in said[0]
     assert said[1] == "no accuracy"
     assert "results/data/cifar10.h5: the data set is not prepared" in said[2]
     assert "convnet: the card's settings are not those of this version: novel: Extra inputs" in said[3]
