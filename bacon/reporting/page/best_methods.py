@@ -8,7 +8,7 @@ from dataclasses import replace
 from bacon.reporting.collect.overview import MethodResult, Standings
 from bacon.reporting.collect.standings import CEILING, TIE, UNTESTED, WORSE
 from bacon.reporting.page.cell_entries import CellReport
-from bacon.reporting.page.views import Column, Link, Remark, Table, Value
+from bacon.reporting.page.views import Column, Link, PageRemark, Table, Value
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.protocol_tables import interval_text
 
@@ -122,17 +122,17 @@ def _there(best: MethodResult | None, other: Standings) -> str:
 
 def state(
     places: Sequence[Standings], sets: int, cells: Sequence[CellReport], missing_controls: Sequence[str]
-) -> list[Remark]:
+) -> list[PageRemark]:
     """How complete the results are: ``sets`` and networks, what the grid leaves out, what went wrong, what cannot be tested."""
     networks = sum(one.ours.n for each in places for one in each.results if one.standing != CEILING)
-    counts = Remark(text=f"{sets:,} distilled sets, on which {networks:,} networks were trained and tested.")
+    counts = PageRemark(text=f"{sets:,} distilled sets, on which {networks:,} networks were trained and tested.")
     controls = (
-        [Remark(text=f"Controls that the grid lacks: {', '.join(missing_controls)}.")] if missing_controls else []
+        [PageRemark(text=f"Controls that the grid lacks: {', '.join(missing_controls)}.")] if missing_controls else []
     )
     return [counts, *_left_out(places), *_warnings(cells), *_untested(places), *controls]
 
 
-def _left_out(places: Sequence[Standings]) -> list[Remark]:
+def _left_out(places: Sequence[Standings]) -> list[PageRemark]:
     """Methods that are not everywhere, or have fewer distillation seeds somewhere than elsewhere."""
     titles = {one.method: one.title for each in places for one in each.results if one.standing != CEILING}
     most = max((one.ours.seeds for each in places for one in each.results), default=0)
@@ -143,10 +143,10 @@ def _left_out(places: Sequence[Standings]) -> list[Remark]:
         found += [f"{title} in {absent} of {len(own)}"] if absent else []
         found += [f"{title} has fewer than {most} seeds in {fewer} of {len(own)}"] if fewer else []
     where = "combinations of data set, network, IPC and protocol"
-    return [Remark(text=f"Missing from the grid ({where}): {'; '.join(found)}.")] if found else []
+    return [PageRemark(text=f"Missing from the grid ({where}): {'; '.join(found)}.")] if found else []
 
 
-def _warnings(cells: Sequence[CellReport]) -> list[Remark]:
+def _warnings(cells: Sequence[CellReport]) -> list[PageRemark]:
     """What distilled sets and evaluations warn of, each with its cells."""
     found: dict[str, list[Link]] = {}
     for cell in cells:
@@ -156,7 +156,7 @@ def _warnings(cells: Sequence[CellReport]) -> list[Remark]:
                 Link(text=cell.view.name, href=f"#{cell.view.anchor}")
             )
     return [
-        Remark(
+        PageRemark(
             text=f"Warning, {name}: {len(links)} cell{'' if len(links) == 1 else 's'}"
             + (f", the first {_MOST_CELLS}:" if len(links) > _MOST_CELLS else ":"),
             cells=tuple(links[:_MOST_CELLS]),
@@ -165,11 +165,11 @@ def _warnings(cells: Sequence[CellReport]) -> list[Remark]:
     ]
 
 
-def _untested(places: Sequence[Standings]) -> list[Remark]:
+def _untested(places: Sequence[Standings]) -> list[PageRemark]:
     standings = [one.standing for each in places for one in each.results]
     without = standings.count(UNTESTED)
     compared = without + standings.count(TIE) + standings.count(WORSE)
     if not without:
         return []
     reason = "with one common distillation seed, or the same difference on every seed"
-    return [Remark(text=f"{without} of {compared} comparisons with the best method allow no test: {reason}.")]
+    return [PageRemark(text=f"{without} of {compared} comparisons with the best method allow no test: {reason}.")]

@@ -182,7 +182,7 @@ class DataView:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Remark:
+class PageRemark:
     """A sentence, and the cells that it is about."""
 
     text: str
@@ -197,7 +197,7 @@ class Page:
     fingerprint: str
     best: Table
     """Which method is the best, and what that is worth."""
-    state: tuple[Remark, ...]
+    state: tuple[PageRemark, ...]
     """How complete the results are, and what in them went wrong."""
     answers: tuple[TableGroup, ...]
     """Methods by IPC, ours beside published."""
