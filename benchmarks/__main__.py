@@ -10,7 +10,7 @@ import click
 from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
 from benchmarks.commands.parts import operations, page, workflow
-from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper
+from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper, trajectories
 from benchmarks.dd_ranking.command import dd_ranking
 from benchmarks.gpu.command import gpu
 from benchmarks.reproduction.command import reproduce
@@ -21,6 +21,7 @@ COMMANDS = (
     distillation,
     gradients,
     condensation,
+    trajectories,
     evaluation,
     paper,
     operations,

@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import random
+import runpy
 import sys
 import time
 import types
@@ -48,11 +50,15 @@ class Channel:
         return order
 
 
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+_clock: Callable[[], float] = time.perf_counter
+
+
 def now() -> float:
     """The clock, with the GPU's queue empty."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return _clock()
 
 
 class FakeCifar10:
@@ -126,6 +132,30 @@ def condense(channel: Channel, specification: dict[str, Any]) -> None:
     program.main()
 
 
+def match_trajectories(channel: Channel, specification: dict[str, Any]) -> None:
+    """Run the published program of MTT or TESLA, a script that reads its arguments, for as long as the parent wants."""
+    stand_in_for_reporting()
+    library = importlib.import_module("utils")
+    gate_networks(channel, library, library.get_network)
+    sys.argv = ["distill.py", *specification["arguments"]]
+    runpy.run_module("distill", run_name="__main__")
+
+
+def stand_in_for_reporting() -> None:
+    """Modules of published trajectory matching that compute nothing in an iteration: reports to a server, bars, ZCA's."""
+    reports = types.ModuleType("wandb")
+    reports.config = types.SimpleNamespace(_items={})  # type: ignore[attr-defined]
+    reports.init = lambda **given: reports.config._items.update(vars(given["config"]))  # type: ignore[attr-defined]
+    for name in ("log", "finish", "Image", "Histogram"):
+        setattr(reports, name, lambda *_, **__: None)
+    sys.modules["wandb"] = reports  # also where it is installed: a benchmark tells no server
+    bars = types.ModuleType("tqdm")
+    bars.tqdm = lambda values: values  # type: ignore[attr-defined]
+    for module in (bars, types.ModuleType("kornia")):
+        if importlib.util.find_spec(module.__name__) is None:
+            sys.modules[module.__name__] = module
+
+
 def stand_in_for_old_modules() -> None:
     """What published code imports from where current SciPy no longer has it."""
     module = types.ModuleType("scipy.ndimage.interpolation")
@@ -193,8 +223,10 @@ def main() -> None:
     torchvision.datasets.CIFAR10 = FakeCifar10
     stand_in_for_old_modules()
     allow_overlapping_assignment()
-    channel = Channel(answers)
-    {"distil": distil, "evaluate": evaluate, "condense": condense}[specification["do"]](channel, specification)
+    global _clock
+    _clock = CLOCKS[specification.get("clock", "wall")]
+    programs = {"distil": distil, "evaluate": evaluate, "condense": condense, "trajectories": match_trajectories}
+    programs[specification["do"]](Channel(answers), specification)
 
 
 if __name__ == "__main__":

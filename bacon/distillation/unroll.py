@@ -12,8 +12,7 @@ and is freed. Both are the whole gradient, equal to rounding; DD (Wang et al., 2
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.func import functional_call
 
+from bacon.distillation.graph_bytes import graph_bytes
+from bacon.distillation.kept_weights import KeptWeights, host_places, least_places
+from bacon.networks.convolution import weight_gradients_unread
 from bacon.networks.network import Network
 
 Batches = Callable[[int, Sequence[Tensor]], tuple[Tensor, Tensor]]
@@ -30,6 +32,7 @@ Batches = Callable[[int, Sequence[Tensor]], tuple[Tensor, Tensor]]
 variables that PyTorch can differentiate; called again for the same step, it gives the same."""
 
 _ALL_KEPT = 16  # up to so many steps, the weights before each of them are kept in constant memory
+_GRAPHS = 1.0  # of more steps, as many as take the memory of so many steps' graphs
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Logits (B, K) and labels -> mean over the batch, 0-d."""
@@ -46,6 +49,8 @@ class FlatNetwork:
         self.network = network.requires_grad_(False)
         self._shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
         self._sizes = [shape.numel() for shape in self._shapes.values()]
+        self.bytes_of_graphs: dict[tuple[Any, ...], int] = {}
+        """Of a step's batch: its shape, its labels' shape and its type -> :func:`graph_bytes`."""
 
     def __call__(self, weights: Tensor, images: Tensor) -> Tensor:
         """Logits (B, K) of images (B, C, H, W) with the parameters ``weights`` (P,)."""
@@ -88,9 +93,9 @@ def unroll(
             none.
         rate: () float, or (T,): step i has the rate i modulo T.
         steps: number of steps; 0 gives ``weights``.
-        constant_memory: take the steps again on the way back instead of keeping their graphs. Of N steps, more than 16, the
-            weights before about each sqrt(N)-th are kept, and those between are computed once more; on a GPU they wait in the
-            host's memory.
+        constant_memory: take the steps again on the way back instead of keeping their graphs. The weights before each of up to
+            16 steps are kept; of more, as many as take the memory of one step's graph, and the others are
+            computed once more (:mod:`bacon.distillation.kept_weights`). On a GPU they wait in the host's memory.
         loss: of a batch, a mean over its images.
         images_at_once: in constant memory, images of a batch whose graph is kept at a time; ``None``: all. The network must not
             couple the images of a batch (no batch norm).
@@ -132,10 +137,26 @@ class _Recipe:
         parts = zip(images.split(size), labels.split(size), strict=True)
         return [(some, their_labels, len(some) / len(images)) for some, their_labels in parts]
 
-    @property
-    def stride(self) -> int:
-        """Steps from one whose weights are kept to the next: every one of few; of many about the root of their number."""
-        return 1 if self.steps <= _ALL_KEPT else math.isqrt(self.steps - 1) + 1
+    def places(self, weights: Tensor, variables: Sequence[Tensor]) -> int:
+        """For how many weights (P,) there is memory."""
+        if self.steps <= _ALL_KEPT:
+            return max(1, self.steps)
+        if weights.device.type == "cuda":
+            return max(least_places(self.steps), host_places(weights))
+        memory = _GRAPHS * self._bytes_of_graph(weights, variables)
+        return max(least_places(self.steps), int(memory / weights.nbytes))
+
+    def _bytes_of_graph(self, weights: Tensor, variables: Sequence[Tensor]) -> int:
+        """Of the first step in the naive form, as far as the memory limit has it computed at a time."""
+        with torch.no_grad():
+            images, labels = (part[: self.images_at_once] for part in self.batches(0, variables))
+        key = (images.shape, labels.shape, images.dtype, self.loss)
+        known = self.network.bytes_of_graphs
+        if key not in known:
+            known[key] = graph_bytes(
+                lambda *given: self.loss(self.network(*given[:2]), given[2]), weights, images, labels
+            )
+        return known[key]
 
     def after(self, step: int, weights: Tensor, rate: Tensor, variables: Sequence[Tensor]) -> Tensor:
         """(P,): the weights after a step, without a graph."""
@@ -161,7 +182,7 @@ class _Recipe:
     def back(
         self, step: int, weights: Tensor, variables: Sequence[Tensor], cotangent: Tensor, *, to_weights: bool
     ) -> tuple[Tensor, Tensor | None, list[Tensor | None]]:
-        """Through one step: its gradient g (P,), and ``cotangent`` (P,) times dg by weights and variables.
+        """Through one step, of gradient g (P,): ``cotangent`` (P,) times g (0-d), and times dg by weights and variables.
 
         Args:
             step: number of the step.
@@ -174,28 +195,34 @@ class _Recipe:
             batch = self.batches(step, variables)
         leaves = [part.detach().requires_grad_(part.requires_grad) for part in batch]
         to_batch = [torch.zeros_like(leaf) if leaf.requires_grad else None for leaf in leaves]
-        to_theta = torch.zeros_like(weights) if to_weights else None
-        total, start = torch.zeros_like(weights), 0
+        to_theta: Tensor | None = None
+        along, start = weights.new_zeros(()), 0
         for some, their_labels, share in self.pieces(*leaves):
-            gradient, found = self._piece(weights, (some, their_labels), share, cotangent, to_weights=to_weights)
-            total, place = total + gradient, slice(start, start + len(some))
-            if to_theta is not None and found[0] is not None:
-                to_theta = to_theta + found[0]
+            found_along, *found = self._piece(weights, (some, their_labels), share, cotangent, to_weights=to_weights)
+            assert found_along is not None
+            along, place = along + found_along, slice(start, start + len(some))
+            if to_weights and found[0] is not None:
+                to_theta = found[0] if to_theta is None else to_theta + found[0]
             for sums, part in zip(to_batch, found[1:], strict=True):
                 if sums is not None and part is not None:
                     sums[place] = part
             start += len(some)
-        return total, to_theta, _through(batch, to_batch, variables)
+        return along, to_theta, _through(batch, to_batch, variables)
 
     def _piece(
         self, weights: Tensor, batch: tuple[Tensor, Tensor], share: float, cotangent: Tensor, *, to_weights: bool
-    ) -> tuple[Tensor, list[Tensor | None]]:
-        """Gradient (P,) of a part of the batch, and the products by weights, images and labels, ``None`` where not wanted."""
+    ) -> list[Tensor | None]:
+        """Of a part of the batch, ``cotangent`` times the gradient g, and times dg by weights, images and labels if wanted.
+
+        The gradient is linear in the 1 that it begins with, so that its derivative by that is g itself: its numbers are read
+        nowhere, and those of the convolutions are not computed.
+        """
         leaf = weights.detach().requires_grad_()
-        with torch.enable_grad():
+        one = weights.new_ones(()).requires_grad_()
+        with torch.enable_grad(), weight_gradients_unread():
             value = self.loss_of(leaf, *batch, share)
-            (gradient,) = torch.autograd.grad(value, leaf, create_graph=True)
-        return gradient.detach(), _products(gradient, (leaf if to_weights else weights, *batch), cotangent)
+            (gradient,) = torch.autograd.grad(value, leaf, one, create_graph=True)
+        return _products(gradient, (one, leaf if to_weights else weights, *batch), cotangent)
 
 
 def _products(output: Tensor, inputs: Sequence[Tensor], cotangent: Tensor) -> list[Tensor | None]:
@@ -223,56 +250,36 @@ class _Unrolled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, recipe: _Recipe, weights: Tensor, rate: Tensor, *variables: Tensor) -> Tensor:
-        kept: list[Tensor] = []
+        kept = KeptWeights(recipe.steps, recipe.places(weights, variables), weights)
         for step in range(recipe.steps):
-            if step % recipe.stride == 0:
-                kept.append(_put_aside(weights))
+            kept.pass_by(step, weights)
             weights = recipe.after(step, weights, rate, variables)
         ctx.recipe, ctx.kept = recipe, kept
         ctx.save_for_backward(rate, *variables)
-        return weights if kept else weights.clone()
+        return weights if recipe.steps else weights.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, cotangent: Tensor) -> tuple[Tensor | None, ...]:
+        recipe: _Recipe = ctx.recipe
         _, start_needed, rate_needed, *needed = ctx.needs_input_grad
         rate, *given = ctx.saved_tensors
         variables = [each.detach().requires_grad_(need) for each, need in zip(given, needed, strict=True)]
         totals = [torch.zeros_like(each) if need else None for each, need in zip(given, needed, strict=True)]
         by_rate = torch.zeros_like(rate)
-        for step, weights in _backwards(ctx.recipe, ctx.kept, rate, given, cotangent.device):
-            scaled = -_rate_of(rate, step) * cotangent
-            gradient, by_weights, by_variables = ctx.recipe.back(
-                step, weights, variables, scaled, to_weights=step > 0 or start_needed
+
+        def after(step: int, weights: Tensor) -> Tensor:
+            return recipe.after(step, weights, rate, given)
+
+        for step, weights in ctx.kept.backwards(after):
+            along, by_weights, by_variables = recipe.back(
+                step, weights, variables, cotangent, to_weights=step > 0 or start_needed
             )
-            _rate_of(by_rate, step).sub_((gradient * cotangent).sum())
+            _rate_of(by_rate, step).sub_(along)
+            scale = -_rate_of(rate, step)
             for total, found in zip(totals, by_variables, strict=True):
                 if total is not None and found is not None:
-                    total.add_(found)
+                    total.addcmul_(found, scale)
             if by_weights is not None:
-                cotangent = cotangent + by_weights
+                cotangent = torch.addcmul(cotangent, by_weights, scale)
         return None, cotangent if start_needed else None, by_rate if rate_needed else None, *totals
-
-
-def _backwards(
-    recipe: _Recipe, kept: list[Tensor], rate: Tensor, variables: Sequence[Tensor], device: torch.device
-) -> Iterator[tuple[int, Tensor]]:
-    """Every step and the weights (P,) before it, the last step first; ``kept`` is used up.
-
-    Between two kept weights the others are computed again.
-    """
-    while kept:
-        path = [kept.pop().to(device, non_blocking=True)]
-        first = len(kept) * recipe.stride
-        end = min(first + recipe.stride, recipe.steps)
-        for step in range(first, end - 1):
-            path.append(recipe.after(step, path[-1], rate, variables))
-        for step in reversed(range(first, end)):
-            yield step, path.pop()
-
-
-def _put_aside(weights: Tensor) -> Tensor:
-    """The weights where they take no memory of a GPU."""
-    if weights.device.type != "cuda":
-        return weights
-    return torch.empty(weights.shape, dtype=weights.dtype, pin_memory=True).copy_(weights, non_blocking=True)

@@ -8,8 +8,9 @@ precision around themselves hold it in derivatives of any order.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -38,7 +39,8 @@ class Convolution(nn.Conv2d):
         weight, bias = self.weight, self.bias
         if bias is not None and self.bias_cancels:
             weight, bias = set_aside(weight, bias), None
-        if not _reads_the_switch(input) or type(weight) not in (Tensor, nn.Parameter):
+        by_itself = _reads_the_switch(input) or (_unread and _differentiable_here(input))
+        if not by_itself or type(weight) not in (Tensor, nn.Parameter):
             return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
         assert isinstance(self.padding, tuple)
         form = ConvolutionForm(self.stride, self.padding, self.dilation, self.groups, tf32=tf32_allowed())
@@ -63,6 +65,8 @@ class ConvolutionForm:
     groups: int
     tf32: bool
     """On a GPU, factors of float32 are rounded to TF32."""
+    unread: bool = False
+    """W is not computed and is zero (:func:`weight_gradients_unread`)."""
 
     def maps(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         """C(x, weight), and the bias added: (N, out, H', W')."""
@@ -75,6 +79,8 @@ class ConvolutionForm:
 
     def by_weight(self, gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """W(gradient, x), in the shape of ``weight``."""
+        if self.unread:
+            return weight.new_zeros(()).expand_as(weight)
         return self._back(gradient, x, weight, _BY_WEIGHT)[1]
 
     def _back(self, gradient: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]) -> tuple[Tensor, ...]:
@@ -84,6 +90,30 @@ class ConvolutionForm:
                 gradient, x, weight, None, *geometry, False, [0, 0], self.groups, wanted
             )
         return found
+
+
+_unread = False
+
+
+@contextmanager
+def weight_gradients_unread() -> Iterator[None]:
+    """Networks run, and gradients of their weights alone are taken with ``create_graph=True``, for second derivatives alone.
+
+    What is returned for the weights of convolutions is not computed and is zero, but its derivatives are whole; that saves one
+    product in nine. A first block fused on the CPU leaves out the images' gradient too, which nobody asks for. Passes without
+    ``create_graph`` compute everything.
+    """
+    global _unread
+    before, _unread = _unread, True
+    try:
+        yield
+    finally:
+        _unread = before
+
+
+def are_weight_gradients_unread() -> bool:
+    """Whether it is inside :func:`weight_gradients_unread`."""
+    return _unread
 
 
 def set_aside(weight: Tensor, bias: Tensor) -> Tensor:
@@ -114,9 +144,13 @@ class _SetAside(torch.autograd.Function):
 
 def _reads_the_switch(x: Tensor) -> bool:
     """Whether derivatives of a convolution of ``x`` would read PyTorch's switch when they are taken."""
-    in_float32 = _on_gpu(x) and x.dtype == torch.float32 and not torch.is_autocast_enabled(x.device.type)
+    return _on_gpu(x) and x.dtype == torch.float32 and _differentiable_here(x)
+
+
+def _differentiable_here(x: Tensor) -> bool:
+    """Whether the functions below can take a convolution of ``x``."""
     # Forward-mode derivatives are taken at once, while the network runs.
-    return in_float32 and torch.is_grad_enabled() and forward_ad._current_level < 0
+    return not torch.is_autocast_enabled(x.device.type) and torch.is_grad_enabled() and forward_ad._current_level < 0
 
 
 def _on_gpu(x: Tensor) -> bool:
@@ -165,10 +199,11 @@ def _differentiable(compute: Callable[..., Tensor], back: Backward) -> Callable[
 
 def _maps_back(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     x, weight, _ = ctx.saved_tensors
-    needed = ctx.needs_input_grad
+    needed, form = ctx.needs_input_grad, ctx.form
+    of_weight = replace(form, unread=True) if _unread and torch.is_grad_enabled() else form
     return (
-        _by_input(gradient, x, weight, ctx.form) if needed[0] else None,
-        _by_weight(gradient, x, weight, ctx.form) if needed[1] else None,
+        _by_input(gradient, x, weight, form) if needed[0] else None,
+        _by_weight(gradient, x, weight, of_weight) if needed[1] else None,
         gradient.sum(dim=(0, 2, 3)) if needed[2] else None,
         None,
     )
@@ -184,8 +219,9 @@ def _by_input_back(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
 def _by_weight_back(ctx: Any, given: Tensor) -> tuple[Tensor | None, ...]:
     gradient, x, _ = ctx.saved_tensors
     needed = ctx.needs_input_grad
-    by_gradient = _maps(x, given, None, ctx.form) if needed[0] else None
-    return by_gradient, _by_input(gradient, x, given, ctx.form) if needed[1] else None, None, None
+    form = replace(ctx.form, unread=False)
+    by_gradient = _maps(x, given, None, form) if needed[0] else None
+    return by_gradient, _by_input(gradient, x, given, form) if needed[1] else None, None, None
 
 
 _maps = _differentiable(lambda x, weight, bias, form: form.maps(x, weight, bias), _maps_back)

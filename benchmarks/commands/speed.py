@@ -12,6 +12,7 @@ from benchmarks import condensation as condensation_benchmark
 from benchmarks import distillation as distillation_benchmark
 from benchmarks import evaluation as evaluation_benchmark
 from benchmarks import gradients as gradients_benchmark
+from benchmarks import trajectories as trajectories_benchmark
 from benchmarks.cells import PAPER_CELLS, measured
 from benchmarks.machine import ceilings, set_up
 from benchmarks.options import chosen_device, common, of_cells, published_option, rounds_option
@@ -115,6 +116,37 @@ def condensation(
     ]
     show("condensation, one iteration", rows)
     save(output, {"condensation": rows})
+
+
+@click.command()
+@common
+@of_cells("cifar10/mtt/ipc1", "cifar10/mtt/ipc10")
+@rounds_option
+@click.option("--mtt", type=click.Path(path_type=Path), help="Checkout of the published code of MTT to compare with.")
+@click.option("--tesla", type=click.Path(path_type=Path), help="Checkout of the published code of TESLA.")
+@click.option("--steps", type=click.IntRange(1), help="The student's steps, in place of the cell's.")
+def trajectories(
+    cells: tuple[str, ...],
+    config: Path | None,
+    rounds: int,
+    mtt: Path | None,
+    tesla: Path | None,
+    steps: int | None,
+    output: Path | None,
+    device: str,
+    threads: int,
+) -> None:
+    """MTT: an iteration, naive and in constant memory, against the published programs of MTT and TESLA."""
+    place = chosen_device(device, threads)
+    published = {name: path for name, path in (("mtt", mtt), ("tesla", tesla)) if path is not None}
+    rows = [
+        trajectories_benchmark.measure(
+            measured(name, config), published=published, device=place, rounds=rounds, steps=steps
+        )
+        for name in cells
+    ]
+    show("trajectory matching, one iteration", rows)
+    save(output, {"trajectories": rows})
 
 
 @click.command()

@@ -107,6 +107,7 @@ def test_weights_that_are_not_kept_are_computed_again(steps, monkeypatch):
     given = variables(rate=[0.1, 0.2, 0.05])
     _, every = gradients(given, steps=steps, constant_memory=True)
     monkeypatch.setattr(unroll_module, "_ALL_KEPT", 2)
+    monkeypatch.setattr(unroll_module, "_GRAPHS", 0)
     _, some = gradients(given, steps=steps, constant_memory=True)
     assert all(torch.equal(one, other) for one, other in zip(every, some, strict=True))
 
@@ -150,6 +151,26 @@ def test_no_steps_give_the_start_and_a_rate_of_zero_leaves_it(constant_memory):
             net, net.weights(), batches, (images, labels), rate=given, steps=steps, constant_memory=constant_memory
         )
         assert torch.equal(final, net.weights())
+
+
+def test_a_rate_of_zero_gets_its_gradient_too():
+    given = variables(rate=0.0)
+    (_, one), (_, other) = (gradients(given, steps=3, constant_memory=way) for way in (False, True))
+    assert float(one[2]) != 0
+    assert_same(other, one)
+
+
+def test_more_weights_are_kept_where_the_graphs_are_large(monkeypatch):
+    """As many as one step's graph would take: no step of few weights and large maps is taken again."""
+    given, net, asked = variables(size=16), network(16, depth=1), []
+    places = unroll_module._Recipe.places
+    monkeypatch.setattr(unroll_module._Recipe, "places", lambda *these: asked.append(places(*these)) or asked[-1])
+    gradients(given, steps=18, constant_memory=True, size=16, net=net)
+    (graph,) = net.bytes_of_graphs.values()
+    assert asked == [max(6, int(graph / net.weights().nbytes))]
+    assert asked[0] > 6, "more than the fewest"
+    gradients(given, steps=18, constant_memory=True, size=16, net=net)
+    assert len(net.bytes_of_graphs) == 1, "counted once"
 
 
 def test_images_that_were_moved_in_between_are_noticed():

@@ -74,6 +74,35 @@ def pieces():
     return [tensor.requires_grad_() for tensor in (x, weight, bias)]
 
 
+@pytest.mark.parametrize("size", [8, 16])  # the first block is fused from 16 pixels on
+def test_second_derivatives_without_the_values_of_the_first(size):
+    built = build_network(
+        NetworkSettings(width=4, depth=2), channels=2, size=size, classes=3, seed=0, device=CPU, dtype=torch.float64
+    )
+    weights = list(built.parameters())
+    images, directions = draw(3, 2, size, size).requires_grad_(), [draw(*w.shape, seed=3) for w in weights]
+
+    def found():
+        value = built(images).square().sum()
+        first_order = torch.autograd.grad(value, weights, create_graph=True)
+        pairs = zip(first_order, directions, strict=True)  # a bias that is cancelled has a constant gradient
+        along = sum((one * direction).sum() for one, direction in pairs)
+        return first_order, lambda: torch.autograd.grad(along, [*weights, images], allow_unused=True)
+
+    expected, expected_second = found()
+    with convolution.weight_gradients_unread():
+        unread, second = found()
+    filters = [place for place, each in enumerate(weights) if each.ndim == 4]
+    assert filters
+    assert all(not unread[place].any() and expected[place].any() for place in filters)
+    for one, other in zip(second(), expected_second(), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    again, _ = found()
+    assert all(torch.equal(one, other) for one, other in zip(again, expected, strict=True)), "outside all is computed"
+
+
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [((1, 1), (1, 1), (1, 1)), ((2, 1), (0, 2), (1, 2))])
 def test_derivatives_of_any_order_are_those_of_the_layer(stride, padding, dilation):
     form = ConvolutionForm(stride, padding, dilation, 1, tf32=False)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bacon.networks.convolution import set_aside
+from bacon.networks.convolution import ConvolutionForm, are_weight_gradients_unread, convolved, set_aside
 from bacon.networks.kernels.block import (
     IMAGES_PER_SUM,
     LARGEST_CHANNELS,
@@ -102,6 +101,7 @@ class _First(torch.autograd.Function):
             torch.is_grad_enabled()
         ):  # somebody differentiates twice: convolution and block, one after the other, know how
             inputs = (x, filters, offsets, weight, bias)
+            needed = (needed[0] and not are_weight_gradients_unread(), *needed[1:])
             found = _gradients_again(inputs, gradient, needed, eps=ctx.eps, padding=ctx.padding)
         else:
             arrays = (x, gradient.contiguous(), filters.contiguous(), offsets, weight, bias, mean, rstd)
@@ -136,7 +136,8 @@ def _gradients_again(
 ) -> list[Tensor | None]:
     """As :func:`_backward`, as functions of the inputs and the gradient that can be differentiated."""
     x, filters, offsets, weight, bias = inputs
-    maps = F.conv2d(x, set_aside(filters, offsets), padding=padding)
+    form = ConvolutionForm((1, 1), (padding, padding), (1, 1), 1, tf32=False)
+    maps = convolved(x, set_aside(filters, offsets), form)
     pooled = fused(maps.contiguous(), weight, bias, eps) if fits(maps) else layers(maps, weight, bias, eps)
     wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
     found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))
