@@ -86,7 +86,7 @@ def engine_of(
     context = Context(cell=cell, real=real, network=network, memory=MemoryLimit(chunk_images))
     algorithm = METHODS[cell.method].algorithm
     assert algorithm is not None, "measured cells are distilled"
-    return Engine(load_algorithm(algorithm, measured.matching, context), device=real.device)
+    return Engine(load_algorithm(algorithm, measured.settings.distillation, context), device=real.device)
 
 
 def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int | None = None) -> ImageDataset:

@@ -30,7 +30,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_data import DataFacts
-from bacon.settings.protocols import NATIVE, protocol_settings, published_settings
+from bacon.settings.protocols import NATIVE, preset_length, protocol_settings, published_settings
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,9 @@ def layers(
         yield NamedLayer.of("protocols beside `protocol`", FINAL_IMAGES, strict=False)
     yield NamedLayer.of(f"protocol {known}", {"evaluation": protocol_settings(known, _facts(cell))}, strict=False)
     yield from others.record
+    length = preset_length(known, config.preset, _facts(cell))
+    if length:
+        yield NamedLayer.of(f"preset {config.preset}", {"evaluation": length}, strict=False)
     if own is not None:
         yield NamedLayer.of(f"protocols.{protocol}", {"evaluation": own.evaluation}, strict=False)
     yield from others.file

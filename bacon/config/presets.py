@@ -19,7 +19,8 @@ PRESETS: Mapping[str, Layer] = {
     # The published protocol: 20,000 iterations, 1001 epochs (docs/algorithms.md), and each method with the settings that its
     # authors published for a data set and IPC. The defaults are the paper's already.
     "paper": Layer(),
-    # Minutes on two CPU cores for the embedded digits. Few iterations, small batches, a tenth of the epochs.
+    # Minutes on two CPU cores for the embedded digits. Few iterations, small batches, a tenth of P-DSA's epochs; protocols
+    # whose networks would learn nothing in these say what is left of them (Protocol.preset_length).
     "demo": Layer(evaluation={"epochs": 100, "epochs_plain": None, "teachers": DEMO}),
     # Minutes on two CPU cores for CIFAR-10 with one image per class; what it reaches there is in docs/speed.md (Time to
     # accuracy). Goes with a larger lr_img, which the method's layer holds: config/fast.yaml. Evaluation is the paper's.

@@ -64,9 +64,11 @@ class MemoryLimit:
 
     Attributes:
         chunk_images: of 32x32 pixels (`run.chunk_images`); of larger ones fewer, for the same memory.
+        make_way: gives up what others take of the memory, and says whether there was anything; asked before all else.
     """
 
     chunk_images: int = 2048
+    make_way: Callable[[], bool] = lambda: False
 
     def images(self, shape: tuple[int, int, int]) -> int:
         """Images (C, H, W) to compute at a time, at least one."""
@@ -97,6 +99,8 @@ class MemoryLimit:
         except torch.OutOfMemoryError:
             pass
         # Out of the handler: the exception's frames hold the tensors that did not fit.
+        if self.make_way():
+            return self.within(compute, iteration=iteration, device=device, make_room=make_room)
         if make_room():
             return self.within(compute, iteration=iteration, device=device)
         self._halve(iteration)

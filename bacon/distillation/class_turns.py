@@ -8,7 +8,7 @@ turns before its own. Then come its own step and the turns after it. The images 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -18,9 +18,18 @@ from bacon.distillation.real_images import RealImages
 
 
 class Turn(Protocol):
-    """An optimiser that steps on some of the classes; every tensor is (k, ipc, C, H, W) of neighbouring classes."""
+    """An optimiser that steps on some of the classes; every tensor is (k, ipc, C, H, W) of neighbouring classes.
+
+    Attributes:
+        rate: learning rate.
+        recordable: whether a round with one rate launches the same kernels on the same tensors every time.
+    """
 
     rate: float
+    recordable: ClassVar[bool]
+
+    def places(self) -> list[Tensor]:
+        """What a step moves besides the pixels, in place."""
 
     def step(self, pixels: Tensor, gradient: Tensor, classes: slice, place: int) -> None:
         """Move ``pixels`` of ``classes`` in place; it is turn ``place`` of the round."""
@@ -44,8 +53,14 @@ class MomentumTurn:
         momentum: m.
     """
 
+    recordable: ClassVar[bool] = True
+
     def __init__(self, like: Tensor, *, rate: float, momentum: float) -> None:
         self.rate, self._momentum, self._buffer = rate, momentum, torch.zeros_like(like)
+
+    def places(self) -> list[Tensor]:
+        """The momentum."""
+        return [self._buffer]
 
     def step(self, pixels: Tensor, gradient: Tensor, classes: slice, place: int) -> None:
         """One step of ``classes``."""
@@ -74,9 +89,15 @@ class AdamWTurn:
         weight_decay: images shrink by rate * weight_decay in every step.
     """
 
+    recordable: ClassVar[bool] = False  # the number of steps, by which the means are corrected, is the host's
+
     def __init__(self, like: Tensor, *, rate: float, weight_decay: float) -> None:
         self.rate, self._weight_decay, self._turns = rate, weight_decay, 0
         self._mean, self._square = torch.zeros_like(like), torch.zeros_like(like)
+
+    def places(self) -> list[Tensor]:
+        """Both means."""
+        return [self._mean, self._square]
 
     def step(self, pixels: Tensor, gradient: Tensor, classes: slice, place: int) -> None:
         """One step of ``classes``."""

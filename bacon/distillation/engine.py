@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,11 @@ class Engine:
 
     def run(self, progress: Progress, after_iteration: Callable[[], None] = lambda: None) -> None:
         """Iterate to the end, keeping snapshots; ``after_iteration`` may save the state or end the run by an error."""
+        for _ in self.turns(progress, after_iteration):
+            pass
+
+    def turns(self, progress: Progress, after_iteration: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """:meth:`run`, which yields after every iteration."""
         self._snapshot()
         while self.iteration < self.algorithm.iterations:
             self.step()
@@ -54,6 +59,7 @@ class Engine:
             self._watch()
             progress.advance()
             after_iteration()
+            yield
         self.check()
 
     def step(self) -> None:

@@ -6,7 +6,8 @@ gradients, then some epochs of the network on the images.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,9 +19,10 @@ from bacon.distillation.gradient_distance import image_gradient
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.inner_training import InnerTraining
 from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, matched_parameters, summed_in_pieces
+from bacon.distillation.recorded_steps import Given, RecordedSteps
+from bacon.distillation.siamese import Siamese, dsa_siamese
 from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
 from bacon.networks.network import Network
-from bacon.transforms.dsa import SiameseDraw, siamese_augment, siamese_draw
 
 if TYPE_CHECKING:
     from bacon.settings.gradient_matching import GradientMatchingSettings
@@ -50,6 +52,8 @@ class GradientMatching(VariableAlgorithm):
         self.variables = Variables(classes=context.classes, images=Variable(images, update))
         trainings = settings.iterations * (self.loops.outer - 1)
         self.training = InnerTraining(settings, self.strategy, context, epochs=self.loops.inner, trainings=trainings)
+        steps = settings.iterations * self.loops.outer
+        self.replays = RecordedSteps(context, steps, name="the matching of gradients")
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: steps of the images, and epochs of a new network between them.
@@ -67,15 +71,21 @@ class GradientMatching(VariableAlgorithm):
 
     def match(self, network: Network, iteration: int, step: int) -> Tensor:
         """Move the images by one step; returns (2,) the mean distance and the loss."""
-        occasion = iteration * self.loops.outer + step
+        occasion, at_once = iteration * self.loops.outer + step, self.settings.sums_classes(iteration, step)
         self._prepare(network, occasion)
+        given = Given(number=occasion, networks=(network,))
         gradient, distances = self.context.memory.within(
-            lambda: self._gradient(network, occasion, at_once=self.settings.sums_classes(iteration, step)),
+            lambda: self.replays(partial(self._given_gradient, at_once=at_once), given, kind=at_once),
             iteration=iteration,
             device=self.context.device,
         )
         self.variables.step({"images": gradient})
         return torch.stack([distances.mean(), distances.sum()])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        super().load_state_dict(state)
+        self.replays.clear()  # the images are in another place
 
     @torch.no_grad()
     def _prepare(self, network: Network, occasion: int) -> None:
@@ -97,6 +107,10 @@ class GradientMatching(VariableAlgorithm):
             self.context.seed, purpose, iteration=occasion, classes=chunk.classes, size=chunk.batch_real
         )
 
+    def _given_gradient(self, given: Given, *, at_once: bool) -> tuple[Tensor, Tensor]:
+        (network,) = given.networks
+        return self._gradient(network, given.number, at_once=at_once)
+
     def _gradient(self, network: Network, occasion: int, *, at_once: bool) -> tuple[Tensor, Tensor]:
         """Gradient of the loss with respect to the images, and the distances (classes,) or, of all at once, (1,)."""
         if at_once:
@@ -104,28 +118,30 @@ class GradientMatching(VariableAlgorithm):
         gradient = torch.empty_like(self.images).unflatten(0, (self.real.classes, self.context.ipc))
         distances = self.images.new_empty(self.real.classes)
         for chunk in self._chunks():
-            classes, draw = self.real.index(chunk.classes), self._draw(chunk, occasion)
-            real = self._real_gradients(chunk, draw, network, occasion)
-            gradient[classes], distances[classes] = self._towards(real, chunk, draw, network)
+            classes, augment = self.real.index(chunk.classes), self._siamese(chunk, occasion)
+            real = self._real_gradients(chunk, augment, network, occasion)
+            gradient[classes], distances[classes] = self._towards(real, chunk, augment, network)
         return gradient.flatten(0, 1), distances
 
     def _mean_gradient(self, network: Network, occasion: int) -> tuple[Tensor, Tensor]:
         """All classes as one group: the mean of their real gradients, and the gradient of all synthetic images."""
         totals: list[Tensor] = []
         for chunk in self._chunks():
-            found = self._real_gradients(chunk, self._draw(chunk, occasion), network, occasion)
+            found = self._real_gradients(chunk, self._siamese(chunk, occasion), network, occasion)
             sums = [gradient.sum(dim=0, keepdim=True) / self.real.classes for gradient in found]
             totals = [total + part for total, part in zip(totals, sums, strict=True)] if totals else sums
         everything = ClassChunk(tuple(range(self.real.classes)), 0)
-        gradient, distance = self._towards(totals, everything, self._draw(everything, occasion), network, as_one=True)
+        gradient, distance = self._towards(
+            totals, everything, self._siamese(everything, occasion), network, as_one=True
+        )
         return gradient.flatten(0, 1), distance
 
     def _real_gradients(
-        self, chunk: ClassChunk, draw: SiameseDraw, network: Network, occasion: int
+        self, chunk: ClassChunk, augment: Siamese, network: Network, occasion: int
     ) -> tuple[Tensor, ...]:
         """Gradient of a batch of real images of each class of the chunk: (K, *shape) for each matched parameter."""
         indices = self._real_indices(chunk, "real-batch", occasion)
-        images = siamese_augment(draw, self.real.batch(indices))
+        images = augment(self.real.batch(indices))
         labels = self.real.index(chunk.classes)[:, None].expand(indices.shape)
         return summed_in_pieces(network, matched_parameters(network), images, labels, at_once=self._limit())
 
@@ -133,7 +149,7 @@ class GradientMatching(VariableAlgorithm):
         self,
         real: list[Tensor] | tuple[Tensor, ...],
         chunk: ClassChunk,
-        draw: SiameseDraw,
+        augment: Siamese,
         network: Network,
         *,
         as_one: bool = False,
@@ -141,7 +157,7 @@ class GradientMatching(VariableAlgorithm):
         """Gradient (K, ipc, C, H, W) of the distances, and the distances, for the synthetic images of the chunk's classes."""
         classes = self.real.index(chunk.classes)
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[classes].detach().requires_grad_()
-        augmented = siamese_augment(draw, images)
+        augmented = augment(images)
         labels = classes[:, None].expand(augmented.shape[:2])
         groups = (1, -1) if as_one else augmented.shape[:2]
         distances, gradient = image_gradient(
@@ -156,8 +172,8 @@ class GradientMatching(VariableAlgorithm):
         (moved,) = torch.autograd.grad(augmented, images, gradient.reshape(augmented.shape))
         return moved, distances
 
-    def _draw(self, chunk: ClassChunk, occasion: int) -> SiameseDraw:
-        return siamese_draw(self.strategy, self.context.seed, occasion, chunk.classes)
+    def _siamese(self, chunk: ClassChunk, occasion: int) -> Siamese:
+        return dsa_siamese(self.strategy, self.context.seed, occasion, chunk.classes, self.real)
 
     def _chunks(self) -> list[ClassChunk]:
         """Classes whose real images are there at the same time."""

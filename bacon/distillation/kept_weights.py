@@ -43,7 +43,7 @@ def first_steps(steps: int, places: int) -> list[int]:
 
 
 class KeptWeights:
-    """The weights before some of the steps, in one block of memory; a GPU's wait in the host's.
+    """The weights before some of the steps, in one block of memory; a GPU's wait in the host's, unless the steps are recorded.
 
     Args:
         steps: number of steps.
@@ -57,7 +57,9 @@ class KeptWeights:
         self._wanted = frozenset(self._starts)
         # One block: single tensors would lie between those that a step allocates and frees, and leave gaps that nothing fits.
         size = (min(steps, places), *weights.shape)
-        self._rows = torch.empty(size, dtype=weights.dtype, pin_memory=weights.is_cuda)
+        stays = weights.is_cuda and torch.cuda.is_current_stream_capturing()  # a replay copies nothing to the host
+        place = weights.device if stays else torch.device("cpu")
+        self._rows = torch.empty(size, dtype=weights.dtype, device=place, pin_memory=weights.is_cuda and not stays)
         self._free = list(range(len(self._rows)))
         self._kept: list[int] = []
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_permutation
 from bacon.transforms.augmentation import Stream
-from bacon.transforms.dsa import BatchDraws, batch_draws
+from bacon.transforms.dsa import BatchDraws, augment_by_numbers, batch_draws
 
 
 class StudentBatches:
@@ -43,11 +44,55 @@ class StudentBatches:
 
     def __call__(self, step: int, variables: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Augmented images (B, C, H, W) and labels (B,) or (B, K) of a step, out of all images and all labels."""
-        images, labels = variables
-        if self._places is not None:
-            places = self._places[step]
-            images, labels = images.index_select(0, places), labels.index_select(0, places)
+        images, labels = _chosen(self._places, step, variables)
         return (images if self._draws is None else self._draws.augment(step, images)), labels
+
+    def drawn(self, images: Tensor) -> DrawnBatches:
+        """What was drawn, on the device: the same batches, to rounding, without a number of the host's.
+
+        Args:
+            images: as the class is given them.
+        """
+        numbers = None if self._draws is None else self._draws.numbers(images)
+        return DrawnBatches(places=self._places, numbers=numbers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawnBatches:
+    """The batches of an iteration as tensors, whose shapes are those of every iteration.
+
+    Attributes:
+        places: of the images of each step, (B,) int64; ``None``: all in their order.
+        numbers: (B, 14) of each step, what images are augmented by, in their dtype; ``None``: they are not.
+    """
+
+    places: Sequence[Tensor] | None
+    numbers: Sequence[Tensor] | None
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All of them."""
+        return (*(self.places or ()), *(self.numbers or ()))
+
+    def with_tensors(self, tensors: Sequence[Tensor]) -> DrawnBatches:
+        """Batches by ``tensors`` in the place of :meth:`tensors`."""
+        count = len(self.places or ())
+        places, numbers = list(tensors[:count]), list(tensors[count:])
+        return DrawnBatches(places=places or None, numbers=numbers or None)
+
+    def __call__(self, step: int, variables: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """As :class:`StudentBatches`."""
+        images, labels = _chosen(self.places, step, variables)
+        if self.numbers is not None:
+            images = augment_by_numbers(images[:, None], self.numbers[step])[:, 0]
+        return images, labels
+
+
+def _chosen(places: Sequence[Tensor] | None, step: int, variables: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Images and labels of a step, before augmentation."""
+    images, labels = variables
+    if places is None:
+        return images, labels
+    return images.index_select(0, places[step]), labels.index_select(0, places[step])
 
 
 def _shuffled(seed: Seed, iteration: int, *, steps: int, batch: int, count: int, device: torch.device) -> list[Tensor]:

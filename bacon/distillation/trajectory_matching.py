@@ -6,15 +6,16 @@ A toolkit for methods, which choose initial images, labels and the window of epo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from bacon.distillation.algorithm import Context
-from bacon.distillation.student_batches import StudentBatches
+from bacon.distillation.recorded_steps import Given, RecordedSteps
+from bacon.distillation.student_batches import DrawnBatches, StudentBatches
 from bacon.distillation.trajectories import Experts, trajectory_distance
-from bacon.distillation.unroll import FlatNetwork, unroll
+from bacon.distillation.unroll import Batches, FlatNetwork, unroll
 from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
 from bacon.runtime.errors import BaconError
 
@@ -45,6 +46,7 @@ class TrajectoryMatching(VariableAlgorithm, ABC):
         last = settings.last_start_epoch() + settings.expert_epochs
         self.experts = Experts(context, self.network, last_epoch=last)
         self.variables = self.initial_variables()
+        self.replays = RecordedSteps(context, self.iterations, name="a student's training", reads_real=False)
 
     @abstractmethod
     def initial_variables(self) -> Variables:
@@ -97,10 +99,15 @@ class TrajectoryMatching(VariableAlgorithm, ABC):
         return self.context.classes
 
     def gradients_in_memory(self, iteration: int, start: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """:meth:`gradients`; in constant memory, again in smaller pieces where the device's memory does not suffice."""
+        """:meth:`gradients`, replayed where that is recorded; they are to be used before the next ones are asked for.
+
+        In constant memory, they are computed again in smaller pieces where the device's memory does not suffice.
+        """
+        batches = self.batches(iteration)
+        drawn = batches.drawn(self.images) if self.replays.records else None
 
         def compute() -> tuple[Tensor, dict[str, Tensor]]:
-            return self.gradients(iteration, start, target)
+            return self.gradients(start, target, batches) if drawn is None else self._replayed(start, target, drawn)
 
         if self.settings.constant_memory:
             return self.context.memory.within(compute, iteration=iteration, device=self.context.device)
@@ -112,35 +119,54 @@ class TrajectoryMatching(VariableAlgorithm, ABC):
                 "set distillation.constant_memory: true"
             ) from None
 
-    def gradients(self, iteration: int, start: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Distance (0-d) and its gradient by each variable."""
+    def _replayed(self, start: Tensor, target: Tensor, batches: DrawnBatches) -> tuple[Tensor, dict[str, Tensor]]:
+        def compute(given: Given) -> list[Tensor]:
+            start, target, *tensors = given.tensors
+            distance, found = self.gradients(start, target, batches.with_tensors(tensors))
+            return [distance, *found.values()]
+
+        given = Given(number=0, tensors=(start, target, *batches.tensors()))
+        distance, *found = self.replays(compute, given, moved=lambda: list(self.network.network.buffers()))
+        return distance.clone(), dict(zip(self.variables.leaves(), found, strict=True))
+
+    def gradients(self, start: Tensor, target: Tensor, batches: Batches) -> tuple[Tensor, dict[str, Tensor]]:
+        """Distance (0-d) and its gradient by each variable; ``batches`` are the student's."""
         leaves = self.variables.leaves()
-        final = self.trained(iteration, start, leaves)
+        final = self.trained(start, leaves, batches)
         distance = trajectory_distance(final, start, target)
         found = torch.autograd.grad(distance, list(leaves.values()))
         return distance.detach(), dict(zip(leaves, found, strict=True))
 
-    def trained(self, iteration: int, start: Tensor, leaves: dict[str, Tensor]) -> Tensor:
-        """(P,): the weights after the student's steps from ``start``."""
-        settings, images = self.settings, leaves["images"]
-        batches = StudentBatches(
+    def batches(self, iteration: int) -> StudentBatches:
+        """The student's batches in an iteration."""
+        settings = self.settings
+        return StudentBatches(
             self.context.seed,
             iteration,
             steps=settings.student_steps,
             batch=settings.batch_syn,
             strategy=settings.dsa_strategy,
-            images=images,
+            images=self.images,
         )
+
+    def trained(self, start: Tensor, leaves: dict[str, Tensor], batches: Batches) -> Tensor:
+        """(P,): the weights after the student's steps from ``start``."""
+        settings = self.settings
         return unroll(
             self.network,
             start,
             batches,
-            (images, self.labels(leaves)),
+            (leaves["images"], self.labels(leaves)),
             rate=leaves.get("rates", self.rate),
             steps=settings.student_steps,
             constant_memory=settings.constant_memory,
             images_at_once=self._images_at_once(),
         )
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        super().load_state_dict(state)
+        self.replays.clear()  # the variables are in other places
 
     def _images_at_once(self) -> int | None:
         """Images of a batch whose graph is kept at a time; all of them where the network couples them."""

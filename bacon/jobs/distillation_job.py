@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+
+import torch
 
 from bacon.artifacts.checkpoint import CheckpointStore
 from bacon.artifacts.distilled_file import copy_distilled, read_distilled
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.training_images import class_order
-from bacon.distillation.driver import CellIdentity, Running, distil_cell
+from bacon.distillation.cell_run import CellIdentity, CellJob, Running
+from bacon.distillation.driver import distil_cell
 from bacon.jobs.training_inputs import trained_runs
 from bacon.methods.registry import METHODS
+from bacon.plan.headers import read_header
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
+from bacon.runtime.clocks import SharedClock
 from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
-from bacon.runtime.job_lock import job_lock
+from bacon.runtime.job_lock import free_job_lock, job_lock
 from bacon.runtime.logs import get_logger
+from bacon.runtime.streams import has_streams
 from bacon.settings.cells import Cell
 
 log = get_logger(__name__)
@@ -25,19 +35,9 @@ log = get_logger(__name__)
 
 def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) -> None:
     """Distil ``cell`` from the data set in ``data`` into ``output``; raises :class:`BaconError` on bad input."""
-    algorithm = METHODS[plan.config.base_method(cell.method)].algorithm
-    if cell.ipc is None or cell.seed is None or algorithm is None:
-        raise BaconError(f"cell {cell}: the full data set is not distilled, only evaluated")
-    identity = CellIdentity(
-        dataset=cell.dataset,
-        method=cell.method,
-        ipc=cell.ipc,
-        seed=cell.seed,
-        fingerprint=plan.distilled_fingerprint(cell),
-        data_fingerprint=plan.data_fingerprint(cell.dataset),
-    )
+    identity = _identity(plan, cell)
     progress_path = plan.directory / cell.running_path("distill")
-    with job_lock(progress_path.with_suffix(".lock")) as waited:
+    with job_lock(_lock(plan, cell)) as waited:
         if waited and _is_whole(output, identity.fingerprint):
             log.info("%s has been made by the process that this one was waiting for", output)
             return
@@ -48,26 +48,96 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
             copy_distilled(source, output, method=cell.method, expected_fingerprint=identity.fingerprint)
             log.info("%s is %s, which %s evaluates otherwise", output, source, cell.method)
             return
-        set_up_arithmetic(threads, deterministic=plan.config.run.deterministic)
-        with lease_device(plan.config.run.device, jobs_per_gpu=plan.config.run.jobs_per_gpu) as device:
-            store = CheckpointStore(
-                folder=plan.directory / cell.checkpoint_folder,
-                fingerprint=identity.fingerprint,
-                deterministic=is_deterministic(device),
-            )
-            remove_leftovers(store.own, "*")
-            distil_cell(
-                identity,
-                plan.settings(cell),
-                algorithm,
-                data=data,
-                output=output,
-                device=device,
-                chunk_images=plan.config.run.chunk_images,
-                placement=plan.config.run.real_images,
-                running=_running(plan, store, progress_path, device_name(device)),
-                inputs=_inputs(plan, cell, data),
-            )
+        run = plan.config.run
+        set_up_arithmetic(threads, deterministic=run.deterministic)
+        with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device:
+            clock = SharedClock()
+            with clock():
+                job = _job(plan, cell, data, device, clock)
+                distil_cell(
+                    job.identity,
+                    job.settings,
+                    job.algorithm,
+                    data=data,
+                    output=output,
+                    device=device,
+                    chunk_images=run.chunk_images,
+                    placement=run.real_images,
+                    running=job.running,
+                    inputs=job.inputs,
+                    others=[partial(_beside, plan, other, data, device, clock) for other in other_seeds(plan, cell)],
+                    places=_places(run.cells_at_once, device),
+                )
+
+
+def other_seeds(plan: Plan, cell: Cell) -> list[Cell]:
+    """The cells of the grid that differ from ``cell`` in the seed alone and are distilled, those after it first."""
+    alike = [
+        other
+        for other in plan.cells
+        if (other.dataset, other.method, other.ipc) == (cell.dataset, cell.method, cell.ipc) and other != cell
+    ]
+    return sorted((other for other in alike if plan.same_set(other) is None), key=lambda other: (other < cell, other))
+
+
+def _places(cells_at_once: int, device: torch.device) -> int:
+    """Cells beside a job's own. A scheduler gives each job a GPU of its own, so there the others' jobs are not kept waiting."""
+    return cells_at_once - 1 if has_streams(device) and not os.environ.get("SLURM_JOB_ID") else 0
+
+
+@contextmanager
+def _beside(plan: Plan, cell: Cell, data: Path, device: torch.device, clock: SharedClock) -> Iterator[CellJob | None]:
+    """Take a cell to work on it beside another, unless it is made or some process has it."""
+    with free_job_lock(_lock(plan, cell)) as is_ours:
+        made = read_header(plan.directory / cell.distilled_path).fingerprint == plan.distilled_fingerprint(cell)
+        if not is_ours or made:
+            yield None
+            return
+        with clock():
+            yield _job(plan, cell, data, device, clock)
+
+
+def _job(plan: Plan, cell: Cell, data: Path, device: torch.device, clock: SharedClock) -> CellJob:
+    """What is needed to distil a cell; what a killed process left half written is removed."""
+    identity = _identity(plan, cell)
+    store = CheckpointStore(
+        folder=plan.directory / cell.checkpoint_folder,
+        fingerprint=identity.fingerprint,
+        deterministic=is_deterministic(device),
+    )
+    remove_leftovers(store.own, "*")
+    return CellJob(
+        identity=identity,
+        settings=plan.settings(cell),
+        algorithm=_algorithm(plan, cell),
+        running=_running(plan, store, plan.directory / cell.running_path("distill"), device_name(device), clock),
+        inputs=_inputs(plan, cell, data),
+    )
+
+
+def _lock(plan: Plan, cell: Cell) -> Path:
+    return (plan.directory / cell.running_path("distill")).with_suffix(".lock")
+
+
+def _algorithm(plan: Plan, cell: Cell) -> str:
+    algorithm = METHODS[plan.config.base_method(cell.method)].algorithm
+    if cell.ipc is None or cell.seed is None or algorithm is None:
+        raise BaconError(f"cell {cell}: the full data set is not distilled, only evaluated")
+    return algorithm
+
+
+def _identity(plan: Plan, cell: Cell) -> CellIdentity:
+    _algorithm(plan, cell)
+    assert cell.ipc is not None
+    assert cell.seed is not None
+    return CellIdentity(
+        dataset=cell.dataset,
+        method=cell.method,
+        ipc=cell.ipc,
+        seed=cell.seed,
+        fingerprint=plan.distilled_fingerprint(cell),
+        data_fingerprint=plan.data_fingerprint(cell.dataset),
+    )
 
 
 def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
@@ -77,11 +147,17 @@ def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
     return {need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs}
 
 
-def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: str) -> Running:
+def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: str, clock: SharedClock) -> Running:
     run = plan.config.run
     return Running(
         checkpoints=store,
-        heartbeat=Heartbeat(progress_path, fingerprint=store.fingerprint, device=device, interval=run.progress_seconds),
+        heartbeat=Heartbeat(
+            progress_path,
+            fingerprint=store.fingerprint,
+            device=device,
+            interval=run.progress_seconds,
+            clock=clock.now,
+        ),
         checkpoint_seconds=run.checkpoint_seconds,
         progress_seconds=run.progress_seconds,
     )

@@ -32,6 +32,10 @@ class SharedClock:
         yield lambda: end - start
         end = self._changed(-1)
 
+    def now(self) -> float:
+        """Seconds of a share since the beginning: differences are what one who is under way is charged."""
+        return self._changed(0)
+
     def _changed(self, by: int) -> float:
         now = time.perf_counter()
         self._shares += (now - self._last) / max(self._under_way, 1)

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -60,21 +61,31 @@ class Heartbeat:
         fingerprint: of the artifact that the job makes.
         device: where it computes, readable.
         interval: seconds between two writings.
+        clock: what the job's time is measured by, where it shares the process with others; ``None``: all of the time.
     """
 
-    def __init__(self, path: Path, *, fingerprint: str, device: str, interval: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        fingerprint: str,
+        device: str,
+        interval: float,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self.path, self.fingerprint, self.device, self.interval = path, fingerprint, device, interval
         previous = read_progress(path)
         known = previous is not None and previous.fingerprint == fingerprint
         self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
         """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
-        self._start = time.monotonic()
+        self._clock = clock or (lambda: time.monotonic())
+        self._start = self._clock()
         self._last: float | None = None
         self._before, self._of = 0, 1
 
     def seconds(self) -> float:
         """Wall time of all parts of the job so far."""
-        return self.earlier_seconds + time.monotonic() - self._start
+        return self.earlier_seconds + self._clock() - self._start
 
     def part(self, place: int, count: int) -> Heartbeat:
         """From now on, what is written is the progress of the part ``place``, from 0, of ``count`` parts taken for equal."""

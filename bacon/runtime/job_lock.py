@@ -42,6 +42,23 @@ def job_lock(path: Path, *, log_seconds: float = 30.0) -> Iterator[bool]:
         lock.release()
 
 
+@contextmanager
+def free_job_lock(path: Path) -> Iterator[bool]:
+    """Hold the lock in ``path`` if nobody does; yields whether it is held now."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        yield False
+        return
+    try:
+        _holder_file(path).write_text(f"process {os.getpid()}", encoding="utf-8")
+        yield True
+    finally:
+        lock.release()
+
+
 def is_held(path: Path) -> bool:
     """Whether a process on this machine (or on one that shares its locks) holds the lock."""
     if not path.exists():

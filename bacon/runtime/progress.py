@@ -22,6 +22,7 @@ class Progress:
         seconds: seconds between lines when stderr is not a terminal.
         done: steps that an earlier part of the job has done.
         heartbeat: written now and then, for ``bacon status``.
+        bar: show a bar on a terminal, which has room for one.
     """
 
     def __init__(
@@ -32,12 +33,13 @@ class Progress:
         seconds: float = 10.0,
         done: int = 0,
         heartbeat: Heartbeat | None = None,
+        bar: bool = True,
     ) -> None:
         self.description, self.total, self.seconds, self.heartbeat = description, total, seconds, heartbeat
         self.done = self._first = done
         self._start = self._last = time.monotonic()
         self._fields: dict[str, float] = {}
-        self._bar = _Bar(description, total) if sys.stderr.isatty() else None
+        self._bar = _Bar(description, total) if bar and sys.stderr.isatty() else None
 
     def __enter__(self) -> Self:
         """Start the bar, or say what starts."""

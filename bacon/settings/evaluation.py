@@ -102,12 +102,19 @@ class EvaluationSettings(Strict):
         description="Learning rates of which the one with the best accuracy on the validation split (data.NAME.validation) "
         "is used, chosen for each cell, network and augmentation with evaluation seed 0; empty: lr_net.",
     )
-    schedule: Literal["drop", "constant", "multistep", "cosine", "half_cosine"] = Field(
+    schedule: Literal["drop", "constant", "multistep", "cosine", "half_cosine", "warmup_cosine"] = Field(
         "drop",
         description="Learning rate: drop (once, halfway, and momentum is reset), multistep (at lr_milestones), cosine (to 0), "
-        "half_cosine (to half), or constant.",
+        "half_cosine (to half), warmup_cosine (up from 0 for lr_warmup, then a cosine to lr_factor of it), or constant.",
     )
-    lr_factor: float = Field(0.1, gt=0, description="drop, multistep: factor of the learning rate.")
+    lr_factor: float = Field(
+        0.1, gt=0, description="drop, multistep: factor of the learning rate; warmup_cosine: at the end."
+    )
+    lr_warmup: int = Field(
+        500,
+        ge=0,
+        description="warmup_cosine: steps (epochs, where these are counted) of the rise; at most half of all.",
+    )
     lr_milestones: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(
         (2 / 3, 5 / 6), min_length=1, description="multistep: fractions of the training after which the rate drops."
     )
@@ -183,6 +190,11 @@ class EvaluationSettings(Strict):
             raise ValueError("`augmentations` lists dsa and none, but `dsa_strategy` is none: they would be the same")
         if self.lr_search and self.lr == "learned":
             raise ValueError("`lr` is learned, so `lr_search` has nothing to choose; leave out one of them")
+        if self.schedule == "warmup_cosine" and self.lr_factor > 1:
+            raise ValueError(
+                f"`lr_factor` is {self.lr_factor:g}: with the schedule warmup_cosine it is the share of the rate at the end, "
+                "at most 1"
+            )
         self._regression_trains_nothing()
         self._seeds_differ()
         self._stable_rate_is_of_squared_errors()

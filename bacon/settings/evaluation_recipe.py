@@ -38,6 +38,8 @@ def optimiser_of(settings: EvaluationSettings, rate: float) -> OptimiserSettings
 def schedule_of(kind: str, settings: EvaluationSettings) -> ScheduleSettings:
     """The schedule of a kind."""
     keys: dict[str, Any] = {"factor": settings.lr_factor} if kind in ("drop", "multistep") else {}
+    if kind == "warmup_cosine":
+        keys = {"warmup": settings.lr_warmup, "last": settings.lr_factor}
     if kind == "multistep":
         keys["milestones"] = settings.lr_milestones
     return _SCHEDULE.validate_python({"kind": kind} | keys)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 _LARGE = 128  # pixels a side, from which on data sets are taken for subsets of ImageNet
+_FREPO_STEPS = ((10, 1000), (100, 2000), (500, 5000), (1000, 10_000))
+_MOST_FREPO_STEPS = 40_000
+_TINY_IMAGES = 200  # TinyImageNet with IPC 1
 _IDC_EPOCHS = ((1, 3000), (10, 2000), (50, 1500), (200, 1000), (500, 500))
 
 
@@ -118,7 +121,10 @@ def gvbsm(facts: DataFacts) -> Mapping[str, Any]:
 
 
 def frepo(facts: DataFacts) -> Mapping[str, Any]:
-    """More steps for more classes and images."""
-    steps = {"cifar100": {10: 2000, 50: 5000}, "tinyimagenet": {10: 5000}}
-    found = steps.get(facts.name, {}).get(facts.ipc or 0)
-    return {"steps": found} if found else {}
+    """Steps by the number of images; a number that is not published takes those of the next larger one."""
+    images = (facts.ipc or 0) * (facts.classes or 10)
+    if images == _TINY_IMAGES:
+        return {"steps": 20_000}
+    if not images:
+        return {"steps": _MOST_FREPO_STEPS}
+    return {"steps": next((steps for most, steps in _FREPO_STEPS if images <= most), _MOST_FREPO_STEPS)}

@@ -64,6 +64,8 @@ class Protocol:
         title: what it is called in documents.
         evaluation: keys of ``evaluation`` that differ from the defaults.
         by_data: further ones for a data set and IPC.
+        preset_length: preset -> steps, or epochs where the protocol counts these, that a preset leaves of it at most, where a
+            network that is trained for the preset's own number of epochs would have learned nothing.
         missing: what it needs that is not there yet; empty: it runs.
         note: what of the published evaluation it leaves out or reads in one of several ways.
     """
@@ -71,6 +73,7 @@ class Protocol:
     title: str
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     by_data: Callable[[DataFacts], Mapping[str, Any]] = protocol_data.nothing
+    preset_length: Mapping[str, int] = field(default_factory=dict)
     missing: str = ""
     note: str = ""
 
@@ -93,6 +96,13 @@ def published_settings(name: str, facts: DataFacts) -> dict[str, Any]:
     """As :func:`protocol_settings`, also of a protocol that cannot run yet."""
     record = PROTOCOLS[check_protocol(name)]
     return {**record.evaluation, **record.by_data(facts)}
+
+
+def preset_length(name: str, preset: str, facts: DataFacts) -> dict[str, int]:
+    """``{"steps": n}`` or ``{"epochs": n}`` where a known protocol says how much of itself a preset leaves; else nothing."""
+    most, published = PROTOCOLS[name].preset_length.get(preset), published_settings(name, facts)
+    unit = "steps" if "steps" in published else "epochs"
+    return {} if most is None else {unit: min(most, published.get(unit, most))}
 
 
 def check_protocol(name: str) -> str:
@@ -204,6 +214,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 30.0}],
         },
         by_data=protocol_data.sre2l,
+        preset_length={"demo": 400},
         note=f"{_TEACHER} Published: ResNet-18.",
     ),
     "p-sre2l-plus": Protocol(
@@ -221,6 +232,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
         by_data=protocol_data.sre2l_plus,
+        preset_length={"demo": 300},
         note=f"{_TEACHER} Batches of the program's default, 16; its scripts read theirs from a file that is not published. "
         "CIFAR-100 with IPC 10 and TinyImageNet without: half a cosine. Published: ResNet-18, the best on test.",
     ),
@@ -258,25 +270,29 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.15}],
         },
         by_data=protocol_data.gvbsm,
+        preset_length={"demo": 400},
         note="Five teachers of five architectures (evaluation.teachers), whose logits are averaged as they are: the published "
         "code has the scaling to equal norms (teacher_norms: equal) in a comment. Published: the best on test.",
     ),
     "p-frepo": Protocol(
         title="P-FRePo (FRePo)",
         evaluation={
-            "steps": 1000,
             "batch_size": 500,
+            "order": "stored",
             "optimiser": "adam",
             "lr_net": 3e-4,
             "weight_decay": 0.0,
-            "schedule": "constant",
+            "schedule": "warmup_cosine",
+            "lr_warmup": 500,
+            "lr_factor": 0.01,
             "augmentations": ["frepo"],
             "labels": "stored",
             "loss": [{"kind": "mse"}],
-            "ema": 0.995,
         },
         by_data=protocol_data.frepo,
-        note="CIFAR-100: 2000 (IPC 10) and 5000 (IPC 50) steps; TinyImageNet: 5000 (IPC 10). FRePo's network is wider.",
+        preset_length={"demo": 2000},
+        note="Steps by the number of images: 1000 (10), 2000 (100), 5000 (500), 10000 (1000), 40000 (2000 and more), and 20000 "
+        "(200). FRePo's network is wider.",
     ),
     "p-dd": Protocol(
         title="P-DD (DD)",

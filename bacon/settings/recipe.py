@@ -93,7 +93,17 @@ class HalfCosine(Strict):
     kind: Literal["half_cosine"] = "half_cosine"
 
 
-ScheduleSettings = Annotated[Constant | Drop | MultiStep | Cosine | HalfCosine, Discriminator("kind")]
+class WarmupCosine(Strict):
+    """From 0 up to the learning rate in a straight line, then along half a cosine down to a share of it (FRePo)."""
+
+    kind: Literal["warmup_cosine"] = "warmup_cosine"
+    warmup: int = Field(
+        500, ge=0, description="Steps (epochs, where the recipe counts them) of the rise; at most half of the training."
+    )
+    last: float = Field(0.01, ge=0, le=1, description="Share of the learning rate that it falls to.")
+
+
+ScheduleSettings = Annotated[Constant | Drop | MultiStep | Cosine | HalfCosine | WarmupCosine, Discriminator("kind")]
 
 
 class LossTermSettings(Strict):

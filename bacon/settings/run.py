@@ -56,6 +56,15 @@ class RunSettings(Strict):
         "augmentations; fewer of images larger than 32x32 pixels. Each needs the memory of a training step's maps. On a CPU "
         "they are trained one after another.",
     )
+    cells_at_once: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Number of seeds of a cell that a distillation on a GPU works on at the same time, because a small cell "
+        "does not fill a GPU: its own, and seeds of the grid that are not made yet, of which it keeps checkpoints for their "
+        "own jobs. Each needs GPU memory of its own. Not on a CPU, not under SLURM, which gives every job a GPU, and not "
+        "where the real images stay on the host.",
+    )
     jobs_per_gpu: int = Field(
         1,
         ge=1,

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bacon.settings.recipe import ScheduleSettings
+    from bacon.settings.recipe import ScheduleSettings, WarmupCosine
 
 _ROUNDING = 1e-9  # shares such as 5/6 are no binary fractions
 
@@ -32,8 +32,19 @@ def rate(schedule: ScheduleSettings, base: float, unit: int, units: int) -> floa
     if schedule.kind == "multistep":
         passed = sum(unit >= math.floor(share * units + _ROUNDING) for share in schedule.milestones)
         return base * schedule.factor**passed
+    if schedule.kind == "warmup_cosine":
+        return base * _warmup_cosine(schedule, unit, units)
     period = units if schedule.kind == "cosine" else 2 * units
     return base * (1 + math.cos(math.pi * unit / period)) / 2
+
+
+def _warmup_cosine(schedule: WarmupCosine, unit: int, units: int) -> float:
+    """Share of the rate; a training of less than twice the warm-up spends half of itself on it."""
+    warmup = min(schedule.warmup, units // 2)
+    if unit < warmup:
+        return unit / warmup
+    cosine = (1 + math.cos(math.pi * (unit - warmup) / (units - warmup))) / 2
+    return schedule.last + (1 - schedule.last) * cosine
 
 
 def forgets_momentum(schedule: ScheduleSettings, unit: int, units: int) -> bool:

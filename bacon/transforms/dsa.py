@@ -245,6 +245,13 @@ class BatchDraws:
         operation = self.operations[batch : batch + 1]
         return augment_groups(np.repeat(operation, len(images)), self.parameters[batch], images[:, None])[:, 0]
 
+    def numbers(self, images: Tensor) -> list[Tensor]:
+        """What :func:`augment_by_numbers` takes for each batch (size, 14), on the device and in the dtype of ``images``."""
+        sizes = [len(drawn) for drawn in self.parameters]
+        codes = sent(torch.from_numpy(operation_codes(np.repeat(self.operations, sizes))), images.device)
+        made = numbers_of_codes(codes, torch.cat(self.parameters), *images.shape[-2:])
+        return list(made.split(sizes))
+
 
 def batch_draws(strategy: str, sizes: Sequence[int], stream: Stream, like: Tensor) -> BatchDraws:
     """The draws of :func:`augment_batches`, for batches that are not augmented together.

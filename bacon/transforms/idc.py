@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bacon.runtime.draws import Seed, uniform
+from bacon.runtime.draws import Seed, device_uniform, uniform
 from bacon.transforms import affine_pass, operations, pass_numbers
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, sent
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
 from bacon.transforms.operations import Operation, apply_each
 from bacon.transforms.sampling import reach_of_rotations
 
@@ -52,7 +52,8 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
         (G, n, C, H, W), differentiable in ``images``.
     """
     if affine_pass.is_preferred(images):
-        return _by_numbers(images, idc_numbers(strategy, geometric, parameters, *images.shape[-2:]))
+        numbers = idc_numbers(strategy, geometric, parameters, *images.shape[-2:])
+        return augment_by_numbers(images, sent(numbers, images.device, images.dtype))
     parameters = sent(parameters, images.device, images.dtype)
     names = strategy.split("_")
     if "flip" in names:
@@ -65,10 +66,10 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
     return images
 
 
-def _by_numbers(images: Tensor, numbers: Tensor) -> Tensor:
-    """One pass over groups of images, with the numbers of :func:`idc_numbers`."""
+def augment_by_numbers(images: Tensor, numbers: Tensor) -> Tensor:
+    """One pass over groups (G, n, C, H, W); the numbers (G, 14) of :func:`idc_numbers` on their device and in their dtype."""
     reach = reach_of_rotations(operations.ROTATE_DEGREES, *images.shape[-2:])
-    return affine_pass.affine_pass(images, sent(numbers, images.device, images.dtype), reach=reach)
+    return affine_pass.affine_pass(images, numbers, reach=reach)
 
 
 def idc_numbers(
@@ -78,16 +79,53 @@ def idc_numbers(
 
     The mirror image comes first in IDC's list and is part of the sampling here, after the colour, which does not notice.
     """
+    codes = np.array([_GEOMETRIC_CODES[name] for name in geometric], dtype=np.int64)
+    operation = sent(torch.from_numpy(codes), parameters.device)
+    return _numbers_of_codes(strategy, tuple(_GEOMETRIC_CODES), operation, parameters, height, width)
+
+
+def siamese_numbers(
+    strategy: str, seed: Seed, purpose: str, iteration: int | Tensor, classes: Tensor, *, height: int, width: int
+) -> Tensor:
+    """The draw of :func:`siamese` for :func:`augment_by_numbers`, made on the device of ``classes``.
+
+    Args:
+        strategy: names of operations joined by "_".
+        seed: distillation seed.
+        purpose: name of the stream.
+        iteration: distillation iteration; 0-d int64 on the device where the draw is recorded.
+        classes: (K,) int64.
+        height: of the images.
+        width: of the images.
+
+    Returns:
+        (K, 14) float64.
+    """
+    drawn = device_uniform(
+        seed,
+        purpose,
+        count=1 + PARAMETERS,
+        device=classes.device,
+        dtype=torch.float64,
+        iteration=iteration,
+        lanes=classes,
+    )
+    names = geometric_operations(strategy)
+    return _numbers_of_codes(strategy, names, integers(drawn[:, 0], len(names)), drawn[:, 1:], height, width)
+
+
+def _numbers_of_codes(
+    strategy: str, geometric: Sequence[str], operation: Tensor, parameters: Tensor, height: int, width: int
+) -> Tensor:
+    """(G, 14): :func:`idc_numbers` of groups whose ``operation`` (G,) is a place in ``geometric``."""
     names, drawn = strategy.split("_"), parameters.unbind(dim=1)
     columns = pass_numbers.neutral(parameters)
     if "color" in names:
         columns |= pass_numbers.color(drawn[1:4], height, width)
-    codes = np.array([_GEOMETRIC_CODES[name] for name in geometric], dtype=np.int64)
-    operation = sent(torch.from_numpy(codes), parameters.device)
-    for name, code in _GEOMETRIC_CODES.items():
+    for place, name in enumerate(geometric):
         if name != "none":
             found = pass_numbers.DSA[name](drawn[4:6], height, width)
-            columns = pass_numbers.replaced(columns, operation == code, found)
+            columns = pass_numbers.replaced(columns, operation == place, found)
     if "flip" in names:
         columns = pass_numbers.mirrored(columns, drawn[0])
     if "cutout" in names:
@@ -125,7 +163,7 @@ def siamese(
         if key not in kept:
             numbers = idc_numbers(strategy, geometric, parameters, height, width)
             kept[key] = sent(numbers, images.device, images.dtype)
-        return _by_numbers(images, kept[key])
+        return augment_by_numbers(images, kept[key])
 
     return augment
 

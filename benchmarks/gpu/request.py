@@ -67,6 +67,8 @@ class Scale:
     Attributes:
         precisions: values of ``network.precision``, the most important first.
         timed: cells whose iterations are timed in every precision.
+        small: cells of which several seeds share the device.
+        methods: cells of methods that match no embeddings and need no trained networks.
         evaluated: cells whose networks are trained.
         whole: cells whose hours are predicted.
         largest: cells that need most memory.
@@ -82,6 +84,8 @@ class Scale:
 
     precisions: tuple[str, ...]
     timed: tuple[str, ...]
+    small: tuple[str, ...]
+    methods: tuple[str, ...]
     evaluated: tuple[str, ...]
     whole: tuple[str, ...]
     largest: tuple[str, ...]
@@ -99,6 +103,8 @@ SCALES = {
     "cuda": Scale(
         precisions=("bf16", "tf32", "fp32"),
         timed=("cifar10/bacon/ipc10", "cifar10/bacon/ipc1", "cifar10/bacon/ipc50", "tinyimagenet/bacon/ipc10"),
+        small=("cifar10/dm/ipc1", "cifar10/bacon/ipc10"),
+        methods=("cifar10/dsa/ipc1", "cifar10/dsa/ipc10"),
         evaluated=("cifar10/bacon/ipc10", "cifar10/bacon/ipc1"),
         whole=PAPER_CELLS,
         largest=("tinyimagenet/bacon/ipc10", "cifar100/bacon/ipc50"),
@@ -114,6 +120,8 @@ SCALES = {
     "cpu": Scale(
         precisions=("fp32", "bf16"),
         timed=("digits/bacon/ipc1",),
+        small=("digits/dm/ipc1",),
+        methods=("digits/dsa/ipc1",),
         evaluated=("digits/bacon/ipc1",),
         whole=("digits/bacon/ipc1", "digits/bacon/ipc10"),
         largest=("digits/bacon/ipc1",),

@@ -19,6 +19,7 @@ from bacon.artifacts import snapshots as snapshots_module
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import read_distilled
 from bacon.artifacts.synthetic_set import SyntheticSet
+from bacon.distillation import cell_run
 from bacon.distillation import driver as distillation_run
 from bacon.distillation.driver import CellIdentity, Running, distil_cell
 from bacon.distillation.engine import Engine
@@ -457,7 +458,7 @@ print(refused == total)
 
 def test_freed_memory_is_given_back_at_every_checkpoint_and_after_resuming(tmp_path, monkeypatch):
     given = []
-    monkeypatch.setattr(distillation_run, "give_back_freed_memory", lambda: given.append(1))
+    monkeypatch.setattr(cell_run, "give_back_freed_memory", lambda: given.append(1))
     part = distil(tmp_path, monkeypatch, stop_at=3)
     assert len(given) == len(part.done) == 4
     distil(tmp_path, monkeypatch, checkpoint_seconds=1e6)

@@ -213,6 +213,10 @@ def test_every_expected_figure_is_one_that_its_part_measures():
             possible |= {f"iteration {cell} {precision}{waited}, ms" for waited in ("", " waited for")}
             possible |= {f"{what} {cell} {precision}" for what in ("published over ours", "roofline share", "hours of")}
             possible |= {f"evaluation {cell} {precision}, s", f"published over ours, evaluation {cell} {precision}"}
+    possible |= {f"4 seeds one after another over at once {cell} {precisions[0]}" for cell in scale.small}
+    for cell in scale.methods:
+        for precision in precisions:
+            possible |= {f"iteration {cell} {precision}, ms", f"launched over replayed {cell} {precision}"}
     for precision in precisions:
         possible |= {f"hours of all cells {precision}", f"price of equal bits {precision}"}
         possible |= {f"equal bits of {what} {precision}" for what in ("two runs", "a resumed run", "two evaluations")}

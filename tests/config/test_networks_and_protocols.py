@@ -192,6 +192,51 @@ def test_a_protocol_is_the_lowest_layer_and_named(protocol):
     assert explicit.origin["evaluation", "epochs"] == "datasets.digits"
 
 
+def frepo(dataset, ipc, **keys):
+    own = config(grid={"datasets": [dataset], "ipc": [ipc]}, protocol="p-frepo", **keys)
+    return resolve(own, Cell(dataset, "random", ipc, 0)).settings.evaluation
+
+
+@pytest.mark.parametrize(
+    ("dataset", "ipc", "steps"),
+    [
+        ("cifar10", 1, 1000),
+        ("cifar10", 10, 2000),
+        ("cifar100", 1, 2000),
+        ("cifar10", 50, 5000),
+        ("cifar100", 10, 10_000),
+        ("cifar100", 50, 40_000),
+        ("tinyimagenet", 1, 20_000),
+        ("tinyimagenet", 10, 40_000),
+        ("cifar10", 2, 2000),
+    ],
+)
+def test_frepos_protocol_counts_its_steps_by_the_number_of_images(dataset, ipc, steps):
+    recipe = frepo(dataset, ipc, preset="paper").recipe(images=10 * ipc, classes=10)
+    assert recipe.steps == steps
+    assert recipe.epochs is None
+    assert recipe.ema is None, "the published code keeps an average and tests the network without it"
+
+
+def test_a_preset_that_shortens_epochs_leaves_a_protocol_that_counts_steps_enough_of_them():
+    """A hundred steps of Adam at 3e-4, a fifth of its warm-up, would be a network that has hardly moved."""
+    cells = (("digits", 1), ("digits", 10), ("cifar10", 50))
+    assert [frepo(*cell, preset="demo").steps for cell in cells] == [1000, 2000, 2000]
+    chosen = frepo("digits", 1, preset="demo", datasets={"digits": {"evaluation": {"epochs": 7}}})
+    assert chosen.steps is None, "a file that says how many epochs means no steps"
+    assert chosen.epochs == 7
+    assert frepo("digits", 1, preset="smoke").steps is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "epochs"), [("p-sre2l", 400), ("p-gvbsm", 400), ("p-sre2l-plus", 300), ("p-dsa", 100)]
+)
+def test_the_demo_does_not_shorten_adams_training_on_few_images_until_nothing_is_learned(protocol, epochs):
+    """A set of one batch has one step an epoch; a tenth of P-DSA's thousand are enough for SGD, not for AdamW at 0.001."""
+    assert resolve(config(preset="demo", protocol=protocol), CELL).settings.evaluation.epochs == epochs
+    assert resolve(config(preset="smoke", protocol=protocol), CELL).settings.evaluation.epochs == 3
+
+
 def test_dc_bench_trains_longer_with_augmentation_unless_a_preset_shortens_both():
     published = resolve(config(protocol="dc-bench", preset="paper"), CELL).settings.evaluation
     epochs = {name: published.with_augmentation(name, 0.01).epochs for name in published.augmentations}
@@ -216,7 +261,8 @@ CHANGES = {
     "epochs": 7, "epochs_plain": 7, "batch_size": 17, "lr_net": 0.02, "momentum": 0.8, "weight_decay": 0.001,
     "dsa_strategy": "color", "idc_strategy": "flip", "dc_strategy": "crop", "crop_pad": 3, "crop_fill": "reflect",
     "resized_crop_scale": [0.5, 1.0], "shuffle_patches": 2, "epochs_by_images": [[1, 7]], "steps": 7, "order": "stored",
-    "optimiser": "adam", "lr": "learned", "schedule": "cosine", "lr_factor": 0.5, "lr_milestones": [0.5], "nesterov": True,
+    "optimiser": "adam", "lr": "learned", "schedule": "cosine", "lr_factor": 0.5, "lr_milestones": [0.5], "lr_warmup": 7,
+    "nesterov": True,
     "labels": "stored", "loss": [{"kind": "mse"}], "teacher_norms": "equal", "label_smoothing": 0.1, "mixing": "mixup",
     "mixing_alpha": 0.5,
     "mixing_probability": 0.5, "clip_norm": 1.0, "ema": 0.9, "sam_rho": 0.1, "sam_adaptive": True, "sam_gap": 0.1,

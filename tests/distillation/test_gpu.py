@@ -9,6 +9,7 @@ from bacon.runtime.devices import set_up_arithmetic
 from benchmarks.cells import measured, random_dataset
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import NETWORK, make_engine, settings
+from tests.distillation.test_recorded import CASES, distilled
 from tests.golden.distillation import short_settings
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -80,7 +81,7 @@ def bits_after(method, precision, *, overlaps, iterations=12):
     pool.overlaps = overlaps
     for _ in range(iterations):
         engine.step()
-    (matching,) = engine.algorithm._recorded.values()
+    (matching,) = engine.algorithm.replays.recorded.values()
     assert matching.is_recorded, "see the log"
     assert pool._rounds.is_recorded, "see the log"
     members = [tensor.clone() for member in pool.members for tensor in member.network.state_dict().values()]
@@ -102,12 +103,22 @@ def test_replayed_iterations_are_those_that_are_launched_one_by_one(method):
     for records in (False, True):
         real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
         engine = make_engine(real, settings(method, iterations=2000), ipc=2, seed=3)
-        engine.algorithm._records = records
+        engine.algorithm.replays.records = records
         for _ in range(5):
             engine.step()
-        assert [each.is_recorded for each in engine.algorithm._recorded.values()] == [True] * records
+        assert [each.is_recorded for each in engine.algorithm.replays.recorded.values()] == [True] * records
         found.append(engine.algorithm.images.cpu())
     torch.testing.assert_close(*found, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_method_that_is_recorded_gives_what_is_launched(name):
+    chosen, chunk, stops_at, kinds = CASES[name]
+    real = RealImages(toy_dataset(), device=GPU, dtype=torch.float64)
+    computed = distilled(real, chosen, replays=False, chunk=chunk)
+    replayed = distilled(real, chosen, replays=True, chunk=chunk, stops_at=stops_at, kinds=kinds)
+    for one, two in zip(computed, replayed, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-9)
 
 
 def test_chunks_change_no_number_on_the_gpu():

@@ -42,7 +42,7 @@ def test_around_what_is_replayed_nothing_is_read_back(real32):
     """The queue beside the matching, both replayed: numbers and networks are written into their places."""
     engine = make_engine(real32, settings("bacon", iterations=20), ipc=2, seed=0)
     pool = engine.algorithm.pool
-    engine.algorithm._records = pool._is_shared = True
+    engine.algorithm.replays.records = pool._is_shared = True
     pool._rounds = Rounds(pool._draws, places=2, record=True)
     for _ in range(2):  # everything is recorded
         engine.step()

@@ -6,43 +6,107 @@ import logging
 import pytest
 import torch
 
-from bacon.distillation.matching.recorded_step import worth_recording
 from bacon.distillation.network_queue import Queue
 from bacon.distillation.queue_training import Rounds
+from bacon.distillation.recorded_steps import RecordedSteps, worth_recording
 from bacon.methods.bacon.algorithm import Bacon
+from bacon.methods.registry import METHODS
 from bacon.networks.build import build_network
 from bacon.runtime import recording
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
+from bacon.transforms import affine_pass
 from tests.distillation.engines import NETWORK, make_engine, settings
+from tests.methods.test_contract import small
 from tests.recorded_operations import recorded
 
 ITERATIONS = 4
+CALIBRATED = ("replays", "_calibrations", "_rounds")
+"""What :class:`CalibratedMatching` records."""
 
 
-def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None):
-    """Images and history after some iterations; from a checkpoint where they stop in between."""
+def started(real, chosen, *, replays, network=NETWORK, chunk=2048):
+    """An engine, and its recordings by name."""
     engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
-    engine.algorithm._records = replays
-    while engine.iteration < ITERATIONS:
+    recordings = {name: steps for name, steps in vars(engine.algorithm).items() if isinstance(steps, RecordedSteps)}
+    for steps in recordings.values():
+        steps.records = replays
+    return engine, recordings
+
+
+def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None, kinds=None):
+    """Images and history after some iterations; from a checkpoint where they stop in between.
+
+    Of each recording, as many kinds of steps as ``kinds`` says are replayed; by default there is one.
+    """
+    engine, recordings = started(real, chosen, replays=replays, network=network, chunk=chunk)
+    while engine.iteration < engine.algorithm.iterations:
         if engine.iteration == stops_at:
             state = copy.deepcopy(engine.state_dict())
-            engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
-            engine.algorithm._records = replays
+            engine, recordings = started(real, chosen, replays=replays, network=network, chunk=chunk)
             engine.load_state_dict(state)
         engine.step()
-    recordings = list(engine.algorithm._recorded.values())
-    assert [each.is_recorded for each in recordings] == [True] * replays
+    for name, steps in recordings.items():
+        expected = (kinds or {name: 1}).get(name, 0) * replays
+        assert [each.is_recorded for each in steps.recorded.values()] == [True] * expected, name
     return engine.algorithm.images, engine.history.values
+
+
+def changed(method, **changes):
+    """Short settings of a method that matches no embeddings, as `smoke` has them."""
+    return small(METHODS[method], **changes)
 
 
 @pytest.mark.usefixtures("replayed_on_the_cpu")
 @pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13), ("datadam", 13)])
 def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk):
+    """With all operations of DSA, of which scale and rotation differ by rounding when they are recorded."""
     chosen = settings(method, iterations=ITERATIONS)
     computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk) for flag in (False, True))
     for one, two in zip(computed, replayed, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
+CASES = {
+    "dm_iid": (changed("dm_iid", iterations=3), 13, None, None),
+    "idm_iid": (changed("idm_iid", iterations=3), 10_000, None, None),
+    "cafe_dsa": (changed("cafe_dsa", iterations=2), 13, None, None),
+    "dance": (changed("dance", iterations=3), 13, 1, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
+    "ncfm": (changed("ncfm", iterations=3), 10_000, None, {"replays": 1, "_calibrations": 1}),
+    "ncfm sgd": (
+        changed("ncfm", iterations=5, optimiser="sgd", patience=1, lr_img=1.0, batch_real=4),
+        10_000,
+        None,
+        dict(zip(CALIBRATED, (1, 1, 4), strict=True)),  # the learning rate is halved once
+    ),
+    "ncfm network": (
+        changed("ncfm", iterations=3, sampling="network", sampling_width=8, frequencies=64),
+        13,
+        2,
+        {"replays": 1, "_calibrations": 1},
+    ),
+    "dsa": (changed("dsa", iterations=2, inner=1), 13, 1, None),
+    "dcc": (changed("dcc", iterations=3), 10_000, None, {"replays": 2}),
+    "dsac": (changed("dsac", iterations=3, inner=1), 13, None, {"replays": 2}),
+    "idc": (changed("idc", iterations=2, batch_synthetic=5, networks={"images": 8}), 13, 1, None),
+    "dream": (changed("dream", iterations=2, refresh=1, inner=3), 10_000, None, None),
+    "mtt": (changed("mtt", iterations=2, batch_syn=4), 10_000, 1, None),
+    "mtt graphs": (changed("mtt", iterations=2, constant_memory=False), 10_000, None, None),
+    "datm": (changed("datm", iterations=2), 4, None, None),
+}
+"""Settings, images at a time, after which iteration it goes on from a checkpoint, and how many kinds of steps there are."""
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+@pytest.mark.parametrize("name", CASES)
+def test_every_method_that_is_recorded_has_the_bits_of_what_is_computed(real32, name, monkeypatch):
+    """Augmented by one pass, as on a GPU, either way."""
+    monkeypatch.setattr(affine_pass, "is_preferred", lambda _: True)
+    chosen, chunk, stops_at, kinds = CASES[name]
+    computed = distilled(real32, chosen, replays=False, chunk=chunk)
+    replayed = distilled(real32, chosen, replays=True, chunk=chunk, stops_at=stops_at, kinds=kinds)
+    for one, two in zip(computed, replayed, strict=True):
+        assert torch.equal(one, two)
 
 
 @pytest.mark.usefixtures("replayed_on_the_cpu")
@@ -71,26 +135,24 @@ def test_fewer_images_at_a_time_are_recorded_anew(real64, monkeypatch, caplog):
         return gradient(algorithm, *args)
 
     monkeypatch.setattr(Bacon, "gradient", full)
-    engine = make_engine(real64, chosen, ipc=2, seed=3)
-    engine.algorithm._records = True
+    engine, recordings = started(real64, chosen, replays=True)
     for _ in range(ITERATIONS):
         engine.step()
-    assert list(engine.algorithm._recorded) == [1024]
-    assert engine.algorithm._recorded[1024].is_recorded
+    assert engine.algorithm.context.memory.chunk_images == 1024
+    assert [each.is_recorded for each in recordings["replays"].recorded.values()] == [True]
     torch.testing.assert_close(computed[0], engine.algorithm.images, rtol=0, atol=1e-10)
     assert "run.chunk_images is now 1024" in caplog.text
 
 
 def test_a_method_that_may_draw_on_the_host_is_not_recorded_and_one_line_says_so(real32, caplog, monkeypatch):
     monkeypatch.setattr(Bacon, "recordable", False)
-    engine = make_engine(real32, settings("bacon"), ipc=1, seed=0)
-    engine.algorithm._records = True
+    engine, recordings = started(real32, settings("bacon"), replays=True)
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             engine.step()
     (record,) = [record for record in caplog.records if "not recorded" in record.message]
     assert "Bacon may draw numbers on the host" in record.message
-    assert engine.algorithm._recorded == {}
+    assert recordings["replays"].recorded == {}
 
 
 def test_short_runs_and_the_cpu_do_not_record(caplog):
@@ -99,8 +161,8 @@ def test_short_runs_and_the_cpu_do_not_record(caplog):
     with caplog.at_level(logging.INFO):
         assert not worth_recording(torch.device("cpu"), 10**6)
         assert not caplog.records
-        assert not worth_recording(gpu, 99)
-    assert "99 iterations do not pay for it" in caplog.text
+        assert not worth_recording(gpu, 99, name="a step")
+    assert "a step is not recorded as a CUDA graph: 99 of them do not pay for it" in caplog.text
 
 
 def trained_queue(real, *, norm, replays, iterations=4):

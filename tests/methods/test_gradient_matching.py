@@ -5,7 +5,6 @@ import torch
 
 from bacon.config.layering import resolve
 from bacon.config.loading import check_config
-from bacon.distillation import gradient_matching
 from bacon.distillation.gradient_matching import GradientMatching
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.real_images import RealImages
@@ -15,6 +14,7 @@ from bacon.networks.build import build_network
 from bacon.settings.cells import Cell
 from bacon.settings.gradient_matching import ContrastiveSettings, loops_of
 from bacon.settings.network import NetworkSettings
+from bacon.transforms import dsa
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.naive_gradients import NaiveGradientMatching
 from tests.methods.test_contract import engine_of, small
@@ -88,12 +88,9 @@ def test_the_contrastive_loss_of_one_class_is_dcs():
 
 def test_real_and_synthetic_images_of_a_class_are_augmented_alike(monkeypatch):
     """The same draw for both sets of images, another one for each class and step; so equal images have equal gradients."""
-    drawn, augmented, augment = [], [], gradient_matching.siamese_augment
-    draw = gradient_matching.siamese_draw
-    monkeypatch.setattr(gradient_matching, "siamese_draw", lambda *args: drawn.append(args[2]) or draw(*args))
-    monkeypatch.setattr(
-        gradient_matching, "siamese_augment", lambda d, images: augmented.append(d) or augment(d, images)
-    )
+    drawn, augmented, augment, draw = [], [], dsa.siamese_augment, dsa.siamese_draw
+    monkeypatch.setattr(dsa, "siamese_draw", lambda *args: drawn.append(args[2]) or draw(*args))
+    monkeypatch.setattr(dsa, "siamese_augment", lambda d, images: augmented.append(d) or augment(d, images))
     algorithm = engine_of(METHODS["dsa"], small(METHODS["dsa"], inner=0)).algorithm
     algorithm.step(0)
     algorithm.step(1)

@@ -241,6 +241,22 @@ def test_the_network_is_plain_layers_of_doubling_width(norm):
     assert ours.embedding_size == 16 * 2 * 2
 
 
+def test_it_starts_as_in_the_published_code():
+    """LeCun's weights, no bias, and running statistics that are nine tenths the last batch's."""
+    settings = NetworkSettings(architecture="frepo_convnet", norm="batch", width=16, depth=2)
+    network = build_network(settings, channels=3, size=8, classes=40, seed=0, device=CPU, dtype=torch.float64)
+    first, norm, second = (network.features[place] for place in (0, 3, 4))
+    for layer in (first, second, network.classifier):
+        fan_in = layer.weight[0].numel()
+        assert layer.weight.var().item() == pytest.approx(1 / fan_in, rel=0.15)
+        assert layer.weight.abs().max() > fan_in**-0.5, "normal, not uniform as PyTorch's"
+        assert not layer.bias.any()
+    images = torch.randn(50, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    network.train()(images)
+    entering = network.features[2](first(images).relu())
+    torch.testing.assert_close(norm.running_mean, 0.9 * entering.mean(dim=(0, 2, 3)))
+
+
 def test_the_published_network_has_128_256_512_channels():
     settings = NetworkSettings(architecture="frepo_convnet")
     network = build_network(settings, channels=3, size=32, classes=10, seed=0, device=CPU)

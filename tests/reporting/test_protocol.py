@@ -80,6 +80,7 @@ CHOICES = {
     "schedule": ({}, "drop", "cosine"),
     "lr_factor": ({}, 0.1, 0.3),
     "lr_milestones": ({"schedule": "multistep"}, [0.5], [0.5, 0.8]),
+    "lr_warmup": ({"schedule": "warmup_cosine", "steps": 1000}, 500, 100),
     "momentum": ({}, 0.9, 0.5),
     "nesterov": ({}, False, True),
     "weight_decay": ({}, 5e-4, 0.1),
@@ -167,8 +168,8 @@ def test_other_optimisers_schedules_and_losses_are_not_called_sgd():
         "IDC's list without cutout, CutMix on 50 % of the batches, last epoch"
     )
     assert said["p-frepo"] == (
-        "1000 steps, Adam lr 0.0003 (constant), weight decay 0, batch 500, FRePo's list, "
-        "weights averaged with decay 0.995, loss MSE, last step"
+        "2000 steps, Adam lr 0.0003 (up from 0 in 500, cosine to 1 %), weight decay 0, batch 500 in stored order, "
+        "FRePo's list, loss MSE, last step"
     )
 
 

@@ -106,6 +106,7 @@ def theirs(make, units):
 @pytest.mark.parametrize("units", [1, 2, 7, 30, 300])
 def test_schedules_are_those_of_torch_optim(units):
     schedulers = torch.optim.lr_scheduler
+    rise = min(3, units // 2)
     cases = {
         of("constant"): lambda o: schedulers.ConstantLR(o, factor=1.0),
         of("multistep", factor=0.2): lambda o: schedulers.MultiStepLR(o, [2 * units // 3, 5 * units // 6], gamma=0.2),
@@ -114,6 +115,18 @@ def test_schedules_are_those_of_torch_optim(units):
         ),
         of("cosine"): lambda o: schedulers.LambdaLR(o, lambda e: 0.5 * (1 + math.cos(math.pi * e / units))),
         of("half_cosine"): lambda o: schedulers.LambdaLR(o, lambda e: 0.5 * (1 + math.cos(math.pi * e / (2 * units)))),
+        of("warmup_cosine", warmup=3, last=0.02): lambda o: (
+            schedulers.SequentialLR(
+                o,
+                [
+                    schedulers.LambdaLR(o, lambda e: e / max(rise, 1)),
+                    schedulers.CosineAnnealingLR(o, units - rise, eta_min=0.02 * 0.3),
+                ],
+                [rise],
+            )
+            if rise
+            else schedulers.CosineAnnealingLR(o, units, eta_min=0.02 * 0.3)
+        ),
     }
     for schedule, make in cases.items():
         ours = [rate(schedule, 0.3, unit, units) for unit in range(units)]

@@ -20,12 +20,12 @@ from bacon.distillation.class_turns import Turn, TurnedImages
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.feature_matching import FeatureMatching
 from bacon.distillation.matching.matching_losses import MatchingLoss
-from bacon.distillation.matching.real_features import Siamese
+from bacon.distillation.recorded_steps import Given, RecordedSteps
+from bacon.distillation.siamese import Siamese, idc_siamese
 from bacon.distillation.synthetic_batch import synthetic_batch
 from bacon.distillation.trained_pools import InterpolatedPool
 from bacon.networks.network import Network
 from bacon.settings.calibrated_matching import ENDPOINTS
-from bacon.transforms.idc import siamese
 from bacon.transforms.partition import decode
 
 if TYPE_CHECKING:
@@ -52,6 +52,16 @@ class CalibratedMatching(FeatureMatching):
             self.terms = (*self.terms, "calibration")
         self.turned = TurnedImages(self.initial_images(), real)
         self.turn = self.make_turn(self.turned.pixels)
+        self._calibrations = RecordedSteps(
+            context, self.iterations, name="an iteration's calibration", reads_real=False
+        )
+        self._rounds = RecordedSteps(
+            context,
+            self.iterations,
+            name="a round of the images' turns",
+            refused="" if self.turn.recordable else "its optimiser counts its steps on the host",
+            reads_real=False,
+        )
 
     @abstractmethod
     def make_turn(self, pixels: Tensor) -> Turn:
@@ -76,7 +86,7 @@ class CalibratedMatching(FeatureMatching):
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """IDC's list, one draw per iteration and class."""
-        return siamese(self.settings.idc_strategy, self.context.seed, "idc", iteration, classes)
+        return idc_siamese(self.settings.idc_strategy, self.context.seed, "idc", iteration, classes, self.real)
 
     def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
         """At most ``batch_synthetic`` of the training images of each class, at random."""
@@ -92,17 +102,44 @@ class CalibratedMatching(FeatureMatching):
     def step(self, iteration: int) -> dict[str, Tensor]:
         """A round of matching, then a round of calibration."""
         self.turned.clamp()
-        self.turned.approach(self.turn)
+        self._approach()
         gradient, terms = self.matched(iteration, self.pool.draw(iteration))
-        self.turned.take(self.turn, gradient)
+        self._take(gradient)
         if self.settings.calibration_weight:
-            self.turned.approach(self.turn)
-            trained = self.pool.trained(iteration)
-            gradient, terms["calibration"] = self.context.memory.within(
-                lambda: self.calibration(iteration, trained), iteration=iteration, device=self.context.device
+            self._approach()
+            given = Given(number=iteration, networks=(self.pool.trained(iteration),))
+            gradient, mean = self.context.memory.within(
+                lambda: self._calibrations(self._calibrated, given), iteration=iteration, device=self.context.device
             )
-            self.turned.take(self.turn, gradient)
+            terms["calibration"] = mean.clone()
+            self._take(gradient)
         return terms
+
+    def _approach(self) -> None:
+        """The turns before each class's own."""
+
+        def approach(given: Given) -> tuple[()]:
+            del given
+            self.turned.approach(self.turn)
+            return ()
+
+        self._rounds(approach, Given(number=0), kind=("approach", self.turn.rate), moved=self._moved_by_turns)
+
+    def _take(self, gradient: Tensor) -> None:
+        """Each class's own turn along the gradient, and those after it."""
+
+        def take(given: Given) -> tuple[()]:
+            self.turned.take(self.turn, *given.tensors)
+            return ()
+
+        given = Given(number=0, tensors=(gradient,))
+        self._rounds(take, given, kind=("take", self.turn.rate), moved=self._moved_by_turns)
+
+    def _moved_by_turns(self) -> list[Tensor]:
+        return [self.turned.pixels, *self.turn.places()]
+
+    def _calibrated(self, given: Given) -> tuple[Tensor, Tensor]:
+        return self.calibration(given.number, *given.networks)
 
     def calibration(self, iteration: int, network: Network) -> tuple[Tensor, Tensor]:
         """Gradient of the weighted cross-entropy of each class's images in a trained network, and its unweighted mean."""
@@ -112,9 +149,8 @@ class CalibratedMatching(FeatureMatching):
         for chunk in self.chunks():
             classes = self.real.index(chunk.classes)
             own = images.unflatten(0, shape)[classes].requires_grad_()
-            augment = siamese(
-                self.settings.idc_strategy, self.context.seed, "idc-calibration", iteration, chunk.classes
-            )
+            strategy, seed = self.settings.idc_strategy, self.context.seed
+            augment = idc_siamese(strategy, seed, "idc-calibration", iteration, chunk.classes, self.real)
             augmented = augment(self.decoded(own, iteration, chunk.classes))  # (K, n, C, H, W)
             labels = classes.repeat_interleave(augmented.shape[1])
             losses = F.cross_entropy(network(augmented.flatten(0, 1)), labels, reduction="none")
@@ -137,3 +173,5 @@ class CalibratedMatching(FeatureMatching):
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
         self.turned.load_state_dict(state["images"])
         self.turn.load_state_dict(state["turn"])
+        for each in (self.replays, self._calibrations, self._rounds):
+            each.clear()  # the pixels are in another place

@@ -7,8 +7,10 @@ moved.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,8 +21,10 @@ from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
-from bacon.distillation.matching.real_features import RealFeatures, Siamese
+from bacon.distillation.matching.real_features import RealFeatures
 from bacon.distillation.pools import DrawnNetwork, NetworkPool
+from bacon.distillation.recorded_steps import Given, RecordedSteps
+from bacon.distillation.siamese import Siamese
 from bacon.networks.network import Network
 from bacon.transforms.partition import decode
 
@@ -39,7 +43,14 @@ class FeatureMatching(ABC):
         extra: further terms of the loss.
         mixes_images: whether the networks mix the images of a batch (batch norm in training mode): the real images of all
             classes are then one batch, and the synthetic images another, however large.
+
+    Attributes:
+        recordable: whether :meth:`gradient` may be recorded on a GPU: the loss and its further terms draw nothing on the host,
+            whatever they read keeps its place and its shape, and they may be given the number of the iteration as a tensor.
+        replays: records it.
     """
+
+    recordable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -61,6 +72,13 @@ class FeatureMatching(ABC):
         self._chunks: dict[int, list[ClassChunk]] = {}
         added = (name for term in self.extra for name in (term.name, *term.figures))
         self.terms: tuple[str, ...] = (*loss.weights(), *added, "loss")
+        self._names = self.terms  # what methods add to them is not computed here
+        self.replays = RecordedSteps(
+            context,
+            settings.iterations,
+            name="an iteration's matching",
+            refused="" if self.recordable else f"{type(self).__name__} may draw numbers on the host",
+        )
 
     @property
     @abstractmethod
@@ -92,13 +110,29 @@ class FeatureMatching(ABC):
         )
 
     def matched(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
-        """:meth:`gradient`; if the device runs out of memory, again with less beside it, then with fewer images at a time."""
-        return self.context.memory.within(
-            lambda: self.gradient(iteration, drawn),
+        """:meth:`gradient`, replayed where it is recorded; to be used before the next one is asked for.
+
+        If the device runs out of memory, it is computed again with less beside it, then with fewer images at a time.
+        """
+        networks = {term.name: network for term in self.extra if (network := term.network(iteration)) is not None}
+        given = Given(number=iteration, networks=(drawn.network, *networks.values()), tensors=(drawn.accuracy,))
+        gradient, terms = self.context.memory.within(
+            lambda: self.replays(partial(self._stacked, tuple(networks)), given),
             iteration=iteration,
             device=self.context.device,
             make_room=lambda: self.pool.make_room(iteration),
         )
+        return gradient, dict(zip(self._names, terms.clone().unbind(), strict=True))
+
+    def _stacked(self, beside: tuple[str, ...], given: Given) -> tuple[Tensor, Tensor]:
+        """:meth:`gradient` and its terms as one tensor; ``beside`` names the networks after the first."""
+        network, *others = given.networks
+        (accuracy,) = given.tensors
+        drawn = DrawnNetwork(network, accuracy)
+        # A method that overrides it need not know of networks that none of its terms has.
+        networks = [dict(zip(beside, others, strict=True))] if others else []
+        gradient, terms = self.gradient(given.number, drawn, *networks)
+        return gradient, torch.stack([terms[name] for name in self._names])
 
     def chunks(self) -> list[ClassChunk]:
         """The classes that are computed together; worked out again when the memory limit has changed."""
@@ -111,12 +145,15 @@ class FeatureMatching(ABC):
             self._chunks = {limit: chunks}
         return self._chunks[limit]
 
-    def gradient(self, iteration: int, drawn: DrawnNetwork) -> tuple[Tensor, dict[str, Tensor]]:
+    def gradient(
+        self, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network] = MappingProxyType({})
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient of the loss with respect to the images, and each term's mean over classes.
 
         Args:
             iteration: key of the draws.
             drawn: frozen embedding network, and its running training accuracy in percent.
+            beside: the networks of further terms that have one, by the names of the terms.
 
         Returns:
             (classes * ipc, C, H, W) gradient, and name -> 0-d tensor.
@@ -124,29 +161,36 @@ class FeatureMatching(ABC):
         self.loss.begin(iteration)
         gradient = torch.empty_like(self.images)
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
-        totals = {name: drawn.accuracy.new_zeros(()) for name in self.terms}
+        totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
         for chunk in self.chunks():
-            chosen, terms = self._chunk_gradient(chunk, iteration, drawn)
+            chosen, terms = self._chunk_gradient(chunk, iteration, drawn, beside)
             shaped[self.real.index(chunk.classes)] = chosen
             for name, values in terms.items():
                 totals[name] = totals[name] + values.detach().sum() / self.real.classes
+        self.loss.end()
         for term in self.extra:
             totals.update(term.recorded(drawn))
         return gradient, totals
 
     def _chunk_gradient(
-        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork
+        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         statistics = self.real_statistics(chunk, iteration, drawn.network)
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
         images = images.detach().requires_grad_()
-        terms = self._terms(chunk, iteration, images, statistics, drawn)
+        terms = self._terms(chunk, iteration, images, statistics, drawn, beside)
         gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
         self.loss.collect(others)
         return gradient, terms
 
     def _terms(
-        self, chunk: ClassChunk, iteration: int, images: Tensor, statistics: Any, drawn: DrawnNetwork
+        self,
+        chunk: ClassChunk,
+        iteration: int,
+        images: Tensor,
+        statistics: Any,
+        drawn: DrawnNetwork,
+        beside: Mapping[str, Network],
     ) -> dict[str, Tensor]:
         """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
         decoded = self.decoded(images, iteration, chunk.classes)
@@ -163,6 +207,7 @@ class FeatureMatching(ABC):
             classes=self.real.index(chunk.classes),
             shape=shape,
             drawn=drawn,
+            beside=beside,
         )
         for term in self.extra:
             terms[term.name] = term.values(embedded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from bacon.distillation.matching.features import Features, Read
 from bacon.distillation.pools import DrawnNetwork
+from bacon.networks.network import Network
 
 Statistics = TypeVar("Statistics")
 
@@ -53,6 +54,9 @@ class MatchingLoss(ABC, Generic[Statistics]):
     def collect(self, gradients: Sequence[Tensor]) -> None:
         """A chunk's gradients of :meth:`variables`; those of an iteration add up."""
         del gradients
+
+    def end(self) -> None:
+        """All chunks of the iteration have been collected."""
 
     @abstractmethod
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Statistics:
@@ -140,6 +144,7 @@ class Embedded:
         classes: (K,) int64, the classes of the chunk.
         shape: (K, n): n decoded images of each class.
         drawn: the network that embedded them.
+        beside: name of each term that has a network of its own in the iteration -> that network.
     """
 
     iteration: int
@@ -148,6 +153,7 @@ class Embedded:
     classes: Tensor
     shape: tuple[int, int]
     drawn: DrawnNetwork
+    beside: Mapping[str, Network] = field(default_factory=dict)
 
     def logits(self) -> Tensor:
         """(K n, classes) float."""
@@ -168,6 +174,11 @@ class ExtraTerm(ABC):
 
     name: ClassVar[str]
     figures: ClassVar[tuple[str, ...]] = ()
+
+    def network(self, iteration: int) -> Network | None:
+        """A frozen network of its own for an iteration, which :meth:`values` finds in ``embedded.beside``."""
+        del iteration
+        return None
 
     @abstractmethod
     def weight(self, drawn: DrawnNetwork) -> Tensor | float:

@@ -13,10 +13,8 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, consecutive_chunks
 from bacon.distillation.matching.features import Features, features_of
 from bacon.distillation.matching.matching_losses import MatchingLoss, RealPiece
+from bacon.distillation.siamese import Siamese
 from bacon.networks.network import Network
-
-Siamese = Callable[[Tensor], Tensor]
-"""Augments images (K, n, C, H, W) of K classes, all images of a class alike."""
 
 # First maps of a piece, per thread: what a core's cache holds.
 _CACHE_BYTES = 8 * 2**20

@@ -5,8 +5,8 @@ How many there are depends on accuracies, so the host waits for the device at ea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,13 +14,14 @@ from torch import Tensor
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import consecutive_chunks
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
-from bacon.distillation.matching.real_features import Siamese
 from bacon.distillation.pools import DrawnNetwork, Fresh
+from bacon.distillation.siamese import Siamese
 from bacon.methods.cafe.layer_matching import LayerMatching
 from bacon.methods.cafe.stop_rules import Meter, alternate
+from bacon.networks.network import Network
 from bacon.runtime.draws import device_permutation
 from bacon.training.sgd import Sgd
-from bacon.training.steps import PlainStep
+from bacon.training.steps import PlainStep, SharedStep, worth_recording
 from bacon.transforms.dsa import augment_batch
 from bacon.transforms.partition import decode
 
@@ -32,11 +33,15 @@ class Cafe(EmbeddingMatching):
     """CAFE, and CAFE+DSA where the settings augment."""
 
     settings: CafeSettings
+    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: CafeSettings, context: Context) -> None:
         pool = Fresh(context.build, device=context.device, dtype=context.real.dtype)
         super().__init__(settings, context, loss=LayerMatching(settings), pool=pool)
         self.terms = (*self.terms, "outer_steps", "epochs", "limited")
+        batches = -(-len(context.classes) * settings.parts() // settings.batch_train)
+        self._record = worth_recording(context.device, settings.iterations * batches)  # an epoch an iteration, at least
+        self._shared: SharedStep | None = None
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """DSA for CAFE+DSA; none for CAFE."""
@@ -48,6 +53,16 @@ class Cafe(EmbeddingMatching):
         counts = alternate(self.settings, block.meter, move=block.move, train=block.train)
         means = {name: total / counts.outer_steps for name, total in block.totals.items()}
         return means | {name: means["loss"].new_full((), float(count)) for name, count in vars(counts).items()}
+
+    def train(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """A step of ``network`` on each of ``batches`` of images and labels; recorded on a GPU."""
+        if self._record:
+            self._shared = self._shared or SharedStep(network, optimiser, record=True)
+            self._shared.train(network, optimiser, batches)
+            return
+        step = PlainStep(network, optimiser)
+        for batch in batches:
+            step(*batch)
 
     def rate(self, iteration: int) -> float:
         """Learning rate of the images."""
@@ -67,8 +82,7 @@ class _Block:
         self._method, self._iteration, self._measured = method, iteration, 0
         self._settings, self._real = method.settings, method.real
         self._network = method.pool.draw(iteration).network
-        optimiser = Sgd(self._network.parameters(), lr=self._settings.lr_net, momentum=0.0, weight_decay=0.0)
-        self._step = PlainStep(self._network, optimiser)
+        self._optimiser = Sgd(self._network.parameters(), lr=self._settings.lr_net, momentum=0.0, weight_decay=0.0)
         self.totals = {name: torch.zeros((), device=self._real.device, dtype=self._real.dtype) for name in method.terms}
         for name in ("outer_steps", "epochs", "limited"):
             del self.totals[name]
@@ -100,18 +114,21 @@ class _Block:
     def train(self, number: int) -> None:
         """An epoch of the network on the synthetic images."""
         self._network.requires_grad_(True).train()
+        self._method.train(self._network, self._optimiser, self._batches(number))
+
+    def _batches(self, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Augmented images and labels of an epoch, in random order."""
         images = decode(self._method.images, self._settings.partition)
         labels = self._method.context.classes.repeat_interleave(self._settings.parts())
         order = device_permutation(
             self._seed, "cafe-order", count=len(images), device=self._real.device, iteration=number
         )
-        size = self._settings.batch_train
-        for place, chosen in enumerate(order.split(size)):
+        for place, chosen in enumerate(order.split(self._settings.batch_train)):
             batch = images.index_select(0, chosen)
             if self._settings.augment:
                 purpose = f"cafe-train-{place}"
                 batch = augment_batch(self._settings.dsa_strategy, batch, self._seed, purpose, number)
-            self._step(batch, labels.index_select(0, chosen))
+            yield batch, labels.index_select(0, chosen)
 
     @torch.no_grad()
     def accuracy(self) -> float:

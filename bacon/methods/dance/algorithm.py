@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from torch import Tensor
 
@@ -19,6 +19,7 @@ class Dance(CalibratedMatching):
     """Mean matching with calibration."""
 
     settings: DanceSettings
+    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: DanceSettings, context: Context) -> None:
         super().__init__(settings, context, loss=MeanMatching())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from bacon.distillation.matching.weighted_cross_entropy import pool_and_terms
 from bacon.distillation.pools import DrawnNetwork
 from bacon.distillation.trained_pools import TrainedPool
 from bacon.methods.dm_iid.record import EXTRACTORS
+from bacon.networks.network import Network
 from bacon.runtime.logs import get_logger
 
 if TYPE_CHECKING:
@@ -106,9 +107,13 @@ class Centralisation(ExtraTerm):
         del drawn
         return self._weight
 
+    def network(self, iteration: int) -> Network:
+        """One of the trained networks."""
+        return self._pool.draw(iteration).network
+
     def values(self, embedded: Embedded) -> Tensor:
         """(K,) of each class's augmented synthetic images."""
-        extractor = self._pool.draw(embedded.iteration).network
+        extractor = embedded.beside[self.name]
         features = extractor.embed(embedded.images).unflatten(0, embedded.shape)  # (K, n, D)
         spread: Tensor = (features - features.mean(dim=1, keepdim=True)).square().sum(dim=(1, 2))
         return spread
@@ -116,6 +121,8 @@ class Centralisation(ExtraTerm):
 
 class Iid(EmbeddingMatching):
     """The host with both terms."""
+
+    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: DmIidSettings | IdmIidSettings, context: Context) -> None:
         pool, terms = pool_and_terms(settings, settings.networks, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,13 +15,14 @@ from bacon.distillation.chunks import ClassChunk, class_chunks
 from bacon.distillation.gradient_distance import image_gradient
 from bacon.distillation.initialisation import noise_images, real_images
 from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, summed_in_pieces
+from bacon.distillation.recorded_steps import Given, RecordedSteps
+from bacon.distillation.siamese import Siamese, idc_siamese
 from bacon.distillation.synthetic_batch import synthetic_batch
 from bacon.methods.idc.pixels import PixelRounds
 from bacon.methods.idc.real_training import RealTraining
 from bacon.methods.idc.representatives import Representatives
 from bacon.networks.network import Network
 from bacon.runtime.errors import BaconError
-from bacon.transforms.idc import siamese
 from bacon.transforms.partition import decode, encode
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class IDC:
         self.rounds = PixelRounds(self._initial_images(), self.real, rate=rate, momentum=settings.momentum)
         self.training = RealTraining(settings.networks, context, passes=settings.iterations * (settings.inner - 1))
         self.batches: list[Tensor] = []
+        self.replays = RecordedSteps(context, settings.iterations * settings.inner, name="the matching of gradients")
 
     @property
     def images(self) -> Tensor:
@@ -81,6 +83,7 @@ class IDC:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
         self.rounds.load_state_dict(state)
+        self.replays.clear()  # the pixels are in another place
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: steps of the images in a new network that learns between them.
@@ -106,12 +109,12 @@ class IDC:
         """A round of steps of the images, one per class; returns the mean distance (0-d)."""
         network.train()  # as published: layers of batch norm see the statistics of each class's batch
         network.requires_grad_(False)
-        parameters = self._matched(network)
-        for parameter in parameters:
+        for parameter in self._matched(network):
             parameter.requires_grad_(True)
         self.rounds.approach()
+        given = Given(number=occasion, networks=(network,), tensors=tuple(self.batches))
         gradient, distances = self.context.memory.within(
-            lambda: self._gradient(network, parameters, occasion), iteration=occasion, device=self.context.device
+            lambda: self.replays(self._gradient, given), iteration=occasion, device=self.context.device
         )
         self.rounds.take(gradient)
         return distances.mean()
@@ -127,14 +130,16 @@ class IDC:
             )
         return found
 
-    def _gradient(self, network: Network, parameters: list[nn.Parameter], occasion: int) -> tuple[Tensor, Tensor]:
+    def _gradient(self, given: Given) -> tuple[Tensor, Tensor]:
         """Gradient (classes, ipc, C, H, W) of the pixels, and the distances (classes,)."""
-        pixels = self.rounds.pixels
+        (network,), pixels, occasion = given.networks, self.rounds.pixels, given.number
+        parameters, strategy, seed = self._matched(network), self.settings.idc_strategy, self.context.seed
         gradient, distances = torch.empty_like(pixels), pixels.new_empty(self.real.classes)
         for chunk in self._chunks():
             classes = self.real.index(chunk.classes)
-            augment = siamese(self.settings.idc_strategy, self.context.seed, "idc", occasion, chunk.classes)
-            real = self._real_gradients(chunk, augment, network, parameters, occasion)
+            augment = idc_siamese(strategy, seed, "idc", occasion, chunk.classes, self.real)
+            indices = self._real_indices(chunk, given)
+            real = self._real_gradients(chunk, indices, augment, network, parameters)
             own = pixels[classes].requires_grad_()
             augmented = augment(self._decoded(own, classes, occasion))  # (K, n, C, H, W)
             distances[classes], towards = image_gradient(
@@ -153,22 +158,21 @@ class IDC:
     def _real_gradients(
         self,
         chunk: ClassChunk,
-        augment: Callable[[Tensor], Tensor],
+        indices: Tensor,
+        augment: Siamese,
         network: Network,
         parameters: list[nn.Parameter],
-        occasion: int,
     ) -> tuple[Tensor, ...]:
-        """Gradient of a batch of real images of each class of the chunk: (K, *shape) for each parameter."""
-        indices = self._real_indices(chunk, occasion)
+        """Gradient of the real images at ``indices`` of each class of the chunk: (K, *shape) for each parameter."""
         labels = self.real.index(chunk.classes)[:, None].expand(indices.shape)
         at_once = self._whole(network, chunk.batch_real, self._limit())
         return summed_in_pieces(network, parameters, augment(self.real.batch(indices)), labels, at_once=at_once)
 
-    def _real_indices(self, chunk: ClassChunk, occasion: int) -> Tensor:
+    def _real_indices(self, chunk: ClassChunk, given: Given) -> Tensor:
         if self.settings.sampling == "clusters":
-            return torch.stack([self.batches[label] for label in chunk.classes])
+            return torch.stack([given.tensors[label] for label in chunk.classes])
         return self.real.sample_classes(
-            self.context.seed, "real-batch", iteration=occasion, classes=chunk.classes, size=chunk.batch_real
+            self.context.seed, "real-batch", iteration=given.number, classes=chunk.classes, size=chunk.batch_real
         )
 
     def _decoded(self, pixels: Tensor, classes: Tensor, occasion: int) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -89,6 +89,11 @@ class CharacteristicMatching(MatchingLoss[Tensor]):
         if self.sampler is not None:
             self.sampler.collect(gradients[0])
 
+    def end(self) -> None:
+        """The sampling network's gradients."""
+        if self.sampler is not None:
+            self.sampler.end()
+
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Tensor:
         """(K, B, D) the real embeddings: with a sampling network, what follows from them has a gradient."""
         (piece,) = real
@@ -119,6 +124,7 @@ class NCFM(CalibratedMatching):
 
     settings: NCFMSettings
     loss: CharacteristicMatching
+    recordable: ClassVar[bool] = True
 
     def __init__(self, settings: NCFMSettings, context: Context) -> None:
         super().__init__(settings, context, loss=CharacteristicMatching(settings, context))

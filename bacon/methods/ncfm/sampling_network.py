@@ -97,6 +97,7 @@ class SampledFrequencies:
         self.network, self._count = network, max(2, count)
         self._leaves: list[Tensor] = []
         self._made = self._gradient = torch.empty(0)
+        self._upwards = [torch.zeros_like(parameter) for parameter in network.parameters]
 
     @torch.enable_grad()
     def begin(self, iteration: int) -> Tensor:
@@ -110,6 +111,12 @@ class SampledFrequencies:
         """Add a chunk's gradient of the frequencies."""
         self._gradient = self._gradient + gradient
 
+    @torch.no_grad()
+    def end(self) -> None:
+        """The gradients of the network, of all that was collected, in places of their own."""
+        found = torch.autograd.grad(self._made, self._leaves, self._gradient)
+        torch._foreach_copy_(self._upwards, list(found))
+
     def ascend(self) -> None:
-        """One step of the network upwards along what was collected."""
-        self.network.ascend(list(torch.autograd.grad(self._made, self._leaves, self._gradient)))
+        """One step of the network upwards along the gradients."""
+        self.network.ascend(self._upwards)

@@ -123,6 +123,7 @@ def _schedule_text(settings: EvaluationSettings, units: int) -> str:
         "multistep": f" ({change} after {places} % of the training)",
         "cosine": " (cosine to 0)",
         "half_cosine": " (cosine to half)",
+        "warmup_cosine": f" (up from 0 in {min(settings.lr_warmup, units // 2)}, cosine to {100 * factor:g} %)",
     }[settings.schedule]
 
 

@@ -1,0 +1,54 @@
+"""Augmentation that real and synthetic images of a class share, drawn on the device where a step's number is a tensor there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from torch import Tensor
+
+from bacon.distillation.real_images import RealImages
+from bacon.runtime.draws import Seed
+from bacon.transforms import dsa, idc
+
+Siamese = Callable[[Tensor], Tensor]
+"""Augments images (K, n, C, H, W) of K classes, all images of a class alike."""
+
+
+def dsa_siamese(strategy: str, seed: Seed, number: int | Tensor, classes: Sequence[int], real: RealImages) -> Siamese:
+    """DSA, one draw per class.
+
+    Args:
+        strategy: DSA operations joined by _, or ``none``.
+        seed: distillation seed.
+        number: what the draw belongs to; 0-d int64 on the device where it is recorded.
+        classes: the K classes; a class's draw does not depend on which others are drawn.
+        real: the shape of images, and the device.
+    """
+    if not isinstance(number, Tensor):
+        return partial(dsa.siamese_augment, dsa.siamese_draw(strategy, seed, number, classes))
+    if strategy == "none":
+        return lambda images: images
+    _, height, width = real.shape
+    numbers = dsa.siamese_numbers(strategy, seed, number, real.index(classes), height=height, width=width)
+    return lambda images: dsa.augment_by_numbers(images, numbers.to(images.dtype))
+
+
+def idc_siamese(
+    strategy: str, seed: Seed, purpose: str, number: int | Tensor, classes: Sequence[int], real: RealImages
+) -> Siamese:
+    """IDC's list, one draw per class.
+
+    Args:
+        strategy: IDC operations joined by _.
+        seed: distillation seed.
+        purpose: name of the stream of draws.
+        number: as for :func:`dsa_siamese`.
+        classes: the K classes.
+        real: the shape of images, and the device.
+    """
+    if not isinstance(number, Tensor):
+        return idc.siamese(strategy, seed, purpose, number, classes)
+    _, height, width = real.shape
+    numbers = idc.siamese_numbers(strategy, seed, purpose, number, real.index(classes), height=height, width=width)
+    return lambda images: idc.augment_by_numbers(images, numbers.to(images.dtype))
