@@ -21,6 +21,7 @@ from bacon.reporting.collect.summary import notes, summarise
 from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
+from bacon.reporting.tables.downstream_tables import downstream_tables
 from bacon.reporting.tables.markup import Grid
 from bacon.reporting.tables.names import DD_RANKING, table_names
 from bacon.reporting.tables.protocol_tables import protocol_tables
@@ -52,8 +53,8 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     Returns:
         ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks ``cross_architecture``,
         under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, with several protocols ``protocols``
-        and ``protocol_gaps``, with test curves ``selection``, ``cost`` and ``accuracy`` (every trained network). Those that do
-        not compare protocols are of the plan's own.
+        and ``protocol_gaps``, with test curves ``selection``, of each downstream task ``downstream_TASK``, ``cost`` and
+        ``accuracy`` (every trained network). Those that do not compare protocols are of the plan's own.
 
     Raises:
         BaconError: an artifact is missing, damaged or of another fingerprint.
@@ -85,6 +86,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables |= protocol_tables(plan, accuracies, results)
     if "selection" in wanted:
         tables["selection"] = selection_table(plan, under)
+    tables |= downstream_tables(plan)
     tables["cost"] = _cost(cost, [*storage, *diverged])
     tables["accuracy"] = _every_network(list(accuracies.values()))
     return tables
