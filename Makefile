@@ -11,7 +11,7 @@ GPU_JOBS ?=
 
 export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-CHECKS := lint types rules unit workflow browser latex ddranking slurm faults
+CHECKS := lint types rules unit workflow browser latex ddranking downstream slurm faults
 
 .PHONY: help env demo test lock clean $(CHECKS)
 

@@ -36,6 +36,8 @@ unit() {
     OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
 }
 
+downstream() { step "Packages of downstream tasks" tests/downstream/install.sh; } # without them their tests are skipped
+
 workflow() { step "Workflow tests" pytest -n auto --dist worksteal -m workflow; }
 
 browser() {
@@ -91,6 +93,7 @@ all() {
     browser
     latex
     ddranking
+    downstream
     if [[ $(id -u) == 0 ]]; then # as in CI, where SLURM that cannot be installed is a failure
         start_slurm
     else
@@ -106,9 +109,9 @@ left_out="" slurm_pid="" slurm_log=""
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | browser | latex | ddranking | slurm | faults | all) "$name" ;;
+        lint | types | rules | unit | workflow | browser | latex | ddranking | downstream | slurm | faults | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, slurm, faults, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, downstream, slurm, faults, all" >&2
             exit 2
             ;;
     esac

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bacon.commands.configuration import chosen_config, config_option
+from bacon.downstream.registry import TASKS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bacon.operations.job_status import Job, Status
 
 _COLUMNS = ("data", "train", "distil", "evaluate")
+_DOWNSTREAM = "downstream"
+"""Column of all downstream tasks, where there are any."""
 _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta"}
 
 
@@ -85,12 +88,14 @@ def _grid(status: Status) -> Table:
     from rich.text import Text
 
     table = Table(title="Cells", title_justify="left")
-    for column in ("cell", *_COLUMNS):
+    has_tasks = any(_column(job.stage) == _DOWNSTREAM for job in status.jobs)
+    columns = (*_COLUMNS, _DOWNSTREAM) if has_tasks else _COLUMNS
+    for column in ("cell", *columns):
         table.add_column(column, overflow="fold")
     rows: dict[str, dict[str, Text]] = {}
     for job in status.jobs:
         group = job.name.rpartition("/seed")[0] or job.name.rpartition("/runs")[0] or job.name
-        text = rows.setdefault(group, {column: Text() for column in _COLUMNS})[_column(job.stage)]
+        text = rows.setdefault(group, {column: Text() for column in columns})[_column(job.stage)]
         text.append(_letter(job.state), _COLOURS.get(job.state, ""))
     for group, texts in rows.items():
         table.add_row(group, *texts.values())
@@ -99,7 +104,7 @@ def _grid(status: Status) -> Table:
 
 def _column(stage: str) -> str:
     """Column of a stage."""
-    return {"distill": "distil"}.get(stage, stage)
+    return _DOWNSTREAM if stage in TASKS else {"distill": "distil"}.get(stage, stage)
 
 
 def _letter(state: str) -> str:

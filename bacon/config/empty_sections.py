@@ -31,7 +31,7 @@ _ENTRIES = ("data", "networks", "methods", "variants", "datasets", "overrides")
 
 
 def _is_section(key: Any) -> bool:
-    return key in _ENTRIES or key in ("cells", "grid", "report", "run")
+    return key in _ENTRIES or key in ("cells", "grid", "report", "run", "downstream")
 
 
 def _entry(key: str, value: Any) -> Any:

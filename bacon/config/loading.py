@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bacon.config.check_downstream import check_downstream
 from bacon.config.empty_sections import without_empty_sections
 from bacon.config.layering import NamedLayer, OtherLayers, evaluation_network, kind, resolve, resolve_protocol
 from bacon.config.model import Config, Layer
@@ -60,6 +61,7 @@ def check_config(plain: Mapping[str, Any], *, source: str = "configuration") -> 
             if (settings_of := kind(config, cell)) not in checked:
                 checked.add(settings_of)
                 _check_cell(config, cell)
+        check_downstream(config, (*reference_cells(config), *grid_cells(config)))
     except BaconError as error:
         lines = str(error).split("\n")
         raise BaconError("\n".join(f"{source}: {line}" for line in lines)) from None
@@ -115,6 +117,7 @@ def _check_repeats(config: Config) -> None:
         ("seeds", grid.seed_list()),
         ("networks", grid.networks),
         ("protocols", grid.protocols),
+        ("downstream", grid.downstream),
     ):
         repeated = [value for number, value in enumerate(values) if value in values[:number]]
         if repeated:

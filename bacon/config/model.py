@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from bacon.config.downstream_sections import DownstreamSections
+from bacon.downstream.registry import TASKS
 from bacon.settings.base import Strict
 from bacon.settings.data import DataSettings
 from bacon.settings.protocols import short_title
@@ -52,6 +54,12 @@ class GridSettings(Strict):
         description="Protocols that every cell is evaluated under: known names, `native`, or entries of `protocols`. Headline "
         "tables and figures show `protocol`, which is the first of these unless it is given; the table `protocols` shows "
         "all. Empty: `protocol` alone.",
+    )
+    downstream: tuple[str, ...] = Field(
+        (),
+        description="Downstream tasks that the cells are put to (docs/downstream.md), each by a rule of its own: "
+        + ", ".join(f"`{name}`" for name in TASKS)
+        + ". The section `downstream` holds their settings and which cells they take.",
     )
     exclude: tuple[str, ...] = Field((), description="Patterns of cells to leave out, such as tinyimagenet/*/ipc50/*.")
 
@@ -155,6 +163,9 @@ class Config(Strict):
         (),
         description="Packages, such as torch, whose version is part of every fingerprint: upgrading them makes results stale. "
         "Versions of all other packages are only recorded in the artifacts.",
+    )
+    downstream: DownstreamSections = Field(
+        default_factory=DownstreamSections, description="Settings of downstream tasks, by their names."
     )
     report: ReportSettings = Field(default_factory=ReportSettings)
     run: RunSettings = Field(default_factory=RunSettings)

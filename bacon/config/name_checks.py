@@ -8,6 +8,7 @@ from bacon.config.model import ALL, BEST, Config
 from bacon.config.presets import NETWORKS, PRESETS
 from bacon.config.setting_errors import check_name
 from bacon.datasets.registry import REGISTRY
+from bacon.downstream.registry import TASKS
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule, suggested_name
@@ -67,6 +68,7 @@ def _check_known(config: Config) -> None:
     _check_variants(config)
     _check_protocols(config)
     _check_each("grid.networks", config.grid.networks, ("convnet", *NETWORKS, *config.networks))
+    _check_each("grid.downstream", config.grid.downstream, TASKS)
     _check_each("methods: key", config.methods, METHODS)
     _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
     _check_each("datasets: key", config.datasets, _datasets(config), extra=_OWN)

@@ -16,10 +16,12 @@ from bacon.config.reference_texts import INTRODUCTION, STAGES
 from bacon.config.schema import SCHEMA_FILE, schema_text
 from bacon.config.sections import Key, nested_models, section_models
 from bacon.config.setting_errors import flatten
+from bacon.downstream.registry import TASKS
 from bacon.methods.base import Method
 from bacon.methods.registry import METHODS, OWN
 from bacon.runtime.atomic import write_text
 from bacon.settings import distillation as shared_settings
+from bacon.settings.downstream import TaskSettings
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocols import PROTOCOLS
 
@@ -44,6 +46,8 @@ def reference_text(methods: Iterable[Method] | None = None) -> str:
         parts += [_model_part(f"`{key}`", _models_of(key)) for key in keys]
         if title == "Distillation":
             parts += list(_distillation(methods))
+        elif title == "Downstream tasks":
+            parts += list(_tasks())
         elif title in _SECTIONS:
             parts += _section_parts((_SECTIONS[title],))
     parts += list(_layer_parts())
@@ -89,6 +93,15 @@ def _distillation(methods: tuple[Method, ...]) -> Iterable[str]:
             yield _model_part(f"`{'.'.join(key)}`", models)
     for method in methods:
         yield from _own_part(method)
+
+
+def _tasks() -> Iterable[str]:
+    """What every downstream task has, and each task's own keys with its source."""
+    yield f"### Keys of every task\n\n{_first_line(TaskSettings)}\n\n{_table(_rows(TaskSettings))}"
+    for name, task in TASKS.items():
+        own = _rows(task.settings_model, beyond=TaskSettings)
+        words = f"{task.summary} {task.reference}."
+        yield f"### `downstream.{name}`\n\n{words}\n" + (f"\n{_table(own)}" if own else "")
 
 
 def _methods_table(methods: tuple[Method, ...]) -> str:

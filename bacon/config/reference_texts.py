@@ -97,6 +97,15 @@ STAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
         (),
     ),
     (
+        "Downstream tasks",
+        "What else the networks trained on each set, and the sets themselves, are measured by (docs/downstream.md). "
+        "`grid.downstream` names the tasks, `downstream.TASK` has their settings; a change of one makes its own results stale "
+        "and no other.",
+        "preset: demo\ngrid: {methods: [random, dm], downstream: [calibration]}\n"
+        "downstream: {calibration: {bins: 10, cells: [digits/dm/ipc10/*, digits/full]}}",
+        ("downstream",),
+    ),
+    (
         "Tables and report",
         "What every method is compared with (docs/statistics.md).",
         "grid: {methods: [random, dm, idm, bacon]}\nreport: {references: [random, dm]}",

@@ -10,6 +10,7 @@ from bacon.config.loading import file_layers, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.config.sections import Key
 from bacon.config.value_words import shown
+from bacon.downstream.registry import TASKS
 from bacon.settings.cells import Cell
 
 _FILE_LAYERS = ("methods.", "datasets.", "cells[", "variants.", "protocols.", "overrides[")
@@ -29,6 +30,7 @@ def unreached_values(config: Config) -> tuple[str, ...]:
     - no cell of the grid is in the layer (another data set, method or IPC);
     - a higher layer sets the key, for every cell, or for all cells of a data set where that layer is a built-in one, which the
       file does not show;
+    - it is of a downstream task that the grid does not run;
     - no method, or no architecture, of the layer's cells has the key.
 
     Args:
@@ -45,7 +47,15 @@ def unreached_values(config: Config) -> tuple[str, ...]:
         for key, value in values.items():
             place = f"{label}.{'.'.join(key)} = {shown(value)}"
             lines += [f"{place} {reason}" for reason in _reasons(fates[label, key])]
-    return tuple(lines)
+    return (*lines, *_tasks_not_run(config))
+
+
+def _tasks_not_run(config: Config) -> Iterator[str]:
+    """A line for every section of a downstream task that the grid does not run."""
+    for name in TASKS:
+        if getattr(config.downstream, name).model_fields_set and name not in config.grid.downstream:
+            listed = ", ".join(config.grid.downstream) or "no task"
+            yield f"downstream.{name} is used for no cell: grid.downstream lists {listed}, not {name}"
 
 
 def _fates(config: Config) -> Mapping[tuple[str, Key], _Fate]:

@@ -115,17 +115,25 @@ def train_all(networks: Networks, earlier: Sequence[int] = ()) -> tuple[list[Rec
     rates, selection = choose_rates(networks, evaluation, names)
     seeds = [*((iteration, evaluation.snapshot_seeds) for iteration in earlier), (networks.final, evaluation.seeds)]
     wanted = [
-        RecordKey(
-            iteration=iteration,
-            evaluation_seed=seed,
-            augmentation=name,
-            lr_net=networks.learned_rate(iteration) if evaluation.lr == "learned" else rates[name],
-        )
+        network_key(networks, iteration, seed, name, rates)
         for iteration, count in seeds
         for seed in range(count)
         for name in names
     ]
     return networks.records(wanted), selection
+
+
+def network_key(
+    networks: Networks, iteration: int, seed: int, augmentation: str, rates: Mapping[str, float]
+) -> RecordKey:
+    """The name of a network: on the images of ``iteration``, with the rate of its augmentation, or the images' learned one."""
+    is_learned = networks.job.evaluation.lr == "learned"
+    return RecordKey(
+        iteration=iteration,
+        evaluation_seed=seed,
+        augmentation=augmentation,
+        lr_net=networks.learned_rate(iteration) if is_learned else rates[augmentation],
+    )
 
 
 def decoded(

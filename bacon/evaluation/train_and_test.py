@@ -12,20 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from bacon.evaluation.protocol_training import begun, check_converged
 from bacon.evaluation.regression import KernelRegression
-from bacon.networks.build import FIXED_NETWORK, build_network
-from bacon.networks.network import Network
 from bacon.runtime.clocks import Clock, own_clock
 from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
-from bacon.training.loop import DivergedError, Training
+from bacon.training.loop import Training
 from bacon.training.predictions import Teacher, confusion_matrix
-from bacon.training.stable_rate import IMAGES, largest_stable_rate
 
 if TYPE_CHECKING:
     from bacon.settings.evaluation import EvaluationSettings
     from bacon.settings.network import NetworkSettings
-    from bacon.settings.recipe import TrainingRecipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,20 +127,23 @@ def trial(
             does not exist: a teacher, or learned learning rates.
     """
     with clock() as seconds:
-        recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
         if evaluation.regression != "none":
-            check_soft_labels(train, recipe, classes)
+            check_soft_labels(train, evaluation.recipe(images=len(train), classes=classes, rates=train.rates), classes)
             outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
             on_epoch()
             return outcome
-        model = _initial(network, train, classes, seed, fixed=evaluation.initialisation == "fixed")
-        if evaluation.lr == "ntk":
-            recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
-        epochs = evaluation.curve_epochs(recipe.total_epochs(len(train)))
-        curve = _Curve(epochs, test, validation, classes, images_at_once)
-        training = Training(
-            model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once
+        training = begun(
+            train,
+            network=network,
+            evaluation=evaluation,
+            classes=classes,
+            seed=seed,
+            validation=validation,
+            teacher=teacher,
+            images_at_once=images_at_once,
         )
+        epochs = evaluation.curve_epochs(training.recipe.total_epochs(len(train)))
+        curve = _Curve(epochs, test, validation, classes, images_at_once)
         while not training.is_finished:
             yield from training.next_epoch()
             curve.look(training)
@@ -151,7 +151,7 @@ def trial(
         training.finish()
         tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
         loss, correct = (total / training.seen for total in training.totals.tolist())
-    _check_converged(loss, recipe, seed)
+    check_converged(loss, training.recipe, seed)
     return Outcome(
         train_accuracy=correct,
         train_loss=loss,
@@ -197,16 +197,6 @@ class _Curve:
         }
 
 
-def _at_stable_rate(recipe: TrainingRecipe, model: Network, images: ImageSet) -> TrainingRecipe:
-    """The recipe with its learning rate times the largest stable one, by up to 50 of ``images``, evenly out of all."""
-    optimiser = recipe.optimiser
-    assert optimiser.kind == "sgd", "the settings say so"
-    some = images.images[:: max(1, len(images) // IMAGES)][:IMAGES]
-    weight = sum(term.weight for term in recipe.loss)
-    rate = largest_stable_rate(model, images.normalised(some), momentum=optimiser.momentum, weight=weight)
-    return recipe.model_copy(update={"optimiser": optimiser.model_copy(update={"lr": optimiser.lr * rate})})
-
-
 def _by_regression(
     train: ImageSet,
     test: ImageSet,
@@ -249,24 +239,3 @@ def measure_network(
         class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
         validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),
     )
-
-
-def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int], *, fixed: bool) -> Network:
-    """The network before training, with the weights of its seed, or the fixed network of its distillation seed."""
-    return build_network(
-        network,
-        channels=train.images.shape[1],
-        size=train.images.shape[2],
-        classes=classes,
-        seed=seed[0] if fixed else seed,
-        purpose=FIXED_NETWORK if fixed else "evaluation-network",
-        device=train.device,
-    )
-
-
-def _check_converged(loss: float, recipe: TrainingRecipe, seed: tuple[int, int]) -> None:
-    if not loss < float("inf"):
-        raise DivergedError(
-            f"evaluation seed {seed[1]}: the training loss of the last epoch is {loss}: training diverged. "
-            f"Lower evaluation.lr_net (now {recipe.optimiser.lr}), or check that the distilled images are finite."
-        )

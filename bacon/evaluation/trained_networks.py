@@ -128,18 +128,18 @@ class Networks:
     def __init__(
         self, job: EvaluationJob, training_set: TrainingSet, data_path: Path, *, final: int, full: bool = False
     ) -> None:
-        self.job, self.final, self._path, self._full = job, final, data_path, full
+        self.job, self.final, self.data_path, self._full = job, final, data_path, full
         self.at_once, self.images_at_once = job.at_once if has_streams(job.device) else 1, IMAGES_AT_ONCE
         self._cache = RecordCache(
             folder=job.cache, fingerprint=job.fingerprints.record, augmentations=job.fingerprints.augmentations
         )
         # Iterations come one after the other, so there are no more training sets in memory than networks in training.
-        self._train = lru_cache(maxsize=self.at_once)(lambda iteration: training_set(self.dataset, iteration))
+        self.train = lru_cache(maxsize=self.at_once)(lambda iteration: training_set(self.dataset, iteration))
 
     @cached_property
     def dataset(self) -> ImageDataset:
         """The data set whose test images are used, read once; raises :class:`BaconError` when it is not the one expected."""
-        return read_dataset(self._path, expected_fingerprint=self.job.fingerprints.data, train=self._full)
+        return read_dataset(self.data_path, expected_fingerprint=self.job.fingerprints.data, train=self._full)
 
     @cached_property
     def test(self) -> ImageSet:
@@ -183,7 +183,7 @@ class Networks:
 
     def learned_rate(self, iteration: int) -> float:
         """The learning rate that training begins with where ``evaluation.lr`` is learned."""
-        return self.job.evaluation.rate_of(self._train(iteration).rates)
+        return self.job.evaluation.rate_of(self.train(iteration).rates)
 
     def records(self, wanted: Sequence[RecordKey]) -> list[Record]:
         """The records ``wanted``, in their order: cached, or computed and cached.
@@ -228,7 +228,7 @@ class Networks:
         """Epochs of all networks of ``keys``; the sets of all iterations are of one size, so the first one says it."""
         if self.job.evaluation.regression != "none":
             return len(keys)
-        train, classes = self._train(keys[0].iteration), len(self.dataset.class_names)
+        train, classes = self.train(keys[0].iteration), len(self.dataset.class_names)
         recipes = (self._settings(key).recipe(images=len(train), classes=classes, rates=train.rates) for key in keys)
         return sum(recipe.total_epochs(len(train)) for recipe in recipes)
 
@@ -250,7 +250,7 @@ class Networks:
 
     def _places(self, key: RecordKey) -> int:
         """Networks that are trained side by side: fewer of larger batches, which fill a GPU and its memory by themselves."""
-        train = self._train(key.iteration)
+        train = self.train(key.iteration)
         pixels = min(self.job.evaluation.batch_size, len(train)) * train.images.shape[-2] * train.images.shape[-1]
         return max(1, min(self.at_once, _PIXELS_AT_ONCE // pixels))
 
@@ -266,7 +266,7 @@ class Networks:
         found: dict[RecordKey, Attempt] = {}
         try:
             streams = Streams(self.job.device, self._places(keys[0]))
-            train_side_by_side(streams, keys, lambda key: self._arguments(key, count), self._kept, found)
+            train_side_by_side(streams, keys, lambda key: self.arguments(key, count), self._kept, found)
             return found
         except torch.OutOfMemoryError:
             log.warning(
@@ -305,12 +305,13 @@ class Networks:
 
     def outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
         """Train and test a network; ``on_epoch`` is called after every epoch."""
-        return train_and_test(**self._arguments(key, on_epoch))
+        return train_and_test(**self.arguments(key, on_epoch))
 
-    def _arguments(self, key: RecordKey, on_epoch: Callable[[], None]) -> dict[str, Any]:
+    def arguments(self, key: RecordKey, on_epoch: Callable[[], None]) -> dict[str, Any]:
+        """What :func:`bacon.evaluation.train_and_test.trial` is given for a network."""
         job = self.job
         return {
-            "train": self._train(key.iteration),
+            "train": self.train(key.iteration),
             "test": self.test,
             "network": job.network,
             "evaluation": self._settings(key),

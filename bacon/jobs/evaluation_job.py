@@ -137,7 +137,7 @@ def _evaluate(
 ) -> None:
     """One evaluation file, under the plan's own protocol."""
     remove_leftovers(output.parent, output.name)
-    job = _evaluation(plan, cell, network, device=device, heartbeat=heartbeat)
+    job = evaluation_of(plan, cell, network, device=device, heartbeat=heartbeat)
     if images is None:
         needs = plan.full_set_needs(cell, network)
         trained = {name: trained_runs(plan, cell.dataset, need) for name, need in needs.items()}
@@ -146,7 +146,8 @@ def _evaluate(
         evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
 
 
-def _evaluation(plan: Plan, cell: Cell, network: str, *, device: torch.device, heartbeat: Heartbeat) -> EvaluationJob:
+def evaluation_of(plan: Plan, cell: Cell, network: str, *, device: torch.device, heartbeat: Heartbeat) -> EvaluationJob:
+    """How the networks of a cell are trained and tested under the plan's own protocol, on a device."""
     return EvaluationJob(
         dataset=cell.dataset,
         method=cell.method,

@@ -15,7 +15,8 @@ from bacon.plan import cost
 from bacon.plan.headers import Header, read_header, training_input
 from bacon.plan.inventory import read_artifacts
 from bacon.plan.plan import Plan
-from bacon.plan.stages import STAGES, PlannedArtifact, evaluation_artifact, evaluations_of, stage_of
+from bacon.plan.planned_artifact import PlannedArtifact, evaluation_artifact
+from bacon.plan.stages import STAGES, evaluations_of, stage_of
 from bacon.runtime.heartbeat import JobProgress, read_progress
 from bacon.runtime.job_lock import is_held
 from bacon.settings.cells import Cell

@@ -18,7 +18,17 @@ from bacon.reporting.targets import image_paths
 from bacon.runtime.atomic import TEMPORARY
 from bacon.runtime.errors import BaconError
 from bacon.runtime.job_lock import is_held
-from bacon.settings.cells import CHECKPOINTS, FIGURES, FREE_RECORDS, RECORDS, RUNNING
+from bacon.settings.cells import (
+    CHECKPOINTS,
+    FIGURES,
+    FREE_NETWORKS,
+    FREE_RECORDS,
+    FREE_TASK_RECORDS,
+    NETWORKS,
+    RECORDS,
+    RUNNING,
+    TASK_RECORDS,
+)
 
 _WRITING_SECONDS = 3600.0
 _FINGERPRINT = re.compile(r"[0-9a-f]{32}")
@@ -41,7 +51,8 @@ def orphans(plan: Plan, *, records: bool = False, others: Sequence[Plan] = ()) -
     found += _heartbeats(plans)
     if records:
         known = {key for each in plans for key in _record_keys(each)}
-        for kept in map(Path, (RECORDS, FREE_RECORDS)):
+        known |= {key for each in plans for key in _task_keys(each)}
+        for kept in map(Path, (RECORDS, FREE_RECORDS, NETWORKS, FREE_NETWORKS, TASK_RECORDS, FREE_TASK_RECORDS)):
             folders_of = sorted((plan.directory / kept).glob("*"))
             found += [kept / path.name for path in folders_of if path.name not in known]
     return found
@@ -87,6 +98,13 @@ def _record_keys(plan: Plan) -> Iterator[str]:
     for cell in (*plan.references, *plan.cells):
         for each in plan.protocols.values():
             yield from (each.record_fingerprint(cell, network) for network in plan.networks)
+
+
+def _task_keys(plan: Plan) -> Iterator[str]:
+    """Names of the finished repetitions of a plan's downstream tasks in the cache."""
+    for name in plan.tasks.names:
+        for cell, network in plan.tasks.places(name):
+            yield plan.tasks.result_fingerprint(name, cell, network)
 
 
 def remove_path(path: Path) -> None:

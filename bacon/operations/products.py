@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bacon.downstream.registry import TASKS
 from bacon.operations.workflow_plan import (
     aggregate_fingerprint,
     images_fingerprint,
@@ -118,7 +119,7 @@ def shown_products(plan: Plan, published: Path) -> Iterator[Product]:
     for artifact in plan_artifacts(plan):
         by_stage.setdefault(artifact.stage, []).append(str(artifact.path))
     data, distilled = by_stage["data"], by_stage.get("distill", [])
-    grid = (*by_stage["evaluate"], *distilled)
+    grid = (*by_stage["evaluate"], *distilled, *(path for name in TASKS for path in by_stage.get(name, ())))
     drawn: list[str] = []
     for name, target in TARGETS.items():
         outputs = tuple(target.outputs(plan).values())

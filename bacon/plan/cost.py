@@ -132,7 +132,7 @@ def distill_seconds(plan: Plan, cell: Cell, measured: Measurements | None = None
     size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
     work = METHODS[plan.config.base_method(cell.method)].cost(settings.distillation, size)
     once = (
-        _seconds(plan, getattr(image, passes.kind) * passes.images * passes.count, passes.count, measured)
+        seconds_of(plan, getattr(image, passes.kind) * passes.images * passes.count, passes.count, measured)
         for passes in work.passes
     )
     return work.iterations * sum(once)
@@ -145,7 +145,7 @@ def training_seconds(
     data, recipe = data_size(plan, training.dataset, measured), training.need.recipe
     image = operations(training.need.network, data.channels, data.size)
     steps = recipe.total_steps(data.train)
-    once = _seconds(plan, image.training * steps * min(recipe.batch_size, data.train), steps, measured)
+    once = seconds_of(plan, image.training * steps * min(recipe.batch_size, data.train), steps, measured)
     return len(block.runs) * once
 
 
@@ -192,7 +192,7 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str, measured: Measureme
     if cell.ipc is None and plan.full_set_needs(cell, network):
         tests = evaluation.seeds * len(evaluation.augmentations)
         passes = tests * math.ceil(data.test / _TESTED_AT_ONCE)
-        return _seconds(plan, image.forward * data.test * tests, passes, measured)
+        return seconds_of(plan, image.forward * data.test * tests, passes, measured)
     # Of the networks that a search trains, the chosen one is among the final ones.
     networks = evaluation.seeds + max(len(evaluation.lr_search) - 1, 0)
     if cell.ipc is None:
@@ -203,20 +203,20 @@ def evaluation_seconds(plan: Plan, cell: Cell, network: str, measured: Measureme
         networks += evaluation.snapshot_seeds * max(len(settings.distillation.snapshot_iterations()) - 1, 0)
     if evaluation.regression != "none":
         pairs = float(train) * (train + data.test) * data.channels * data.size**2
-        return networks * _seconds(plan, 2 * _REGRESSION * pairs, 1, measured)
+        return networks * seconds_of(plan, 2 * _REGRESSION * pairs, 1, measured)
     epochs = sum(
         evaluation.with_augmentation(name, 1.0).passes(images=train, classes=data.classes)
         for name in evaluation.augmentations
     )
     passes, tests = epochs * math.ceil(train / evaluation.batch_size), len(evaluation.augmentations)
-    training = _seconds(plan, image.training * train * epochs, passes, measured)
+    training = seconds_of(plan, image.training * train * epochs, passes, measured)
     for need in plan.teachers(cell):
         forward = operations(need.network, data.channels, data.size).forward * train * epochs * need.runs
-        training += _seconds(plan, forward, passes * need.runs, measured)
-    return networks * (training + _seconds(plan, image.forward * data.test * tests, tests, measured))
+        training += seconds_of(plan, forward, passes * need.runs, measured)
+    return networks * (training + seconds_of(plan, image.forward * data.test * tests, tests, measured))
 
 
-def _seconds(plan: Plan, total: float, passes: float, measured: Measurements | None) -> float:
+def seconds_of(plan: Plan, total: float, passes: float, measured: Measurements | None) -> float:
     """Of ``total`` operations in ``passes`` passes: as measured, or at a GPU's rate unless `run.device` is cpu."""
     if measured is not None:
         return measured.seconds(total, passes)

@@ -14,7 +14,8 @@ from typing import Any
 
 from bacon.plan.headers import Header, read_header
 from bacon.plan.plan import Plan
-from bacon.plan.stages import PlannedArtifact, plan_artifacts, stage_of
+from bacon.plan.planned_artifact import PlannedArtifact
+from bacon.plan.stages import plan_artifacts, stage_of
 from bacon.runtime.atomic import write_json
 from bacon.settings.cells import CACHE
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ROOMS = frozenset(
     {
         "datasets", "networks", "transforms", "artifacts", "training", "distillation", "methods", "evaluation", "reporting",
-        "interchange",
+        "interchange", "downstream",
     }
 )  # fmt: skip
 """Rooms whose code can change a number or what is shown. Settings count by their values, which a fingerprint holds."""
@@ -25,7 +25,7 @@ MODULES = frozenset({f"{PACKAGE}.runtime.draws", f"{PACKAGE}.runtime.devices"})
 REGISTRIES = frozenset(
     {
         f"{PACKAGE}.datasets.registry", f"{PACKAGE}.datasets.class_names", f"{PACKAGE}.methods.registry",
-        f"{PACKAGE}.networks.registry",
+        f"{PACKAGE}.networks.registry", f"{PACKAGE}.downstream.registry",
     }
 )  # fmt: skip
 """Lists whose entries reach a fingerprint by value or by the module that they name: a new entry makes nothing stale."""

@@ -22,6 +22,7 @@ from bacon.plan.code_digest import code_digest
 from bacon.plan.fingerprint import DigestOf, digest, fingerprint, fingerprint_content
 from bacon.plan.grid_plan import GridPlan
 from bacon.plan.stage_code import DATA_MODULES, distill_modules, evaluate_modules
+from bacon.plan.tasks import PlannedTasks
 from bacon.plan.trainings import (
     PlannedTraining,
     most_runs,
@@ -67,6 +68,11 @@ class Plan(GridPlan):
         self._record = lru_cache(maxsize=None)(self._record_fingerprint)
 
     @cached_property
+    def tasks(self) -> PlannedTasks:
+        """The downstream tasks, under the protocol of the headline tables."""
+        return PlannedTasks(self) if self is self.headline else self.headline.tasks
+
+    @cached_property
     def trainings(self) -> Mapping[tuple[str, str], PlannedTraining]:
         """(Data set, key) -> everything that is trained on real sets, in the order of data sets; cells share what is alike."""
         if self is not self.headline:
@@ -78,6 +84,8 @@ class Plan(GridPlan):
                 needed[cell.dataset] += (need for plan in plans for need in plan.evaluation_needs(cell, network))
         for cell in {self.kind(cell): cell for cell in reversed(self.cells)}.values():
             needed[cell.dataset] += (*self.needs(cell), *(need for plan in plans for need in plan.teachers(cell)))
+        for cell, needs in self.tasks.needed():
+            needed[cell.dataset] += needs
         return {
             (dataset, key): self._training(dataset, need)
             for dataset, needs in needed.items()
@@ -248,7 +256,10 @@ class Plan(GridPlan):
         settings = {"names": sorted({self.names(cell) for cell in grid}, key=str), "target": extra}
         if self.has_protocols:
             settings["protocols"] = [[name, self.config.protocol_title(name)] for name in self.protocols]
-        return fingerprint("aggregate", settings=settings, modules=modules, inputs=self._evaluations)
+        if self.tasks.names:
+            settings["downstream"] = self.tasks.shown()
+        inputs = {**self._evaluations, **self.tasks.fingerprints}
+        return fingerprint("aggregate", settings=settings, modules=modules, inputs=inputs)
 
     @cached_property
     def _evaluations(self) -> Mapping[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from bacon.plan import cost
+from bacon.plan.task_cost import task_seconds
 from bacon.plan.trainings import PlannedTraining, most_runs
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def _chains(plan: Plan, measured: cost.Measurements) -> Iterator[list[float]]:
             for network in plan.networks
         )
         yield [cost.distill_seconds(plan, cell, measured), *evaluations]
+    for name in plan.tasks.names:
+        for cell, network in plan.tasks.places(name):
+            yield [task_seconds(plan, name, cell, network, measured)]
 
 
 def _full_set(plan: Plan, cell: Cell, measured: cost.Measurements) -> list[float]:

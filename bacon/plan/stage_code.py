@@ -6,6 +6,7 @@ new one makes nothing stale and a change of one reaches the cells that use it.
 
 from __future__ import annotations
 
+from bacon.downstream.base import Task
 from bacon.methods.base import Method
 from bacon.networks.registry import architecture_module
 from bacon.settings.network import NetworkSettings
@@ -16,6 +17,7 @@ DATA_MODULES = ("bacon.datasets.prepare",)
 DISTILL_MODULES = ("bacon.distillation.driver",)
 TRAIN_MODULES = ("bacon.training.real_set",)
 EVALUATE_MODULES = ("bacon.evaluation.evaluate_cell",)
+TASK_MODULES = ("bacon.downstream.run_task",)
 
 
 def distill_modules(method: Method, network: NetworkSettings) -> tuple[str, ...]:
@@ -31,3 +33,8 @@ def train_modules(need: TrainingNeed) -> tuple[str, ...]:
 def evaluate_modules(network: NetworkSettings) -> tuple[str, ...]:
     """Modules that train and test a network."""
     return (*EVALUATE_MODULES, architecture_module(network))
+
+
+def task_modules(task: Task, network: NetworkSettings) -> tuple[str, ...]:
+    """Modules that run a downstream task with a network."""
+    return (*TASK_MODULES, *task.modules, architecture_module(network))

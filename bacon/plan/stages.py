@@ -7,15 +7,27 @@ is an entry here and a rule file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from bacon.downstream.registry import TASKS
 from bacon.plan import cost
-from bacon.plan.headers import Header, read_header, read_training_header
+from bacon.plan.headers import read_training_header
 from bacon.plan.plan import Plan
+from bacon.plan.planned_artifact import (
+    PlannedArtifact,
+    cell_of,
+    data_artifact,
+    distilled_artifact,
+    evaluation_artifact,
+    evaluations_artifact,
+    training_artifact,
+    training_inputs,
+)
+from bacon.plan.stage import Stage
+from bacon.plan.task_stages import task_stage
 from bacon.plan.trainings import PlannedTraining
 from bacon.settings.cells import (
     DATA,
@@ -30,124 +42,9 @@ from bacon.settings.cells import (
     Cell,
     RunBlock,
 )
-from bacon.settings.training_need import TrainingNeed
 
 SIGNAL_SECONDS = 120
 """SLURM's warning before a job's time limit, for stages that write a checkpoint and end."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlannedArtifact:
-    """One file that a plan needs.
-
-    Attributes:
-        stage: name of the stage that makes it.
-        name: what it belongs to: the data set or the cell.
-        path: of the file.
-        fingerprint: that it must carry.
-        cell: the cell; ``None`` for a data set.
-        network: the evaluation network; empty for other stages, and for the index of a cell's evaluations under several
-            protocols.
-        block: runs of a training on the real set; ``None`` for other stages.
-    """
-
-    stage: str
-    name: str
-    path: Path
-    fingerprint: str
-    cell: Cell | None = None
-    network: str = ""
-    block: RunBlock | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """One stage. Paths are relative to the working directory; times are in seconds.
-
-    Attributes:
-        name: in ``bacon status``, and of the input in the artifacts made from it.
-        noun: what it makes, for messages.
-        rules: pattern of the file that each of its Snakemake rules makes.
-        gpus: GPUs that a job needs.
-        folder: where its artifacts lie; files there that no plan expects are ``bacon prune``'s.
-        artifacts: all of a plan.
-        artifact: the one that wildcards name, in the grid or not.
-        inputs: what an artifact is made from.
-        settings: settings that an artifact is made by, as its header holds them.
-        seconds: time of a job by the cost model.
-        memory_mb: memory of a job by the cost model.
-        log: a job's log.
-        heartbeat: where a job says how far it is; its lock lies beside it. ``None``: it does not.
-        checkpoints: folder of a job's checkpoints; ``None``: it writes none, and SLURM need not warn it.
-        header: reads what an artifact says of itself.
-        beside: files that a job leaves beside its artifact, which names them.
-        indexes: patterns of ``rules`` where cells are evaluated under several protocols, if they differ.
-    """
-
-    name: str
-    noun: str
-    rules: Mapping[str, str]
-    gpus: int
-    folder: Path
-    artifacts: Callable[[Plan], Iterator[PlannedArtifact]]
-    artifact: Callable[[Plan, Mapping[str, str]], PlannedArtifact]
-    inputs: Callable[[Plan, PlannedArtifact], tuple[PlannedArtifact, ...]]
-    settings: Callable[[Plan, PlannedArtifact], dict[str, Any]]
-    seconds: Callable[[Plan, PlannedArtifact], float]
-    memory_mb: Callable[[Plan, PlannedArtifact], int]
-    log: Callable[[PlannedArtifact], Path]
-    heartbeat: Callable[[PlannedArtifact], Path] | None = None
-    checkpoints: Callable[[PlannedArtifact], Path] | None = None
-    header: Callable[[Path], Header] = read_header
-    beside: Callable[[Plan, PlannedArtifact], tuple[Path, ...]] = lambda _plan, _artifact: ()
-    indexes: Mapping[str, str] = field(default_factory=dict)
-
-
-def data_artifact(plan: Plan, dataset: str) -> PlannedArtifact:
-    """A preprocessed data set."""
-    path, fingerprint = Path(DATA.format(dataset=dataset)), plan.data_fingerprint(dataset)
-    return PlannedArtifact(stage="data", name=dataset, path=path, fingerprint=fingerprint)
-
-
-def distilled_artifact(plan: Plan, cell: Cell) -> PlannedArtifact:
-    """A cell's distilled set."""
-    path, fingerprint = cell.distilled_path, plan.distilled_fingerprint(cell)
-    return PlannedArtifact(stage="distill", name=str(cell), path=path, fingerprint=fingerprint, cell=cell)
-
-
-def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArtifact:
-    """The index of a block of runs of a training."""
-    return PlannedArtifact(
-        stage="train",
-        name=str(block),
-        path=block.path,
-        fingerprint=training.block_fingerprint(block),
-        block=block,
-    )
-
-
-def training_inputs(plan: Plan, cell: Cell, needs: Iterable[TrainingNeed] | None = None) -> tuple[PlannedArtifact, ...]:
-    """The networks trained on the real set that meet needs of a cell; without any given, those that it distils with."""
-    trainings = [
-        (plan.training_of(cell.dataset, need), need.runs) for need in (plan.needs(cell) if needs is None else needs)
-    ]
-    return tuple(
-        training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)
-    )
-
-
-def evaluation_artifact(plan: Plan, cell: Cell, network: str) -> PlannedArtifact:
-    """The networks of one kind that are trained on a cell, or on a full data set."""
-    path, fingerprint = cell.evaluation_path(network), plan.evaluation_fingerprint(cell, network)
-    return PlannedArtifact(
-        stage="evaluate", name=str(cell), path=path, fingerprint=fingerprint, cell=cell, network=network
-    )
-
-
-def evaluations_artifact(plan: Plan, cell: Cell) -> PlannedArtifact:
-    """The index of a cell's evaluation files, where it is evaluated under several protocols."""
-    path, fingerprint = cell.evaluations_path, plan.evaluations_fingerprint(cell)
-    return PlannedArtifact(stage="evaluate", name=str(cell), path=path, fingerprint=fingerprint, cell=cell)
 
 
 def evaluations_of(plan: Plan, artifact: PlannedArtifact) -> Iterator[tuple[Plan, str]]:
@@ -174,7 +71,7 @@ def _all_evaluations(plan: Plan) -> Iterator[PlannedArtifact]:
 
 
 def _evaluations(plan: Plan, wildcards: Mapping[str, str]) -> PlannedArtifact:
-    cell = _cell(wildcards)
+    cell = cell_of(wildcards)
     if "network" in wildcards:
         return evaluation_artifact(plan, cell, wildcards["network"])
     return evaluations_artifact(plan, cell)
@@ -197,13 +94,6 @@ def _planned(plan: Plan, artifact: PlannedArtifact) -> PlannedTraining:
 def _block(artifact: PlannedArtifact) -> RunBlock:
     assert artifact.block is not None, artifact
     return artifact.block
-
-
-def _cell(wildcards: Mapping[str, str]) -> Cell:
-    """The cell that wildcards name; without a method, the full data set."""
-    if "method" not in wildcards:
-        return Cell(wildcards["dataset"], "full")
-    return Cell(wildcards["dataset"], wildcards["method"], int(wildcards["ipc"]), int(wildcards["seed"]))
 
 
 def _of(artifact: PlannedArtifact) -> Cell:
@@ -298,7 +188,7 @@ STAGES: Mapping[str, Stage] = {
             gpus=1,
             folder=Path("results/distilled"),
             artifacts=_all_distilled,
-            artifact=lambda plan, wildcards: distilled_artifact(plan, _cell(wildcards)),
+            artifact=lambda plan, wildcards: distilled_artifact(plan, cell_of(wildcards)),
             inputs=_distillation_inputs,
             settings=_distillation_settings,
             seconds=lambda plan, artifact: cost.distill_seconds(plan, _of(artifact)),
@@ -326,6 +216,7 @@ STAGES: Mapping[str, Stage] = {
             ),
             indexes={"evaluate": EVALUATIONS, "evaluate_full": EVALUATIONS_FULL},
         ),
+        *map(task_stage, TASKS.values()),
     )
 }  # fmt: skip
 """Name -> stage, in the order in which artifacts are made."""

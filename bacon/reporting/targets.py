@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.source_rules import SOURCE_RULES
 from bacon.reporting.figures.catalogue import figure_outputs, image_paths
-from bacon.reporting.tables.names import TABLE_TITLES, table_names, table_outputs
+from bacon.reporting.tables.names import TABLE_TITLES, caption_topic, table_names, table_outputs
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -28,6 +28,7 @@ __all__ = [
     "TARGETS",
     "TEMPLATES",
     "Target",
+    "caption_topic",
     "image_paths",
     "published_digest",
     "table_names",

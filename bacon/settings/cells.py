@@ -17,6 +17,8 @@ EVALUATION = "results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}/{network
 EVALUATION_FULL = "results/evaluation/{dataset}/full/{network}.json"
 EVALUATIONS = "results/evaluation/{dataset}/{method}/ipc{ipc}/seed{seed}.json"
 EVALUATIONS_FULL = "results/evaluation/{dataset}/full.json"
+DOWNSTREAM = "results/downstream"
+"""Of each task, a folder with a file for each cell, or for each evaluation network of it."""
 EVALUATE = "evaluate"
 TABLES = "results/tables"
 FIGURES = "results/figures"
@@ -27,6 +29,14 @@ RECORDS = f"{CACHE}/evaluation"
 """Of trained networks, each by itself."""
 FREE_RECORDS = f"{CACHE}/evaluation-free"
 """Those of networks that were trained with ``run.deterministic: false`` on a GPU."""
+NETWORKS = f"{CACHE}/networks"
+"""Weights of networks trained on cells, for downstream tasks; they may be deleted at any time."""
+FREE_NETWORKS = f"{CACHE}/networks-free"
+TASK_RECORDS = f"{CACHE}/downstream"
+"""Of finished repetitions of downstream tasks, and of pieces of them."""
+FREE_TASK_RECORDS = f"{CACHE}/downstream-free"
+SHARED = f"{CACHE}/shared"
+"""What jobs of downstream tasks share, such as corrupted test images; it may be deleted at any time."""
 CHECKPOINTS = f"{CACHE}/checkpoints"
 RUNNING = f"{CACHE}/running"
 
@@ -85,6 +95,19 @@ class Cell:
         """Log of the job that trains networks on it; without a name, of the one that evaluates it under several protocols."""
         folder = Path(LOGS) / "evaluate"
         return folder / str(self) / f"{network}.log" if network else folder / f"{self}.log"
+
+    def downstream_path(self, task: str, network: str = "") -> Path:
+        """Results of a downstream task on this cell, with an evaluation network or, without a name, for the cell as a whole."""
+        folder = Path(DOWNSTREAM) / task
+        return folder / str(self) / f"{network}.json" if network else folder / f"{self}.json"
+
+    def downstream_log(self, task: str, network: str = "") -> Path:
+        """Log of the job that makes them."""
+        return Path(LOGS) / self.downstream_path(task, network).relative_to("results").with_suffix(".log")
+
+    def downstream_running(self, task: str, network: str = "") -> Path:
+        """Heartbeat of that job; with another suffix, its lock."""
+        return Path(RUNNING) / self.downstream_path(task, network).relative_to("results")
 
     @property
     def checkpoint_folder(self) -> Path:

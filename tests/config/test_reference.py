@@ -33,7 +33,7 @@ def test_every_example_is_a_configuration(text):
 
 def test_every_stage_has_an_example():
     stages = re.findall(r"^## (.+)$", PAGE, re.MULTILINE)
-    assert len(EXAMPLES) == 8
+    assert len(EXAMPLES) == 9
     assert stages[:4] == ["How a file is read", "Layers", "The whole file", "What is computed"]
 
 

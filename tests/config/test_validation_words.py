@@ -28,7 +28,8 @@ LAYER = "datasets: {{digits: {{evaluation: {{{0}}}}}}}"
         ("grid: {seeds: [x]}", "grid.seeds.0 = 'x': must be a whole number"),
         ("grid: {seeds: []}", "grid.seeds = []: at least one distillation seed is needed"),
         ("grid: {seeds: }", "grid.seeds = null: is empty; it must be a whole number or a list, or leave the key out"),
-        ("grid: 3", "grid = 3: must hold keys: datasets, exclude, ipc, methods, networks, protocols, relabelled, seeds"),
+        ("grid: 3", "grid = 3: must hold keys: datasets, downstream, exclude, ipc, methods, networks, protocols, relabelled, "
+         "seeds"),
         ("preset:", "preset = null: is empty; it must be text, or leave the key out"),
         ("preset: [smoke]", "preset = ['smoke']: must be text"),
         ("data: x.npz", "data = 'x.npz': must hold names of data sets as keys"),

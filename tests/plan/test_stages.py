@@ -7,6 +7,7 @@ import pytest
 import yte
 
 from bacon.config.loading import check_config
+from bacon.downstream.registry import TASKS
 from bacon.operations.products import benchmark
 from bacon.plan.plan import Plan
 from bacon.plan.stages import GPU_RULES, STAGES, WARNED_RULES, plan_artifacts, stage_of
@@ -40,7 +41,7 @@ def first_of(plan, stage, pattern):
     return next((artifact, match.groupdict()) for artifact, match in found if match)
 
 
-RULES = [(stage.name, rule) for stage in STAGES.values() for rule in stage.rules]
+RULES = [(stage.name, rule) for stage in STAGES.values() for rule in stage.rules if stage.name not in TASKS]
 
 
 @pytest.mark.parametrize(("stage", "rule"), RULES)
@@ -54,6 +55,21 @@ def test_a_rule_file_follows_its_stage(plan, stage, rule):
         assert measured[1].format(**wildcards) == benchmark(STAGES[stage].log(artifact))
     for value in (f'gpu=gpus_of("{stage}")', f'mem_mb=memory_of("{stage}")', f'fingerprint=fingerprint_of("{stage}")'):
         assert value in text, rule
+
+
+def test_the_rules_of_downstream_tasks_follow_their_stages():
+    """They are made in a loop over the tasks, by the same functions of the stages' table."""
+    text = (WORKFLOW / "rules/downstream.smk").read_text()
+    for name in ("gpus_of", "memory_of", "minutes_of", "fingerprint_of", "trained"):
+        assert f"{name}(TASK.name)" in text
+    assert 'f"results/logs/downstream/{TASK.name}/{{place}}.log"' in text
+    assert 'f"results/benchmarks/downstream/{TASK.name}/{{place}}.jsonl"' in text
+    several = Plan(check_config({"preset": "smoke", "grid": GRID | {"downstream": list(TASKS)}}))
+    for name in TASKS:
+        for artifact in STAGES[name].artifacts(several):
+            place = str(artifact.path).removeprefix("results/").removesuffix(".json")
+            assert str(STAGES[name].log(artifact)) == f"results/logs/{place}.log"
+            assert benchmark(STAGES[name].log(artifact)) == f"results/benchmarks/{place}.jsonl"
 
 
 @pytest.mark.parametrize("rule", STAGES["evaluate"].indexes)
@@ -90,7 +106,7 @@ def test_slurm_is_asked_for_gpus_and_for_warnings_as_the_table_says(monkeypatch)
     monkeypatch.setenv("BACON_SLURM_GPU_PARTITION", "gpus")
     text = (WORKFLOW / "profiles/slurm/config.yaml").read_text()
     rules = yte.process_yaml(text, require_use_yte=True)["set-resources"]
-    assert set(rules) == set(GPU_RULES) == {"train", "distill", "evaluate", "evaluate_full"}
+    assert set(rules) == set(GPU_RULES) == {"train", "distill", "evaluate", "evaluate_full", *TASKS}
     assert all(resources["slurm_partition"] == "'gpus'" for resources in rules.values())
     assert {rule for rule in rules if rules[rule]["slurm_extra"] == "'--signal=USR1@120'"} == set(WARNED_RULES)
     assert rules["evaluate"]["slurm_extra"] == "''"

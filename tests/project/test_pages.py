@@ -16,12 +16,16 @@ PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text()
 
 
+PARTED = {"methods", "downstream"}
+"""Rooms that the figure shows as two."""
+
+
 def rooms() -> set[str]:
     return {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
 
 
 def nodes(text: str) -> list[str]:
-    """Rooms of ``a & b["methods/NAME/record"]``; the figure calls the two parts of a method by their last names."""
+    """Rooms of ``a & b["methods/NAME/record"]``; the two parts of a method, and those of a task, have names of their own."""
     return [re.sub(r"\[.*\]", "", part).strip() for part in text.split("&")]
 
 
@@ -46,13 +50,18 @@ def reached(start: str, edges: set[tuple[str, str]]) -> set[str]:
 
 
 def room_of(module: str) -> str | None:
-    """The room of a dotted module; what a method's folder holds besides its record is its algorithm."""
+    """The room of a dotted module; what a method's folder holds besides its record is its algorithm.
+
+    Of downstream tasks, records and what they are made of are apart from what runs and computes them.
+    """
     parts = module.split(".")[1:]
     if not parts or parts[0] not in rooms():
         return None
     if parts[0] == "methods":
         in_folder = len(parts) > 2 and (ROOT / "bacon" / "methods" / parts[1]).is_dir()
         return "algorithm" if in_folder and parts[2] != "record" else "record"
+    if parts[0] == "downstream":
+        return "task" if "record" in parts or parts[1:2] in ([], ["base"], ["registry"]) else "measure"
     return parts[0]
 
 
@@ -74,7 +83,7 @@ def imports(path: Path) -> set[str]:
 def test_the_figure_has_every_room_and_no_circle():
     edges = arrows()
     shown = {room for edge in edges for room in edge}
-    assert shown == (rooms() - {"methods", "runtime"}) | {"record", "algorithm"}
+    assert shown == (rooms() - PARTED - {"runtime"}) | {"record", "algorithm", "task", "measure"}
     assert [room for room in shown if room in reached(room, edges)] == []
 
 
@@ -83,7 +92,7 @@ def test_the_table_has_every_room():
     assert set(re.findall(r"^\| `(\w+)", table, re.MULTILINE)) == rooms()
 
 
-@pytest.mark.parametrize("room", sorted((rooms() - {"methods", "runtime"}) | {"record", "algorithm"}))
+@pytest.mark.parametrize("room", sorted((rooms() - PARTED - {"runtime"}) | {"record", "algorithm", "task", "measure"}))
 def test_a_room_imports_what_the_figure_says(room):
     allowed = reached(room, arrows()) | {room, "runtime", None}
     for path in sorted(PACKAGE.rglob("*.py")):

@@ -8,6 +8,7 @@ rule figures:
         evaluations=every("evaluate"),
         distilled=every("distill"),
         data=every("data"),
+        downstream=every_task,
     output:
         **figure_files(),
     log:

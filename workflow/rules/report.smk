@@ -6,6 +6,7 @@ rule report:
         evaluations=every("evaluate"),
         distilled=every("distill"),
         data=every("data"),
+        downstream=every_task,
         figures=drawn_figures,
         images=all_images,
     output:

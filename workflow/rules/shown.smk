@@ -1,7 +1,12 @@
 """What is shown of the whole grid: its fingerprints, inputs and files, and their places in Snakemake's report; no rules."""
 
 from bacon.reporting.figures.catalogue import drawn
-from bacon.reporting.targets import TABLE_TITLES, image_paths, table_names
+from bacon.reporting.targets import (
+    TABLE_TITLES,
+    caption_topic,
+    image_paths,
+    table_names,
+)
 
 
 def shown_fingerprint(name):
@@ -32,6 +37,11 @@ def all_images(wildcards=None):
     return [str(path) for group in groups for path in image_paths(*group)]
 
 
+def every_task(wildcards):
+    """All results of downstream tasks."""
+    return [path for task in PLAN.tasks.names for path in every(task)(wildcards)]
+
+
 def drawn_figures(wildcards):
     return list(TARGETS["figures"].outputs(PLAN).values())
 
@@ -48,7 +58,9 @@ def table_files():
     for name in table_names(PLAN):
         key = name if name in files else f"{name}_csv"
         labels = {"table": TABLE_TITLES[name]}
-        files[key] = in_report(files[key], f"{name}_table", "1. Tables", labels)
+        files[key] = in_report(
+            files[key], f"{caption_topic(name)}_table", "1. Tables", labels
+        )
     return files
 
 

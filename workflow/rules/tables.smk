@@ -9,6 +9,7 @@ rule tables:
         evaluations=every("evaluate"),
         distilled=every("distill"),
         data=every("data"),
+        downstream=every_task,
     output:
         **table_files(),
     log:

@@ -24,6 +24,7 @@ KINDS = ("png", "pdf", "json")
 EVOLUTION = "evolution"
 EMBEDDING = "embedding"
 PARETO = "pareto"
+DOWNSTREAM = "downstream"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class DrawnFigure:
     dataset: str | None = None
     """The data set it shows; ``None``: all of the grid, as for ``ipc``."""
     ipc: int | None = None
+    task: str = ""
+    """The downstream task whose results it shows; empty for others."""
 
     def path(self, kind: str) -> Path:
         """One of its files, relative to the working directory."""
@@ -86,7 +89,7 @@ def snapshot_methods(plan: Plan, dataset: str, ipc: int) -> tuple[str, ...]:
 
 def _found(plan: Plan) -> list[Found]:
     found = [_one(topic, title, reason(plan)) for topic, title, reason in _TOPICS]
-    return [*found, _pareto(plan), _evolution(plan), _embedding(plan)]
+    return [*found, _pareto(plan), _downstream(plan), _evolution(plan), _embedding(plan)]
 
 
 def _one(topic: str, title: str, reason: str | None) -> Found:
@@ -131,6 +134,15 @@ def _evolution(plan: Plan) -> Found:
             ipc=ipc,
         )
         for dataset, ipc in shown
+    )
+
+
+def _downstream(plan: Plan) -> Found:
+    titles = {name: plan.tasks.task(name).figure for name in plan.tasks.names}
+    return tuple(
+        DrawnFigure(name=f"{DOWNSTREAM}_{name}", topic=DOWNSTREAM, title=title, task=name)
+        for name, title in titles.items()
+        if title
     )
 
 

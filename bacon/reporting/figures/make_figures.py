@@ -24,7 +24,15 @@ from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.canvas import FigurePage, save
-from bacon.reporting.figures.catalogue import EMBEDDING, EVOLUTION, PARETO, DrawnFigure, drawn, snapshot_methods
+from bacon.reporting.figures.catalogue import (
+    DOWNSTREAM,
+    EMBEDDING,
+    EVOLUTION,
+    PARETO,
+    DrawnFigure,
+    drawn,
+    snapshot_methods,
+)
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.evolution import evolution_pages, write_gif
@@ -36,6 +44,7 @@ from bacon.reporting.figures.protocols import protocols_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_styles
+from bacon.reporting.figures.task_figures import TASK_FIGURES
 from bacon.reporting.tables.cost_tables import summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.protocol_tables import matrix_of
@@ -132,6 +141,8 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
                 draw_evolution(plan, figure, fingerprint=fingerprint, files=files)
             elif figure.topic == PARETO:
                 save(draw_fronts(inputs, figure), fingerprint=fingerprint, outputs=list(files.values()))
+            elif figure.topic == DOWNSTREAM:
+                save(TASK_FIGURES[figure.task](plan), fingerprint=fingerprint, outputs=list(files.values()))
             elif figure.topic == EMBEDDING:
                 save(draw_embedding(plan, figure), fingerprint=fingerprint, outputs=list(files.values()))
             else:

@@ -23,6 +23,7 @@ from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cost_tables import cost_table, summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
+from bacon.reporting.tables.downstream_tables import downstream_tables
 from bacon.reporting.tables.markup import Grid
 from bacon.reporting.tables.names import DD_RANKING, table_names
 from bacon.reporting.tables.pareto_tables import pareto_table
@@ -55,9 +56,9 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     Returns:
         ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks
         ``cross_architecture``, under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, with
-        several protocols ``protocols`` and ``protocol_gaps``, with test curves ``selection``, ``cost``, with several
-        methods ``pareto``, and ``accuracy`` (every trained network). Those that do not compare protocols are of the
-        plan's own.
+        several protocols ``protocols`` and ``protocol_gaps``, with test curves ``selection``, of each downstream task
+        ``downstream_TASK``, ``cost``, with several methods ``pareto``, and ``accuracy`` (every trained network). Those
+        that do not compare protocols are of the plan's own.
 
     Raises:
         BaconError: an artifact is missing, damaged or of another fingerprint.
@@ -90,6 +91,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         tables |= protocol_tables(plan, accuracies, results)
     if "selection" in wanted:
         tables["selection"] = selection_table(plan, under)
+    tables |= downstream_tables(plan)
     tables["cost"] = cost_table(cost, accuracy, plan.networks[0], [*storage, *diverged])
     if "pareto" in wanted:
         tables["pareto"] = pareto_table(summary, summarise_cost(cost), accuracy)

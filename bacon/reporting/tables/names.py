@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from bacon.config.loading import data_settings
+from bacon.downstream.registry import TASKS
 from bacon.settings.cells import TABLES
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
 
+DOWNSTREAM = "downstream"
+"""Before the name of a downstream task, in the names of its table and its figure."""
 TABLE_TITLES: Mapping[str, str] = {
     "accuracy": "every trained network",
     "summary": "accuracy, ours beside published",
@@ -25,6 +28,7 @@ TABLE_TITLES: Mapping[str, str] = {
     "selection": "what selecting on the test set would add",
     "cost": "cost",
     "pareto": "methods that no other beats in accuracy and cost",
+    **{f"{DOWNSTREAM}_{name}": f"{task.title.lower()} (downstream task)" for name, task in TASKS.items()},
 }
 DD_RANKING = "dd-ranking"
 NETWORKS = "networks"
@@ -47,7 +51,18 @@ def table_names(plan: Plan) -> tuple[str, ...]:
         "pareto": len({cell.method for cell in plan.cells}) > 1,
         "selection": any(each.has_test_curves for each in plan.protocols.values()),
     }
+    needed |= {downstream_table_name(name): name in plan.tasks.names for name in TASKS}
     return tuple(name for name in TABLE_TITLES if needed.get(name, True))
+
+
+def downstream_table_name(task: str) -> str:
+    """Name of the table of a downstream task."""
+    return f"{DOWNSTREAM}_{task}"
+
+
+def caption_topic(table: str) -> str:
+    """Name of the caption of a table in Snakemake's report; those of downstream tasks share one."""
+    return DOWNSTREAM if table.startswith(f"{DOWNSTREAM}_") else table
 
 
 def table_outputs(plan: Plan) -> dict[str, str]:
