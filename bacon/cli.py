@@ -101,13 +101,18 @@ def methods_command() -> None:
 
 @main.command("table")
 @click.option("--accuracy", "path", default="results/tables/accuracy.csv", show_default=True, help="The tidy table.")
-def table_command(path: str) -> None:
-    """Print the accuracy table of the last run."""
+@click.option("--pareto", is_flag=True, help="Print accuracy against every cost, from pareto.csv beside it.")
+def table_command(path: str, pareto: bool) -> None:
+    """Print the accuracy table of the last run, or which methods no other beats in accuracy and cost."""
     from bacon.reporting.collect.evaluations import read_accuracy
     from bacon.reporting.collect.published import PublishedResults
+    from bacon.reporting.tables.pareto_tables import terminal_pareto
     from bacon.reporting.tables.run_tables import terminal_table
     from bacon.reporting.targets import PUBLISHED
 
+    if pareto:
+        terminal_pareto(Path(path).with_name("pareto.csv"))
+        return
     terminal_table(read_accuracy(Path(path)), published=PublishedResults.read(PUBLISHED))
 
 

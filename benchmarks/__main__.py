@@ -9,7 +9,7 @@ import click
 
 from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
-from benchmarks.commands.parts import operations, workflow
+from benchmarks.commands.parts import operations, page, workflow
 from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper, trajectories
 from benchmarks.dd_ranking.command import dd_ranking
 from benchmarks.gpu.command import gpu
@@ -26,6 +26,7 @@ COMMANDS = (
     paper,
     operations,
     workflow,
+    page,
     accuracy,
     precision,
     memory,

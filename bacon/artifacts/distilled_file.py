@@ -45,7 +45,7 @@ class DistillationResult:
     whitening: Whitening | None = None
 
 
-_JSON_ATTRIBUTES = ("settings", "class_names", "provenance", "training_fingerprints")
+_JSON_ATTRIBUTES = ("settings", "class_names", "provenance", "training_fingerprints", "training_costs")
 
 
 def write_distilled(path: Path | str, result: DistillationResult) -> None:

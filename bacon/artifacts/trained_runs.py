@@ -48,6 +48,8 @@ class RunEntry:
         wall_seconds: time of its training.
         train_loss: mean loss of the batches of the last epoch.
         train_accuracy: share of the images that were classified correctly in those batches, in [0, 1].
+        joules: that the device took during its training, divided among networks trained together; ``None``: unknown.
+        energy_share: of the device's use that was the training's (``bacon.runtime.energy``); ``None``: unknown.
     """
 
     run: int
@@ -57,6 +59,8 @@ class RunEntry:
     wall_seconds: float
     train_loss: float
     train_accuracy: float
+    joules: float | None = None
+    energy_share: float | None = None
 
 
 def entry_of(path: Path, run: int, *, fingerprint: str) -> RunEntry:
@@ -78,6 +82,8 @@ def entry_of(path: Path, run: int, *, fingerprint: str) -> RunEntry:
         wall_seconds=float(attributes["wall_seconds"]),
         train_loss=float(attributes["train_loss"]),
         train_accuracy=float(attributes["train_accuracy"]),
+        joules=attributes.get("energy_joules"),
+        energy_share=attributes.get("energy_share"),
     )
 
 
@@ -212,6 +218,24 @@ class TrainedRuns:
             self._verified.add(run)
         with open_run(path, fingerprint=self.fingerprint) as file:
             return read(file)
+
+
+def training_costs(trainings: Iterable[TrainedRuns]) -> dict[str, dict[str, list[float | None]]]:
+    """What the networks of some trainings cost, as files of what is made with them say it.
+
+    Returns:
+        Fingerprint of a training -> ``seconds``, ``joules`` and ``shares``, a value for each run from run 0; ``None``: unknown.
+        Two needs that share a training are in it once, with the runs of the one that has more.
+    """
+    costs: dict[str, dict[str, list[float | None]]] = {}
+    for runs in sorted(trainings, key=len):
+        entries = [runs.entry(run) for run in range(len(runs))]
+        costs[runs.fingerprint] = {
+            "seconds": [entry.wall_seconds for entry in entries],
+            "joules": [entry.joules for entry in entries],
+            "shares": [entry.energy_share for entry in entries],
+        }
+    return costs
 
 
 def check_file(path: Path, entry: RunEntry) -> None:

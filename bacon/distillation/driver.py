@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bacon.artifacts.distilled_file import DistillationResult, write_distilled
-from bacon.artifacts.trained_runs import TrainedRuns
+from bacon.artifacts.trained_runs import TrainedRuns, training_costs
 from bacon.datasets.training_images import read_training
 from bacon.distillation.cell_run import CellIdentity, CellJob, CellRun, Running
 from bacon.distillation.company import Candidate, Company
@@ -72,13 +72,15 @@ def distil_cell(
         for _ in run.turns(stop):
             company.turn()
     engine, divergence = run.engine, run.divergence
-    seconds = running.heartbeat.seconds()
+    seconds, used = running.heartbeat.seconds(), running.heartbeat.used()
     result = DistillationResult(
         synthetic=engine.synthetic(),
         snapshots=engine.snapshots,
         history=engine.history.arrays() if engine.algorithm.terms else {},
         attributes=about
         | _attributes(identity, settings, device, seconds)
+        | used.energy()
+        | {"peak_memory_bytes": max(used.peak_memory_bytes, peak_memory_bytes(device))}
         | _training_attributes(trained, real)
         | ({} if divergence.found is None else {"divergence": divergence.found}),
         whitening=whitening,
@@ -90,7 +92,7 @@ def distil_cell(
 
 
 def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) -> dict[str, Any]:
-    """Fingerprints of the networks that a cell was distilled with, and which of them are at chance level."""
+    """Fingerprints and cost of the networks that a cell was distilled with, and which of them are at chance level."""
     if not inputs:
         return {}
     weak = [
@@ -99,7 +101,8 @@ def _training_attributes(inputs: Mapping[str, TrainedRuns], real: RealImages) ->
         for run in range(len(runs))
         if at_chance(runs, run, classes=real.classes, images=len(real.labels))
     ]
-    prints = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
+    prints: dict[str, Any] = {"training_fingerprints": {runs.key: runs.fingerprint for runs in inputs.values()}}
+    prints["training_costs"] = training_costs(inputs.values())
     return prints | ({"at_chance": ", ".join(weak)} if weak else {})
 
 
@@ -116,7 +119,6 @@ def _attributes(identity: CellIdentity, settings: CellSettings, device: torch.de
         "iterations": iterations,
         "wall_seconds": seconds,
         "iterations_per_second": iterations / seconds,
-        "peak_memory_bytes": peak_memory_bytes(device),
         "device": device_name(device),
         "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
     }

@@ -11,7 +11,7 @@ import torch
 from bacon.artifacts.distilled_file import DistillationResult, read_distilled
 from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluation
 from bacon.artifacts.synthetic_set import SyntheticSet
-from bacon.artifacts.trained_runs import TrainedRuns
+from bacon.artifacts.trained_runs import TrainedRuns, training_costs
 from bacon.datasets.store import ImageDataset
 from bacon.evaluation.full_set import FullSetNetworks
 from bacon.evaluation.rate_search import choose_rates
@@ -45,14 +45,15 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
         return decoded(distilled, dataset, iteration, final, job.device)
 
     rates = distilled.synthetic.rates
+    images, classes = (
+        len(distilled.synthetic) * distilled.synthetic.partition**2,
+        len(distilled.synthetic.classes.unique()),
+    )
     carried = {
         "labels": distilled.synthetic.soft_kind or "classes",
         "learned_rates": 0 if rates is None else len(rates),
-        "views": views_seen(
-            job,
-            images=len(distilled.synthetic) * distilled.synthetic.partition**2,
-            classes=len(distilled.synthetic.classes.unique()),
-        ),
+        "views": views_seen(job, images=images, classes=classes),
+        "work": training_work(job, images=images, classes=classes, rates=() if rates is None else rates.tolist()),
     }
     _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, carried)
 
@@ -165,6 +166,7 @@ def evaluation_content(
     labels: str = "classes",
     learned_rates: int = 0,
     views: int = 0,
+    work: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """What an evaluation file says besides its records.
 
@@ -176,6 +178,7 @@ def evaluation_content(
         learned_rates: number of learned learning rates that the images carry; whether they were used is for the
             settings to say.
         views: augmented images that a network sees, each with a label of its own where teachers label them.
+        work: of training a network, as :func:`training_work` says it; ``None``: it was trained elsewhere.
     """
     return {
         "fingerprint": job.fingerprints.rule,
@@ -195,6 +198,7 @@ def evaluation_content(
         "distilled_fingerprint": job.fingerprints.distilled,
         "data_fingerprint": job.fingerprints.data,
         "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
+        **(work or {}),
     } | teacher_content(job.teachers, views)
 
 
@@ -202,6 +206,29 @@ def views_seen(job: EvaluationJob, *, images: int, classes: int) -> int:
     """Augmented images that a network trained on ``images`` images sees in all, the most of any augmentation."""
     each = (job.evaluation.with_augmentation(name, 1.0) for name in job.evaluation.augmentations)
     return max(own.passes(images=images, classes=classes) for own in each) * images
+
+
+def training_work(
+    job: EvaluationJob, *, images: int, classes: int, rates: Sequence[float] = ()
+) -> dict[str, dict[str, int]]:
+    """What training one network on ``images`` images takes, under names that records give the augmentations.
+
+    Returns:
+        ``steps``: augmentation -> steps of the optimiser; ``images_seen``: augmentation -> images of all their batches. Both
+        are 0 where a regression predicts and no network is trained.
+    """
+    evaluation = job.evaluation
+    trains = evaluation.regression == "none"
+    recipes = {
+        evaluation.recorded_augmentation(name): evaluation.with_augmentation(name, 1.0).recipe(
+            images=images, classes=classes, rates=rates
+        )
+        for name in evaluation.augmentations
+    }
+    return {
+        "steps": {name: recipe.total_steps(images) if trains else 0 for name, recipe in recipes.items()},
+        "images_seen": {name: recipe.images_seen(images) if trains else 0 for name, recipe in recipes.items()},
+    }
 
 
 def teacher_content(teachers: Sequence[TrainedRuns], views: int) -> dict[str, Any]:
@@ -215,6 +242,7 @@ def teacher_content(teachers: Sequence[TrainedRuns], views: int) -> dict[str, An
     each = [(runs, run) for runs in teachers for run in range(len(runs))]
     return {
         "training_fingerprints": {runs.key: runs.fingerprint for runs in teachers},
+        "training_costs": training_costs(teachers),
         "view_label_bytes": 4 * views * classes,
         "teacher_bytes": sum(weight_bytes(runs, run) for runs, run in each),
         "teachers_at_chance": [f"{runs.key} run {run}" for runs, run in each if _at_chance(runs, run)],

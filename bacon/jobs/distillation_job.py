@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -23,11 +23,13 @@ from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.clocks import SharedClock
 from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
+from bacon.runtime.energy import divided_use, measured_use
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import free_job_lock, job_lock
 from bacon.runtime.logs import get_logger
 from bacon.runtime.streams import has_streams
+from bacon.runtime.used import Used
 from bacon.settings.cells import Cell
 
 log = get_logger(__name__)
@@ -50,10 +52,10 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
             return
         run = plan.config.run
         set_up_arithmetic(threads, deterministic=run.deterministic)
-        with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device:
+        with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device, measured_use(device) as use:
             clock = SharedClock()
             with clock():
-                job = _job(plan, cell, data, device, clock)
+                job = _job(plan, cell, data, device, clock, use)
                 distil_cell(
                     job.identity,
                     job.settings,
@@ -65,7 +67,9 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
                     placement=run.real_images,
                     running=job.running,
                     inputs=job.inputs,
-                    others=[partial(_beside, plan, other, data, device, clock) for other in other_seeds(plan, cell)],
+                    others=[
+                        partial(_beside, plan, other, data, device, clock, use) for other in other_seeds(plan, cell)
+                    ],
                     places=_places(run.cells_at_once, device),
                 )
 
@@ -86,7 +90,9 @@ def _places(cells_at_once: int, device: torch.device) -> int:
 
 
 @contextmanager
-def _beside(plan: Plan, cell: Cell, data: Path, device: torch.device, clock: SharedClock) -> Iterator[CellJob | None]:
+def _beside(
+    plan: Plan, cell: Cell, data: Path, device: torch.device, clock: SharedClock, use: Callable[[], Used]
+) -> Iterator[CellJob | None]:
     """Take a cell to work on it beside another, unless it is made or some process has it."""
     with free_job_lock(_lock(plan, cell)) as is_ours:
         made = read_header(plan.directory / cell.distilled_path).fingerprint == plan.distilled_fingerprint(cell)
@@ -94,10 +100,12 @@ def _beside(plan: Plan, cell: Cell, data: Path, device: torch.device, clock: Sha
             yield None
             return
         with clock():
-            yield _job(plan, cell, data, device, clock)
+            yield _job(plan, cell, data, device, clock, use)
 
 
-def _job(plan: Plan, cell: Cell, data: Path, device: torch.device, clock: SharedClock) -> CellJob:
+def _job(
+    plan: Plan, cell: Cell, data: Path, device: torch.device, clock: SharedClock, use: Callable[[], Used]
+) -> CellJob:
     """What is needed to distil a cell; what a killed process left half written is removed."""
     identity = _identity(plan, cell)
     store = CheckpointStore(
@@ -110,7 +118,7 @@ def _job(plan: Plan, cell: Cell, data: Path, device: torch.device, clock: Shared
         identity=identity,
         settings=plan.settings(cell),
         algorithm=_algorithm(plan, cell),
-        running=_running(plan, store, plan.directory / cell.running_path("distill"), device_name(device), clock),
+        running=_running(plan, store, plan.directory / cell.running_path("distill"), device_name(device), clock, use),
         inputs=_inputs(plan, cell, data),
     )
 
@@ -147,7 +155,14 @@ def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
     return {need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs}
 
 
-def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: str, clock: SharedClock) -> Running:
+def _running(
+    plan: Plan,
+    store: CheckpointStore,
+    progress_path: Path,
+    device: str,
+    clock: SharedClock,
+    use: Callable[[], Used],
+) -> Running:
     run = plan.config.run
     return Running(
         checkpoints=store,
@@ -156,6 +171,7 @@ def _running(plan: Plan, store: CheckpointStore, progress_path: Path, device: st
             fingerprint=store.fingerprint,
             device=device,
             interval=run.progress_seconds,
+            use=divided_use(use, clock.now),
             clock=clock.now,
         ),
         checkpoint_seconds=run.checkpoint_seconds,

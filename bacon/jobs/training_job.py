@@ -8,6 +8,7 @@ from bacon.artifacts.checkpoint import CheckpointStore
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers
 from bacon.runtime.devices import device_name, is_deterministic, lease_device, set_up_arithmetic
+from bacon.runtime.energy import measured_use
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.job_lock import job_lock
 from bacon.settings.cells import RunBlock
@@ -31,7 +32,7 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
         ):
             remove_leftovers(folder, name)
         set_up_arithmetic(threads, deterministic=run.deterministic)
-        with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device:
+        with lease_device(run.device, jobs_per_gpu=run.jobs_per_gpu) as device, measured_use(device) as use:
             store = CheckpointStore(
                 folder=plan.directory / block.checkpoint_folder,
                 fingerprint=training.block_fingerprint(block),
@@ -57,6 +58,7 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
                         fingerprint=store.fingerprint,
                         device=device_name(device),
                         interval=run.progress_seconds,
+                        use=use,
                     ),
                     checkpoint_seconds=run.checkpoint_seconds,
                     progress_seconds=run.progress_seconds,

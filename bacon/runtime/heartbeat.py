@@ -13,6 +13,7 @@ from typing import Any
 
 from bacon.runtime.atomic import write_json
 from bacon.runtime.logs import get_logger
+from bacon.runtime.used import Used
 
 log = get_logger(__name__)
 
@@ -33,6 +34,10 @@ class JobProgress:
         host: machine.
         slurm_job: the SLURM job, or an empty text.
         device: where it computes.
+        joules: that its device took in all parts; ``None``: unknown.
+        share: of the device's use that was the job's; ``None``: unknown.
+        energy_source: of the joules.
+        peak_memory_bytes: of all parts; 0: unknown.
     """
 
     fingerprint: str
@@ -46,6 +51,17 @@ class JobProgress:
     host: str
     slurm_job: str
     device: str
+    joules: float | None = None
+    share: float | None = None
+    energy_source: str = ""
+    peak_memory_bytes: int = 0
+
+    @property
+    def used(self) -> Used:
+        """Energy and memory of all parts."""
+        return Used(
+            joules=self.joules, share=self.share, source=self.energy_source, peak_memory_bytes=self.peak_memory_bytes
+        )
 
     @property
     def seconds_left(self) -> float | None:
@@ -61,6 +77,7 @@ class Heartbeat:
         fingerprint: of the artifact that the job makes.
         device: where it computes, readable.
         interval: seconds between two writings.
+        use: says what this part of the job has used so far (``bacon.runtime.energy.measured_use``).
         clock: what the job's time is measured by, where it shares the process with others; ``None``: all of the time.
     """
 
@@ -71,13 +88,16 @@ class Heartbeat:
         fingerprint: str,
         device: str,
         interval: float,
+        use: Callable[[], Used] = Used,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self.path, self.fingerprint, self.device, self.interval = path, fingerprint, device, interval
+        self.part_used = use
         previous = read_progress(path)
         known = previous is not None and previous.fingerprint == fingerprint
         self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
         """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
+        self._earlier = previous.used if previous is not None and known else None
         self._clock = clock or (lambda: time.monotonic())
         self._start = self._clock()
         self._last: float | None = None
@@ -86,6 +106,10 @@ class Heartbeat:
     def seconds(self) -> float:
         """Wall time of all parts of the job so far."""
         return self.earlier_seconds + self._clock() - self._start
+
+    def used(self) -> Used:
+        """Energy and peak memory of all parts of the job so far; the energy of a killed part ends with its last writing."""
+        return self.part_used() if self._earlier is None else self._earlier.and_then(self.part_used())
 
     def part(self, place: int, count: int) -> Heartbeat:
         """From now on, what is written is the progress of the part ``place``, from 0, of ``count`` parts taken for equal."""
@@ -99,10 +123,12 @@ class Heartbeat:
             return
         self._last = now
         done, total = self._before * total + done, self._of * total
+        used = self.used()
         progress = JobProgress(
             fingerprint=self.fingerprint, done=done, total=total, rate=rate, seconds=self.seconds(),
             updated=time.time(), interval=self.interval, pid=os.getpid(), host=platform.node(),
             slurm_job=os.environ.get("SLURM_JOB_ID", ""), device=self.device,
+            joules=used.joules, share=used.share, energy_source=used.source, peak_memory_bytes=used.peak_memory_bytes,
         )  # fmt: skip
         try:
             write_json(self.path, asdict(progress))
@@ -118,6 +144,6 @@ def read_progress(path: Path) -> JobProgress | None:
     """The last progress that a job wrote; ``None`` if there is no readable file."""
     try:
         value: Any = json.loads(path.read_text(encoding="utf-8"))
-        return JobProgress(**{field.name: value[field.name] for field in fields(JobProgress)})
+        return JobProgress(**{field.name: value[field.name] for field in fields(JobProgress) if field.name in value})
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -236,6 +236,11 @@ class TrainingRecipe(Strict):
         """Steps of the whole training on ``images`` images."""
         return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch(images)
 
+    def images_seen(self, images: int) -> int:
+        """Images of all batches of the whole training on ``images`` images: steps times batch, where batches are full."""
+        steps, each = self.total_steps(images), self.steps_per_epoch(images)
+        return steps // each * images + min(steps % each * self.batch_size, images)
+
     def total_epochs(self, images: int) -> int:
         """Passes over ``images`` images, a last incomplete one included."""
         return self.epochs if self.epochs is not None else -(-(self.steps or 0) // self.steps_per_epoch(images))

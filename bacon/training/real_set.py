@@ -47,6 +47,7 @@ class RunResult:
         train_accuracy: share of the images that were correct in those batches, in [0, 1].
         epochs: epochs trained.
         seconds: its share of the time.
+        joules: its share of what the device took; ``None``: unknown.
     """
 
     weights: dict[str, Tensor] | None
@@ -57,6 +58,7 @@ class RunResult:
     train_accuracy: float
     epochs: int
     seconds: float
+    joules: float | None = None
 
 
 @dataclass
@@ -81,6 +83,7 @@ class RealSetRun:
     own_stream: bool = False
     images_at_once: int = IMAGES_AT_ONCE
     seconds: float = 0.0
+    joules: float | None = 0.0
     snapshots: dict[int, str] = field(default_factory=dict)
     _history: list[npt.NDArray[np.uint8]] = field(default_factory=list)
 
@@ -140,6 +143,7 @@ class RealSetRun:
             "history": [torch.from_numpy(epoch) for epoch in self._history],
             "snapshots": dict(self.snapshots),
             "seconds": self.seconds,
+            "joules": self.joules,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -147,6 +151,7 @@ class RealSetRun:
         self.training.load_state_dict(state["training"])
         self._history = [epoch.cpu().numpy() for epoch in state["history"]]
         self.snapshots, self.seconds = dict(state["snapshots"]), float(state["seconds"])
+        self.joules = state["joules"]
 
     def result(self) -> RunResult:
         """What the finished run leaves.
@@ -174,20 +179,32 @@ class RealSetRun:
                 train_accuracy=accuracy,
                 epochs=training.epochs,
                 seconds=self.seconds,
+                joules=self.joules,
             )
 
 
-def train_together(runs: Sequence[RealSetRun], after_epoch: Callable[[], None] = lambda: None) -> None:
-    """Train runs of one need that have come equally far to the end, in turns; time is divided among them.
+def train_together(
+    runs: Sequence[RealSetRun],
+    after_epoch: Callable[[], None] = lambda: None,
+    joules: Callable[[], float | None] = lambda: None,
+) -> None:
+    """Train runs of one need that have come equally far to the end, in turns; time and energy are divided among them.
 
     Args:
         runs: the runs.
         after_epoch: called when each has done one more epoch; it may save their states or end the training by an error.
+        joules: what the device has taken so far, since whenever; ``None``: unknown.
     """
     while not runs[0].training.is_finished:
-        start = time.perf_counter()
+        start, energy = time.perf_counter(), joules()
         for _ in zip_longest(*(run.next_epoch() for run in runs)):
             pass
+        seconds, taken = time.perf_counter() - start, _difference(joules(), energy)
         for run in runs:
-            run.seconds += (time.perf_counter() - start) / len(runs)
+            run.seconds += seconds / len(runs)
+            run.joules = None if run.joules is None or taken is None else run.joules + taken / len(runs)
         after_epoch()
+
+
+def _difference(later: float | None, earlier: float | None) -> float | None:
+    return None if later is None or earlier is None else later - earlier

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +225,7 @@ class _Trainer:
                 sys.exit(stop.exit_status())
 
         self._settle()
-        train_together(runs, after_epoch)
+        train_together(runs, after_epoch, lambda: self.job.heartbeat.part_used().joules)
         return runs
 
     def _run(self, number: int, *, together: bool) -> RealSetRun:
@@ -281,6 +281,7 @@ class _Trainer:
     def _attributes(self, number: int, result: RunResult) -> dict[str, Any]:
         job = self.job
         _, channels, size, _ = self._train.images.shape
+        used = job.heartbeat.used()
         return {
             "dataset": job.block.dataset,
             "training": job.block.training,
@@ -297,7 +298,8 @@ class _Trainer:
             "train_loss": result.train_loss,
             "train_accuracy": result.train_accuracy,
             "wall_seconds": result.seconds,
-            "peak_memory_bytes": peak_memory_bytes(job.device),
+            "peak_memory_bytes": max(used.peak_memory_bytes, peak_memory_bytes(job.device)),
+            **replace(used, joules=result.joules).energy(),
             "device": device_name(job.device),
             "provenance": provenance(device_name(job.device), deterministic=is_deterministic(job.device)),
         }

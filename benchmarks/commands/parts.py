@@ -1,4 +1,4 @@
-"""``operations`` and ``workflow``: the parts that cells are made of, and what surrounds them."""
+"""``operations``, ``workflow`` and ``page``: the parts that cells are made of, what surrounds them, and the report."""
 
 from __future__ import annotations
 
@@ -35,3 +35,15 @@ def workflow(cells: int, dataset: str, output: Path | None, device: str, threads
     row = workflow_benchmark.measure(cells=cells, dataset=dataset, device=chosen_device(device, threads), large=True)
     show("workflow", [row])
     save(output, {"workflow": row})
+
+
+@click.command()
+@rounds_option
+@click.option("--output", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+def page(rounds: int, output: Path | None) -> None:
+    """The report of 1,500 cells in Chromium, on a desktop and on a phone."""
+    from benchmarks import page as page_benchmark  # needs Selenium, Chromium and its driver
+
+    rows = page_benchmark.measure(rounds)
+    show("report in Chromium, medians", rows)
+    save(output, {"page": rows})

@@ -29,6 +29,7 @@ from bacon.runtime.atomic import TEMPORARY
 from bacon.runtime.errors import BaconError
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.progress import Progress
+from bacon.runtime.used import Used
 from bacon.settings.cell_settings import CellSettings
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import NETWORK, make_engine, settings
@@ -48,7 +49,9 @@ def store(tmp_path):
     return CheckpointStore(folder=tmp_path / "checkpoints", fingerprint=IDENTITY.fingerprint)
 
 
-def distil(tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_seconds=0.0, stop_at=None, **changes):
+def distil(
+    tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_seconds=0.0, stop_at=None, use=Used, **changes
+):
     """Run a cell of the toy data set into ``name``; ``stop_at``: SIGTERM arrives during that iteration."""
     monkeypatch.setattr(distillation_run, "read_training", lambda *_, **__: toy_dataset())
     step, done = Engine.step, []
@@ -61,7 +64,9 @@ def distil(tmp_path, monkeypatch, *, method="bacon", name="result", checkpoint_s
 
     running = Running(
         checkpoints=CheckpointStore(folder=tmp_path / "checkpoints", fingerprint=IDENTITY.fingerprint),
-        heartbeat=Heartbeat(tmp_path / "beat.json", fingerprint=IDENTITY.fingerprint, device="CPU", interval=0.0),
+        heartbeat=Heartbeat(
+            tmp_path / "beat.json", fingerprint=IDENTITY.fingerprint, device="CPU", interval=0.0, use=use
+        ),
         checkpoint_seconds=checkpoint_seconds,
         progress_seconds=10.0,
     )
@@ -229,6 +234,19 @@ def test_wall_seconds_count_every_part_even_a_killed_one(tmp_path, monkeypatch):
     assert read_distilled(finished.output).attributes["wall_seconds"] == pytest.approx(50 + 12 * 10)
     other = Heartbeat(tmp_path / "beat.json", fingerprint="0" * 32, device="CPU", interval=1.0)
     assert other.seconds() == 0.0, "the time of another fingerprint is not this job's"
+
+
+def test_energy_and_peak_memory_are_those_of_all_parts(tmp_path, monkeypatch):
+    first = Used(joules=40.0, share=1.0, source="RAPL", peak_memory_bytes=2**50)
+    stopped = distil(tmp_path, monkeypatch, method="dm", stop_at=3, use=lambda: first)
+    assert stopped.status == 128 + signal.SIGTERM
+    later = Used(joules=60.0, share=0.5, source="RAPL", peak_memory_bytes=1)
+    found = read_distilled(distil(tmp_path, monkeypatch, method="dm", use=lambda: later).output).attributes
+    assert (found["energy_joules"], found["energy_source"]) == (100.0, "RAPL")
+    assert found["energy_share"] == pytest.approx(0.7)
+    assert found["peak_memory_bytes"] == 2**50
+    unknown = read_distilled(distil(tmp_path, monkeypatch, method="dm", name="unknown").output).attributes
+    assert not [name for name in unknown if name.startswith("energy")], "what is unknown is not said"
 
 
 def _advancing(step, now, seconds):

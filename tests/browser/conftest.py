@@ -7,11 +7,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 
+from bacon.reporting.collect.overview import Standings, overview
+from tests.reporting.many_results import GRID, write_many_results
 from tests.reporting.results import write_report, write_results
 
 FLAGS = (
@@ -81,6 +84,26 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     made = Browser(tmp_path_factory.mktemp("profile"))
     yield made
     made.driver.quit()
+
+
+@pytest.fixture(scope="session")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Standings]]:
+    """A report of 25 methods under two protocols, 50 cells and the full data set, which count as many; and what it compares."""
+    grid = GRID | {
+        "grid": GRID["grid"] | {"datasets": ["cifar10"], "ipc": [1], "seeds": 2, "protocols": ["paper", "p-sre2l"]}
+    }
+    found: list[Standings] = []
+
+    def kept(*arguments: Any) -> list[Standings]:
+        found.extend(overview(*arguments))
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("views", "make_report"):
+            patch.setattr(f"bacon.reporting.page.{module}.MANY_CELLS", 49)
+        patch.setattr("bacon.reporting.page.views.LONG", 40)
+        patch.setattr("bacon.reporting.page.make_report.overview", kept)
+        return write_report(write_many_results(tmp_path_factory.mktemp("many"), grid, side=8)), found
 
 
 @pytest.fixture(scope="session")

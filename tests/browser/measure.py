@@ -32,7 +32,7 @@ ACT = """const done = arguments[arguments.length - 1], start = performance.now()
       sort: () => find('Accuracy (%)').click(),
       filter: () => { search.value = 'bacon'; search.dispatchEvent(new Event('input')); },
       open: () => [...document.querySelectorAll('#cells .toggle')].find((one) => one.getClientRects().length).click(),
-      animate: () => { document.querySelector('#figures details').open = true; },
+      animate: () => { document.querySelector('#figures figure details').open = true; },
     })[arguments[0]]();
     requestAnimationFrame(() => setTimeout(() => done(performance.now() - start)));"""
 

@@ -72,6 +72,8 @@ def column(chromium, heading):
 def test_nothing_is_asked_for_and_nothing_is_complained_about(chromium, large):
     chromium.open(large)
     assert chromium.requests() == [large.as_uri()]
+    # Details are read when they are opened.
+    chromium.js("document.querySelectorAll('#cells .toggle').forEach((one) => one.click())")
     # Decoding every image, which is lazy until it is near.
     broken = """const done = arguments[arguments.length - 1];
     Promise.all([...document.images].map((image) => { image.loading = 'eager'; return image.decode(); }))

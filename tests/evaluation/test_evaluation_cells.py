@@ -263,7 +263,8 @@ def test_a_teacher_at_chance_level_is_told(paths, tmp_path, caplog, monkeypatch)
         job(paths, snapshot_seeds=0, labels="teacher", loss=[{"kind": "kl"}], seeds=1, epochs=1),
         teachers=(of_this_data(blocks_trained(training)),),
     )
-    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: SimpleNamespace(train_accuracy=0.6, train_loss=1.0))
+    entry = SimpleNamespace(train_accuracy=0.6, train_loss=1.0, wall_seconds=2.0, joules=None, energy_share=None)
+    monkeypatch.setattr(TrainedRuns, "entry", lambda *_: entry)
     evaluate_distilled(own, distilled_path=paths["distilled"], data_path=paths["data"], output=paths["output"])
     assert "classified 60.0 % of its training images correctly, where chance is 50.0 %" in caplog.text
     assert json.loads(paths["output"].read_text())["teachers_at_chance"] == [f"{training.need.key} run 0"]

@@ -28,7 +28,7 @@ def reasons(plan):
 def test_a_grid_has_each_figure_or_a_reason():
     for plan in (plan_of(), plan_of(grid={"methods": ["random"]}), plan_of(grid={"networks": ["convnet", "mlp"]})):
         assert not topics(plan) & reasons(plan).keys()
-        assert topics(plan) | reasons(plan).keys() == {*DRAW, "evolution", "embedding"}
+        assert topics(plan) | reasons(plan).keys() == {*DRAW, "pareto", "evolution", "embedding"}
         names = [figure.name for figure in drawn(plan)]
         assert len(set(names)) == len(names)
 
@@ -38,7 +38,7 @@ def test_figures_of_a_small_grid_are_left_out_with_a_reason():
     assert set(found) == {"figure3", "cross_architecture", "protocols", "sensitivity"}
     assert "one evaluation network" in found["cross_architecture"]
     selected = reasons(plan_of(grid={"methods": ["random"]}))
-    assert {"curve", "seconds", "cost", "loss", "queue", "evolution"} < set(selected)
+    assert {"curve", "seconds", "cost", "pareto", "loss", "queue", "evolution"} < set(selected)
     assert "select real images" in selected["loss"]
     assert reasons(plan_of(grid={"methods": ["dm"]}))["queue"] == "no method of the grid trains a queue of networks"
 
@@ -84,6 +84,11 @@ def test_images_during_distillation_are_one_figure_per_data_set_and_ipc():
     assert names == ["evolution_digits_ipc1", "evolution_digits_ipc10"]
 
 
+def test_accuracy_against_every_cost_is_a_figure_per_data_set_and_ipc():
+    names = [figure.name for figure in drawn(plan_of()) if figure.topic == "pareto"]
+    assert names == ["pareto_digits_ipc1", "pareto_digits_ipc10"]
+
+
 def test_every_topic_has_a_caption_for_snakemakes_report():
-    for topic in (*DRAW, "evolution", "embedding", "images"):
+    for topic in (*DRAW, "pareto", "evolution", "embedding", "images"):
         assert (ROOT / "workflow" / "report" / f"{topic}_figure.rst").stat().st_size > 50

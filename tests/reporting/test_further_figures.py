@@ -17,6 +17,7 @@ from bacon.reporting.collect.classes import ClassResults, collect_classes
 from bacon.reporting.collect.distilled_files import collect_cost, collect_history, read_images
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.nearest import ExpectedDataset, join, reduce_by, split
+from bacon.reporting.collect.pareto_points import pareto_front
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.sensitivity_study import Point
 from bacon.reporting.collect.shown_snapshots import read_snapshots, spread
@@ -30,12 +31,12 @@ from bacon.reporting.figures.evolution import evolution_pages, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.images import images_figure
 from bacon.reporting.figures.loss import _logarithmic
-from bacon.reporting.figures.pareto import cost_figure, pareto_front
+from bacon.reporting.figures.pareto import cost_figure
 from bacon.reporting.figures.queue import queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_style
+from bacon.reporting.tables.cost_tables import summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture
-from bacon.reporting.tables.run_tables import summarise_cost
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record
 from tests.reporting.test_figures import drawn_texts, texts, visible

@@ -17,8 +17,8 @@ from bacon.reporting.collect.evaluations import ExpectedDistilled
 from bacon.reporting.collect.shown_snapshots import read_snapshots
 from bacon.reporting.figures.images import images_figure
 from bacon.reporting.page.pictures import cell_picture
+from bacon.reporting.tables.cost_tables import cost_grids, summarise_cost
 from bacon.reporting.tables.ranking_tables import ranking_notes
-from bacon.reporting.tables.run_tables import cost_grids, summarise_cost
 from bacon.runtime.errors import BaconError
 from tests.artifacts.synthetic import drawn, result_of
 

@@ -13,8 +13,9 @@ from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import blocks, notes, summarise
+from bacon.reporting.tables.cost_tables import cost_grids, cost_notes, summarise_cost
 from bacon.reporting.tables.markup import MISSING, Grid, escape_latex, latex, markdown
-from bacon.reporting.tables.run_tables import cost_grids, cost_notes, summarise_cost, summary_grids, terminal_table
+from bacon.reporting.tables.run_tables import summary_grids, terminal_table
 from bacon.reporting.tables.writing import PAGE_WIDTH, fitting, pages, write_grids
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled, evaluation, record

@@ -63,13 +63,16 @@ class Runs:
         return 2
 
     def entry(self, run):
-        return SimpleNamespace(train_accuracy=(0.1, 0.9)[run])
+        return SimpleNamespace(
+            train_accuracy=(0.1, 0.9)[run], wall_seconds=(10.0, 20.0)[run], joules=None, energy_share=None
+        )
 
 
 def test_a_distilled_set_says_which_networks_it_was_made_with_that_have_learned_nothing():
     real = SimpleNamespace(classes=10, labels=torch.zeros(1000))
     assert _training_attributes({"teachers": Runs()}, real) == {
         "training_fingerprints": {Runs.key: Runs.fingerprint},
+        "training_costs": {Runs.fingerprint: {"seconds": [10.0, 20.0], "joules": [None] * 2, "shares": [None] * 2}},
         "at_chance": "run 0 of teachers (convnet3-1)",
     }
     assert _training_attributes({}, real) == {}

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+from itertools import count
 
 import h5py
 import numpy as np
@@ -11,9 +12,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.artifacts.trained_runs import training_costs
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_permutation
 from bacon.runtime.errors import BaconError
+from bacon.runtime.used import Used
 from bacon.training import run_driver
 from bacon.training.loop import DivergedError
 from bacon.training.run_driver import train_block
@@ -21,7 +24,7 @@ from bacon.training.run_networks import run_network
 from tests.toy_images import CPU, uint8_set
 from tests.training.blocks import IMAGES, block_job, need, trained
 
-TIMES = {"wall_seconds", "peak_memory_bytes", "provenance"}
+TIMES = {"wall_seconds", "peak_memory_bytes", "energy_joules", "energy_source", "energy_share", "provenance"}
 
 
 def content(folder, job):
@@ -47,6 +50,28 @@ def alone(tmp_path):
     job = block_job(folder)
     train_block(job)
     return folder, job
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_energy_is_divided_among_networks_that_are_trained_together(tmp_path, at_once):
+    """A device that has taken 2 J more whenever it is asked: an epoch of a group takes 2 J."""
+    job, asked = block_job(tmp_path, at_once=at_once), count()
+    job.heartbeat.part_used = lambda: Used(joules=2.0 * next(asked), share=0.5, source="RAPL")
+    train_block(job)
+    runs = trained(job)
+    epochs = runs.attributes(0)["epochs"]
+    expected = [2.0 * epochs / at_once] * 2 + [2.0 * epochs]
+    assert [runs.entry(run).joules for run in range(3)] == expected
+    assert runs.attributes(2)["energy_source"] == "RAPL"
+    assert training_costs([runs])[runs.fingerprint]["shares"] == [0.5, 0.5, 0.5]
+
+
+def test_unknown_energy_of_one_part_of_a_training_is_unknown_of_the_whole(tmp_path):
+    job, asked = block_job(tmp_path, runs=(0, 0)), count()
+    job.heartbeat.part_used = lambda: Used() if next(asked) == 2 else Used(joules=2.0)
+    train_block(job)
+    assert trained(job).entry(0).joules is None
+    assert "energy_joules" not in trained(job).attributes(0)
 
 
 class Naive:
@@ -149,7 +174,7 @@ def test_a_stopped_job_goes_on_to_the_same_bits(alone, tmp_path, monkeypatch, ca
     folder.mkdir()
     calls = 0
 
-    def stopping(runs, after_epoch):
+    def stopping(runs, after_epoch, joules):
         def counted():
             nonlocal calls
             calls += 1
@@ -157,7 +182,7 @@ def test_a_stopped_job_goes_on_to_the_same_bits(alone, tmp_path, monkeypatch, ca
                 os.kill(os.getpid(), signal.SIGUSR1)
             after_epoch()
 
-        real(runs, counted)
+        real(runs, counted, joules)
 
     real = run_driver.train_together
     monkeypatch.setattr(run_driver, "train_together", stopping)
@@ -189,7 +214,7 @@ def test_a_damaged_snapshot_of_a_stopped_run_costs_that_run_alone(alone, tmp_pat
     assert content(folder, alone[1]) == content(*alone)
 
 
-def _ends_after_one_epoch(runs, after_epoch):
+def _ends_after_one_epoch(runs, after_epoch, _joules):
     for run in runs:
         for _ in run.next_epoch():
             pass

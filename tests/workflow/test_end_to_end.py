@@ -124,7 +124,7 @@ def test_tables(finished):
 
 FIGURES = (
     "accuracy", "curve", "seconds", "cost", "classes", "confusion", "loss", "queue", "embedding_digits",
-    "evolution_digits_ipc1",
+    "evolution_digits_ipc1", "pareto_digits_ipc1",
 )  # fmt: skip
 
 

@@ -42,10 +42,15 @@ class CorruptionSettings(TaskSettings):
         return values
 
 
+def corruption_title(name: str) -> str:
+    """Name of a corruption in tables and figures."""
+    return name.replace("_", " ").capitalize().replace("Jpeg", "JPEG")
+
+
 def columns(settings: CorruptionSettings) -> tuple[TaskColumn, ...]:
     """Clean accuracy, mean corruption error, what it adds, and the accuracy under each corruption over its severities."""
     each = (
-        TaskColumn(metric="corrupted_accuracy", condition=name, title=f"{name.replace('_', ' ').capitalize()} (%)")
+        TaskColumn(metric="corrupted_accuracy", condition=name, title=f"{corruption_title(name)} (%)")
         for name in settings.corruptions
     )
     return (

@@ -93,7 +93,9 @@ def epsilon_text(epsilon: float) -> str:
 def columns(settings: RobustnessSettings) -> tuple[TaskColumn, ...]:
     """Clean accuracy, then for each epsilon the accuracy under each attack and all of them, and BEARD's numbers."""
     found = [TaskColumn(metric="accuracy", title="Clean (%)")]
-    anything = (-float("inf"), float("inf"))
+    largest = float("inf")
+    # The mean of attacks is at most their maximum; attacks that help can take RR above 1, and fast ones AE below 0.
+    bounds = {"RR": (0.0, largest), "AE": (-largest, 1.0), "CREI": (-largest, largest)}
     for epsilon in settings.all_epsilons():
         text, attacks = epsilon_text(epsilon), settings.together(epsilon)
         found += [
@@ -107,8 +109,8 @@ def columns(settings: RobustnessSettings) -> tuple[TaskColumn, ...]:
                 TaskColumn(metric="robust_accuracy", condition=WORST, at=epsilon, title=f"All attacks {text} (%)")
             )
             found += [
-                TaskColumn(metric=name.lower(), at=epsilon, title=f"{name} {text} (%)", possible=anything)
-                for name in ("RR", "AE", "CREI")
+                TaskColumn(metric=name.lower(), at=epsilon, title=f"{name} {text} (%)", possible=possible)
+                for name, possible in bounds.items()
             ]
     return tuple(found)
 

@@ -113,14 +113,15 @@ def _family(method: str, other: str, present: Iterable[str], variants: Mapping[s
 def _pairs(group: pd.DataFrame, variants: Mapping[str, str]) -> list[dict[str, Any]]:
     means = group.pivot_table(index="seed", columns="method", values="test_accuracy_percent", aggfunc="mean")
     titles = dict(zip(group["method"], group["method_title"], strict=True))
+    values = {name: means[name].to_numpy(np.float64) for name in titles}
     first = group.iloc[0]
     shared = {key: first[key] for key in ("dataset", "dataset_title", "network", "ipc")}
     rows = []
     for other, method in combinations(titles, 2):
-        family, common = _family(method, other, titles, variants), means[[method, other]].dropna()
-        if family is None or common.empty:
+        family, common = _family(method, other, titles, variants), ~np.isnan(values[method] + values[other])
+        if family is None or not common.any():
             continue
-        found = paired(common[method].to_numpy(np.float64), common[other].to_numpy(np.float64))
+        found = paired(values[method][common], values[other][common])
         rows.append(
             {
                 **shared,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +16,7 @@ import pandas as pd
 from bacon.artifacts.distilled_layout import data_set, read_classes, snapshot_iterations, soft_label_words
 from bacon.datasets.store import read_whitening
 from bacon.datasets.whitening import Whitening
+from bacon.reporting.collect.costs import CellKey, Costs, with_prior
 from bacon.reporting.collect.evaluations import RERUN, ExpectedDistilled, check_fingerprint
 from bacon.runtime.errors import BaconError
 
@@ -65,25 +66,30 @@ def open_distilled(expected: ExpectedDistilled) -> Iterator[h5py.File]:
         ) from error
 
 
-def collect_cost(expected: Sequence[ExpectedDistilled]) -> pd.DataFrame:
+def collect_cost(
+    expected: Sequence[ExpectedDistilled], teachers: Mapping[CellKey, Costs] | None = None
+) -> pd.DataFrame:
     """What each distilled set cost, one row per file.
 
     Args:
         expected: the distilled files, in the order of the tables.
+        teachers: what the teachers of the evaluations cost, of :func:`bacon.reporting.collect.costs.teacher_costs`.
 
     Returns:
         Columns: dataset, method, ipc, seed, iterations, wall_seconds, iterations_per_second (missing where there was no
-        iteration), peak_memory_mib, image_bytes, label_bytes, decoder_bytes (what the set takes in its stored form), device,
-        divergence (what the distillation saw when it ran off to huge numbers; else empty), at_chance (networks trained
-        beforehand that classified their images hardly better than chance; else empty), fingerprint, dataset_title,
-        method_title.
+        iteration), peak_memory_mib, energy_joules (that the device took; missing where unknown), energy_share (of the
+        device's use that was the job's; missing where unknown), energy_source, image_bytes, label_bytes, decoder_bytes
+        (what the set takes in its stored form), device, divergence (what the distillation saw when it ran off to huge
+        numbers; else empty), at_chance (networks trained beforehand that classified their images hardly better than
+        chance; else empty), fingerprint, dataset_title, method_title, and what networks trained beforehand cost
+        (:func:`bacon.reporting.collect.costs.with_prior`).
 
     Raises:
         BaconError: a file is missing, unreadable or of another fingerprint.
     """
     if not expected:
         raise BaconError("there are no distilled sets, because the grid of the configuration has no cells")
-    return pd.DataFrame([_cost_row(one) for one in expected])
+    return with_prior(pd.DataFrame([_cost_row(one) for one in expected]), teachers)
 
 
 def _cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
@@ -99,6 +105,9 @@ def _cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
             "wall_seconds": float(attributes["wall_seconds"]),
             "iterations_per_second": float(attributes["iterations_per_second"]) if iterations else float("nan"),
             "peak_memory_mib": float(attributes["peak_memory_bytes"]) / MEBIBYTE,
+            **{name: float(attributes.get(name, float("nan"))) for name in ("energy_joules", "energy_share")},
+            "energy_source": str(attributes.get("energy_source", "")),
+            "trainings": str(attributes.get("training_costs", "{}")),
             **{name: int(attributes[name]) for name in STORAGE},
             "device": str(attributes["device"]),
             "divergence": str(attributes.get("divergence", "")),

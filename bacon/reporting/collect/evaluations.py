@@ -91,11 +91,13 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         Columns: dataset, method, ipc, seed, network, iteration, final, evaluation_seed, augmentation, lr_net,
         test_accuracy_percent, validation_accuracy_percent (missing without a validation split), train_accuracy_percent,
         train_loss (nats), epochs, protocol_name (in the configuration), protocol (in words), network_text, n (rows of
-        the same data set, method, IPC, network, iteration and augmentation), wall_seconds, device, view_label_bytes and
-        teacher_bytes (of labels that teachers make for every view, were they stored, and of the teachers; 0 for
-        others), teachers_at_chance (missing for none), fingerprint, commit, dataset_title, method_title,
-        published_dataset, published_method, protocol_digest, label_kind, data_fingerprint and version
-        (:func:`bacon.reporting.collect.comparable.comparable_facts`). ``ipc`` and ``seed`` are missing for the full data set.
+        the same data set, method, IPC, network, iteration and augmentation), wall_seconds, evaluation_steps (of the
+        optimiser) and evaluation_images (of their batches; both missing where the network was trained elsewhere),
+        device, view_label_bytes and teacher_bytes (of labels that teachers make for every view, were they stored, and
+        of the teachers; 0 for others), teachers_at_chance (missing for none), fingerprint, commit, dataset_title,
+        method_title, published_dataset, published_method, protocol_digest, label_kind, data_fingerprint and version
+        (:func:`bacon.reporting.collect.comparable.comparable_facts`). ``ipc`` and ``seed`` are missing for the full
+        data set.
 
     Raises:
         BaconError: a file is missing, unreadable, of another cell, of another fingerprint, or lacks records.
@@ -114,7 +116,8 @@ def collect_accuracy(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
     """One row per evaluation seed: :func:`collect_networks`, averaged over the protocol's augmentations.
 
     With one augmentation, as in the paper, a row is a trained network. ``augmentation`` then names several joined by +, and
-    ``lr_net`` is the largest of their rates, ``wall_seconds`` their sum.
+    ``lr_net`` is the largest of their rates, ``wall_seconds``, ``evaluation_steps`` and
+    ``evaluation_images`` their sums.
     """
     return average_augmentations(collect_networks(expected))
 
@@ -129,6 +132,8 @@ def average_augmentations(networks: pd.DataFrame) -> pd.DataFrame:
     how |= dict.fromkeys(
         ("test_accuracy_percent", "validation_accuracy_percent", "train_accuracy_percent", "train_loss"), "mean"
     )
+    # The sum of what is missing is missing.
+    how |= dict.fromkeys(("evaluation_steps", "evaluation_images"), lambda values: values.sum(min_count=1))
     how |= {"wall_seconds": "sum", "epochs": "max", "lr_net": "max", "augmentation": "+".join}
     return grouped.agg(how).reset_index()[networks.columns]
 
@@ -242,6 +247,8 @@ def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mappi
         "network_text": evaluated_text(content["settings"]),
         "n": 0,
         "wall_seconds": float(record["wall_seconds"]),
+        "evaluation_steps": _work(content, "steps", record),
+        "evaluation_images": _work(content, "images_seen", record),
         "device": content["provenance"]["device"],
         "view_label_bytes": int(content.get("view_label_bytes", 0)),
         "teacher_bytes": int(content.get("teacher_bytes", 0)),
@@ -253,3 +260,8 @@ def _row(expected: ExpectedEvaluation, content: Mapping[str, Any], record: Mappi
         "published_dataset": expected.published_dataset,
         "published_method": expected.published_method,
     }
+
+
+def _work(content: Mapping[str, Any], name: str, record: Mapping[str, Any]) -> float:
+    """What training a record's network took, as the file says it for the record's augmentation; NaN where it does not."""
+    return float(content.get(name, {}).get(record["augmentation"], float("nan")))

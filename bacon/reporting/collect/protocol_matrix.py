@@ -131,6 +131,8 @@ def _reversed(first: Mapping[str, Any], second: Mapping[str, Any], method: str, 
 
 def paired_values(one: pd.Series[float], other: pd.Series[float]) -> Vector:
     """Differences of two series over the seeds that both have."""
+    if one.index.equals(other.index):
+        return np.asarray(one.to_numpy(np.float64) - other.to_numpy(np.float64))
     both = pd.concat([one, other], axis=1, join="inner").to_numpy(np.float64)
     return np.asarray(both[:, 0] - both[:, 1])
 

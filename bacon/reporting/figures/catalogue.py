@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 KINDS = ("png", "pdf", "json")
 EVOLUTION = "evolution"
 EMBEDDING = "embedding"
+PARETO = "pareto"
 DOWNSTREAM = "downstream"
 
 
@@ -88,13 +89,33 @@ def snapshot_methods(plan: Plan, dataset: str, ipc: int) -> tuple[str, ...]:
 
 def _found(plan: Plan) -> list[Found]:
     found = [_one(topic, title, reason(plan)) for topic, title, reason in _TOPICS]
-    return [*found, _downstream(plan), _evolution(plan), _embedding(plan)]
+    return [*found, _pareto(plan), _downstream(plan), _evolution(plan), _embedding(plan)]
 
 
 def _one(topic: str, title: str, reason: str | None) -> Found:
     if reason is not None:
         return LeftOut(topic=topic, title=title, reason=reason)
     return (DrawnFigure(name=topic, topic=topic, title=title),)
+
+
+def _pareto(plan: Plan) -> Found:
+    methods: dict[tuple[str, int], set[str]] = {}
+    for cell in plan.cells:
+        methods.setdefault((cell.dataset, cell.ipc or 0), set()).add(cell.method)
+    title = "Accuracy against every cost"
+    if all(len(found) < 2 for found in methods.values()):
+        return LeftOut(topic=PARETO, title=title, reason="it compares methods, and the grid has one")
+    return tuple(
+        DrawnFigure(
+            name=f"{PARETO}_{dataset}_ipc{ipc}",
+            topic=PARETO,
+            title=f"{title}: {plan.dataset_title(dataset)}, IPC {ipc}",
+            dataset=dataset,
+            ipc=ipc,
+        )
+        for (dataset, ipc), found in methods.items()
+        if len(found) > 1
+    )
 
 
 def _evolution(plan: Plan) -> Found:

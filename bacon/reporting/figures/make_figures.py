@@ -11,32 +11,43 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from bacon.reporting.collect.classes import ClassResults, collect_classes
+from bacon.reporting.collect.costs import teacher_costs
 from bacon.reporting.collect.distilled_files import collect_cost, collect_history, open_distilled
 from bacon.reporting.collect.embedded_images import embed
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.nearest import ExpectedDataset
+from bacon.reporting.collect.pareto_points import pareto_points
 from bacon.reporting.collect.protocol_text import network_text
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.accuracy import accuracy_figure
 from bacon.reporting.figures.canvas import FigurePage, save
-from bacon.reporting.figures.catalogue import DOWNSTREAM, EMBEDDING, EVOLUTION, DrawnFigure, drawn, snapshot_methods
+from bacon.reporting.figures.catalogue import (
+    DOWNSTREAM,
+    EMBEDDING,
+    EVOLUTION,
+    PARETO,
+    DrawnFigure,
+    drawn,
+    snapshot_methods,
+)
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import embedding_figure
 from bacon.reporting.figures.evolution import evolution_pages, write_gif
 from bacon.reporting.figures.heatmap import classes_figure, confusion_figure, cross_architecture_figure
 from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.pareto import cost_figure
+from bacon.reporting.figures.pareto_fronts import pareto_figure
 from bacon.reporting.figures.protocols import protocols_figure
 from bacon.reporting.figures.queue import WINDOWS, queue_figure
 from bacon.reporting.figures.sensitivity import sensitivity_figure
 from bacon.reporting.figures.style import figure_style, method_styles
 from bacon.reporting.figures.task_figures import TASK_FIGURES
+from bacon.reporting.tables.cost_tables import summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.protocol_tables import matrix_of
-from bacon.reporting.tables.run_tables import summarise_cost
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -77,7 +88,14 @@ class FigureInputs:
     @cached_property
     def cost(self) -> pd.DataFrame:
         """Rows of ``collect_cost``."""
-        return collect_cost(self.distilled)
+        return collect_cost(self.distilled, teacher_costs(expected_evaluations(self.plan), self.accuracy))
+
+    @cached_property
+    def pareto(self) -> pd.DataFrame:
+        """Rows of ``pareto_points`` with the first evaluation network."""
+        network = self.plan.networks[0]
+        summary, accuracy = (table[table["network"] == network] for table in (self.summary, self.accuracy))
+        return pareto_points(summary, summarise_cost(self.cost), accuracy)
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -121,6 +139,8 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
             files = {kind: outputs[f"{figure.name}_{kind}"] for kind in figure.kinds}
             if figure.topic == EVOLUTION:
                 draw_evolution(plan, figure, fingerprint=fingerprint, files=files)
+            elif figure.topic == PARETO:
+                save(draw_fronts(inputs, figure), fingerprint=fingerprint, outputs=list(files.values()))
             elif figure.topic == DOWNSTREAM:
                 save(TASK_FIGURES[figure.task](plan), fingerprint=fingerprint, outputs=list(files.values()))
             elif figure.topic == EMBEDDING:
@@ -138,6 +158,14 @@ def draw_evolution(plan: Plan, figure: DrawnFigure, *, fingerprint: str, files: 
     strip, frames = evolution_pages([expected_distilled(plan, cell) for cell in cells], title=figure.title)
     save(strip, fingerprint=fingerprint, outputs=[path for kind, path in files.items() if kind != "gif"])
     write_gif(frames, files["gif"], fingerprint=fingerprint)
+
+
+def draw_fronts(inputs: FigureInputs, figure: DrawnFigure) -> FigurePage:
+    """Accuracy against every cost, of one data set and IPC with the first evaluation network."""
+    table, accuracy = inputs.pareto, inputs.accuracy
+    own = table[(table["dataset"] == figure.dataset) & (table["ipc"] == figure.ipc)]
+    used = (accuracy["dataset"] == figure.dataset) & (accuracy["ipc"] == figure.ipc) & accuracy["final"]
+    return pareto_figure(own, accuracy[used & (accuracy["network"] == inputs.plan.networks[0])], title=figure.title)
 
 
 def draw_embedding(plan: Plan, figure: DrawnFigure) -> FigurePage:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from bacon.reporting.collect.pareto_points import pareto_front
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.style import MANY, method_style
@@ -23,7 +24,7 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
 
     Args:
         summary: rows of :func:`bacon.reporting.collect.summary.summarise`.
-        cost: rows of :func:`bacon.reporting.tables.run_tables.summarise_cost`.
+        cost: rows of :func:`bacon.reporting.tables.cost_tables.summarise_cost`.
         accuracy: rows that the summary was made from, for the protocol.
     """
     points = summary[summary["method"] != FULL].merge(
@@ -53,16 +54,6 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     return figure
-
-
-def pareto_front(seconds: Any, accuracy: Any) -> list[int]:
-    """Indices of the points that no other one beats (less time and more accuracy), by time."""
-    best, front = -np.inf, []
-    for index in np.lexsort((-np.asarray(accuracy), np.asarray(seconds))):
-        if accuracy[index] > best:
-            best = accuracy[index]
-            front.append(int(index))
-    return front
 
 
 def _panel(ax: Axes, group: pd.DataFrame) -> None:

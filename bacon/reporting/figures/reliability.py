@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.collect.task_results import read_task
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels
+from bacon.reporting.figures.full_data import full_handle
 from bacon.reporting.figures.style import method_style
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ def reliability_figure(plan: Plan) -> FigurePage:
     caption = (
         "Test accuracy against the mean of the largest softmax probability, in bins of equal "
         "width; images of all networks and distillation seeds together; the area of a marker grows with its share of them. "
-        "Below the diagonal networks are overconfident. Scaled: logits over the temperature chosen on the validation split. "
-        "Black: the full data set."
+        "Below the diagonal networks are overconfident. Scaled: logits over the temperature chosen on the validation split."
     )
     handles = method_handles(table, line=True)
+    if FULL in set(table["method"]):
+        handles.append(full_handle(table))
     finish(figure, title=plan.tasks.task(_TASK).figure, caption=caption, legend=handles)
     return figure
 

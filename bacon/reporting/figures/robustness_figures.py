@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 import pandas as pd
 
+from bacon.downstream.corruptions.record import corruption_title
 from bacon.reporting.collect.task_results import task_summary
 from bacon.reporting.figures.canvas import FigurePage
 from bacon.reporting.figures.task_lines import lines_figure
@@ -45,7 +46,7 @@ def corruptions_figure(plan: Plan) -> FigurePage:
     place = ["dataset", "dataset_title", "method", "method_title", "ipc", "network", "at"]
     mean = each.groupby(place, sort=False, dropna=False, as_index=False)["mean"].mean().assign(condition=_MEAN)
     names: dict[str, str] = {_MEAN: "Mean"}
-    names |= {name: name.replace("_", " ").capitalize() for name in settings.corruptions}
+    names |= {name: corruption_title(name) for name in settings.corruptions}
     clean = table[table["metric"] == "accuracy"]
     starts = [clean.assign(condition=name, at=0.0) for name in names]
     return lines_figure(

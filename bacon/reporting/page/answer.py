@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import pandas as pd
 
@@ -25,25 +24,20 @@ def answer_tables(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[Table]:
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
         summary: the same, summarised beside the published numbers by :func:`bacon.reporting.collect.summary.summarise`.
     """
+    tables, shared = answer_parts(accuracy, summary)
+    whose = "Both tables" if len(tables) == 2 else f"All {len(tables)} tables"
+    beneath = tuple(f"{whose}: {note}" for note in shared)
+    return [*tables[:-1], *(replace(last, notes=(*last.notes, *beneath)) for last in tables[-1:])]
+
+
+def answer_parts(accuracy: pd.DataFrame, summary: pd.DataFrame) -> tuple[list[Table], tuple[str, ...]]:
+    """The same tables, each with the notes that are its own, and those that all share; arguments as there."""
     tables = [_answer(place, block, accuracy, summary) for place, block in enumerate(blocks(summary))]
     if len(tables) < 2:
-        return tables
+        return tables, ()
     shared = tuple(note for note in tables[0].notes if all(note in table.notes for table in tables))
     own = [replace(table, notes=tuple(note for note in table.notes if note not in shared)) for table in tables]
-    whose = "Both tables" if len(own) == 2 else f"All {len(own)} tables"
-    own[-1] = replace(own[-1], notes=(*own[-1].notes, *(f"{whose}: {note}" for note in shared)))
-    return own
-
-
-def findings(summary: pd.DataFrame) -> list[str]:
-    """For each data set, network and IPC the method of the highest mean, beside the full data set."""
-    lines = []
-    for block in blocks(summary):
-        of_block = summary[(summary["dataset"] == block.dataset) & (summary["network"] == block.network)]
-        winners = [_winner(rows) for _, rows in of_block[of_block["method"] != FULL].groupby("ipc")]
-        full = [f"the full data set {_percent(row)}" for _, row in of_block[of_block["method"] == FULL].iterrows()]
-        lines.append(f"{block.title}: {'; '.join([*winners, *full])}.")
-    return lines
+    return own, shared
 
 
 def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFrame) -> Table:
@@ -93,14 +87,3 @@ def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: boo
 def _best(summary: pd.DataFrame, ipc: int) -> float:
     chosen = (summary["method"] != FULL) & (summary["ipc"] == ipc)
     return float(summary.loc[chosen, "mean_percent"].max())
-
-
-def _winner(rows: pd.DataFrame) -> str:
-    best = rows.nlargest(1, "mean_percent").iloc[0]
-    return f"IPC {best['ipc']}: {best['method_title']} {_percent(best)}"
-
-
-def _percent(row: pd.Series[Any]) -> str:
-    interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
-    # Never broken over two lines.
-    return f"{row['mean_percent']:.1f}{interval} % (n = {row['n']})".replace(" ", "\N{NO-BREAK SPACE}")

@@ -47,6 +47,7 @@ def distilled_artifact(plan: Plan, cell: Cell, links: Links) -> Artifact:
         facts = [
             ("time", duration_text(seconds)),
             ("peak memory", f"{float(attributes['peak_memory_bytes']) / MEBIBYTE:.0f} MiB"),
+            ("energy", energy_text(attributes)),
             ("labels", _labels_text(attributes)),
             *_rates_facts(file),
             ("storage", storage_text(*(int(attributes[name]) for name in STORAGE))),
@@ -116,6 +117,19 @@ def storage_text(images: int, labels: int, decoder: int) -> str:
     """Bytes of a synthetic set in words: ``120,000 bytes of images, 400 of labels``; a part of no bytes goes unsaid."""
     parts = [f"{count:,} of {name}" for name, count in (("labels", labels), ("decoder", decoder)) if count]
     return ", ".join([f"{images:,} bytes of images", *parts])
+
+
+def energy_text(attributes: Mapping[str, Any]) -> str:
+    """What the device took while a set was made, and whose it is: ``12.3 kJ (NVML), of which ...``; or that it is unknown."""
+    if "energy_joules" not in attributes:
+        return "unknown: the device did not tell it"
+    share = attributes.get("energy_share")
+    whose = (
+        "the device did not say who else used it"
+        if share is None
+        else f"the job had {100 * share:.0f} % of the device's use"
+    )
+    return f"{float(attributes['energy_joules']) / 1000:.3g} kJ ({attributes['energy_source']}), of the whole device; {whose}"
 
 
 def _labels_text(attributes: Mapping[str, Any]) -> str:

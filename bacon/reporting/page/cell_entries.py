@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,7 +14,7 @@ import pandas as pd
 from bacon.reporting.collect.expected import expected_distilled
 from bacon.reporting.page.artifact_facts import Artifact, distilled_artifact, duration_text, evaluation_artifact
 from bacon.reporting.page.links import Links
-from bacon.reporting.page.pictures import cell_picture
+from bacon.reporting.page.pictures import MAX_HEIGHT, cell_picture
 from bacon.reporting.page.views import CellView, Column, Link, NetworkAccuracy, Setting, Value
 from bacon.reporting.tables.markup import MISSING
 from bacon.settings.cells import Cell
@@ -46,8 +46,8 @@ def cell_columns(networks: tuple[str, ...]) -> tuple[Column, ...]:
     )
 
 
-def accuracy_by_cell(accuracy: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
-    """Rows of the final images by (name of the cell, evaluation network).
+def accuracy_by_cell(accuracy: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
+    """Rows of the final images by (name of the cell, evaluation network, name of the protocol).
 
     Args:
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
@@ -59,17 +59,19 @@ def accuracy_by_cell(accuracy: pd.DataFrame) -> dict[tuple[str, str], pd.DataFra
             *(final[key] for key in ("dataset", "method", "ipc", "seed")), strict=True
         )
     ]
-    groups = final.assign(_cell=names).groupby(["_cell", "network"], sort=False)
-    return {(str(name), str(network)): group for (name, network), group in groups}
+    groups = final.assign(_cell=names).groupby(["_cell", "network", "protocol_name"], sort=False)
+    return {(str(name), str(network), str(protocol)): group for (name, network, protocol), group in groups}
 
 
 def report_cell(
     plan: Plan,
     cell: Cell,
     *,
-    accuracy: Mapping[tuple[str, str], pd.DataFrame],
+    accuracy: Mapping[tuple[str, str, str], pd.DataFrame],
     images: tuple[Link, ...],
     links: Links,
+    alike: Cell | None = None,
+    height: int = MAX_HEIGHT,
 ) -> CellReport:
     """One cell.
 
@@ -79,6 +81,8 @@ def report_cell(
         accuracy: as :func:`accuracy_by_cell` gives it.
         images: to the figure of the images of its data set, method and IPC.
         links: to files beside the page.
+        alike: an earlier cell that shows the images, and has the same settings but for those listed; ``None``: this one does.
+        height: pixels of the picture.
 
     Raises:
         BaconError: an artifact is missing, unreadable, incomplete or of another fingerprint.
@@ -86,28 +90,57 @@ def report_cell(
     distilled = None if cell.ipc is None else distilled_artifact(plan, cell, links)
     evaluations = [evaluation_artifact(plan, cell, network, links) for network in plan.networks]
     artifacts = tuple(evaluations) if distilled is None else (distilled, *evaluations)
-    accuracies = tuple(network_accuracy(accuracy[str(cell), network]) for network in plan.networks)
-    picture, caption = (None, "") if cell.ipc is None else cell_picture(expected_distilled(plan, cell))
+    own = [network_accuracy(accuracy[str(cell), network, plan.config.protocol]) for network in plan.networks]
+    picture, caption = None, ""
+    if cell.ipc is not None and alike is None:
+        picture, caption = cell_picture(expected_distilled(plan, cell), height=height)
     view = CellView(
         name=str(cell),
-        anchor=quote(str(cell), safe="/"),
+        anchor=cell_anchor(cell),
+        alike=None if alike is None else Link(text=str(alike), href=f"#{cell_anchor(alike)}"),
         row=(
             Value(text=plan.dataset_title(cell.dataset)),
             Value(text=plan.method_title(cell.method)),
             *(Value(text=MISSING if number is None else str(number), sort=number) for number in (cell.ipc, cell.seed)),
-            *(Value(text=one.text, sort=one.mean) for one in accuracies),
+            *(Value(text=one.text, sort=one.mean) for one in own),
             _time(None if distilled is None else distilled.seconds),
             _time(sum(one.seconds for one in evaluations)),
             Value(text=artifacts[0].device),
         ),
-        accuracies=accuracies,
-        settings=tuple(setting(*row) for row in plan.resolved(cell).rows()),
+        accuracies=tuple(own) if len(plan.protocols) == 1 else every_accuracy(plan, cell, accuracy),
+        settings=tuple(setting(*row) for row in own_settings(plan, cell, alike)),
         artifacts=tuple(one.view for one in artifacts),
         picture=picture,
         picture_caption=caption,
         picture_links=images,
     )
     return CellReport(view=view, artifacts=artifacts)
+
+
+def cell_anchor(cell: Cell) -> str:
+    """The name of a cell as the page's addresses have it."""
+    return quote(str(cell), safe="/")
+
+
+def every_accuracy(
+    plan: Plan, cell: Cell, accuracy: Mapping[tuple[str, str, str], pd.DataFrame]
+) -> tuple[NetworkAccuracy, ...]:
+    """The networks of a cell under every protocol, each named with its protocol."""
+    found = []
+    for protocol in plan.protocols:
+        for network in plan.networks:
+            one = network_accuracy(accuracy[str(cell), network, protocol])
+            found.append(replace(one, network=f"{network}, {plan.config.protocol_title(protocol)}"))
+    return tuple(found)
+
+
+def own_settings(plan: Plan, cell: Cell, alike: Cell | None) -> list[tuple[str, object, str]]:
+    """Keys, values and layers of a cell's settings; of one that is like another, those that it has otherwise."""
+    rows = list(plan.resolved(cell).rows())
+    if alike is None:
+        return rows
+    others = list(plan.resolved(alike).rows())
+    return [row for row in rows if row not in others]
 
 
 def network_accuracy(final: pd.DataFrame) -> NetworkAccuracy:

@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.data_facts import PreparedFacts, collect_data
-from bacon.reporting.page.answer import answer_tables, findings
+from bacon.reporting.collect.overview import overview
+from bacon.reporting.page.all_results import results_table
+from bacon.reporting.page.answer import answer_parts, answer_tables
 from bacon.reporting.page.artifact_facts import Artifact, duration_text
+from bacon.reporting.page.best_methods import best_table, state
 from bacon.reporting.page.cell_entries import CellReport, accuracy_by_cell, cell_columns, report_cell
 from bacon.reporting.page.contents import left_out, report_figures, report_tables
 from bacon.reporting.page.figure_entries import figure_views, image_links
 from bacon.reporting.page.grids import grid_tables
 from bacon.reporting.page.html import render
 from bacon.reporting.page.links import Links
-from bacon.reporting.page.views import DataView, Page, Table
+from bacon.reporting.page.pictures import picture_height
+from bacon.reporting.page.views import MANY_CELLS, DataView, Page, TableGroup
+from bacon.reporting.tables.protocol_tables import missing_controls
 from bacon.runtime.atomic import write_text
 
 if TYPE_CHECKING:
@@ -23,11 +28,14 @@ if TYPE_CHECKING:
 
     from bacon.plan.plan import Plan
     from bacon.reporting.page.contents import ReportFigure, ReportTable
+    from bacon.settings.cells import Cell
 
 # The answer, with a place of its own in the page.
 _ANSWER = "summary"
 # Long: each cell shows its own part.
 _EVERYTHING = "accuracy"
+# Tables of answers that stand open, and parts of further tables beyond which these are folded.
+_MOST_OPEN, _MANY_PARTS = 2, 12
 
 
 def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path, published: Path) -> None:
@@ -44,14 +52,21 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         BaconError: an artifact or a figure is missing, damaged or of another fingerprint.
     """
     tables, figures = report_tables(plan, published=published), report_figures(plan)
-    links, accuracy = Links(output), tables["accuracy"].frame
-    cells = report_cells(plan, accuracy, figures, links)
+    links, every = Links(output), tables["accuracy"].frame
+    accuracies = {name: every[every["protocol_name"] == name] for name in (plan.config.protocol, *plan.protocols)}
+    protocols = {name: plan.config.protocol_title(name) for name in accuracies}
+    places = overview(accuracies, {name: variant.method for name, variant in plan.config.variants.items()})
+    groups, beneath = answers(accuracies[plan.config.protocol], tables["summary"].frame)
+    cells = report_cells(plan, every, figures, links)
     artifacts = [artifact for cell in cells for artifact in cell.artifacts]
     page = Page(
         title=f"Dataset distillation: {', '.join(plan.dataset_title(name) for name in plan.datasets)}",
         fingerprint=fingerprint,
-        findings=tuple(findings(tables["summary"].frame)),
-        answers=tuple(answer_tables(accuracy, tables["summary"].frame)),
+        best=best_table(places, protocols),
+        state=tuple(state(places, len(plan.cells), cells, missing_controls(plan))),
+        answers=tuple(groups),
+        answer_notes=beneath,
+        results=results_table(places, protocols, tables["cost"].frame),
         figures=tuple(figure_views(figures, figures_fingerprint, links)),
         left_out=tuple((figure.title, figure.reason) for figure in left_out(plan)),
         tables=tuple(further_tables(tables)),
@@ -78,19 +93,51 @@ def data_view(facts: PreparedFacts) -> DataView:
 
 
 def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFigure], links: Links) -> list[CellReport]:
-    """Every cell of a plan, the full data sets first."""
+    """Every cell of a plan, the full data sets first; where there are many, only the first seed of each shows images."""
     by_cell, images = accuracy_by_cell(accuracy), image_links(figures, links)
+    alike = alike_cells(plan.cells)
+    height = picture_height(len(plan.cells) - len(alike))
     return [
         report_cell(
-            plan, cell, accuracy=by_cell, images=images.get((cell.dataset, cell.method, cell.ipc or 0), ()), links=links
+            plan,
+            cell,
+            accuracy=by_cell,
+            images=images.get((cell.dataset, cell.method, cell.ipc or 0), ()),
+            links=links,
+            alike=alike.get(cell),
+            height=height,
         )
         for cell in (*plan.references, *plan.cells)
     ]
 
 
-def further_tables(tables: Mapping[str, ReportTable]) -> list[Table]:
-    """The parts of every table but the answer; the table of every trained network has none, it is in the cells."""
-    return [part for name, table in tables.items() if name != _ANSWER for part in grid_tables(name, table)]
+def alike_cells(cells: Sequence[Cell]) -> dict[Cell, Cell]:
+    """Cell -> the first of its data set, method and IPC, for all others of them; none where there are few cells."""
+    first: dict[tuple[object, ...], Cell] = {}
+    for cell in cells:
+        first.setdefault((cell.dataset, cell.method, cell.ipc), cell)
+    found = {cell: first[cell.dataset, cell.method, cell.ipc] for cell in cells if len(cells) > MANY_CELLS}
+    return {cell: one for cell, one in found.items() if cell != one}
+
+
+def answers(accuracy: pd.DataFrame, summary: pd.DataFrame) -> tuple[list[TableGroup], tuple[str, ...]]:
+    """Each data set's table, and notes beneath all; folded where they are too many to read one after the other.
+
+    Args:
+        accuracy: as for :func:`bacon.reporting.page.answer.answer_tables`.
+        summary: the same.
+    """
+    tables, shared = answer_parts(accuracy, summary)
+    folded = len(tables) > _MOST_OPEN
+    shown, beneath = (tables, shared) if folded else (answer_tables(accuracy, summary), ())
+    return [TableGroup(title=table.title, tables=(table,), folded=folded) for table in shown], beneath
+
+
+def further_tables(tables: Mapping[str, ReportTable]) -> list[TableGroup]:
+    """Every table but the answer, in its parts; the table of every trained network has none, it is in the cells."""
+    parts = {name: tuple(grid_tables(name, table)) for name, table in tables.items() if name != _ANSWER and table.grids}
+    folded = sum(len(own) for own in parts.values()) > _MANY_PARTS
+    return [TableGroup(title=tables[name].title, tables=own, folded=folded) for name, own in parts.items()]
 
 
 def empty_tables(tables: Mapping[str, ReportTable]) -> list[tuple[str, str]]:

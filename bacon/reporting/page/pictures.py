@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ MAX_IMAGES = 10
 MAX_HEIGHT = 240
 """Pixels of a cell's picture, which bounds its size in bytes; at least one image per class is shown."""
 _GAP = 1
+_FULL_HEIGHT = 200  # pictures that all have the full height
 # Noise of synthetic images does not compress; at this quality the loss is not seen at three times the size.
 _QUALITY = 75
 
@@ -72,23 +74,32 @@ def animation(path: Path, fingerprint: str) -> Picture:
     return _picture(frames, lossless=True, factor=1, duration=milliseconds)
 
 
-def cell_picture(expected: ExpectedDistilled) -> tuple[Picture, str]:
+def picture_height(pictures: int) -> int:
+    """Pixels of each of so many cells' pictures, which bounds what all of them take."""
+    return max(1, min(MAX_HEIGHT, MAX_HEIGHT * _FULL_HEIGHT // max(1, pictures)))
+
+
+def cell_picture(expected: ExpectedDistilled, *, height: int = MAX_HEIGHT) -> tuple[Picture, str]:
     """A few images of a distilled set, one column per class, and the words beneath them.
+
+    Args:
+        expected: the distilled file.
+        height: pixels that the picture may have; it always has one image per class.
 
     Raises:
         BaconError: the file is missing, unreadable or of another fingerprint.
     """
-    images = read_images(expected, choose=_chosen)
+    images = read_images(expected, choose=partial(_chosen, most_pixels=height))
     image = Image.fromarray(_columns_of_classes(images))
     factor = max(1, SHOWN_WIDTH // image.width)
     return _picture([image], lossless=False, factor=factor), _caption(images, expected.ipc)
 
 
-def _chosen(labels: npt.NDArray[np.int64], height: int) -> npt.NDArray[np.int64]:
+def _chosen(labels: npt.NDArray[np.int64], height: int, *, most_pixels: int) -> npt.NDArray[np.int64]:
     """Indices of the images to show: the first few of at most ten classes, evenly spaced; increasing."""
     count = int(labels.max()) + 1
     classes = np.unique(np.linspace(0, count - 1, min(count, MAX_CLASSES)).round().astype(np.int64))
-    most = max(1, min(MAX_IMAGES, MAX_HEIGHT // (height + _GAP)))
+    most = max(1, min(MAX_IMAGES, (most_pixels + _GAP) // (height + _GAP)))
     return np.sort(np.concatenate([np.flatnonzero(labels == label)[:most] for label in classes]))
 
 

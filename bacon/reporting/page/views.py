@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+LONG = 60
+"""Rows beyond which a table is shown in pages."""
+TALL = 2
+"""Times its width that a figure may be high to be shown at once."""
+MANY_CELLS = 300
+"""Cells beyond which their table is folded, and seeds share what they have in common: images shown and settings."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
@@ -23,6 +30,10 @@ class Value:
     """What it is called in its column's list; empty: as its text."""
     context: str = ""
     """Of a row's heading, on narrow screens: what columns further right say."""
+    group: int | None = None
+    """Of a row's heading, where rows can be compared with a chosen reference: the group of rows that it is compared in."""
+    member: int | None = None
+    """The same: the number of its method."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +48,8 @@ class Column:
     """Whether that list is sorted, numbers by their size, rather than in the order of the rows."""
     wide: bool = False
     """Left out on narrow screens and on paper: the row's heading says the same."""
+    difference: bool = False
+    """Whether it holds the differences from the reference that the reader chooses."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +63,24 @@ class Table:
     groups: tuple[tuple[str, int], ...] = ()
     """Headings over the columns after the first, each with the number of columns it spans; empty: no such line."""
     notes: tuple[str, ...] = ()
+    differences: str = ""
+    """Of every pair of methods, as JSON (:mod:`bacon.reporting.page.pair_numbers`); empty: no reference can be chosen."""
+    cards: bool = False
+    """Whether each row becomes a card on narrow screens, with the columns' titles beside its entries."""
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is shown in pages."""
+        return len(self.rows) > LONG
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGroup:
+    """Tables of one kind; where a page has many rows, behind a heading that opens them."""
+
+    title: str
+    tables: tuple[Table, ...]
+    folded: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,12 +114,18 @@ class FigureView:
     """Behind a heading that opens it, so that nothing moves unasked and nothing is decoded before."""
     files: tuple[Link, ...]
 
+    @property
+    def is_tall(self) -> bool:
+        """Whether it is so much higher than wide that it cannot be read on one screen: it is shown when it is asked for."""
+        return self.picture.shown_height > TALL * self.picture.shown_width
+
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkAccuracy:
     """The networks of one architecture trained on the final images of a cell."""
 
     network: str
+    """With the name of its protocol where the grid has several."""
     description: str
     protocol: str
     mean: float
@@ -122,6 +159,8 @@ class CellView:
 
     name: str
     anchor: str
+    alike: Link | None
+    """The cell whose images are shown and whose settings are listed, where this one has its settings but for those listed."""
     row: tuple[Value, ...]
     """The columns after the name."""
     accuracies: tuple[NetworkAccuracy, ...]
@@ -143,18 +182,33 @@ class DataView:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageRemark:
+    """A sentence, and the cells that it is about."""
+
+    text: str
+    cells: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything on the page."""
 
     title: str
     fingerprint: str
-    findings: tuple[str, ...]
-    """Sentences that answer which method is the best."""
-    answers: tuple[Table, ...]
+    best: Table
+    """Which method is the best, and what that is worth."""
+    state: tuple[PageRemark, ...]
+    """How complete the results are, and what in them went wrong."""
+    answers: tuple[TableGroup, ...]
+    """Methods by IPC, ours beside published."""
+    answer_notes: tuple[str, ...]
+    """Beneath all of them."""
+    results: Table
+    """Every method at every place, to be filtered and compared with a reference."""
     figures: tuple[FigureView, ...]
     left_out: tuple[tuple[str, str], ...]
     """Title of a figure that this grid is too small for, and the reason."""
-    tables: tuple[Table, ...]
+    tables: tuple[TableGroup, ...]
     """Further tables, such as the cost."""
     tables_left_out: tuple[tuple[str, str], ...]
     """Title of a table that has nothing to show for this grid, and the reason."""
@@ -165,6 +219,11 @@ class Page:
     """Every data set of the grid."""
     origin: tuple[tuple[str, str], ...]
     """What all cells together came from: name and value."""
+
+    @property
+    def cells_folded(self) -> bool:
+        """Whether the table of cells is behind a heading that opens it."""
+        return len(self.cells) > MANY_CELLS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from bacon.reporting.collect.best_checkpoints import best_checkpoints
 from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.costs import teacher_costs
 from bacon.reporting.collect.data_facts import collect_data, warning_notes
 from bacon.reporting.collect.dd_ranking import rank
 from bacon.reporting.collect.distilled_files import collect_cost, divergence_notes
@@ -20,10 +21,12 @@ from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
 from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
+from bacon.reporting.tables.cost_tables import cost_table, summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.downstream_tables import downstream_tables
 from bacon.reporting.tables.markup import Grid
 from bacon.reporting.tables.names import DD_RANKING, table_names
+from bacon.reporting.tables.pareto_tables import pareto_table
 from bacon.reporting.tables.protocol_tables import protocol_tables
 from bacon.reporting.tables.published_tables import (
     against_grid,
@@ -36,7 +39,7 @@ from bacon.reporting.tables.published_tables import (
 )
 from bacon.reporting.tables.ranking_tables import checkpoint_grids, checkpoint_notes, ranking_grids, ranking_notes
 from bacon.reporting.tables.report_table import ReportTable
-from bacon.reporting.tables.run_tables import cost_grids, cost_notes, summarise_cost, summary_grids
+from bacon.reporting.tables.run_tables import summary_grids
 from bacon.reporting.tables.selection_tables import selection_table
 
 if TYPE_CHECKING:
@@ -51,10 +54,11 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
         published: the CSV of published accuracies.
 
     Returns:
-        ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks ``cross_architecture``,
-        under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, with several protocols ``protocols``
-        and ``protocol_gaps``, with test curves ``selection``, of each downstream task ``downstream_TASK``, ``cost`` and
-        ``accuracy`` (every trained network). Those that do not compare protocols are of the plan's own.
+        ``summary``, ``comparisons``, ``published``, ``table1``, with several evaluation networks
+        ``cross_architecture``, under the protocol dd-ranking ``ranking``, with a validation split ``checkpoints``, with
+        several protocols ``protocols`` and ``protocol_gaps``, with test curves ``selection``, of each downstream task
+        ``downstream_TASK``, ``cost``, with several methods ``pareto``, and ``accuracy`` (every trained network). Those
+        that do not compare protocols are of the plan's own.
 
     Raises:
         BaconError: an artifact is missing, damaged or of another fingerprint.
@@ -66,7 +70,8 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     results = PublishedResults.read(published)
     summary = summarise(accuracy, results)
     warnings = warning_notes(collect_data(plan))
-    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells])
+    teachers = teacher_costs(expected_evaluations(plan), accuracy)
+    cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells], teachers)
     diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
     own = own_network_notes(plan)
     tables = {
@@ -87,7 +92,9 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     if "selection" in wanted:
         tables["selection"] = selection_table(plan, under)
     tables |= downstream_tables(plan)
-    tables["cost"] = _cost(cost, [*storage, *diverged])
+    tables["cost"] = cost_table(cost, accuracy, plan.networks[0], [*storage, *diverged])
+    if "pareto" in wanted:
+        tables["pareto"] = pareto_table(summary, summarise_cost(cost), accuracy)
     tables["accuracy"] = _every_network(list(accuracies.values()))
     return tables
 
@@ -160,8 +167,3 @@ def _checkpoints(networks: pd.DataFrame) -> ReportTable:
     lines = checkpoint_notes(frame)
     title = "Checkpoints chosen on the validation split"
     return ReportTable(title=title, frame=frame, notes=lines, grids=_with(checkpoint_grids(frame), lines))
-
-
-def _cost(cost: pd.DataFrame, diverged: Sequence[str]) -> ReportTable:
-    frame, lines = summarise_cost(cost), [*cost_notes(cost), *diverged]
-    return ReportTable(title="Cost of distillation", frame=frame, notes=lines, grids=_with(cost_grids(frame), lines))

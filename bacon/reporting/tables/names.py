@@ -27,6 +27,7 @@ TABLE_TITLES: Mapping[str, str] = {
     "protocol_gaps": "what protocols explain of published gaps",
     "selection": "what selecting on the test set would add",
     "cost": "cost",
+    "pareto": "methods that no other beats in accuracy and cost",
     **{f"{DOWNSTREAM}_{name}": f"{task.title.lower()} (downstream task)" for name, task in TASKS.items()},
 }
 DD_RANKING = "dd-ranking"
@@ -38,7 +39,8 @@ def table_names(plan: Plan) -> tuple[str, ...]:
     """The tables of a plan.
 
     One evaluation network leaves nothing to compare; only a validation split chooses checkpoints; and DD-Ranking's scores
-    belong to its protocol. Several protocols make a matrix, and only a test curve shows what selecting on it would add.
+    belong to its protocol. Several protocols make a matrix, only a test curve shows what selecting on it would add, and one
+    method alone beats no other.
     """
     needed = {
         "cross_architecture": len(plan.networks) > 1,
@@ -46,6 +48,7 @@ def table_names(plan: Plan) -> tuple[str, ...]:
         "checkpoints": _validated(plan),
         "protocols": plan.has_protocols,
         "protocol_gaps": plan.has_protocols,
+        "pareto": len({cell.method for cell in plan.cells}) > 1,
         "selection": any(each.has_test_curves for each in plan.protocols.values()),
     }
     needed |= {downstream_table_name(name): name in plan.tasks.names for name in TASKS}

@@ -1,17 +1,15 @@
-"""The tables that a run leaves behind: every accuracy, the summary beside published numbers, the cost; and on a terminal."""
+"""The tables that a run leaves behind: every accuracy, the summary beside published numbers; and on a terminal."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
-from bacon.reporting.collect.distilled_files import STORAGE
 from bacon.reporting.collect.published import Published, PublishedResults
 from bacon.reporting.collect.summary import Block, Entry, blocks, notes, summarise
 from bacon.reporting.tables.markup import MISSING, Grid
@@ -42,38 +40,6 @@ def summary_grids(
         ]
         grids.append((_summary_grid(block), [*notes(*own), *(warnings or {}).get(block.dataset, ())]))
     return grids
-
-
-def cost_notes(cost: pd.DataFrame) -> list[str]:
-    """Notes below the cost table."""
-    return [
-        "Cost of making one distilled set, mean ± sd over n distillation seeds (sd: sample standard deviation), "
-        "without the training of networks that the method needs beforehand, which its cells share.",
-        "Peak memory: allocated on the GPU, or of the whole process on the CPU.",
-        "Storage: size of one set, uncompressed; images, then + labels + decoder if they take any.",
-        f"Device: {'; '.join(cost['device'].drop_duplicates())}.",
-    ]
-
-
-def summarise_cost(cost: pd.DataFrame) -> pd.DataFrame:
-    """One row per data set, method and IPC.
-
-    Returns:
-        Columns: dataset, dataset_title, method, method_title, ipc, n, iterations, then mean and sd of wall_seconds,
-        iterations_per_second and peak_memory_mib (``wall_seconds_mean``, ``wall_seconds_sd``, ...), image_bytes,
-        label_bytes, decoder_bytes (most of the n), device. sd is missing for n = 1, the rate where there was no iteration.
-    """
-    keys = ["dataset", "dataset_title", "method", "method_title", "ipc"]
-    measures = ("wall_seconds", "iterations_per_second", "peak_memory_mib")
-    named = {f"{name}_{label}": (name, how) for name in measures for label, how in (("mean", "mean"), ("sd", "std"))}
-    grouped = cost.groupby(keys, sort=False).agg(
-        n=("seed", "size"),
-        iterations=("iterations", "max"),
-        **named,
-        **{name: (name, "max") for name in STORAGE},
-        device=("device", lambda devices: "; ".join(devices.drop_duplicates())),
-    )
-    return grouped.reset_index()
 
 
 def terminal_table(accuracy: pd.DataFrame, *, published: PublishedResults, console: Console | None = None) -> None:
@@ -139,50 +105,3 @@ def published_text(found: Published | None) -> str:
 def digits(value: float) -> str:
     """One decimal, or two where the source gives two."""
     return f"{value:.2f}" if abs(value * 10 - round(value * 10)) > 1e-6 else f"{value:.1f}"
-
-
-def cost_grids(summary: pd.DataFrame) -> list[Grid]:
-    """Rows of :func:`summarise_cost` arranged for reading, one grid per data set."""
-    return [_cost_grid(group) for _, group in summary.groupby("dataset", sort=False)]
-
-
-def _cost_grid(summary: pd.DataFrame) -> Grid:
-    columns = (
-        "Method",
-        "IPC",
-        "n",
-        "Iterations",
-        "Wall time (s)",
-        "Iterations/s",
-        "Peak memory (MiB)",
-        "Storage (KiB)",
-    )
-    rows = [
-        (
-            str(row["method_title"]),
-            str(row["ipc"]),
-            str(row["n"]),
-            str(row["iterations"]),
-            *(spread_text(row, name) for name in ("wall_seconds", "iterations_per_second", "peak_memory_mib")),
-            _storage_cell(row),
-        )
-        for _, row in summary.iterrows()
-    ]
-    title = f"Cost of distillation, {summary['dataset_title'].iloc[0]}"
-    return Grid(title=title, groups=(), columns=columns, rows=tuple(rows))
-
-
-def _storage_cell(row: pd.Series[Any]) -> str:
-    """Images, and labels and decoder where they take room: ``12.0 + 0.4 + 0.0``; most methods store images alone."""
-    sizes = [float(row[name]) / 1024 for name in STORAGE]
-    return " + ".join(f"{size:,.1f}" for size in (sizes if any(sizes[1:]) else sizes[:1]))
-
-
-def spread_text(row: pd.Series[Any], name: str) -> str:
-    """Mean and sample standard deviation of a measure in a row of :func:`summarise_cost`."""
-    mean, sd = float(row[f"{name}_mean"]), float(row[f"{name}_sd"])
-    if math.isnan(mean):
-        return MISSING
-    # Three significant digits of the mean, and as many decimals for the sd.
-    decimals = 0 if abs(mean) >= 100 else 1 if abs(mean) >= 10 else 2
-    return f"{mean:.{decimals}f}" + ("" if math.isnan(sd) else f" ± {sd:.{decimals}f}")

@@ -1,5 +1,6 @@
 "use strict";
-// Tables that sort, filter and turn pages, and cells that open. Without this program the page shows everything.
+// Tables that sort, filter, turn pages and compare with a chosen reference, and cells that open. Without this program the page
+// shows everything.
 document.documentElement.classList.add("js");
 
 function element(tag, properties = {}, ...children) {
@@ -17,14 +18,16 @@ function choiceOf(cell) {
 class SortableTable {
   constructor(table) {
     this.table = table;
+    table.classList.add("ready");
     this.headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     this.rows = [...table.tBodies].map((body) => ({ body, cells: [...body.rows[0].cells], text: body.rows[0].textContent.toLowerCase() }));
     // A table of methods is read as a whole; the cells are looked up.
-    this.paged = this.rows.length > (table.id === "cells-table" ? 25 : 60);
+    this.paged = this.rows.length > 25 && (table.id === "cells-table" || table.classList.contains("long"));
     this.page = 0;
     this.choices = [];
     this.headings.forEach((heading, column) => this.makeSortable(heading, column));
-    if (this.rows.length > 5) this.addControls();
+    if (this.rows.length > (table.parentElement.classList.contains("cards") ? 25 : 5)) this.addControls();
+    if (table.dataset.differences) this.reference = new Reference(this);
     this.show();
   }
 
@@ -69,6 +72,7 @@ class SortableTable {
     });
     if (this.paged) bar.append(element("label", { textContent: "Rows a page" }, this.size), this.before, this.after);
     bar.append(this.status);
+    this.bar = bar;
     this.table.parentElement.before(bar);
   }
 
@@ -123,6 +127,60 @@ class SortableTable {
   }
 }
 
+// The column of differences, and the list from which their reference is chosen. The numbers of all pairs are in the page
+// (pair_numbers.py says how); they are read when a reference is chosen.
+class Reference {
+  constructor(sortable) {
+    this.sortable = sortable;
+    this.column = sortable.headings.findIndex((heading) => heading.hasAttribute("data-difference"));
+    this.titles = [];
+    this.best = new Map();
+    for (const { cells } of sortable.rows) {
+      const { group, member } = cells[0].dataset;
+      this.titles[member] = choiceOf(cells[0]);
+      if (cells[this.column].textContent === "best") this.best.set(group, Number(member));
+    }
+    const options = ["the best", ...this.titles].map((text, place) => element("option", { textContent: text, value: place - 1 }));
+    this.select = element("select", { onchange: () => this.write() }, ...options);
+    const label = element("label", { textContent: "Compare with" }, this.select);
+    if (sortable.bar) sortable.bar.prepend(label);
+    else sortable.table.parentElement.before(element("div", { className: "controls" }, label));
+  }
+
+  write() {
+    this.numbers ??= JSON.parse(this.sortable.table.dataset.differences);
+    const chosen = Number(this.select.value);
+    for (const { cells } of this.sortable.rows) {
+      const { group, member } = cells[0].dataset;
+      const other = chosen < 0 ? this.best.get(group) : chosen;
+      const cell = cells[this.column];
+      const [text, sort] = this.entry(group, Number(member), other, chosen < 0 ? "best" : "reference");
+      cell.textContent = text;
+      if (sort === null) delete cell.dataset.sort;
+      else cell.dataset.sort = sort;
+    }
+  }
+
+  entry(group, member, other, itself) {
+    if (member === other) return [itself, 0];
+    const [first, second] = [Math.min(member, other), Math.max(member, other)];
+    // Pairs (0, 1), (0, 2), ..., (1, 2), ...: those that begin with a smaller number come before.
+    const place = first * this.titles.length - (first * (first + 1)) / 2 + second - first - 1;
+    const found = other === undefined ? null : this.numbers[group][place];
+    if (!found) return ["\u2013", null];
+    const sign = member < other ? 1 : -1;
+    const [difference, low, high, p] = found;
+    const [from, to] = sign > 0 ? [low, high] : [-high, -low];
+    const interval = p ? ` [${points(from)}, ${points(to)}]` : "";
+    return [`${points(sign * difference)}${interval}${p < 0 ? "*" : ""}`, (sign * difference) / 10];
+  }
+}
+
+// Tenths of a percentage point.
+function points(tenths) {
+  return tenths ? `${tenths < 0 ? "-" : "+"}${(Math.abs(tenths) / 10).toFixed(1)}` : "0.0";
+}
+
 function makeToggle(body) {
   const heading = body.rows[0].cells[0];
   const button = element("button", { type: "button", className: "toggle", textContent: heading.textContent });
@@ -132,24 +190,77 @@ function makeToggle(body) {
 }
 
 function open(body, opened) {
+  // The browser has left it unread so far.
+  const held = opened && body.querySelector("noscript");
+  if (held) held.parentElement.innerHTML = held.textContent;
   body.classList.toggle("open", opened);
   body.querySelector(".toggle").setAttribute("aria-expanded", String(opened));
 }
 
-document.addEventListener("DOMContentLoaded", () => {
-  const tables = new Map([...document.querySelectorAll("table.sortable")].map((table) => [table, new SortableTable(table)]));
+const made = new Map();
+
+function sortable(table) {
+  if (!made.has(table)) {
+    made.set(table, new SortableTable(table));
+    if (table.id === "cells-table") for (const body of table.tBodies) makeToggle(body);
+  }
+  return made.get(table);
+}
+
+// Tables behind a heading are made when it opens.
+function unfold(fold) {
+  for (const table of fold.querySelectorAll("table.sortable")) sortable(table);
+}
+
+function show(node) {
+  const fold = node.closest("details.fold");
+  if (!fold) return;
+  unfold(fold);
+  fold.open = true;
+}
+
+// Tables that are shown.
+function prepare(tables) {
+  for (const table of document.querySelectorAll(tables)) if (!table.closest("details.fold:not([open])")) sortable(table);
+  performance.mark("prepared"); // when the first of these is, benchmarks/page.py reads
+}
+
+// The results can be used while the rest of a large page is still being read: they are complete when the figures begin.
+const early = new MutationObserver(() => {
+  if (!document.getElementById("figures")) return;
+  early.disconnect();
+  prepare("#answer table.sortable, #results table.sortable");
+});
+early.observe(document.documentElement, { childList: true, subtree: true });
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a[data-cells]");
   const cells = document.getElementById("cells-table");
-  for (const body of cells?.tBodies ?? []) makeToggle(body);
+  if (!link || !cells) return;
+  show(cells);
+  sortable(cells).filter(link.dataset.cells);
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  early.disconnect();
+  prepare("table.sortable");
+  const cells = document.getElementById("cells-table");
+  for (const fold of document.querySelectorAll("details.fold")) fold.addEventListener("toggle", () => unfold(fold));
   const goTo = () => {
     const body = document.getElementById(location.hash.slice(1));
-    if (body?.parentElement !== cells) return;
-    tables.get(cells).reveal(body);
+    if (!body || body.parentElement !== cells) return;
+    show(cells);
+    sortable(cells).reveal(body);
     open(body, true);
     body.scrollIntoView();
   };
-  for (const link of document.querySelectorAll("a[data-cells]")) {
-    link.addEventListener("click", () => tables.get(cells).filter(link.dataset.cells));
-  }
   window.addEventListener("hashchange", goTo);
+  // Paper cannot be opened.
+  window.addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll("details.fold")) {
+      unfold(fold);
+      fold.open = true;
+    }
+  });
   goTo();
 });
