@@ -179,6 +179,7 @@ def test_without_the_binding_the_reason_names_the_package(monkeypatch):
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_real_gpu_takes_energy_while_it_computes():
     pytest.importorskip("pynvml")
     device = torch.device("cuda", torch.cuda.current_device())
