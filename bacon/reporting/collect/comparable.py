@@ -45,10 +45,15 @@ def label_kind(content: Mapping[str, Any]) -> str:
 
 
 def comparable_facts(content: Mapping[str, Any]) -> dict[str, str]:
-    """``protocol_digest``, ``label_kind``, ``data_fingerprint`` and ``version`` (of this program) of an evaluation file."""
+    """Facts of an evaluation: ``protocol_digest``, ``label_kind``, ``stored_labels``, ``data_fingerprint`` and ``version``.
+
+    The version is this program's. ``stored_labels`` are those of the distilled set, whether or not networks were trained with
+    them: ``classes``, or the kind of soft ones.
+    """
     return {
         "protocol_digest": protocol_digest(content["settings"]),
         "label_kind": label_kind(content),
+        "stored_labels": str(content.get("labels", CLASSES)),
         "data_fingerprint": str(content.get("data_fingerprint", "")),
         "version": str(content["provenance"].get("packages", {}).get("bacon-distillation", "")),
     }

@@ -95,8 +95,8 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
         optimiser) and evaluation_images (of their batches; both missing where the network was trained elsewhere),
         device, view_label_bytes and teacher_bytes (of labels that teachers make for every view, were they stored, and
         of the teachers; 0 for others), teachers_at_chance (missing for none), fingerprint, commit, dataset_title,
-        method_title, published_dataset, published_method, protocol_digest, label_kind, data_fingerprint and version
-        (:func:`bacon.reporting.collect.comparable.comparable_facts`). ``ipc`` and ``seed`` are missing for the full
+        method_title, published_dataset, published_method, protocol_digest, label_kind, stored_labels, data_fingerprint and
+        version (:func:`bacon.reporting.collect.comparable.comparable_facts`). ``ipc`` and ``seed`` are missing for the full
         data set.
 
     Raises:

@@ -20,6 +20,7 @@ from bacon.reporting.collect.own_networks import own_network_notes
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
 from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
+from bacon.reporting.collect.unused_labels import unused_label_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cost_tables import cost_table, summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
@@ -75,7 +76,7 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
     own = own_network_notes(plan)
     tables = {
-        "summary": _summary(accuracy, summary, warnings, [*storage, *diverged, *own]),
+        "summary": _summary(accuracy, summary, warnings, [*storage, *diverged, *own, *unused_label_notes(accuracy)]),
         "comparisons": _comparisons(accuracy, plan),
         "published": _against(summary, results, own),
         "table1": _table1(summary, results),
