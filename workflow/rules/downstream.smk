@@ -57,11 +57,12 @@ for TASK in TASKS.values():
             mem_mb=memory_of(TASK.name),
             runtime=minutes_of(TASK.name),
         params:
+            task=TASK.name,
             fingerprint=fingerprint_of(TASK.name),
         message:
             f"{TASK.title} of {{wildcards.place}}"
-        # Evaluated when the job runs, and TASK is the last of the loop then: the rule's name is the task's.
+        # Evaluated when the job runs, and TASK is the last of the loop then: only what a parameter holds is this rule's.
         shell:
-            'exec "$PYTHON" "$SCRIPTS/downstream.py" --config "$CONFIG" --task {rule:q} --place {wildcards.place:q}'
+            'exec "$PYTHON" "$SCRIPTS/downstream.py" --config "$CONFIG" --task {params.task:q} --place {wildcards.place:q}'
             " --fingerprint {params.fingerprint:q} --threads {threads}"
             " --data {input.data:q} --images {input.images:q} --output {output.results:q} >{log:q} 2>&1"
