@@ -101,10 +101,11 @@ def methods_command() -> None:
 
 @main.command("table")
 @click.option("--accuracy", "path", default="results/tables/accuracy.csv", show_default=True, help="The tidy table.")
+@click.option("--protocol", help="Under this one, of several protocols; by default the configuration's `protocol`.")
 @click.option("--pareto", is_flag=True, help="Print accuracy against every cost, from pareto.csv beside it.")
-def table_command(path: str, pareto: bool) -> None:
+def table_command(path: str, protocol: str | None, pareto: bool) -> None:
     """Print the accuracy table of the last run, or which methods no other beats in accuracy and cost."""
-    from bacon.reporting.collect.evaluations import read_accuracy
+    from bacon.reporting.collect.evaluations import read_accuracy, under_protocol
     from bacon.reporting.collect.published import PublishedResults
     from bacon.reporting.tables.pareto_tables import terminal_pareto
     from bacon.reporting.tables.run_tables import terminal_table
@@ -113,7 +114,11 @@ def table_command(path: str, pareto: bool) -> None:
     if pareto:
         terminal_pareto(Path(path).with_name("pareto.csv"))
         return
-    terminal_table(read_accuracy(Path(path)), published=PublishedResults.read(PUBLISHED))
+    accuracy = read_accuracy(Path(path))
+    shown = under_protocol(accuracy, protocol)
+    terminal_table(shown, published=PublishedResults.read(PUBLISHED))
+    if others := sorted({*accuracy["protocol_name"]} - {*shown["protocol_name"]}):
+        click.echo(f"Under {shown['protocol_name'].iloc[0]}; other protocols with --protocol: {', '.join(others)}")
 
 
 @main.command("reference")

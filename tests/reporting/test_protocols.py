@@ -7,17 +7,23 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from scipy import stats
 
+from bacon.cli import main
+from bacon.reporting.collect.evaluations import read_accuracy, under_protocol
 from bacon.reporting.collect.protocol_gaps import protocol_gaps
 from bacon.reporting.collect.protocol_matrix import protocol_matrix
 from bacon.reporting.collect.selection import EPOCHS, ITERATIONS, collect_points, selection
+from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.make_figures import FigureInputs
 from bacon.reporting.figures.protocols import protocols_figure
 from bacon.reporting.page.contents import report_tables
 from bacon.reporting.tables.markup import latex, markdown
 from bacon.reporting.tables.protocol_tables import matrix_grids, matrix_notes
+from bacon.reporting.tables.run_tables import write_accuracy
 from bacon.reporting.targets import PUBLISHED, TARGETS
+from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import evaluation, record
 from tests.reporting.results import final_records, write_report, write_results
 
@@ -228,6 +234,30 @@ def test_a_grid_of_several_protocols_has_their_tables(written):
     assert chosen["optimism_mean"].tolist() == pytest.approx([1.0] * len(chosen))
     assert ITERATIONS not in set(chosen["selected_among"])
     assert "results/tables/protocols.csv" in TARGETS["tables"].outputs(written).values()
+
+
+def test_the_terminal_shows_one_protocol_at_a_time(written, tmp_path, published):
+    path = tmp_path / "accuracy.csv"
+    write_accuracy(report_tables(written, published=PUBLISHED)["accuracy"].frame, path)
+    means = {}
+    for protocol in ("p-dsa", "p-idc"):
+        result = CliRunner().invoke(main, ["table", "--accuracy", str(path), "--protocol", protocol])
+        assert result.exit_code == 0, result.output
+        ours = summarise(under_protocol(read_accuracy(path), protocol), published).set_index("method")
+        means[protocol] = f"{ours.loc['random', 'mean_percent']:.1f}"
+        (line,) = [line for line in result.output.splitlines() if "│ Random" in line]
+        assert f"{means[protocol]} " in line
+        assert "(4)" in line  # two sets of two networks, not those of both protocols
+    assert means["p-dsa"] != means["p-idc"]
+    headline = CliRunner().invoke(main, ["table", "--accuracy", str(path)]).output
+    assert f"{means['p-dsa']} " in headline
+    assert "other protocols with --protocol: p-idc" in headline
+
+
+def test_an_unknown_protocol_of_the_table_is_refused_with_those_there_are(written):
+    accuracy = report_tables(written, published=PUBLISHED)["accuracy"].frame
+    with pytest.raises(BaconError, match=r"--protocol.*p-dc.*p-dsa, p-idc"):
+        under_protocol(accuracy, "p-dc")
 
 
 def test_the_heat_map_and_the_page_show_every_protocol(written):

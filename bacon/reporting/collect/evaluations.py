@@ -16,6 +16,7 @@ from typing import Any
 import pandas as pd
 
 from bacon.artifacts.evaluation_records import check_version
+from bacon.config.setting_errors import check_name
 from bacon.reporting.collect.comparable import comparable_facts
 from bacon.reporting.collect.protocol_text import evaluated_text, protocol_of
 from bacon.runtime.errors import BaconError
@@ -145,10 +146,26 @@ def read_accuracy(path: Path) -> pd.DataFrame:
     # `final` is written as True and False; names such as "nan" or "None" are data, so only empty fields are missing.
     kinds = {"ipc": "Int64", "seed": "Int64", **dict.fromkeys(_TEXTS, "str")}
     table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=[""])
-    missing = [name for name in ("test_accuracy_percent", *_PUBLISHED) if name not in table.columns]
+    missing = [name for name in ("test_accuracy_percent", "protocol_name", *_PUBLISHED) if name not in table.columns]
     if missing:
         raise BaconError(f"{path}: no column {', '.join(missing)}; another version wrote this table. {RERUN}")
     return table
+
+
+def under_protocol(accuracy: pd.DataFrame, protocol: str | None = None) -> pd.DataFrame:
+    """The rows of one protocol, for networks of several do not add up to one accuracy.
+
+    Args:
+        accuracy: rows of :func:`collect_accuracy` or :func:`read_accuracy`.
+        protocol: its name in the configuration; ``None``: that of the first row, the headline's.
+
+    Raises:
+        BaconError: no row is of that protocol.
+    """
+    names = accuracy["protocol_name"].drop_duplicates().tolist()
+    if protocol is not None:
+        check_name("--protocol", protocol, names)
+    return accuracy[accuracy["protocol_name"] == (names[0] if protocol is None else protocol)]
 
 
 def read_evaluation(expected: ExpectedEvaluation) -> dict[str, Any]:

@@ -96,7 +96,8 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     tables["cost"] = cost_table(cost, accuracy, plan.networks[0], [*storage, *diverged])
     if "pareto" in wanted:
         tables["pareto"] = pareto_table(summary, summarise_cost(cost), accuracy)
-    tables["accuracy"] = _every_network(list(accuracies.values()))
+    others = [one for name, one in accuracies.items() if name != plan.config.protocol]
+    tables["accuracy"] = _every_network([accuracy, *others])
     return tables
 
 
