@@ -87,7 +87,7 @@ def test_the_matrix_is_arranged_with_controls_first_and_marks():
     assert grid.groups == (("ONE", 1), ("TWO", 1))
     lines = " ".join(matrix_notes(table, ["kmeans"]))
     assert "Controls that this grid lacks: kmeans." in lines
-    assert "TWO -1.00 to -1.00" in lines
+    assert "TWO -1.00." in lines
     assert r"\downarrow" in latex(grid, [])
     assert "↓1\\*" in markdown(grid)
 

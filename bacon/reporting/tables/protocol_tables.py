@@ -134,11 +134,16 @@ def interval_text(mean: float, low: float, high: float, decimals: int = 1) -> st
     return f"{mean:.{decimals}f}" + ("" if math.isnan(low) else f" [{low:.{decimals}f}, {high:.{decimals}f}]")
 
 
+def _span(values: pd.Series[float]) -> str:
+    """``0.86``, or ``0.71 to 0.86`` where they differ in two decimals."""
+    return " to ".join(dict.fromkeys((f"{values.min():.2f}", f"{values.max():.2f}")))
+
+
 def matrix_notes(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
     """Notes below the matrix."""
     first = table["protocol_title"].iloc[0]
     taus = table[table["kendall_tau"].notna()].groupby("protocol_title", sort=False)["kendall_tau"]
-    orders = "; ".join(f"{title} {one.min():.2f} to {one.max():.2f}" for title, one in taus)
+    orders = "; ".join(f"{title} {_span(one)}" for title, one in taus)
     lines = [
         "Test accuracy in percent at the last epoch of networks trained on the final images: mean [95 % confidence interval] "
         "(n networks) #rank. The interval is Student's t over the means of the distillation seeds. Rank 1 is the highest "
