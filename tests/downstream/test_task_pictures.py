@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from bacon.reporting.collect import task_results
 from bacon.reporting.collect.task_results import summarise_task
 from bacon.reporting.figures.candidates import candidate_scatter
 from bacon.reporting.figures.class_streams import stream_lines
@@ -62,3 +65,19 @@ def test_a_point_is_a_candidate_and_the_first_one_is_ringed():
     assert np.array_equal(points.get_offsets(), [[40, 90], [60, 95], [50, 92]])
     assert np.array_equal(ring.get_offsets(), [[60, 95]])
     assert [text.get_text() for text in figure.axes[0].texts] == ["+0.50"]
+
+
+def test_an_interval_of_an_accuracy_without_a_column_ends_at_one(monkeypatch):
+    rows = [
+        {
+            "dataset": "digits", "dataset_title": "Digits", "method": "dm", "method_title": "DM", "ipc": 1, "seed": seed,
+            "network": "convnet", "repetition": 0, "metric": "accuracy", "condition": "", "at": 2.0, "value": value,
+        }
+        for seed, value in ((0, 0.9), (1, 1.0))
+    ]  # fmt: skip
+    table = pd.DataFrame(rows).astype({"ipc": "Int64", "seed": "Int64"})
+    monkeypatch.setattr(task_results, "collect_task", lambda *_: table)
+    plan = SimpleNamespace(tasks=SimpleNamespace(columns=lambda _: ()))
+    (row,) = task_results.task_summary(plan, "continual").to_dict("records")
+    assert (row["ci_high"], row["mean"]) == (1.0, pytest.approx(0.95))
+    assert 0 <= row["ci_low"] < 0.9

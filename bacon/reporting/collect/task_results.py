@@ -114,6 +114,6 @@ def _summary(group: pd.DataFrame, possible: tuple[float, float]) -> dict[str, An
 
 
 def task_summary(plan: Plan, name: str) -> pd.DataFrame:
-    """:func:`summarise_task` of a task of a plan, with the bounds that its columns give."""
-    possible = {column.metric: column.possible for column in plan.tasks.columns(name)}
+    """:func:`summarise_task` of a task of a plan, within the bounds that its columns give; an accuracy is always a fraction."""
+    possible = {"accuracy": (0.0, 1.0)} | {column.metric: column.possible for column in plan.tasks.columns(name)}
     return summarise_task(collect_task(plan, name), possible)
