@@ -7,6 +7,7 @@ and share the real images, so that none depends on the company. An iteration of 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Generator, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -68,16 +69,16 @@ class Company:
         for place in range(len(self._streams)):
             if place not in self._cells:
                 self._admit(place)
-            if place in self._cells:
-                self._step(place)
+            if place in self._cells and not self._step(place):
+                self._free_memory()
 
     def leave(self) -> bool:
         """Keep a checkpoint of each cell, let go of all, and take no more; returns whether there was any."""
         there, self._waiting = bool(self._cells), iter(())
         for place in list(self._cells):
             self._dismiss(place)
-        if there and self._real.device.type == "cuda":
-            torch.cuda.empty_cache()
+        if there:
+            self._free_memory()
         return there
 
     def close(self) -> None:
@@ -104,7 +105,8 @@ class Company:
             run = CellRun(job, self._real, chunk_images=self._chunk_images, make_way=_leave)
         return _CellBeside(run=run, turns=run.turns(bar=False), held=held)
 
-    def _step(self, place: int) -> None:
+    def _step(self, place: int) -> bool:
+        """The next iteration of a cell; returns whether it stays."""
         beside = self._cells[place]
         if beside.begun < _FIRST:
             self._streams.begin()
@@ -114,12 +116,13 @@ class Company:
         except Exception as error:  # of this cell alone; what it was doing is not kept
             log.warning("%s is left to its own job (%s: %s)", beside.run.job.cell, type(error).__name__, error)
             self._dismiss(place, keep=False)
-            return
+            return False
         if beside.begun < _FIRST:
             self._streams.end()
             beside.begun += 1
         if over:
             self._dismiss(place)
+        return not over
 
     def _dismiss(self, place: int, *, keep: bool = True) -> None:
         beside = self._cells.pop(place)
@@ -133,6 +136,12 @@ class Company:
             if self._real.device.type == "cuda":  # what it has launched needs its memory and its recordings
                 torch.cuda.synchronize(self._real.device)
         log.info("%s: %d iterations are done", beside.run.job.cell, beside.run.engine.iteration)
+
+    def _free_memory(self) -> None:
+        """Of the cells that are gone, whose parts refer to one another; called when no frame refers to one of them."""
+        gc.collect()
+        if self._real.device.type == "cuda":
+            torch.cuda.empty_cache()
 
 
 def _leave() -> bool:

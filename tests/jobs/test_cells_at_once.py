@@ -6,6 +6,7 @@ A CPU takes the turns of a GPU here, without streams.
 import logging
 import os
 import signal
+import weakref
 
 import h5py
 import pytest
@@ -156,6 +157,24 @@ def test_the_company_goes_before_anything_is_computed_in_smaller_pieces(tmp_path
     assert "run.chunk_images is now" not in caplog.text
     assert content(plan, 0) == alone[0]
     assert [iterations_kept(plan, other) for other in (1, 2)] == ([[2], [2]] if seed == 0 else [[], [ITERATIONS]])
+
+
+def test_the_memory_of_a_cell_that_makes_way_is_free_at_once(tmp_path, monkeypatch):
+    """Its parts refer to one another; the job's own cell tries again as soon as it is asked."""
+    gradient, beside, left = FeatureMatching.gradient, weakref.WeakSet(), []
+
+    def full(algorithm, iteration, *drawn):
+        if algorithm.context.seed:
+            beside.add(algorithm)
+        elif iteration == 2:
+            left.append(len(beside))
+            if len(left) == 1:
+                raise torch.OutOfMemoryError("no room")
+        return gradient(algorithm, iteration, *drawn)
+
+    monkeypatch.setattr(FeatureMatching, "gradient", full)
+    distil(plan_in(tmp_path), 0)
+    assert left == [2, 0]
 
 
 @pytest.mark.gpu
