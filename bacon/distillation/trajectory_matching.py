@@ -102,6 +102,9 @@ class TrajectoryMatching(VariableAlgorithm, ABC):
         """:meth:`gradients`, replayed where that is recorded; they are to be used before the next ones are asked for.
 
         In constant memory, they are computed again in smaller pieces where the device's memory does not suffice.
+
+        Raises:
+            BaconError: the graphs of all steps do not fit, though nobody else takes of the device's memory.
         """
         batches = self.batches(iteration)
         drawn = batches.drawn(self.images) if self.replays.records else None
@@ -114,10 +117,14 @@ class TrajectoryMatching(VariableAlgorithm, ABC):
         try:
             return compute()
         except torch.OutOfMemoryError:
-            raise BaconError(
-                f"iteration {iteration}: the graphs of {self.settings.student_steps} steps do not fit in the device's memory; "
-                "set distillation.constant_memory: true"
-            ) from None
+            pass
+        # Out of the handler: the exception's frames hold the tensors that did not fit.
+        if self.context.memory.make_way():
+            return self.gradients_in_memory(iteration, start, target)
+        raise BaconError(
+            f"iteration {iteration}: the graphs of {self.settings.student_steps} steps do not fit in the device's memory; "
+            "set distillation.constant_memory: true"
+        )
 
     def _replayed(self, start: Tensor, target: Tensor, batches: DrawnBatches) -> tuple[Tensor, dict[str, Tensor]]:
         def compute(given: Given) -> list[Tensor]:

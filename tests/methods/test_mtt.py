@@ -126,6 +126,24 @@ def test_the_naive_form_says_what_helps_where_memory_ends(monkeypatch):
         algorithm.step(0)
 
 
+def test_the_naive_form_is_tried_again_when_others_on_the_device_have_made_way(monkeypatch):
+    chosen = settings(constant_memory=False)
+    algorithm, alone, asked = MTT(chosen, context(chosen)), MTT(chosen, context(chosen)), []
+    trained = algorithm.trained
+
+    def full(*given):
+        if not asked:
+            raise torch.OutOfMemoryError("no room")
+        return trained(*given)
+
+    monkeypatch.setattr(algorithm, "trained", full)
+    algorithm.context.memory.make_way = lambda: not asked and asked.append(1) is None
+    algorithm.step(0)
+    alone.step(0)
+    assert asked == [1]
+    assert torch.equal(algorithm.images, alone.images)
+
+
 def test_the_learned_rate_is_part_of_the_set():
     chosen = settings()
     algorithm = MTT(chosen, context(chosen))
