@@ -8,7 +8,7 @@ import torch
 
 from bacon.distillation.network_queue import Queue
 from bacon.distillation.queue_training import Rounds
-from bacon.distillation.recorded_steps import RecordedSteps, worth_recording
+from bacon.distillation.recorded_steps import Given, RecordedStep, RecordedSteps, worth_recording
 from bacon.methods.bacon.algorithm import Bacon
 from bacon.methods.registry import METHODS
 from bacon.networks.build import build_network
@@ -21,6 +21,7 @@ from tests.methods.test_contract import small
 from tests.recorded_operations import recorded
 
 ITERATIONS = 4
+BATCH_NORM = NetworkSettings(width=4, depth=2, norm="batch")
 CALIBRATED = ("replays", "_calibrations", "_rounds")
 """What :class:`CalibratedMatching` records."""
 
@@ -35,7 +36,7 @@ def started(real, chosen, *, replays, network=NETWORK, chunk=2048):
 
 
 def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=None, kinds=None):
-    """Images and history after some iterations; from a checkpoint where they stop in between.
+    """Images and history after some iterations; from a checkpoint where they stop in between, in an engine that has begun anew.
 
     Of each recording, as many kinds of steps as ``kinds`` says are replayed; by default there is one.
     """
@@ -44,6 +45,7 @@ def distilled(real, chosen, *, replays, network=NETWORK, chunk=2048, stops_at=No
         if engine.iteration == stops_at:
             state = copy.deepcopy(engine.state_dict())
             engine, recordings = started(real, chosen, replays=replays, network=network, chunk=chunk)
+            engine.step()  # what it has recorded is of other places
             engine.load_state_dict(state)
         engine.step()
     for name, steps in recordings.items():
@@ -139,9 +141,30 @@ def test_fewer_images_at_a_time_are_recorded_anew(real64, monkeypatch, caplog):
     for _ in range(ITERATIONS):
         engine.step()
     assert engine.algorithm.context.memory.chunk_images == 1024
-    assert [each.is_recorded for each in recordings["replays"].recorded.values()] == [True]
+    (matching,) = recordings["replays"].recorded.values()
+    assert matching.is_recorded
     torch.testing.assert_close(computed[0], engine.algorithm.images, rtol=0, atol=1e-10)
     assert "run.chunk_images is now 1024" in caplog.text
+    engine.algorithm.context.memory.chunk_images = 512  # as something else of the iteration may have it
+    engine.algorithm.step(ITERATIONS)
+    assert matching not in recordings["replays"].recorded.values(), "its memory is given back"
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_running_statistics_of_a_network_in_training_mode_move_as_they_do_when_it_is_computed():
+    images, moved = torch.linspace(0, 1, 5 * 64).sin().view(5, 1, 8, 8), []
+    for records in (False, True):
+        network = build_network(BATCH_NORM, channels=1, size=8, classes=3, seed=0, device=torch.device("cpu"))
+        network.train().requires_grad_(False)
+        given = Given(number=0, networks=(network,), tensors=(images,))
+
+        def embedded(given):
+            return (given.networks[0].embed(given.tensors[0]),)
+
+        step = RecordedStep(embedded, given, images.device, moved=tuple, name="a step") if records else embedded
+        results = [step(given)[0].clone() for _ in range(3)]
+        moved.append([*results, *(buffer.clone() for buffer in network.buffers())])
+    assert all(torch.equal(one, other) for one, other in zip(*moved, strict=True))
 
 
 def test_a_method_that_may_draw_on_the_host_is_not_recorded_and_one_line_says_so(real32, caplog, monkeypatch):

@@ -159,8 +159,8 @@ def test_the_company_goes_before_anything_is_computed_in_smaller_pieces(tmp_path
     assert [iterations_kept(plan, other) for other in (1, 2)] == ([[2], [2]] if seed == 0 else [[], [ITERATIONS]])
 
 
-def test_the_memory_of_a_cell_that_makes_way_is_free_at_once(tmp_path, monkeypatch):
-    """Its parts refer to one another; the job's own cell tries again as soon as it is asked."""
+def test_the_memory_of_a_cell_that_makes_way_is_free_at_once_and_stays_so(tmp_path, monkeypatch):
+    """Its parts refer to one another; the job's own cell tries again as soon as it is asked, and no other is taken."""
     gradient, beside, left = FeatureMatching.gradient, weakref.WeakSet(), []
 
     def full(algorithm, iteration, *drawn):
@@ -173,8 +173,10 @@ def test_the_memory_of_a_cell_that_makes_way_is_free_at_once(tmp_path, monkeypat
         return gradient(algorithm, iteration, *drawn)
 
     monkeypatch.setattr(FeatureMatching, "gradient", full)
-    distil(plan_in(tmp_path), 0)
-    assert left == [2, 0]
+    plan = plan_in(tmp_path, at_once=2)
+    distil(plan, 0)
+    assert left[:2] == [1, 0]
+    assert (iterations_kept(plan, 1), iterations_kept(plan, 2)) == ([2], [])
 
 
 @pytest.mark.gpu

@@ -3,6 +3,8 @@
 On a CPU precisions do not differ, so what counts is which one PyTorch's switch holds whenever a convolution is launched.
 """
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -101,6 +103,20 @@ def test_second_derivatives_without_the_values_of_the_first(size):
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
     again, _ = found()
     assert all(torch.equal(one, other) for one, other in zip(again, expected, strict=True)), "outside all is computed"
+
+
+def test_what_is_unread_has_third_derivatives_and_is_read_without_a_graph():
+    form, orders = ConvolutionForm((1, 1), (1, 1), (1, 1), 1, tf32=False), []
+    for unread in (False, True):
+        x, weight, bias = pieces()
+        with convolution.weight_gradients_unread() if unread else nullcontext():
+            value = convolution._maps(x, weight, bias, form).pow(3).sum()
+            (plain,) = torch.autograd.grad(value, weight, retain_graph=True)
+            (first_order,) = torch.autograd.grad(value, weight, create_graph=True)
+        assert bool(first_order.any()) != unread
+        (second,) = torch.autograd.grad((first_order * draw(4, 3, 3, 3, seed=3)).sum(), x, create_graph=True)
+        orders.append((plain, second, *torch.autograd.grad(second.square().sum(), (x, weight))))
+    torch.testing.assert_close(*orders, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("stride", "padding", "dilation"), [((1, 1), (1, 1), (1, 1)), ((2, 1), (0, 2), (1, 2))])
