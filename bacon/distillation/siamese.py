@@ -10,6 +10,7 @@ from torch import Tensor
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.draws import Seed
 from bacon.transforms import dsa, idc
+from bacon.transforms.dsa import augment_by_numbers
 
 Siamese = Callable[[Tensor], Tensor]
 """Augments images (K, n, C, H, W) of K classes, all images of a class alike."""
@@ -31,7 +32,7 @@ def dsa_siamese(strategy: str, seed: Seed, number: int | Tensor, classes: Sequen
         return lambda images: images
     _, height, width = real.shape
     numbers = dsa.siamese_numbers(strategy, seed, number, real.index(classes), height=height, width=width)
-    return lambda images: dsa.augment_by_numbers(images, numbers.to(images.dtype))
+    return lambda images: augment_by_numbers(images, numbers.to(images.dtype))
 
 
 def idc_siamese(
@@ -51,4 +52,4 @@ def idc_siamese(
         return idc.siamese(strategy, seed, purpose, number, classes)
     _, height, width = real.shape
     numbers = idc.siamese_numbers(strategy, seed, purpose, number, real.index(classes), height=height, width=width)
-    return lambda images: idc.augment_by_numbers(images, numbers.to(images.dtype))
+    return lambda images: augment_by_numbers(images, numbers.to(images.dtype))

@@ -96,17 +96,8 @@ def measured_use(device: torch.device) -> Iterator[Callable[[], Used]]:
         log.info("energy is not recorded: %s", found)
     meter = EnergyMeter(None if isinstance(found, str) else found)
 
-    def used() -> Used:
-        energy = meter.used()
-        return Used(
-            joules=energy.joules,
-            share=energy.share,
-            source=energy.source,
-            peak_memory_bytes=peak_memory_bytes(device),
-        )
-
     try:
-        yield used
+        yield lambda: replace(meter.used(), peak_memory_bytes=peak_memory_bytes(device))
     finally:
         meter.close()
 

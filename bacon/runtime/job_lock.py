@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from bacon.runtime.logs import get_logger
 
@@ -24,52 +24,57 @@ _POLL_SECONDS = 0.2
 def job_lock(path: Path, *, log_seconds: float = 30.0) -> Iterator[bool]:
     """Hold the lock in ``path``; yields whether another process held it first, which is waited for with a log line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock, waited, last = FileLock(path), False, -float("inf")
-    while True:
-        try:
-            lock.acquire(blocking=False)
-            break
-        except Timeout:
-            waited = True
+    waited, last = False, -float("inf")
+    while (lock := _taken(path)) is None:
+        waited = True
         if time.monotonic() - last >= log_seconds:
             last = time.monotonic()
             log.info("waiting for the process that is already computing this (%s)", _holder(path))
         time.sleep(_POLL_SECONDS)
-    try:
-        _holder_file(path).write_text(f"process {os.getpid()}", encoding="utf-8")
+    with _released(lock, path):
         yield waited
-    finally:
-        lock.release()
 
 
 @contextmanager
 def free_job_lock(path: Path) -> Iterator[bool]:
     """Hold the lock in ``path`` if nobody does; yields whether it is held now."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    lock = _taken(path)
+    if lock is None:
         yield False
         return
-    try:
-        _holder_file(path).write_text(f"process {os.getpid()}", encoding="utf-8")
+    with _released(lock, path):
         yield True
-    finally:
-        lock.release()
 
 
 def is_held(path: Path) -> bool:
     """Whether a process on this machine (or on one that shares its locks) holds the lock."""
     if not path.exists():
         return False
+    lock = _taken(path)
+    if lock is not None:
+        lock.release()
+    return lock is None
+
+
+def _taken(path: Path) -> BaseFileLock | None:
+    """The lock in ``path``, held from here on; ``None`` where another process holds it."""
     lock = FileLock(path)
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        return True
-    lock.release()
-    return False
+        return None
+    return lock
+
+
+@contextmanager
+def _released(lock: BaseFileLock, path: Path) -> Iterator[None]:
+    """What is done while the lock in ``path`` is held, and who holds it in a file beside it; then it is let go."""
+    try:
+        _holder_file(path).write_text(f"process {os.getpid()}", encoding="utf-8")
+        yield
+    finally:
+        lock.release()
 
 
 def _holder_file(path: Path) -> Path:

@@ -17,8 +17,8 @@ from torch import Tensor
 from bacon.runtime.draws import Seed, device_uniform, uniform
 from bacon.transforms import affine_pass, operations, pass_numbers
 from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
+from bacon.transforms.dsa import augment_by_numbers
 from bacon.transforms.operations import Operation, apply_each
-from bacon.transforms.sampling import reach_of_rotations
 
 if TYPE_CHECKING:
     from bacon.settings.augmentations import Idc
@@ -64,12 +64,6 @@ def idc_augment(strategy: str, geometric: npt.NDArray[np.object_], parameters: T
     if "cutout" in names:
         images = operations.cutout(images, parameters[:, 6:8].unbind(dim=1))
     return images
-
-
-def augment_by_numbers(images: Tensor, numbers: Tensor) -> Tensor:
-    """One pass over groups (G, n, C, H, W); the numbers (G, 14) of :func:`idc_numbers` on their device and in their dtype."""
-    reach = reach_of_rotations(operations.ROTATE_DEGREES, *images.shape[-2:])
-    return affine_pass.affine_pass(images, numbers, reach=reach)
 
 
 def idc_numbers(
