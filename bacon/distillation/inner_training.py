@@ -15,7 +15,7 @@ from bacon.settings.recipe import TrainingRecipe
 from bacon.training.batches import Batches
 from bacon.training.image_set import ImageSet
 from bacon.training.sgd import Sgd
-from bacon.training.steps import PlainStep, SharedStep, worth_recording
+from bacon.training.steps import SuccessiveTraining
 
 if TYPE_CHECKING:
     from bacon.settings.gradient_matching import GradientMatchingSettings
@@ -39,8 +39,7 @@ class InnerTraining:
         augmentation = NoAugmentation() if strategy == "none" else Dsa(strategy=strategy)
         self._recipe = TrainingRecipe(epochs=max(epochs, 1), batch_size=settings.batch_train, augmentation=augmentation)
         self._steps = self._recipe.steps_per_epoch(len(context.classes)) * epochs
-        self._record = worth_recording(context.device, trainings * self._steps)
-        self._shared: SharedStep | None = None
+        self._train = SuccessiveTraining(context.device, trainings * self._steps)
 
     def __call__(self, network: Network, images: Tensor, iteration: int, step: int) -> None:
         """Train ``network`` on images (classes * ipc, C, H, W) after step ``step`` of iteration ``iteration``."""
@@ -48,14 +47,7 @@ class InnerTraining:
             return
         network.requires_grad_(True).train()
         optimiser = Sgd(network.parameters(), lr=self._rate, momentum=0.0, weight_decay=0.0)
-        batches = self._batches(images, iteration, step)
-        if self._record:
-            self._shared = self._shared or SharedStep(network, optimiser, record=True)
-            self._shared.train(network, optimiser, batches)
-            return
-        take = PlainStep(network, optimiser)
-        for batch, labels in batches:
-            take(batch, labels)
+        self._train(network, optimiser, self._batches(images, iteration, step))
 
     def _batches(self, images: Tensor, iteration: int, step: int) -> Iterator[tuple[Tensor, Tensor]]:
         train = ImageSet(images=images.detach(), labels=self._context.classes)

@@ -225,6 +225,29 @@ class SharedStep:
         return ours.totals[1].clone()
 
 
+class SuccessiveTraining:
+    """Steps for networks of one architecture, one network after another; recorded on a GPU where they are many.
+
+    Args:
+        device: of the networks.
+        steps: how many there will be of all networks together, or the least of it.
+    """
+
+    def __init__(self, device: torch.device, steps: int) -> None:
+        self._record = worth_recording(device, steps)
+        self._shared: SharedStep | None = None
+
+    def __call__(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, ...]]) -> None:
+        """Take a step of ``network``, in training mode, on each of ``batches``, which are as for :class:`SharedStep`."""
+        if self._record:
+            self._shared = self._shared or SharedStep(network, optimiser, record=True)
+            self._shared.train(network, optimiser, batches)
+            return
+        step = PlainStep(network, optimiser)
+        for batch in batches:
+            step(*batch)
+
+
 def copied_training(network: Network, optimiser: Sgd) -> tuple[Network, Sgd]:
     """A copy of a network in training mode, and an optimiser of its parameters without momentum."""
     same = copy.deepcopy(network).requires_grad_(True).train()

@@ -5,7 +5,7 @@ How many there are depends on accuracies, so the host waits for the device at ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -18,10 +18,9 @@ from bacon.distillation.pools import DrawnNetwork, Fresh
 from bacon.distillation.siamese import Siamese
 from bacon.methods.cafe.layer_matching import LayerMatching
 from bacon.methods.cafe.stop_rules import Meter, alternate
-from bacon.networks.network import Network
 from bacon.runtime.draws import device_permutation
 from bacon.training.sgd import Sgd
-from bacon.training.steps import PlainStep, SharedStep, worth_recording
+from bacon.training.steps import SuccessiveTraining
 from bacon.transforms.dsa import augment_batch
 from bacon.transforms.partition import decode
 
@@ -40,8 +39,8 @@ class Cafe(EmbeddingMatching):
         super().__init__(settings, context, loss=LayerMatching(settings), pool=pool)
         self.terms = (*self.terms, "outer_steps", "epochs", "limited")
         batches = -(-len(context.classes) * settings.parts() // settings.batch_train)
-        self._record = worth_recording(context.device, settings.iterations * batches)  # an epoch an iteration, at least
-        self._shared: SharedStep | None = None
+        # An epoch an iteration, at least.
+        self.train = SuccessiveTraining(context.device, settings.iterations * batches)
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """DSA for CAFE+DSA; none for CAFE."""
@@ -53,16 +52,6 @@ class Cafe(EmbeddingMatching):
         counts = alternate(self.settings, block.meter, move=block.move, train=block.train)
         means = {name: total / counts.outer_steps for name, total in block.totals.items()}
         return means | {name: means["loss"].new_full((), float(count)) for name, count in vars(counts).items()}
-
-    def train(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """A step of ``network`` on each of ``batches`` of images and labels; recorded on a GPU."""
-        if self._record:
-            self._shared = self._shared or SharedStep(network, optimiser, record=True)
-            self._shared.train(network, optimiser, batches)
-            return
-        step = PlainStep(network, optimiser)
-        for batch in batches:
-            step(*batch)
 
     def rate(self, iteration: int) -> float:
         """Learning rate of the images."""

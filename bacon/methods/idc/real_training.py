@@ -16,7 +16,7 @@ from bacon.settings.augmentations import Idc
 from bacon.settings.recipe import CutMix
 from bacon.training.batches import batch_sizes
 from bacon.training.sgd import Sgd
-from bacon.training.steps import PlainStep, SharedStep, worth_recording
+from bacon.training.steps import SuccessiveTraining
 from bacon.transforms.augmentation import Stream
 from bacon.transforms.idc import augmentation
 from bacon.transforms.mixing import mix
@@ -39,8 +39,7 @@ class RealTraining:
         self._augment = augmentation(Idc(strategy=settings.idc_strategy))
         train = len(self._real.labels)
         self._images = min(settings.steps(train) * settings.batch, train)
-        self._record = worth_recording(context.device, passes * settings.steps(train))
-        self._shared: SharedStep | None = None
+        self._steps = SuccessiveTraining(context.device, passes * settings.steps(train))
 
     def begin(self, network: Network, iteration: int) -> Sgd:
         """The optimiser of a new network, after its passes over all real images if there are any."""
@@ -70,14 +69,7 @@ class RealTraining:
 
     def _train(self, network: Network, optimiser: Sgd, indices: Tensor, at: tuple[int, ...], purpose: str) -> None:
         network.requires_grad_(True).train()
-        batches = self._batches(indices, at, purpose)
-        if self._record:
-            self._shared = self._shared or SharedStep(network, optimiser, record=True)
-            self._shared.train(network, optimiser, batches)
-            return
-        step = PlainStep(network, optimiser)
-        for batch in batches:
-            step(*batch)
+        self._steps(network, optimiser, self._batches(indices, at, purpose))
 
     def _batches(self, indices: Tensor, at: tuple[int, ...], purpose: str) -> Iterator[tuple[Tensor, ...]]:
         """Images, classes and shares of the classes of consecutive batches; as many at once as memory holds."""
