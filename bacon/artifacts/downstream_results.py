@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bacon.runtime.atomic import write_json, write_text
+from bacon.artifacts.record_lines import write_record_lines
+from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
@@ -124,9 +125,8 @@ def write_task_results(path: Path, content: Mapping[str, Any], records: Sequence
         content: everything but format, version and records.
         records: in the order of the file.
     """
-    head = json.dumps({"format": FORMAT, "version": VERSION, **content}, indent=1, allow_nan=False)
-    lines = ",\n".join(f"  {json.dumps(record.content(), allow_nan=False)}" for record in records)
-    write_text(path, f'{head[:-2]},\n "records": [\n{lines}\n ]\n}}\n')
+    head = {"format": FORMAT, "version": VERSION, **content}
+    write_record_lines(path, head, [record.content() for record in records])
 
 
 def read_task_results(path: Path) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from bacon.runtime.atomic import write_json, write_text
+from bacon.artifacts.record_lines import write_record_lines
+from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
@@ -161,16 +162,15 @@ def _has_type(value: Any, kind: str) -> bool:
 
 
 def write_evaluation(path: Path | str, content: Mapping[str, Any], records: Sequence[Record]) -> None:
-    """Write a cell's evaluation file atomically, one record a line (a confusion matrix would fill pages otherwise).
+    """Write a cell's evaluation file atomically, one record a line.
 
     Args:
         path: the JSON file.
         content: everything but format, version and records.
         records: in the order of the file.
     """
-    head = json.dumps({"format": FORMAT, "version": VERSION, **content}, indent=1, allow_nan=False)
-    lines = ",\n".join(f"  {json.dumps(record.content(), allow_nan=False)}" for record in records)
-    write_text(path, f'{head[:-2]},\n "records": [\n{lines}\n ]\n}}\n')
+    head = {"format": FORMAT, "version": VERSION, **content}
+    write_record_lines(path, head, [record.content() for record in records])
 
 
 def read_evaluation(path: Path | str) -> dict[str, Any]:
