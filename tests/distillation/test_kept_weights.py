@@ -42,15 +42,15 @@ def test_the_fewest_places():
 
 
 def test_bytes_of_a_graph_are_those_of_its_maps():
-    """The logits w x of K classes from N inputs: their softmax and its like, and the images, all float64."""
+    """The logits w x of 3 classes from 500 inputs: their softmax and its like, and the images, all float64; not the weights."""
 
     def loss(weights, images, labels):
-        logits = images.flatten(1) @ weights.view(5, 3)
+        logits = images.flatten(1) @ weights.view(500, 3)
         return torch.nn.functional.cross_entropy(logits, labels)
 
-    weights = torch.zeros(15, dtype=torch.float64)
-    images, labels = torch.ones(6, 1, 1, 5, dtype=torch.float64), torch.zeros(6, dtype=torch.int64)
+    weights = torch.zeros(1500, dtype=torch.float64)
+    images, labels = torch.ones(6, 1, 1, 500, dtype=torch.float64), torch.zeros(6, dtype=torch.int64)
     six, two = (graph_bytes(loss, weights, images[:count], labels[:count]) for count in (6, 2))
     assert six == 3 * two
-    assert two >= 2 * (5 + 3) * 8, "at least the images and the probabilities"
-    assert two <= 2 * (5 + 4 * 3 + 2) * 8
+    assert two >= 2 * (500 + 3) * 8, "at least the images and the probabilities"
+    assert two <= 2 * (500 + 4 * 3 + 2) * 8
