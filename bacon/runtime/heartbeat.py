@@ -96,7 +96,7 @@ class Heartbeat:
         previous = read_progress(path)
         known = previous is not None and previous.fingerprint == fingerprint
         self.earlier_seconds = previous.seconds if previous is not None and known else 0.0
-        """Wall time of the earlier parts of this job, the one that was killed included; at most ``interval`` short."""
+        """Wall time of the earlier parts of this job; of one that was killed, at most ``interval`` is missing."""
         self._earlier = previous.used if previous is not None and known else None
         self._clock = clock or (lambda: time.monotonic())
         self._start = self._clock()

@@ -66,9 +66,9 @@ class Progress:
     def _rate(self, now: float) -> float:
         return (self.done - self._first) / max(now - self._start, 1e-9)
 
-    def _beat(self, now: float) -> None:
+    def _beat(self, now: float, *, force: bool = False) -> None:
         if self.heartbeat is not None:
-            self.heartbeat.write(self.done, self.total, self._rate(now))
+            self.heartbeat.write(self.done, self.total, self._rate(now), force=force)
 
     def _line(self, now: float) -> None:
         rate = self._rate(now)
@@ -80,7 +80,8 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the bar, or say how long it took."""
+        """Close the bar, or say how long it took; the next part of the job counts from the time that is written here."""
+        self._beat(time.monotonic(), force=True)
         if self._bar is not None:
             self._bar.stop()
         elif kind is None:

@@ -27,7 +27,7 @@ from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.methods.registry import METHODS
 from bacon.runtime.atomic import TEMPORARY
 from bacon.runtime.errors import BaconError
-from bacon.runtime.heartbeat import Heartbeat
+from bacon.runtime.heartbeat import Heartbeat, read_progress
 from bacon.runtime.progress import Progress
 from bacon.runtime.used import Used
 from bacon.settings.cell_settings import CellSettings
@@ -234,6 +234,18 @@ def test_wall_seconds_count_every_part_even_a_killed_one(tmp_path, monkeypatch):
     assert read_distilled(finished.output).attributes["wall_seconds"] == pytest.approx(50 + 12 * 10)
     other = Heartbeat(tmp_path / "beat.json", fingerprint="0" * 32, device="CPU", interval=1.0)
     assert other.seconds() == 0.0, "the time of another fingerprint is not this job's"
+
+
+def test_a_part_that_ends_writes_its_time_whatever_the_interval(tmp_path, monkeypatch):
+    now, path = SimpleNamespace(value=0.0), tmp_path / "beat.json"
+    monkeypatch.setattr("time.monotonic", lambda: now.value)
+    beat = Heartbeat(path, fingerprint="f" * 32, device="CPU", interval=1000.0)
+    with pytest.raises(KeyboardInterrupt), Progress("part", 3, heartbeat=beat) as progress:
+        now.value = 20.0
+        progress.advance()
+        raise KeyboardInterrupt
+    later = Heartbeat(path, fingerprint="f" * 32, device="CPU", interval=1000.0)
+    assert (later.earlier_seconds, read_progress(path).done) == (20.0, 1)
 
 
 def test_energy_and_peak_memory_are_those_of_all_parts(tmp_path, monkeypatch):

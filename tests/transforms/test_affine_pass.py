@@ -101,6 +101,14 @@ def test_a_draw_made_on_the_device_is_the_same(strategy):
     assert torch.equal(dsa.siamese_numbers(strategy, 5, 7, classes, height=8, width=12), expected)
 
 
+@pytest.mark.parametrize("strategy", ["flip_color_crop_scale_rotate_cutout", "color_crop_cutout", "flip"])
+def test_a_draw_of_idcs_list_made_on_the_device_is_the_same(both, strategy):
+    classes, images = [3, 0, 8, 1, 2, 9], pictures(6, 2, 3, 8, 12)
+    numbers = idc.siamese_numbers(strategy, 5, "idc", 7, torch.tensor(classes), height=8, width=12)
+    _, expected = both(lambda: idc.siamese(strategy, 5, "idc", 7, classes)(images))
+    assert torch.equal(dsa.augment_by_numbers(images, numbers.to(images.dtype)), expected)
+
+
 @pytest.mark.parametrize("strategy", ["flip_color_crop_scale_rotate_cutout", "color_crop_cutout", "flip_scale_rotate"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_idc(both, strategy, shape):
