@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bacon.downstream.base import Task, TaskColumn, TaskSize, TaskWork
-from bacon.settings.downstream import TaskSettings
+from bacon.settings.downstream import TaskSettings, each_once
 
 Attack = Literal["fgsm", "pgd", "autoattack"]
 ATTACK_TITLES: Mapping[str, str] = {"fgsm": "FGSM", "pgd": "PGD", "autoattack": "AutoAttack"}
@@ -60,12 +60,7 @@ class RobustnessSettings(TaskSettings):
             return {**PUBLISHED.get(str(values.get("protocol")), {}), **values}
         return values
 
-    @field_validator("attacks", "epsilons", "autoattack_epsilons")
-    @classmethod
-    def _each_once(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-        if values is not None and len(set(values)) != len(values):
-            raise ValueError(f"{', '.join(map(str, values))}: list each value once")
-        return values
+    _each_once = field_validator("attacks", "epsilons", "autoattack_epsilons")(each_once)
 
     def pairs(self) -> Iterator[tuple[str, float]]:
         """(Attack, epsilon) of everything that is attacked, by epsilon."""
