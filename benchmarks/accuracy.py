@@ -21,6 +21,7 @@ from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.evaluation.trained_networks import image_set
 from bacon.runtime.atomic import write_json
@@ -199,13 +200,15 @@ def _accuracies(
         whitened=dataset.whitening is not None,
     )
     outcome = train_and_test(
-        train,
+        NetworkTraining(
+            train=train,
+            network=plan.measured.settings.network,
+            evaluation=plan.measured.settings.evaluation,
+            classes=len(dataset.class_names),
+            seed=(seed_of(plan), seed),
+            validation=held_out,
+        ),
         image_set(dataset.test_images, dataset.test_labels, dataset, device),
-        network=plan.measured.settings.network,
-        evaluation=plan.measured.settings.evaluation,
-        classes=len(dataset.class_names),
-        seed=(seed_of(plan), seed),
-        validation=held_out,
     )
     return {"test": outcome.test_accuracy, "validation": outcome.validation_accuracy}
 

@@ -13,6 +13,7 @@ import torch
 
 from bacon.distillation.initialisation import real_images
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.build import build_network
 from bacon.settings.evaluation import EvaluationSettings
@@ -57,12 +58,14 @@ class Ours:
             stamps.append(time.perf_counter())
 
         train_and_test(
-            self.train,
+            NetworkTraining(
+                train=self.train,
+                network=self.measured.settings.network,
+                evaluation=self.settings(count),
+                classes=len(self.dataset.class_names),
+                seed=(0, 0),
+            ),
             self.test.first(1),
-            network=self.measured.settings.network,
-            evaluation=self.settings(count),
-            classes=len(self.dataset.class_names),
-            seed=(0, 0),
             on_epoch=stamp,
         )
         return [later - earlier for earlier, later in pairwise(stamps)]

@@ -10,6 +10,7 @@ import torch
 
 from bacon.datasets.store import ImageDataset
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.runtime.progress import Progress
 from bacon.training.batches import ImageSet
@@ -77,11 +78,9 @@ def accuracy(cell: Measured, dataset: ImageDataset, device: torch.device, seed: 
         whitening=dataset.whitening,
     )
     outcome = train_and_test(
-        train,
+        NetworkTraining(
+            train=train, network=network, evaluation=cell.settings.evaluation, classes=real.classes, seed=(seed, 0)
+        ),
         test,
-        network=network,
-        evaluation=cell.settings.evaluation,
-        classes=real.classes,
-        seed=(seed, 0),
     )
     return outcome.test_accuracy

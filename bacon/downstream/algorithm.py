@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +16,7 @@ from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset
 from bacon.downstream.cell_networks import CellNetworks
 from bacon.downstream.real_set_of_job import real_training_images
-from bacon.evaluation.protocol_training import trained_network
+from bacon.evaluation.protocol_training import NetworkTraining, trained_network
 from bacon.networks.network import Network
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
@@ -118,12 +118,7 @@ class TaskContext:
         return self.cell_networks.network(repetition)
 
     def train_network(
-        self,
-        images: ImageSet,
-        *,
-        seed: tuple[int, int],
-        network: NetworkSettings | None = None,
-        evaluation: EvaluationSettings | None = None,
+        self, images: ImageSet, *, seed: tuple[int, int], network: NetworkSettings | None = None
     ) -> Network:
         """A network trained from scratch on other images under the cell's protocol, in eval mode.
 
@@ -131,17 +126,20 @@ class TaskContext:
             images: what it is trained on, such as some classes of :attr:`train`.
             seed: keys initialisation, order and augmentation.
             network: another architecture; ``None``: the evaluation network.
-            evaluation: another protocol, of one augmentation; ``None``: :attr:`evaluation`.
         """
-        return trained_network(
-            images,
-            network=network or self.network,
-            evaluation=evaluation or self.evaluation,
+        given = self.training(images, seed=seed)
+        return trained_network(given if network is None else replace(given, network=network))
+
+    def training(self, images: ImageSet, *, seed: tuple[int, int]) -> NetworkTraining:
+        """How the evaluation network is trained on other images under the cell's protocol, for tasks that change some of it."""
+        return NetworkTraining(
+            train=images,
+            network=self.network,
+            evaluation=self.evaluation,
             classes=self.classes,
             seed=seed,
             validation=self.validation,
             teacher=self.cell_networks.networks.teacher,
-            on_epoch=self.cell_networks.on_epoch,
         )
 
     def kept(self, name: str, compute: Callable[[], Any]) -> Any:

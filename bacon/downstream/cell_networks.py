@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cached_property
 
 from torch import Tensor
@@ -30,18 +29,10 @@ class CellNetworks:
         networks: the cell's images and data, and how its networks are trained.
         kept: where finished networks are kept.
         trained: for the full data set, the networks that stand for it; ``None``: they are trained here.
-        on_epoch: called after each epoch of a training.
     """
 
-    def __init__(
-        self,
-        networks: Networks,
-        kept: KeptNetworks,
-        *,
-        trained: TrainedRuns | None = None,
-        on_epoch: Callable[[], None] = lambda: None,
-    ) -> None:
-        self.networks, self._kept, self._trained, self.on_epoch = networks, kept, trained, on_epoch
+    def __init__(self, networks: Networks, kept: KeptNetworks, *, trained: TrainedRuns | None = None) -> None:
+        self.networks, self._kept, self._trained = networks, kept, trained
 
     @cached_property
     def _augmentation(self) -> str:
@@ -73,9 +64,7 @@ class CellNetworks:
         weights = self._kept.load(str(key))
         if weights is not None:
             return self._loaded(weights)
-        given = self.networks.arguments(key, self.on_epoch)
-        given.pop("test")
-        made = trained_network(**given)
+        made = trained_network(self.networks.training(key))
         self._kept.store(str(key), {name: tensor.detach().cpu() for name, tensor in made.state_dict().items()})
         log.info("%s: trained the network of evaluation seed %d", self.networks.job, seed)
         return made

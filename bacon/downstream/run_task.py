@@ -19,7 +19,7 @@ from bacon.datasets.store import ImageDataset
 from bacon.downstream.algorithm import TaskAlgorithm, TaskContext
 from bacon.downstream.cell_networks import CellNetworks
 from bacon.downstream.real_set_of_job import real_training_images
-from bacon.evaluation.evaluate_cell import decoded
+from bacon.evaluation.evaluate_cell import networks_on
 from bacon.evaluation.trained_networks import EvaluationJob, Networks
 from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.errors import BaconError
@@ -172,12 +172,7 @@ def networks_of(
         networks = Networks(job, real_images, data_path, final=0)
         return networks, None
     distilled = read_distilled(distilled_path, expected_fingerprint=job.fingerprints.distilled)
-    final = int(distilled.attributes["iterations"])
-
-    def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
-        return decoded(distilled, dataset, iteration, final, job.device)
-
-    return Networks(job, training_set, data_path, final=final), distilled.synthetic
+    return networks_on(job, distilled, data_path), distilled.synthetic
 
 
 def _content(job: TaskJob) -> dict[str, Any]:

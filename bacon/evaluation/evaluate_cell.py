@@ -38,24 +38,16 @@ def evaluate_distilled(job: EvaluationJob, *, distilled_path: Path, data_path: P
         BaconError: an input is damaged or has another fingerprint, the network does not fit, or training diverged.
     """
     distilled = read_distilled(distilled_path, expected_fingerprint=job.fingerprints.distilled)
-    final = int(distilled.attributes["iterations"])
-    earlier = sorted(iteration for iteration in distilled.snapshots if iteration < final)
-
-    def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
-        return decoded(distilled, dataset, iteration, final, job.device)
-
-    rates = distilled.synthetic.rates
-    images, classes = (
-        len(distilled.synthetic) * distilled.synthetic.partition**2,
-        len(distilled.synthetic.classes.unique()),
-    )
+    networks, synthetic = networks_on(job, distilled, data_path), distilled.synthetic
+    earlier = sorted(iteration for iteration in distilled.snapshots if iteration < networks.final)
+    rates, images, classes = synthetic.rates, len(synthetic) * synthetic.partition**2, len(synthetic.classes.unique())
     carried = {
-        "labels": distilled.synthetic.soft_kind or "classes",
+        "labels": synthetic.soft_kind or "classes",
         "learned_rates": 0 if rates is None else len(rates),
         "views": views_seen(job, images=images, classes=classes),
         "work": training_work(job, images=images, classes=classes, rates=() if rates is None else rates.tolist()),
     }
-    _evaluate(job, Networks(job, training_set, data_path, final=final), earlier, output, carried)
+    _evaluate(job, networks, earlier, output, carried)
 
 
 def evaluate_full(
@@ -134,6 +126,16 @@ def network_key(
         augmentation=augmentation,
         lr_net=networks.learned_rate(iteration) if is_learned else rates[augmentation],
     )
+
+
+def networks_on(job: EvaluationJob, distilled: DistillationResult, data_path: Path) -> Networks:
+    """The networks of a job on the images of a distilled set."""
+    final = int(distilled.attributes["iterations"])
+
+    def training_set(dataset: ImageDataset, iteration: int) -> ImageSet:
+        return decoded(distilled, dataset, iteration, final, job.device)
+
+    return Networks(job, training_set, data_path, final=final)
 
 
 def decoded(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bacon.networks.build import FIXED_NETWORK, build_network
@@ -19,57 +19,67 @@ if TYPE_CHECKING:
     from bacon.settings.recipe import TrainingRecipe
 
 
-def begun(
-    train: ImageSet,
-    *,
-    network: NetworkSettings,
-    evaluation: EvaluationSettings,
-    classes: int,
-    seed: tuple[int, int],
-    validation: ImageSet | None = None,
-    teacher: Teacher | None = None,
-    images_at_once: int = IMAGES_AT_ONCE,
-) -> Training:
+@dataclass(frozen=True, kw_only=True)
+class NetworkTraining:
+    """One network that a protocol trains: on what, how, and with which draws.
+
+    Attributes:
+        train: the training images, decoded.
+        network: the architecture.
+        evaluation: the protocol, of a single augmentation (``with_augmentation``); its seed counts are not used.
+        classes: number of classes.
+        seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
+        validation: images held out of the training set, on the same device; ``None``: there are none.
+        teacher: labels each batch, where the protocol's labels come from a teacher.
+        images_at_once: bounds memory; changes no draw, and results by rounding at the most.
+    """
+
+    train: ImageSet
+    network: NetworkSettings
+    evaluation: EvaluationSettings
+    classes: int
+    seed: tuple[int, int]
+    validation: ImageSet | None = None
+    teacher: Teacher | None = None
+    images_at_once: int = IMAGES_AT_ONCE
+
+    def recipe(self) -> TrainingRecipe:
+        """What the protocol says for these images; a learning rate that depends on the network is not in it yet."""
+        return self.evaluation.recipe(images=len(self.train), classes=self.classes, rates=self.train.rates)
+
+
+def begun(given: NetworkTraining) -> Training:
     """The network of a protocol that trains one, before its first epoch.
 
-    Arguments and errors as :func:`bacon.evaluation.train_and_test.trial`.
+    Raises:
+        BaconError: the architecture does not fit the images, or the protocol asks for something that does not exist: a teacher,
+            or learned learning rates.
     """
-    recipe = evaluation.recipe(images=len(train), classes=classes, rates=train.rates)
-    model = _initial(network, train, classes, seed, fixed=evaluation.initialisation == "fixed")
-    if evaluation.lr == "ntk":
-        recipe = _at_stable_rate(recipe, model, train if validation is None else validation)
-    return Training(model, train, recipe, seed, purpose="evaluation", teacher=teacher, images_at_once=images_at_once)
+    train, recipe, model = given.train, given.recipe(), _initial(given)
+    if given.evaluation.lr == "ntk":
+        recipe = _at_stable_rate(recipe, model, train if given.validation is None else given.validation)
+    return Training(
+        model,
+        train,
+        recipe,
+        given.seed,
+        purpose="evaluation",
+        teacher=given.teacher,
+        images_at_once=given.images_at_once,
+    )
 
 
-def trained_network(
-    train: ImageSet,
-    *,
-    network: NetworkSettings,
-    evaluation: EvaluationSettings,
-    classes: int,
-    seed: tuple[int, int],
-    validation: ImageSet | None = None,
-    teacher: Teacher | None = None,
-    images_at_once: int = IMAGES_AT_ONCE,
-    on_epoch: Callable[[], None] = lambda: None,
-) -> Network:
+def trained_network(given: NetworkTraining) -> Network:
     """The network that :func:`bacon.evaluation.train_and_test.train_and_test` tests, to the bit, in eval mode.
 
-    Its parameters take no gradient. Arguments and errors as :func:`bacon.evaluation.train_and_test.trial`; the protocol must
-    train a network (no ``regression``).
+    Its parameters take no gradient. The protocol must train a network (no ``regression``).
+
+    Raises:
+        BaconError: as :func:`begun`, or training diverged.
     """
-    training = begun(
-        train,
-        network=network,
-        evaluation=evaluation,
-        classes=classes,
-        seed=seed,
-        validation=validation,
-        teacher=teacher,
-        images_at_once=images_at_once,
-    )
-    training.run(lambda _: on_epoch())
-    check_converged(training.totals.tolist()[0] / training.seen, training.recipe, seed)
+    training = begun(given)
+    training.run()
+    check_converged(training.totals.tolist()[0] / training.seen, training.recipe, given.seed)
     return training.model.eval().requires_grad_(False)
 
 
@@ -82,14 +92,15 @@ def check_converged(loss: float, recipe: TrainingRecipe, seed: tuple[int, int]) 
         )
 
 
-def _initial(network: NetworkSettings, train: ImageSet, classes: int, seed: tuple[int, int], *, fixed: bool) -> Network:
+def _initial(given: NetworkTraining) -> Network:
     """The network before training, with the weights of its seed, or the fixed network of its distillation seed."""
+    fixed, train = given.evaluation.initialisation == "fixed", given.train
     return build_network(
-        network,
+        given.network,
         channels=train.images.shape[1],
         size=train.images.shape[2],
-        classes=classes,
-        seed=seed[0] if fixed else seed,
+        classes=given.classes,
+        seed=given.seed[0] if fixed else given.seed,
         purpose=FIXED_NETWORK if fixed else "evaluation-network",
         device=train.device,
     )

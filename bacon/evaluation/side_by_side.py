@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Generator, Iterable, Iterator
 
 from bacon.artifacts.evaluation_records import Record, RecordKey
-from bacon.evaluation.train_and_test import Outcome, trial
-from bacon.runtime.clocks import SharedClock
+from bacon.evaluation.train_and_test import Outcome
+from bacon.runtime.clocks import Clock, SharedClock
 from bacon.runtime.streams import Streams
 from bacon.training.loop import DivergedError
 
@@ -18,7 +17,7 @@ Attempt = Record | DivergedError
 def train_side_by_side(
     streams: Streams,
     keys: Iterable[RecordKey],
-    arguments: Callable[[RecordKey], Mapping[str, Any]],
+    begin: Callable[[RecordKey, Clock], Generator[None, None, Outcome]],
     keep: Callable[[RecordKey, Outcome], Record],
     found: dict[RecordKey, Attempt],
 ) -> None:
@@ -27,19 +26,19 @@ def train_side_by_side(
     Args:
         streams: the places.
         keys: the networks; whichever is next takes a place that is free.
-        arguments: what :func:`bacon.evaluation.train_and_test.trial` is given; asked for on the current stream, so that what it
-            makes, such as training images that several networks share, is there for every place.
+        begin: a network's :func:`bacon.evaluation.train_and_test.trial`, timed by a clock; called on the current stream, so
+            that what it makes, such as training images that several networks share, is there for every place.
         keep: makes a finished network's record and keeps it; the device has finished with it.
         found: takes each attempt as it ends, and so holds those that had ended where an error ends the others.
     """
     clock = SharedClock()
 
     def piece(key: RecordKey) -> Iterator[None]:
-        given = arguments(key)
+        trial = begin(key, clock)
 
         def work() -> Iterator[None]:
             try:
-                found[key] = keep(key, (yield from trial(**given, clock=clock)))
+                found[key] = keep(key, (yield from trial))
             except DivergedError as error:
                 found[key] = error
 

@@ -5,24 +5,20 @@ The accuracy is that of the LAST epoch, and test images never select anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
-from bacon.evaluation.protocol_training import begun, check_converged
+from bacon.evaluation.protocol_training import NetworkTraining, begun, check_converged
 from bacon.evaluation.regression import KernelRegression
 from bacon.runtime.clocks import Clock, own_clock
 from bacon.training.batches import IMAGES_AT_ONCE, check_soft_labels
 from bacon.training.image_set import ImageSet
 from bacon.training.loop import Training
-from bacon.training.predictions import Teacher, confusion_matrix
-
-if TYPE_CHECKING:
-    from bacon.settings.evaluation import EvaluationSettings
-    from bacon.settings.network import NetworkSettings
+from bacon.training.predictions import confusion_matrix
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,35 +52,12 @@ class Outcome:
     curve_validation: list[float] = field(default_factory=list)
 
 
-def train_and_test(
-    train: ImageSet,
-    test: ImageSet,
-    *,
-    network: NetworkSettings,
-    evaluation: EvaluationSettings,
-    classes: int,
-    seed: tuple[int, int],
-    validation: ImageSet | None = None,
-    teacher: Teacher | None = None,
-    on_epoch: Callable[[], None] = lambda: None,
-    images_at_once: int = IMAGES_AT_ONCE,
-) -> Outcome:
+def train_and_test(given: NetworkTraining, test: ImageSet, *, on_epoch: Callable[[], None] = lambda: None) -> Outcome:
     """Train one network, or predict by regression where the protocol says so, and test it.
 
-    A pure function of its arguments on one machine. Arguments as :func:`trial`.
+    A pure function of its arguments on one machine. Arguments and errors as :func:`trial`.
     """
-    work = trial(
-        train,
-        test,
-        network=network,
-        evaluation=evaluation,
-        classes=classes,
-        seed=seed,
-        validation=validation,
-        teacher=teacher,
-        on_epoch=on_epoch,
-        images_at_once=images_at_once,
-    )
+    work = trial(given, test, on_epoch=on_epoch)
     while True:
         try:
             next(work)
@@ -94,32 +67,14 @@ def train_and_test(
 
 
 def trial(
-    train: ImageSet,
-    test: ImageSet,
-    *,
-    network: NetworkSettings,
-    evaluation: EvaluationSettings,
-    classes: int,
-    seed: tuple[int, int],
-    validation: ImageSet | None = None,
-    teacher: Teacher | None = None,
-    on_epoch: Callable[[], None] = lambda: None,
-    images_at_once: int = IMAGES_AT_ONCE,
-    clock: Clock = own_clock,
+    given: NetworkTraining, test: ImageSet, *, on_epoch: Callable[[], None] = lambda: None, clock: Clock = own_clock
 ) -> Generator[None, None, Outcome]:
     """:func:`train_and_test` a training step at a time, for callers who train several networks side by side.
 
     Args:
-        train: the training images, decoded.
+        given: the network; the accuracy on its validation images is reported beside the test's.
         test: the whole test set, on the same device.
-        network: the architecture.
-        evaluation: the protocol, of a single augmentation (``with_augmentation``); its seed counts are not used.
-        classes: number of classes.
-        seed: (distillation seed, evaluation seed), which key initialisation, order and augmentation.
-        validation: images held out of the training set, on the same device; their accuracy is reported beside the test's.
-        teacher: labels each batch, where the protocol's labels come from a teacher.
         on_epoch: called after every epoch.
-        images_at_once: bounds memory; changes no draw, and results by rounding at the most.
         clock: what the time is taken with.
 
     Raises:
@@ -127,31 +82,21 @@ def trial(
             does not exist: a teacher, or learned learning rates.
     """
     with clock() as seconds:
-        if evaluation.regression != "none":
-            check_soft_labels(train, evaluation.recipe(images=len(train), classes=classes, rates=train.rates), classes)
-            outcome = _by_regression(train, test, evaluation, classes, validation, images_at_once)
+        if given.evaluation.regression != "none":
+            check_soft_labels(given.train, given.recipe(), given.classes)
+            outcome = _by_regression(given, test)
             on_epoch()
             return outcome
-        training = begun(
-            train,
-            network=network,
-            evaluation=evaluation,
-            classes=classes,
-            seed=seed,
-            validation=validation,
-            teacher=teacher,
-            images_at_once=images_at_once,
-        )
-        epochs = evaluation.curve_epochs(training.recipe.total_epochs(len(train)))
-        curve = _Curve(epochs, test, validation, classes, images_at_once)
+        training = begun(given)
+        curve = _Curve(given, test, epochs=training.recipe.total_epochs(len(given.train)))
         while not training.is_finished:
             yield from training.next_epoch()
             curve.look(training)
             on_epoch()
         training.finish()
-        tested = measure_network(training.model, test, validation, classes=classes, images_at_once=images_at_once)
+        tested = _tested(given, test, training.model)
         loss, correct = (total / training.seen for total in training.totals.tolist())
-    check_converged(loss, training.recipe, seed)
+    check_converged(loss, training.recipe, given.seed)
     return Outcome(
         train_accuracy=correct,
         train_loss=loss,
@@ -165,13 +110,9 @@ def trial(
 class _Curve:
     """Tests a network in training after some of its epochs, which changes nothing of the training: no draw, no weight."""
 
-    def __init__(
-        self, epochs: Sequence[int], test: ImageSet, validation: ImageSet | None, classes: int, images_at_once: int
-    ) -> None:
-        self._epochs, self._found = epochs, dict[int, Tested]()
-        self._measure = partial(
-            measure_network, test=test, validation=validation, classes=classes, images_at_once=images_at_once
-        )
+    def __init__(self, given: NetworkTraining, test: ImageSet, *, epochs: int) -> None:
+        self._epochs, self._found = given.evaluation.curve_epochs(epochs), dict[int, Tested]()
+        self._measure = partial(_tested, given, test)
 
     def look(self, training: Training) -> None:
         """Test the network that training would give if it ended with this epoch, where it is one of the points."""
@@ -197,18 +138,11 @@ class _Curve:
         }
 
 
-def _by_regression(
-    train: ImageSet,
-    test: ImageSet,
-    evaluation: EvaluationSettings,
-    classes: int,
-    validation: ImageSet | None,
-    images_at_once: int,
-) -> Outcome:
+def _by_regression(given: NetworkTraining, test: ImageSet) -> Outcome:
     with own_clock() as seconds:
-        model = KernelRegression(train, evaluation, classes)
-        tested = measure_network(model, test, validation, classes=classes, images_at_once=images_at_once)
-        loss, accuracy = model.fit(train)
+        model = KernelRegression(given.train, given.evaluation, given.classes)
+        tested = _tested(given, test, model)
+        loss, accuracy = model.fit(given.train)
     return Outcome(train_accuracy=accuracy, train_loss=loss, epochs=0, wall_seconds=seconds(), **vars(tested))
 
 
@@ -239,3 +173,8 @@ def measure_network(
         class_accuracy=(confusion.diagonal() / confusion.sum(dim=1).clamp(min=1).double()).tolist(),
         validation_accuracy=None if held_out is None else int(held_out.trace()) / int(held_out.sum()),
     )
+
+
+def _tested(given: NetworkTraining, test: ImageSet, model: nn.Module) -> Tested:
+    """A network of a training on the test set and on the training's validation images."""
+    return measure_network(model, test, given.validation, classes=given.classes, images_at_once=given.images_at_once)

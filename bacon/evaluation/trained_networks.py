@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -13,9 +13,11 @@ import torch
 from bacon.artifacts.evaluation_records import Record, RecordCache, RecordKey
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, read_dataset
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.side_by_side import Attempt, train_side_by_side
-from bacon.evaluation.train_and_test import Outcome, train_and_test
+from bacon.evaluation.train_and_test import Outcome, train_and_test, trial
 from bacon.networks.network import Network
+from bacon.runtime.clocks import Clock
 from bacon.runtime.heartbeat import Heartbeat
 from bacon.runtime.host_rows import Placement
 from bacon.runtime.logs import get_logger
@@ -263,10 +265,13 @@ class Networks:
             epochs += 1
             progress.advance()
 
+        def begin(key: RecordKey, clock: Clock) -> Generator[None, None, Outcome]:
+            return trial(self.training(key), self.test, on_epoch=count, clock=clock)
+
         found: dict[RecordKey, Attempt] = {}
         try:
             streams = Streams(self.job.device, self._places(keys[0]))
-            train_side_by_side(streams, keys, lambda key: self.arguments(key, count), self._kept, found)
+            train_side_by_side(streams, keys, begin, self._kept, found)
             return found
         except torch.OutOfMemoryError:
             log.warning(
@@ -305,23 +310,21 @@ class Networks:
 
     def outcome(self, key: RecordKey, on_epoch: Callable[[], None]) -> Outcome:
         """Train and test a network; ``on_epoch`` is called after every epoch."""
-        return train_and_test(**self.arguments(key, on_epoch))
+        return train_and_test(self.training(key), self.test, on_epoch=on_epoch)
 
-    def arguments(self, key: RecordKey, on_epoch: Callable[[], None]) -> dict[str, Any]:
-        """What :func:`bacon.evaluation.train_and_test.trial` is given for a network."""
+    def training(self, key: RecordKey) -> NetworkTraining:
+        """What a network is trained on, and how."""
         job = self.job
-        return {
-            "train": self.train(key.iteration),
-            "test": self.test,
-            "network": job.network,
-            "evaluation": self._settings(key),
-            "classes": len(self.dataset.class_names),
-            "seed": (_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
-            "validation": self.validation,
-            "teacher": self.teacher,
-            "on_epoch": on_epoch,
-            "images_at_once": self.images_at_once,
-        }
+        return NetworkTraining(
+            train=self.train(key.iteration),
+            network=job.network,
+            evaluation=self._settings(key),
+            classes=len(self.dataset.class_names),
+            seed=(_REFERENCE_SEED if job.seed is None else job.seed, key.evaluation_seed),
+            validation=self.validation,
+            teacher=self.teacher,
+            images_at_once=self.images_at_once,
+        )
 
 
 def _report(job: EvaluationJob, key: RecordKey, outcome: Outcome) -> None:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from pydantic import Field
 
 from bacon.settings.base import Strict
 
 SELECTION = frozenset({"cells", "networks", "seeds"})
 """Keys that say which results there are, not what any of them is."""
+
+_Values = TypeVar("_Values", bound=tuple[object, ...] | None)
+
+
+def each_once(values: _Values) -> _Values:
+    """A list of a task's settings, as a field validator: raises :class:`ValueError` where a value stands in it twice."""
+    if values is not None and len(set(values)) != len(values):
+        raise ValueError(f"{', '.join(map(str, values))}: list each value once")
+    return values
 
 
 class TaskSettings(Strict):

@@ -146,7 +146,8 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
 
     seen = {}
 
-    def train_and_test(train, test, **_):
+    def train_and_test(given, test, **_):
+        train = given.train
         seen["train"], seen["test"] = train.normalised(train.images), test.normalised(test.images)
         return Outcome(
             test_accuracy=0.5,

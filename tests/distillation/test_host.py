@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bacon.distillation.queue_training import Rounds
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.recipe import TrainingRecipe
@@ -73,12 +74,14 @@ def test_an_epoch_of_evaluation_reads_nothing_back():
     for epochs in (2, 9):
         with HostReads() as reads, HostTraffic() as traffic:
             train_and_test(
+                NetworkTraining(
+                    train=train,
+                    network=NETWORK,
+                    evaluation=EvaluationSettings(epochs=epochs, batch_size=4),
+                    classes=3,
+                    seed=(0, 1),
+                ),
                 train,
-                train,
-                network=NETWORK,
-                evaluation=EvaluationSettings(epochs=epochs, batch_size=4),
-                classes=3,
-                seed=(0, 1),
             )
         found.append((reads.found, traffic.found))
     assert found[0] == found[1], "what is read is read once, after the last epoch"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
 from bacon.config.loading import check_config
 from bacon.downstream.architecture_search.algorithm import ArchitectureSearch
@@ -30,11 +29,6 @@ def test_the_space_of_dc_has_720_networks():
 
 def test_candidates_compute_with_the_cells_precision():
     assert {each.precision for each in ArchitectureSearchSettings().candidates("bf16").values()} == {"bf16"}
-
-
-def test_a_value_listed_twice_is_refused():
-    with pytest.raises(ValidationError, match="list each value once"):
-        ArchitectureSearchSettings(widths=(32, 32))
 
 
 def test_ranks_by_hand():

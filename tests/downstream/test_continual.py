@@ -12,7 +12,7 @@ from bacon.downstream.continual import algorithm
 from bacon.downstream.continual.algorithm import Continual
 from bacon.downstream.continual.class_steps import class_order, scores, steps_of
 from bacon.downstream.continual.record import ContinualSettings
-from bacon.evaluation.protocol_training import trained_network
+from bacon.evaluation.protocol_training import NetworkTraining, trained_network
 from bacon.runtime.errors import BaconError
 from bacon.training.image_set import ImageSet
 from tests.downstream.toy_cells import CLASSES, NETWORK, context, selection
@@ -67,7 +67,9 @@ def test_each_step_is_a_training_from_scratch_on_the_classes_seen(tmp_path):
     kept = torch.tensor([place for place in range(8) if int(given.train.labels[place]) in first])
     labels = torch.tensor([first.index(int(given.train.labels[place])) for place in kept])
     images = ImageSet.of_normalised(given.train.images[kept], labels, mean=MEAN, std=STD)
-    network = trained_network(images, network=NETWORK, evaluation=given.evaluation, classes=2, seed=(1, 4))
+    network = trained_network(
+        NetworkTraining(train=images, network=NETWORK, evaluation=given.evaluation, classes=2, seed=(1, 4))
+    )
     tests = [place for place in range(32) if int(given.test.labels[place]) in first]
     said = network(given.test.at(torch.tensor(tests))).argmax(dim=1).tolist()
     right = [order[guess] == int(given.test.labels[place]) for guess, place in zip(said, tests, strict=True)]

@@ -9,6 +9,7 @@ from bacon.runtime.errors import BaconError
 pytest.importorskip("imagecorruptions")
 from bacon.downstream.corruptions import corrupted_images as made
 from bacon.downstream.corruptions.record import CorruptionSettings
+from tests.downstream.toy_cells import context, selection
 
 
 def images(channels=3, size=32, count=2):
@@ -54,8 +55,47 @@ def test_corrupted_images_are_made_once(tmp_path, monkeypatch):
     assert np.array_equal(made.kept_corrupted(tmp_path, images, "fog", 2, of=of), first)
     monkeypatch.undo()
     (path,) = tmp_path.iterdir()
-    path.write_bytes(b"damaged")
-    assert np.array_equal(made.kept_corrupted(tmp_path, images, "fog", 2, of=of), first)
+    for damaged in (b"damaged", b""):
+        path.write_bytes(damaged)
+        assert np.array_equal(made.kept_corrupted(tmp_path, images, "fog", 2, of=of), first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"of": ("another", None)}, {"of": ("data", 2)}, {"severity": 3}, {"corruption": "snow"}, {"_CODE": "another"}],
+)
+def test_images_of_another_kind_or_made_by_other_code_are_not_taken_for_those(tmp_path, monkeypatch, other):
+    given = {"corruption": "fog", "severity": 2, "of": ("data", None)}
+    monkeypatch.setattr(made, "corrupted", lambda pixels, *_: pixels)
+    made.kept_corrupted(tmp_path, images, **given)
+    monkeypatch.setattr(made, "corrupted", lambda pixels, *_: 255 - pixels)
+    if "_CODE" in other:
+        monkeypatch.setattr(made, "_CODE", other.pop("_CODE"))
+    assert np.array_equal(made.kept_corrupted(tmp_path, images, **given | other), 255 - images())
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_accuracies_and_the_mean_corruption_error_by_hand(tmp_path, monkeypatch):
+    """Corrupted images are black, which one class of the four is predicted for, or as they were at severity 1."""
+    from bacon.downstream.corruptions import algorithm
+
+    def black(_folder, pixels, corruption, severity, **_):
+        return pixels() if (corruption, severity) == ("fog", 1) else np.zeros_like(pixels())
+
+    monkeypatch.setattr(algorithm, "kept_corrupted", black)
+    settings = CorruptionSettings(corruptions=("fog", "snow"), severities=(1, 5))
+    found = algorithm.Corruptions(settings, context(tmp_path, synthetic=selection())).measure(0)
+    values = {(one.metric, one.condition, one.at): one.value for one in found.measurements}
+    clean = values["accuracy", "", None]
+    assert clean > 0.8
+    assert [values["corrupted_accuracy", *key] for key in (("fog", 1.0), ("fog", 5.0), ("snow", 1.0))] == [
+        clean,
+        0.25,
+        0.25,
+    ]
+    assert values["corrupted_accuracy", "fog", None] == pytest.approx((clean + 0.25) / 2)
+    assert values["mce", "", None] == pytest.approx(1 - (clean + 3 * 0.25) / 4)
+    assert values["relative_mce", "", None] == pytest.approx(clean - (clean + 3 * 0.25) / 4)
 
 
 def test_chosen_images_are_a_subset_that_grows():

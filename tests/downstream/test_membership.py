@@ -98,6 +98,14 @@ def test_members_and_others_are_balanced_class_by_class():
     assert not np.array_equal(found.members, draw_targets(train, test, images=24, seed=1).members)
 
 
+@pytest.mark.parametrize(("images", "each"), [(7, [3, 2, 2]), (8, [3, 3, 2]), (2, [1, 1, 0])])
+def test_members_are_as_many_as_asked_for_where_classes_do_not_divide_them(images, each):
+    labels = np.repeat([0, 1, 2], 20)
+    found = draw_targets(labels, labels, images=images, seed=0)
+    assert np.bincount(labels[found.members], minlength=3).tolist() == each
+    assert np.bincount(labels[found.others], minlength=3).tolist() == each
+
+
 def test_no_class_to_try_is_an_error():
     with pytest.raises(BaconError, match="two training images and a test image"):
         draw_targets(np.array([0]), np.array([0]), images=4, seed=0)

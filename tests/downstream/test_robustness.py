@@ -1,5 +1,7 @@
 """BEARD's numbers by hand; the attacks on a linear model, in pixels, within their bounds, and the same each time."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +13,9 @@ from bacon.downstream.robustness.beard_metrics import (
     robustness_efficiency_index,
     robustness_ratio,
 )
-from bacon.downstream.robustness.record import ROBUSTNESS, RobustnessSettings, columns
+from bacon.downstream.robustness.record import ROBUSTNESS, RobustnessSettings, columns, notes
 from bacon.training.image_set import ImageSet
+from tests.downstream.toy_cells import context, selection
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
 CPU = torch.device("cpu")
@@ -107,6 +110,73 @@ def test_a_published_protocol_gives_way_to_what_is_said_beside_it():
     assert "PGD 8/255 (%)" in titles
     assert "RR 8/255 (%)" in titles
     assert "RR 3/255 (%)" not in titles
+
+
+@pytest.mark.parametrize(
+    ("changes", "missed"),
+    [
+        ({}, ""),
+        ({"steps": 4}, ""),  # exactly 8/255
+        ({"epsilons": [0.03], "steps": 10, "step_size": 0.003}, ""),  # 0.03 but for rounding
+        (
+            {"steps": 3},
+            r"3 steps of 2/255 move a pixel by 6/255 at most from where it begins, less than epsilon 8/255:",
+        ),
+        (
+            {"epsilons": [1 / 255, 2 / 255, 4 / 255], "steps": 1, "step_size": 1 / 255},
+            r"less than epsilon 2/255, 4/255:",
+        ),
+        ({"steps": 3, "attacks": ["fgsm"]}, ""),
+        ({"steps": 3, "epsilons": [6 / 255], "autoattack_epsilons": [8 / 255]}, ""),  # pgd is not run with 8/255
+    ],
+)
+def test_steps_that_cannot_reach_the_bound_are_told_below_the_table(changes, missed):
+    *_, last = notes(RobustnessSettings(**changes))
+    assert ("move a pixel" in last) == bool(missed)
+    assert re.search(missed, last)
+
+
+def test_steps_that_cannot_reach_the_bound_are_told_in_the_log(tmp_path, caplog):
+    pytest.importorskip("torchattacks")
+    from bacon.downstream.robustness.algorithm import Robustness
+
+    given = context(tmp_path, synthetic=selection())
+    Robustness(RobustnessSettings(steps=4), given)
+    assert not caplog.records
+    Robustness(RobustnessSettings(steps=3), given)
+    assert (
+        "toy: PGD: 3 steps of 2/255 move a pixel by 6/255 at most from where it begins, less than epsilon 8/255"
+        in caplog.text
+    )
+
+
+def test_accuracies_are_those_of_the_attacked_images(tmp_path):
+    """Every pixel of the toy set may go to 0 or 1 under an epsilon of 1: nothing is left, and RR says that both are equal."""
+    pytest.importorskip("torchattacks")
+    from bacon.downstream.robustness.algorithm import Robustness
+
+    settings = RobustnessSettings(
+        attacks=("fgsm", "pgd"), epsilons=(1e-6, 1.0), step_size=0.5, test_images=20, alpha=0.25
+    )
+    found = Robustness(settings, context(tmp_path, synthetic=selection())).measure(0)
+    values = {(one.metric, one.condition, one.at): one.value for one in found.measurements}
+    clean = values["accuracy", "", None]
+    assert clean > 0.8
+    assert found.details["test_images"] == 20
+    for attack in ("fgsm", "pgd", "worst"):
+        assert values["robust_accuracy", attack, 1e-6] == clean
+        assert values["robust_accuracy", attack, 1.0] < 0.3
+    assert values["robust_accuracy", "worst", 1.0] <= min(
+        values["robust_accuracy", name, 1.0] for name in ("fgsm", "pgd")
+    )
+    assert ("rr", "", 1e-6) not in values, "no attack lowers the accuracy"
+    seconds = [found.details["seconds"][f"{attack} 1"] for attack in ("fgsm", "pgd")]
+    efficiency = attack_efficiency(found.details["clean_seconds"], seconds)
+    assert values.get(("ae", "", 1.0)) == efficiency
+    ratio = values["rr", "", 1.0]
+    assert ratio == robustness_ratio(clean, [values["robust_accuracy", attack, 1.0] for attack in ("fgsm", "pgd")])
+    expected = None if efficiency is None else pytest.approx(0.25 * ratio + 0.75 * efficiency)
+    assert values.get(("crei", "", 1.0)) == expected
 
 
 def test_a_missing_package_is_named_with_what_to_install(monkeypatch):

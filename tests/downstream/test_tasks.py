@@ -155,6 +155,18 @@ def test_settings_of_a_task_that_is_not_run_are_named():
             {"downstream": {"calibration": {"networks": ["lenet"]}}},
             r"downstream\.calibration\.networks = 'lenet' is unknown",
         ),
+        (
+            {"downstream": {"robustness": {"autoattack_epsilons": [0.1, 0.1]}}},
+            r"downstream\.robustness\.autoattack_epsilons = .*0\.1, 0\.1: list each value once",
+        ),
+        (
+            {"downstream": {"corruptions": {"severities": [1, 1]}}},
+            r"downstream\.corruptions\.severities = .*list each value once",
+        ),
+        (
+            {"downstream": {"architecture_search": {"widths": [32, 32]}}},
+            r"downstream\.architecture_search\.widths = .*list each value once",
+        ),
         ({"downstream": {"robustness": {"epsilons": [2]}}}, r"downstream\.robustness\.epsilons\.0 = 2: must be"),
         (
             {"grid": GRID | {"downstream": ["calibration"], "networks": ["convnet"]}, "protocol": "p-kip"},

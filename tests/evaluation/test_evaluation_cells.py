@@ -18,9 +18,9 @@ from bacon.artifacts.evaluation_records import RecordCache, RecordKey, read_eval
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, write_dataset
-from bacon.evaluation import side_by_side
 from bacon.evaluation import trained_networks as networks
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test, trial
 from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
 from bacon.runtime.errors import BaconError
@@ -113,9 +113,9 @@ def trained(monkeypatch) -> list[tuple]:
     """Seeds of the networks that are really trained, in order."""
     calls = []
 
-    def counted(*args, **kwargs):
-        calls.append(kwargs["seed"])
-        return train_and_test(*args, **kwargs)
+    def counted(given, *args, **kwargs):
+        calls.append(given.seed)
+        return train_and_test(given, *args, **kwargs)
 
     monkeypatch.setattr(networks, "train_and_test", counted)
     return calls
@@ -196,7 +196,10 @@ def test_validation_accuracy_is_recorded_where_there_is_a_validation_split(paths
         labels=distilled.synthetic.classes.repeat_interleave(FACTOR**2),
     )
     arguments = {"network": NETWORK, "evaluation": job(paths).evaluation, "classes": CLASSES, "seed": (2, 0)}
-    assert record["validation_accuracy"] == train_and_test(train, validation, **arguments).test_accuracy
+    assert (
+        record["validation_accuracy"]
+        == train_and_test(NetworkTraining(train=train, **arguments), validation).test_accuracy
+    )
 
 
 @pytest.mark.usefixtures("dataset")
@@ -207,12 +210,14 @@ def test_records_are_of_the_decoded_images_with_their_labels(paths, distilled):
         train = ImageSet(images=images, labels=distilled.synthetic.classes.repeat_interleave(FACTOR**2))
         assert len(train.images) == len(train.labels) == 16
         expected = train_and_test(
-            train,
+            NetworkTraining(
+                train=train,
+                network=NETWORK,
+                evaluation=job(paths).evaluation,
+                classes=CLASSES,
+                seed=(2, record["evaluation_seed"]),
+            ),
             uint8_set(30, seed=1),
-            network=NETWORK,
-            evaluation=job(paths).evaluation,
-            classes=CLASSES,
-            seed=(2, record["evaluation_seed"]),
         )
         for name in ("test_accuracy", "train_accuracy", "train_loss"):
             assert record[name] == getattr(expected, name)
@@ -240,15 +245,18 @@ def test_teachers_label_the_batches(paths, distilled, tmp_path, caplog):
     assert content["teachers_at_chance"] == []
     models = [run_network(teachers, run, device=CPU) for run in (0, 1)]
     outcome = train_and_test(
-        ImageSet(
-            images=decode(distilled.synthetic.images, FACTOR), labels=distilled.synthetic.classes.repeat_interleave(4)
+        NetworkTraining(
+            train=ImageSet(
+                images=decode(distilled.synthetic.images, FACTOR),
+                labels=distilled.synthetic.classes.repeat_interleave(4),
+            ),
+            network=NETWORK,
+            evaluation=own.evaluation,
+            classes=CLASSES,
+            seed=(2, 0),
+            teacher=lambda images: (models[0](images) + models[1](images)) / 2,
         ),
         uint8_set(30, seed=1),
-        network=NETWORK,
-        evaluation=own.evaluation,
-        classes=CLASSES,
-        seed=(2, 0),
-        teacher=lambda images: (models[0](images) + models[1](images)) / 2,
     )
     assert content["records"][0]["train_loss"] == pytest.approx(outcome.train_loss, rel=1e-5)
     assert content["records"][0]["test_accuracy"] == outcome.test_accuracy
@@ -416,12 +424,8 @@ def test_the_full_training_set_is_the_reference(paths, dataset, trained):
     assert trained == [(0, 0), (0, 1)]
     train = ImageSet.of_uint8(dataset.train_images, dataset.train_labels, mean=MEAN, std=STD, device=CPU)
     expected = train_and_test(
-        train,
+        NetworkTraining(train=train, network=NETWORK, evaluation=reference.evaluation, classes=CLASSES, seed=(0, 1)),
         uint8_set(30, seed=1),
-        network=NETWORK,
-        evaluation=reference.evaluation,
-        classes=CLASSES,
-        seed=(0, 1),
     )
     record = content["records"][1]
     assert (record["iteration"], record["final"], record["evaluation_seed"]) == (0, True, 1)
@@ -523,11 +527,11 @@ def test_memory_that_does_not_suffice_once_trains_the_network_again_with_half_as
     expected = evaluate(paths)
     asked = []
 
-    def tight(*args, images_at_once, **kwargs):
-        asked.append(images_at_once)
-        if images_at_once > 1024 and len(asked) > 1:
+    def tight(given, *args, **kwargs):
+        asked.append(given.images_at_once)
+        if given.images_at_once > 1024 and len(asked) > 1:
             raise torch.OutOfMemoryError("no room")
-        return train_and_test(*args, images_at_once=images_at_once, **kwargs)
+        return train_and_test(given, *args, **kwargs)
 
     monkeypatch.setattr(networks, "train_and_test", tight)
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
@@ -544,8 +548,8 @@ def test_memory_that_does_not_suffice_once_trains_the_network_again_with_half_as
 def test_memory_that_does_not_suffice_twice_ends_the_job(paths, monkeypatch):
     asked = []
 
-    def full(*_, images_at_once, **__):
-        asked.append(images_at_once)
+    def full(given, *_, **__):
+        asked.append(given.images_at_once)
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(networks, "train_and_test", full)
@@ -591,15 +595,15 @@ def test_large_batches_leave_fewer_places(paths, gpu, monkeypatch):
 def test_each_of_the_networks_in_turns_is_kept_as_it_ends(paths, monkeypatch):
     begun = []
 
-    def finished(**given):
-        begun.append((given["seed"][1], given["evaluation"].epochs))
-        outcome = yield from trial(**given)
-        if given["evaluation"].epochs == 3 and fails:
+    def finished(given, *args, **kwargs):
+        begun.append((given.seed[1], given.evaluation.epochs))
+        outcome = yield from trial(given, *args, **kwargs)
+        if given.evaluation.epochs == 3 and fails:
             raise KeyboardInterrupt
         return outcome
 
     changes = {"augmentations": ("none", "dsa"), "epochs_plain": 1, "epochs": 3, "snapshot_seeds": 0, "seeds": 1}
-    monkeypatch.setattr(side_by_side, "trial", finished)
+    monkeypatch.setattr(networks, "trial", finished)
     fails = True
     with pytest.raises(KeyboardInterrupt):
         evaluate_at_once(paths, 2, "turns", **changes)
@@ -615,17 +619,17 @@ def test_networks_that_do_not_fit_side_by_side_are_trained_one_after_another(pat
     trained.clear()
     counted, begun = [], []
 
-    def tight(**given):
-        begun.append(given["seed"])
+    def tight(given, *args, **kwargs):
+        begun.append(given.seed)
         if len(begun) == 3:
             raise torch.OutOfMemoryError("no room")
-        return (yield from trial(**given))
+        return (yield from trial(given, *args, **kwargs))
 
     advance = networks.Progress.advance
     monkeypatch.setattr(
         networks.Progress, "advance", lambda self, steps=1: counted.append(steps) or advance(self, steps)
     )
-    monkeypatch.setattr(side_by_side, "trial", tight)
+    monkeypatch.setattr(networks, "trial", tight)
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
     assert stable(evaluate_at_once(paths, 2, "tight")["records"]) == expected
     (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
@@ -650,13 +654,15 @@ def test_a_rate_that_diverges_among_others_in_turns_is_out(paths):
 def test_fewer_images_at_once_change_no_number(at_once):
     outcomes = [
         train_and_test(
-            float_set(19),
+            NetworkTraining(
+                train=float_set(19),
+                network=NETWORK,
+                evaluation=settings(epochs=3),
+                classes=CLASSES,
+                seed=(1, 2),
+                **more,
+            ),
             uint8_set(30),
-            network=NETWORK,
-            evaluation=settings(epochs=3),
-            classes=CLASSES,
-            seed=(1, 2),
-            **more,
         )
         for more in ({}, {"images_at_once": at_once})
     ]

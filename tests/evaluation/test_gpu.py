@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test, trial
 from bacon.runtime.streams import Streams
 from bacon.settings.evaluation import EvaluationSettings
@@ -34,11 +35,11 @@ def test_networks_side_by_side_have_the_bits_of_those_trained_alone(norm):
         "evaluation": EvaluationSettings(epochs=1100, batch_size=40, dsa_strategy="color_crop_flip"),
         "classes": 4,
     }
-    alone = [train_and_test(train, train, seed=(0, seed), **given) for seed in range(4)]
+    alone = [train_and_test(NetworkTraining(train=train, seed=(0, seed), **given), train) for seed in range(4)]
     together = {}
 
     def work(seed):
-        together[seed] = yield from trial(train, train, seed=(0, seed), **given)
+        together[seed] = yield from trial(NetworkTraining(train=train, seed=(0, seed), **given), train)
 
     Streams(GPU, 3).run(work(seed) for seed in range(4))
     for seed, outcome in enumerate(alone):

@@ -9,6 +9,7 @@ import torch
 from pydantic import ValidationError
 
 from bacon.evaluation import regression
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.regression import KernelRegression
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.infinite_width import dense_kernel
@@ -32,7 +33,10 @@ def predicted(train, images, targets, *, kind="ntk", depth=1, bias_std=0.1, ridg
 
 
 def outcome(train, test, **changes):
-    return train_and_test(train, test, network=NETWORK, evaluation=settings(**changes), classes=CLASSES, seed=(0, 0))
+    return train_and_test(
+        NetworkTraining(train=train, network=NETWORK, evaluation=settings(**changes), classes=CLASSES, seed=(0, 0)),
+        test,
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pytest
 
 from bacon.artifacts.evaluation_records import Record, RecordCache, parse_record
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from tests.toy_images import CLASSES, NETWORK, settings, uint8_set
 
@@ -16,7 +17,10 @@ def outcome(*, epochs=4, validation=None, **changes):
     train, test = uint8_set(24), uint8_set(40, seed=1)
     chosen = settings(epochs=epochs, schedule="constant", lr_net=0.05, batch_size=8, **changes)
     return train_and_test(
-        train, test, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0), validation=validation
+        NetworkTraining(
+            train=train, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0), validation=validation
+        ),
+        test,
     )
 
 

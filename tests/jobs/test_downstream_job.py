@@ -68,9 +68,7 @@ def folder(measured, tmp_path, monkeypatch):
 def trained(monkeypatch):
     """Evaluation seeds of the networks that are trained."""
     found, train = [], cell_networks.trained_network
-    monkeypatch.setattr(
-        cell_networks, "trained_network", lambda **given: found.append(given["seed"][1]) or train(**given)
-    )
+    monkeypatch.setattr(cell_networks, "trained_network", lambda given: found.append(given.seed[1]) or train(given))
     return found
 
 

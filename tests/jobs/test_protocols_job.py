@@ -65,9 +65,9 @@ def trained(monkeypatch):
     """Epochs of each network that is trained."""
     found, train = [], trained_networks.train_and_test
 
-    def counted(*arguments, evaluation, **options):
-        found.append(evaluation.epochs)
-        return train(*arguments, evaluation=evaluation, **options)
+    def counted(given, *arguments, **options):
+        found.append(given.evaluation.epochs)
+        return train(given, *arguments, **options)
 
     monkeypatch.setattr(trained_networks, "train_and_test", counted)
     return found
@@ -158,10 +158,10 @@ def test_a_lost_or_damaged_file_makes_the_index_stale(folder):
 def test_a_protocol_that_fails_leaves_the_others_their_results(folder, monkeypatch):
     train = trained_networks.train_and_test
 
-    def fails(*arguments, evaluation, **options):
-        if evaluation.epochs == 7:
+    def fails(given, *arguments, **options):
+        if given.evaluation.epochs == 7:
             raise DivergedError("training diverged")
-        return train(*arguments, evaluation=evaluation, **options)
+        return train(given, *arguments, **options)
 
     monkeypatch.setattr(trained_networks, "train_and_test", fails)
     # `mine` comes first and fails; the last is evaluated all the same.

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.real_images import RealImages
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.methods.dd.algorithm import DD, RAW_RATES
 from bacon.methods.dd.record import DDSettings
@@ -83,7 +84,9 @@ def test_the_evaluation_repeats_the_steps_on_that_network():
     images = ImageSet(images=made.images, labels=made.classes, rates=tuple(made.rates.tolist()))
     settings = protocol().with_augmentation("none", 0.01)
     found = [
-        train_and_test(images, images, network=NETWORK, evaluation=settings, classes=3, seed=seed)
+        train_and_test(
+            NetworkTraining(train=images, network=NETWORK, evaluation=settings, classes=3, seed=seed), images
+        )
         for seed in ((3, 0), (3, 7), (4, 0))
     ]
     expected = sum(losses[-2:]) / 2  # the last epoch: two steps of three images

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_permutation
@@ -366,12 +367,14 @@ def toy_set(count, seed):
 def evaluated(train=None, **keys):
     chosen = EvaluationSettings(**({"epochs": 4, "batch_size": 8, "lr_net": 0.05} | keys))
     return train_and_test(
-        train or toy_set(20, 0),
+        NetworkTraining(
+            train=train or toy_set(20, 0),
+            network=NetworkSettings(width=8, depth=2),
+            evaluation=chosen,
+            classes=2,
+            seed=(4, 5),
+        ),
         toy_set(30, 1),
-        network=NetworkSettings(width=8, depth=2),
-        evaluation=chosen,
-        classes=2,
-        seed=(4, 5),
     )
 
 
@@ -430,12 +433,14 @@ def golden_set(count, seed, channels, side, classes):
 def test_todays_settings_give_the_numbers_from_before_there_was_a_recipe(name):
     (channels, side, classes, count), keys, expected = GOLDEN[name]
     outcome = train_and_test(
-        golden_set(count, 0, channels, side, classes),
+        NetworkTraining(
+            train=golden_set(count, 0, channels, side, classes),
+            network=NetworkSettings(width=8, depth=2, norm="batch" if name == "dsa32" else "instance"),
+            evaluation=EvaluationSettings(**({"epochs": 6, "batch_size": 8, "lr_net": 0.05} | keys)),
+            classes=classes,
+            seed=(4, 5),
+        ),
         golden_set(60, 1, channels, side, classes),
-        network=NetworkSettings(width=8, depth=2, norm="batch" if name == "dsa32" else "instance"),
-        evaluation=EvaluationSettings(**({"epochs": 6, "batch_size": 8, "lr_net": 0.05} | keys)),
-        classes=classes,
-        seed=(4, 5),
     )
     assert (outcome.test_accuracy, outcome.train_accuracy) == expected[:2]
     assert outcome.train_loss == pytest.approx(expected[2], rel=1e-5)

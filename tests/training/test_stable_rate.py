@@ -7,6 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch.func import functional_call, jacrev
 
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.build import build_network
 from bacon.settings.evaluation import EvaluationSettings
@@ -62,7 +63,9 @@ def test_an_evaluation_trains_at_a_share_of_it():
     settings = EvaluationSettings.model_validate(
         {**LOSS, "lr_net": 0.2, "steps": 60, "batch_size": 12, "labels": "stored"}
     )
-    found = train_and_test(train, test, network=KIP, evaluation=settings, classes=CLASSES, seed=(0, 0))
+    found = train_and_test(
+        NetworkTraining(train=train, network=KIP, evaluation=settings, classes=CLASSES, seed=(0, 0)), test
+    )
     assert found.test_accuracy > 0.9
     assert found.train_loss < 0.05
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test
 from bacon.networks.build import build_network
 from bacon.runtime.draws import device_permutation
@@ -129,7 +130,9 @@ def naive_train_and_test(train, test, chosen, seed, drop_after):
 def test_training_follows_a_plain_loop(count, epochs, make):
     train, test = make(count), uint8_set(31, seed=1)
     chosen = settings(epochs=epochs, lr_net=0.05)
-    outcome = train_and_test(train, test, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(4, 5))
+    outcome = train_and_test(
+        NetworkTraining(train=train, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(4, 5)), test
+    )
     loss, hits, right = naive_train_and_test(train, test, chosen, (4, 5), drop_after=(epochs - 1) // 2 + 1)
     assert outcome.train_loss == pytest.approx(loss, rel=1e-5)
     assert outcome.train_accuracy == pytest.approx(hits, abs=1e-12)
@@ -139,7 +142,9 @@ def test_training_follows_a_plain_loop(count, epochs, make):
 
 def test_the_learning_rate_drops_after_the_epoch_that_the_settings_name():
     train, test, chosen = float_set(20), uint8_set(8, seed=1), settings(epochs=7, lr_net=0.05)
-    outcome = train_and_test(train, test, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(4, 5))
+    outcome = train_and_test(
+        NetworkTraining(train=train, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(4, 5)), test
+    )
     losses = {drop: naive_train_and_test(train, test, chosen, (4, 5), drop)[0] for drop in (3, 4, 5, None)}
     assert chosen.lr_drop_epoch() == 4
     matching = [drop for drop, loss in losses.items() if outcome.train_loss == pytest.approx(loss, rel=1e-5)]
@@ -149,7 +154,8 @@ def test_the_learning_rate_drops_after_the_epoch_that_the_settings_name():
 def test_a_separable_problem_is_learned():
     chosen = settings(epochs=60, lr_net=0.05, dsa_strategy="crop_flip")
     outcome = train_and_test(
-        float_set(20), uint8_set(100, seed=1), network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0)
+        NetworkTraining(train=float_set(20), network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0)),
+        uint8_set(100, seed=1),
     )
     assert outcome.test_accuracy > 0.95
     assert outcome.train_accuracy > 0.95
@@ -161,7 +167,8 @@ def test_shuffled_labels_are_not_predicted():
     random = replace(train, labels=torch.from_numpy(np.random.default_rng(0).permutation(train.labels.numpy())))
     chosen = settings(epochs=20, lr_net=0.05)
     outcome = train_and_test(
-        random, uint8_set(100, seed=1), network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0)
+        NetworkTraining(train=random, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0)),
+        uint8_set(100, seed=1),
     )
     assert outcome.test_accuracy < 0.9
 
@@ -170,7 +177,9 @@ def test_training_repeats_bit_for_bit_and_depends_on_both_seeds():
     train, test = float_set(19), uint8_set(30, seed=1)
 
     def outcome(seed):
-        made = train_and_test(train, test, network=NETWORK, evaluation=settings(), classes=CLASSES, seed=seed)
+        made = train_and_test(
+            NetworkTraining(train=train, network=NETWORK, evaluation=settings(), classes=CLASSES, seed=seed), test
+        )
         return made.train_loss, made.train_accuracy, made.test_accuracy
 
     first = outcome((0, 0))
@@ -181,7 +190,10 @@ def test_training_repeats_bit_for_bit_and_depends_on_both_seeds():
 def test_training_leaves_the_global_generator_alone():
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    train_and_test(float_set(10), uint8_set(10), network=NETWORK, evaluation=settings(), classes=CLASSES, seed=(0, 0))
+    train_and_test(
+        NetworkTraining(train=float_set(10), network=NETWORK, evaluation=settings(), classes=CLASSES, seed=(0, 0)),
+        uint8_set(10),
+    )
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -200,7 +212,7 @@ def test_confusion_counts_every_image_once_by_its_label_and_prediction(count):
 def test_the_confusion_is_of_the_test_images_of_the_trained_network():
     test = uint8_set(31, seed=1)
     arguments = {"network": NETWORK, "classes": 3, "seed": (0, 0)}
-    outcome = train_and_test(float_set(10), test, evaluation=settings(epochs=2), **arguments)
+    outcome = train_and_test(NetworkTraining(train=float_set(10), evaluation=settings(epochs=2), **arguments), test)
     counts = np.array(outcome.confusion)
     assert counts.sum(axis=1).tolist() == [16, 15, 0]
     assert outcome.test_accuracy == counts.trace() / 31
@@ -212,9 +224,11 @@ def test_the_confusion_is_of_the_test_images_of_the_trained_network():
 def test_validation_images_are_measured_and_change_nothing():
     train, test, held_out = float_set(10), uint8_set(31, seed=1), uint8_set(23, seed=2)
     arguments = {"network": NETWORK, "evaluation": settings(epochs=2), "classes": CLASSES, "seed": (0, 0)}
-    outcome = train_and_test(train, test, validation=held_out, **arguments)
-    assert outcome.validation_accuracy == train_and_test(train, held_out, **arguments).test_accuracy
-    without = train_and_test(train, test, **arguments)
+    outcome = train_and_test(NetworkTraining(train=train, validation=held_out, **arguments), test)
+    assert (
+        outcome.validation_accuracy == train_and_test(NetworkTraining(train=train, **arguments), held_out).test_accuracy
+    )
+    without = train_and_test(NetworkTraining(train=train, **arguments), test)
     unchanged = {"wall_seconds": 0.0, "validation_accuracy": None}
     assert replace(outcome, **unchanged) == replace(without, **unchanged)
 
@@ -231,24 +245,20 @@ def test_batch_norm_is_tested_in_eval_mode():
 def test_diverged_training_is_an_error_that_names_the_setting():
     with pytest.raises(BaconError, match=r"evaluation seed 3.*evaluation\.lr_net \(now 1e\+30\)"):
         train_and_test(
-            float_set(10),
+            NetworkTraining(
+                train=float_set(10), network=NETWORK, evaluation=settings(lr_net=1e30), classes=CLASSES, seed=(0, 3)
+            ),
             uint8_set(10),
-            network=NETWORK,
-            evaluation=settings(lr_net=1e30),
-            classes=CLASSES,
-            seed=(0, 3),
         )
 
 
 def test_every_epoch_is_reported():
     calls = []
     train_and_test(
-        float_set(19),
+        NetworkTraining(
+            train=float_set(19), network=NETWORK, evaluation=settings(epochs=5), classes=CLASSES, seed=(0, 0)
+        ),
         uint8_set(10),
-        network=NETWORK,
-        evaluation=settings(epochs=5),
-        classes=CLASSES,
-        seed=(0, 0),
         on_epoch=lambda: calls.append(1),
     )
     assert len(calls) == 5

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 
 from bacon.downstream.base import Task, TaskColumn, TaskSize, TaskWork
 from bacon.settings.cell_settings import CellSettings
-from bacon.settings.downstream import TaskSettings
+from bacon.settings.downstream import TaskSettings, each_once
 from bacon.settings.network import NetworkSettings
 from bacon.settings.trained_networks import TrainedNetworkSettings, selection_need
 from bacon.settings.training_need import TrainingNeed
@@ -65,12 +65,7 @@ class ArchitectureSearchSettings(TaskSettings):
         description="Candidates that the proxy ranks first, over which rank correlation is reported too.",
     )
 
-    @field_validator("widths", "depths", "norms", "activations", "poolings")
-    @classmethod
-    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        if len(set(values)) != len(values):
-            raise ValueError(f"{', '.join(map(str, values))}: list each value once")
-        return values
+    _each_once = field_validator("widths", "depths", "norms", "activations", "poolings")(each_once)
 
     def candidates(self, precision: Precision = "tf32") -> dict[str, NetworkSettings]:
         """Name, such as ``w64-d3-instance-relu-avg`` -> network, in the order of the lists, the first varying slowest."""

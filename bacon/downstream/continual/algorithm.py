@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bacon.downstream.algorithm import Measured, Measurement, TaskContext
@@ -45,16 +46,13 @@ class Continual:
     def _step(self, repetition: int, seen: tuple[int, ...]) -> dict[str, Any]:
         """Train on the images of the classes seen and test on their test images; class accuracies in the order of arrival."""
         context = self._context
-        teacher, validation = context.cell_networks.networks.teacher, context.validation
-        network = trained_network(
-            of_classes(context.train, seen),
-            network=context.network,
-            evaluation=context.evaluation,
+        whole = context.training(of_classes(context.train, seen), seed=context.seed(repetition))
+        given = replace(
+            whole,
             classes=len(seen),
-            seed=context.seed(repetition),
-            validation=None if validation is None else of_classes(validation, seen),
-            teacher=None if teacher is None else teacher_of_classes(teacher, seen),
-            on_epoch=context.cell_networks.on_epoch,
+            validation=None if whole.validation is None else of_classes(whole.validation, seen),
+            teacher=None if whole.teacher is None else teacher_of_classes(whole.teacher, seen),
         )
+        network = trained_network(given)
         tested = measure_network(network, of_classes(context.test, seen), classes=len(seen))
         return {"accuracy": tested.test_accuracy, "class_accuracy": tested.class_accuracy}

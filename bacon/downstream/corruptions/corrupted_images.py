@@ -24,6 +24,7 @@ Images = npt.NDArray[np.uint8]
 
 SMALLEST = 32
 """Pixels per side of the smallest image that the package corrupts."""
+_CODE = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 _SEEDED = ("impulse_noise", "glass_blur")
 """Corruptions that draw from generators of their own, of which they take the seed."""
 
@@ -81,7 +82,7 @@ def _numpy_generator() -> Iterator[None]:
 def kept_corrupted(
     folder: Path, images: Callable[[], Images], corruption: str, severity: int, *, of: tuple[str, int | None]
 ) -> Images:
-    """:func:`corrupted`, from ``folder`` where some job has made them before, or made and kept.
+    """:func:`corrupted`, from ``folder`` where some job has made them before by the same code, or made and kept.
 
     Args:
         folder: that all jobs share; its files may be deleted at any time.
@@ -91,14 +92,14 @@ def kept_corrupted(
         of: fingerprint of the data set and the number of test images: what ``images`` are.
     """
     package = "imagecorruptions-imaug"
-    content = json.dumps([*of, corruption, severity, version(package)])
+    content = json.dumps([*of, corruption, severity, version(package), _CODE])
     path = folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.npy"
     try:
         found: Images = np.load(path, allow_pickle=False)
         return found
     except FileNotFoundError:
         pass
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         log.warning("%s cannot be used (%s); the images are corrupted again", path, error)
     made = corrupted(images(), corruption, severity)
     try:

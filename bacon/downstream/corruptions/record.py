@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from bacon.downstream.base import Task, TaskColumn, TaskSize, TaskWork
-from bacon.settings.downstream import TaskSettings
+from bacon.settings.downstream import TaskSettings, each_once
 
 Corruption = Literal[
     "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur", "snow", "frost",
@@ -34,12 +34,7 @@ class CorruptionSettings(TaskSettings):
         None, ge=1, description="Number of test images that are corrupted, drawn once for a data set; null: all."
     )
 
-    @field_validator("corruptions", "severities")
-    @classmethod
-    def _each_once(cls, values: tuple[object, ...]) -> tuple[object, ...]:
-        if len(set(values)) != len(values):
-            raise ValueError(f"{', '.join(map(str, values))}: list each value once")
-        return values
+    _each_once = field_validator("corruptions", "severities")(each_once)
 
 
 def corruption_title(name: str) -> str:

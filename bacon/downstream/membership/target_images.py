@@ -35,7 +35,8 @@ def draw_targets(train_labels: Places, test_labels: Places, *, images: int, seed
     Args:
         train_labels: (N,) classes of the training images; at most half of each class are members, as shadow networks need some.
         test_labels: (T,) classes of the test images.
-        images: members in all, at the most, and as many others.
+        images: members in all, at the most, and as many others; as many of each class, or one more of the first ones where the
+            number does not divide.
         seed: of the draw.
 
     Raises:
@@ -45,7 +46,8 @@ def draw_targets(train_labels: Places, test_labels: Places, *, images: int, seed
     members, others = [], []
     for label in range(classes):
         real, unseen = (np.flatnonzero(labels == label) for labels in (train_labels, test_labels))
-        count = min(-(-images // classes), len(real) // 2, len(unseen))
+        wanted = images // classes + (label < images % classes)
+        count = min(wanted, len(real) // 2, len(unseen))
         members.append(some(real, count, seed, "membership-members", lane=label))
         others.append(some(unseen, count, seed, "membership-others", lane=label))
     found = Targets(members=np.concatenate(members), others=np.concatenate(others))

@@ -19,15 +19,18 @@ from bacon.downstream.robustness.beard_metrics import (
     robustness_efficiency_index,
     robustness_ratio,
 )
+from bacon.downstream.robustness.record import WORST
 from bacon.runtime import draws
 from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import get_logger
 
 if TYPE_CHECKING:
     from bacon.downstream.robustness.record import RobustnessSettings
 
+log = get_logger(__name__)
+
 _BATCH = 256
 _FEWEST_CLASSES = 4  # AutoAttack's targeted loss compares the three largest other logits
-_WORST = "worst"
 
 Perturb = Callable[[Tensor, Tensor], Tensor]
 
@@ -41,6 +44,8 @@ class Robustness:
                 f"{context.where}: AutoAttack needs at least {_FEWEST_CLASSES} classes, and {context.dataset.name} has "
                 f"{context.classes}: take autoattack out of downstream.robustness.attacks"
             )
+        if (warning := settings.out_of_reach()) is not None:
+            log.warning("%s: %s", context.where, warning)
         self._settings, self._context = settings, context
         self._places = torch.from_numpy(chosen_images(len(context.test), settings.test_images))
 
@@ -60,7 +65,7 @@ class Robustness:
         for epsilon in settings.all_epsilons():
             attacks = settings.together(epsilon)
             kept = torch.stack([withstood[name, epsilon] for name in attacks])
-            names = (*attacks, _WORST) if len(attacks) > 1 else attacks
+            names = (*attacks, WORST) if len(attacks) > 1 else attacks
             measurements += [
                 Measurement(metric="robust_accuracy", condition=name, at=epsilon, value=float(row.double().mean()))
                 for name, row in zip(names, (*kept, kept.all(dim=0)), strict=False)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from bacon.downstream.base import Task, TaskColumn, TaskSize, TaskWork
-from bacon.settings.downstream import TaskSettings
+from bacon.settings.downstream import TaskSettings, each_once
 
 Attack = Literal["fgsm", "pgd", "autoattack"]
 ATTACK_TITLES: Mapping[str, str] = {"fgsm": "FGSM", "pgd": "PGD", "autoattack": "AutoAttack"}
@@ -60,12 +60,7 @@ class RobustnessSettings(TaskSettings):
             return {**PUBLISHED.get(str(values.get("protocol")), {}), **values}
         return values
 
-    @field_validator("attacks", "epsilons", "autoattack_epsilons")
-    @classmethod
-    def _each_once(cls, values: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
-        if values is not None and len(set(values)) != len(values):
-            raise ValueError(f"{', '.join(map(str, values))}: list each value once")
-        return values
+    _each_once = field_validator("attacks", "epsilons", "autoattack_epsilons")(each_once)
 
     def pairs(self) -> Iterator[tuple[str, float]]:
         """(Attack, epsilon) of everything that is attacked, by epsilon."""
@@ -79,6 +74,19 @@ class RobustnessSettings(TaskSettings):
     def together(self, epsilon: float) -> tuple[str, ...]:
         """The attacks of an epsilon."""
         return tuple(attack for attack, each in self.pairs() if each == epsilon)
+
+    def out_of_reach(self) -> str | None:
+        """That steps of pgd do not suffice to reach an epsilon, and what to do; ``None``: they do, or it is not run."""
+        reach = self.steps * self.step_size
+        # Steps that make up the epsilon as decimals may be less by rounding.
+        missed = [epsilon for epsilon in self.epsilons if reach < epsilon * (1 - 1e-9)]
+        if "pgd" not in self.attacks or not missed:
+            return None
+        step, far, bounds = epsilon_text(self.step_size), epsilon_text(reach), ", ".join(map(epsilon_text, missed))
+        return (
+            f"PGD: {self.steps} steps of {step} move a pixel by {far} at most from where it begins, less than epsilon "
+            f"{bounds}: it may be weaker than FGSM there; set steps or step_size of downstream.robustness higher."
+        )
 
     def _of(self, attack: str) -> tuple[float, ...]:
         return self.autoattack_epsilons or self.epsilons if attack == "autoattack" else self.epsilons
@@ -116,7 +124,8 @@ def columns(settings: RobustnessSettings) -> tuple[TaskColumn, ...]:
 
 
 def notes(settings: RobustnessSettings) -> tuple[str, ...]:
-    """What the columns are."""
+    """What the columns are, and a warning where pgd cannot reach an epsilon."""
+    warning = settings.out_of_reach()
     return (
         "Accuracy on test images that an attack has changed by at most epsilon in each pixel of [0, 1] (maximum norm), knowing "
         "the network. All attacks: on images that withstand each of them. "
@@ -124,6 +133,7 @@ def notes(settings: RobustnessSettings) -> tuple[str, ...]:
         f"{', from a random point' if settings.random_start else ', from the image'}; AutoAttack: torchattacks' standard "
         "version. RR (higher: attacks do less), AE (higher: attacks take longer; from seconds of this machine) and CREI "
         f"= {settings.alpha:g} RR + {1 - settings.alpha:g} AE are BEARD's, over the attacks of one epsilon.",
+        *([] if warning is None else [warning]),
     )
 
 
