@@ -14,7 +14,7 @@ from scipy import stats
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.collect.comparisons import ALPHA
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, two_level
+from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, paired, two_level
 
 BEST_ONE, TIE, WORSE, UNTESTED, ALONE, CEILING = (
     "best",
@@ -126,27 +126,17 @@ def _t_and_df(one: _Seeds, other: _Seeds) -> tuple[float, float]:
     """The t statistic and its degrees of freedom: paired within a source where it can be, else Welch's; NaN: no test."""
     common = sorted(one.means.keys() & other.means.keys()) if one.source == other.source else []
     if len(common) > 1:
-        return _paired(*(np.array([each.means[seed] for seed in common]) for each in (one, other)))
+        found = paired(*(np.array([each.means[seed] for seed in common]) for each in (one, other)))
+        return found.t, found.seeds - 1.0
     return _welch(*(np.array([*each.means.values()]) for each in (one, other)))
-
-
-def _paired(first: Vector, second: Vector) -> tuple[float, float]:
-    differences = first - second
-    if _is_rounding(np.ptp(differences), first, second):
-        return math.nan, math.nan
-    n = len(differences)
-    return float(differences.mean() / math.sqrt(differences.var(ddof=1) / n)), n - 1.0
 
 
 def _welch(first: Vector, second: Vector) -> tuple[float, float]:
     """Welch's statistic with the degrees of freedom of Welch and Satterthwaite."""
-    if min(len(first), len(second)) < 2 or _is_rounding(max(np.ptp(first), np.ptp(second)), first, second):
+    # A spread of rounding errors would give any t at all.
+    rounding = ROUNDING * max(np.abs(first).max(), np.abs(second).max())
+    if min(len(first), len(second)) < 2 or max(np.ptp(first), np.ptp(second)) <= rounding:
         return math.nan, math.nan
     own, others = first.var(ddof=1) / len(first), second.var(ddof=1) / len(second)
     df = (own + others) ** 2 / (own**2 / (len(first) - 1) + others**2 / (len(second) - 1))
     return float((first.mean() - second.mean()) / math.sqrt(own + others)), float(df)
-
-
-def _is_rounding(spread: float, first: Vector, second: Vector) -> bool:
-    """Whether a spread of seed means is none but of rounding: the statistic would divide by zero."""
-    return bool(spread <= ROUNDING * max(np.abs(first).max(), np.abs(second).max()))
