@@ -95,10 +95,10 @@ def test_pairs_as_whole_numbers():
 
 
 def test_a_pair_in_words():
-    pair = Pair(difference=-0.04, ci_low=-1.26, ci_high=1.18, p=0.9, significant=False)
+    pair = Pair(difference=-0.04, ci_low=-1.26, ci_high=1.18, p=0.9)
     assert pair_text(pair) == "0.0 [-1.3, +1.2]"
-    assert pair_text(Pair(difference=3.1, ci_low=2.0, ci_high=4.2, p=0.01, significant=True)) == "+3.1 [+2.0, +4.2]*"
-    assert pair_text(Pair(difference=3.1, ci_low=math.nan, ci_high=math.nan, p=math.nan, significant=False)) == "+3.1"
+    assert pair_text(Pair(difference=3.1, ci_low=2.0, ci_high=4.2, p=0.01)) == "+3.1 [+2.0, +4.2]*"
+    assert pair_text(Pair(difference=3.1, ci_low=math.nan, ci_high=math.nan, p=math.nan)) == "+3.1"
 
 
 def test_the_best_of_every_place_with_what_is_not_worse_and_other_protocols():

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bacon.reporting.collect.comparisons import ALPHA
+from bacon.reporting.collect.comparisons import ALPHA, PLACE
 from bacon.reporting.collect.costs import evaluation_costs
 from bacon.reporting.collect.distilled_files import STORAGE
 from bacon.reporting.collect.protocol_text import FULL
@@ -25,7 +25,6 @@ WITHIN_NOISE = (
     f"seeds, p < {ALPHA:g}, adjusted by Holm for all that cost no more)"
 )
 """What ``NOISE`` is, in words."""
-PLACE = ["dataset", "network", "ipc"]
 Matrix = npt.NDArray[np.float64]
 
 

@@ -14,7 +14,8 @@ from scipy import stats
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.collect.comparisons import ALPHA
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, paired, two_level
+from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, paired
+from bacon.reporting.collect.summary import networks_summary
 
 BEST_ONE, TIE, WORSE, UNTESTED, ALONE, CEILING = (
     "best",
@@ -69,7 +70,7 @@ def standings(networks: pd.DataFrame) -> list[Standing]:
 
 def _group(group: pd.DataFrame, place: int) -> list[Standing]:
     rows = [rows for _, rows in group.groupby(["method", "source"], sort=True)]
-    summaries = [_summary(one) for one in rows]
+    summaries = [networks_summary(one) for one in rows]
     order = sorted(range(len(rows)), key=lambda each: -summaries[each].mean)
     rows, summaries = [rows[each] for each in order], [summaries[each] for each in order]
     names = _names(rows)
@@ -77,11 +78,6 @@ def _group(group: pd.DataFrame, place: int) -> list[Standing]:
         Standing(networks=one, place=place, ours=summary, standing=name)
         for one, summary, name in zip(rows, summaries, names, strict=True)
     ]
-
-
-def _summary(rows: pd.DataFrame) -> TwoLevel:
-    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in rows.groupby("seed", dropna=False)]
-    return two_level(groups, nested=rows["method"].iloc[0] != FULL)
 
 
 def _names(rows: Sequence[pd.DataFrame]) -> list[str]:
@@ -94,8 +90,13 @@ def _names(rows: Sequence[pd.DataFrame]) -> list[str]:
         return names
     names[compared[0]] = BEST_ONE
     for place, p in zip(compared[1:], against_first([rows[place] for place in compared]), strict=True):
-        names[place] = UNTESTED if np.isnan(p) else WORSE if p < ALPHA else TIE
+        names[place] = against_best(p)
     return names
+
+
+def against_best(p: float) -> str:
+    """How a method stands whose difference from the best has this adjusted p value; NaN: no test."""
+    return UNTESTED if math.isnan(p) else WORSE if p < ALPHA else TIE
 
 
 def against_first(rows: Sequence[pd.DataFrame]) -> list[float]:
