@@ -23,6 +23,11 @@ DIFFERENCES = """const select = [...document.querySelectorAll('#results .control
     }));"""
 
 
+def differences(rows):
+    """Of the entries of ``SHOWN``, in points."""
+    return [0.0 if row[2] == "reference" else float(row[2].split()[0].rstrip("*")) for row in rows]
+
+
 def test_the_answer_is_on_the_first_screen(chromium, many):
     page, places = many
     chromium.open(page)
@@ -61,8 +66,12 @@ def test_results_are_filtered_and_sorted_by_their_difference_from_the_reference(
     assert {row[7] for row in rows} == {"teacher"}
     ascending = [one.title for one in reversed(places[1].results) if one.standing != "full data set"]
     assert [row[0] for row in rows][:1] == ascending[:1]
-    differences = [0.0 if row[2] == "reference" else float(row[2].split()[0].rstrip("*")) for row in rows]
-    assert differences == sorted(differences)
+    found = differences(rows)
+    assert found == sorted(found)
+    Select(control(chromium, "Compare with", table="results-table")).select_by_visible_text("DM")
+    again = differences(chromium.js(SHOWN))
+    assert again != found
+    assert again == sorted(again), "the rows stay sorted by what the column shows"
     Select(control(chromium, "Standing", table="results-table")).select_by_visible_text("best")
     assert [row[0] for row in chromium.js(SHOWN)] == [places[1].best.title]
 

@@ -12,6 +12,7 @@ from bacon.artifacts.trained_runs import RunEntry, training_costs
 from bacon.reporting.collect.costs import evaluation_costs, teacher_costs, with_prior
 from bacon.reporting.collect.distilled_files import collect_cost
 from bacon.reporting.collect.evaluations import collect_accuracy, collect_networks
+from bacon.reporting.page.artifact_facts import energy_text
 from bacon.reporting.tables.cost_tables import (
     cost_grids,
     cost_table,
@@ -168,10 +169,27 @@ def test_steps_of_several_augmentations_add_up(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0"), (0.01234, "0.0123"), (1.0, "1.00"), (99.94, "99.9"), (1234.5, "1234"), (float("nan"), MISSING)],
+    [
+        (0.0, "0"),
+        (0.01234, "0.0123"),
+        (1.0, "1.00"),
+        (9.996, "10.0"),
+        (99.94, "99.9"),
+        (99.96, "100"),
+        (1234.5, "1234"),
+        (float("nan"), MISSING),
+    ],
 )
 def test_three_significant_digits(value, text):
     assert three_digits(value) == text
+
+
+def test_energy_of_a_set_in_words():
+    known = {"energy_joules": 1_234_000.0, "energy_source": "NVML"}
+    whole = "1234 kJ (NVML), of the whole device; "
+    assert energy_text(known | {"energy_share": 0.95}) == f"{whole}the job had 95 % of the device's use"
+    assert energy_text(known) == f"{whole}the device did not say who else used it"
+    assert energy_text({}) == "unknown: the device did not tell it"
 
 
 class _Runs(list):

@@ -76,9 +76,16 @@ def test_the_full_data_set_is_drawn_or_stated_beside_many_methods(accuracy):
         assert any(set(line.get_xdata()) == {61.0} for line in ax.lines)
         assert "61.0 ± 1.4 (n = 2)" in [text.get_text() for text in ax.texts]
     accuracy.loc[accuracy["method"] == "full", "test_accuracy_percent"] += 35
-    for ax in visible(accuracy_figure(accuracy)):
+    accuracy["method_title"] = "A longer name, " + accuracy["method_title"]  # which makes the panels narrower
+    figure = accuracy_figure(accuracy)
+    figure.draw_without_rendering()
+    for ax in visible(figure):
         assert not any(set(line.get_xdata()) == {96.0} for line in ax.lines)
-        assert "Full data set, off scale: 96.0 ± 1.4 (n = 2)" in [text.get_text() for text in ax.texts]
+        (words,) = ax.texts
+        assert words.get_text() == "Full data set, off scale:\n96.0 ± 1.4 (n = 2)"
+        box, panel = words.get_window_extent(), ax.get_window_extent()
+        assert panel.x0 <= box.x0, "within its panel"
+        assert box.y1 <= ax.containers[-1].lines[0].get_window_extent().y0, "beneath the last method"
 
 
 def test_curves_of_many_methods_have_no_bands(accuracy):

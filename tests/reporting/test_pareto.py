@@ -12,7 +12,6 @@ from matplotlib.text import Annotation, Text
 from rich.console import Console
 from scipy import stats
 
-from bacon.reporting.collect.pair_tests import pair_p_values
 from bacon.reporting.collect.pareto_points import (
     AXES,
     BEATEN,
@@ -22,6 +21,7 @@ from bacon.reporting.collect.pareto_points import (
     UNTESTED,
     dominated_by,
     left_out_note,
+    pair_p_values,
     pareto_front,
     pareto_points,
     standing,
@@ -125,6 +125,7 @@ def test_without_a_spread_or_a_second_seed_there_is_no_test():
     assert np.isnan(pair_p_values(np.array([[50.0, 60.0]]))).all()
     assert np.isnan(pair_p_values(np.array([[50.0, 60.0], [51.0, 61.0]]))).all()
     assert np.isnan(pair_p_values(np.array([[50.0, NAN], [NAN, 61.0], [40.0, 50.0]]))).all()
+    assert np.isnan(pair_p_values(np.array([[50.0, NAN], [NAN, 61.0]]))).all(), "no common seed"
 
 
 def test_points_hold_every_cost(many):

@@ -23,7 +23,8 @@ _COLUMNS = (
     "dataset", "dataset_title", "network", "family", "ipc", "method", "method_title", "other", "other_title", "seeds",
     "difference_points", "ci_low", "ci_high", "t", "p", "p_holm", "significant", "d", "hedges_g", "untested",
 )  # fmt: skip
-_PLACE = ["dataset", "network", "ipc"]
+PLACE = ["dataset", "network", "ipc"]
+"""What methods are compared within, under one protocol."""
 
 
 def compare_methods(
@@ -51,7 +52,7 @@ def compare_methods(
         both are, or neither is, it is the earlier method of the configuration.
     """
     final = accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
-    rows = [row for _, group in final.groupby(_PLACE, sort=False) for row in _pairs(group, variants or {})]
+    rows = [row for _, group in final.groupby(PLACE, sort=False) for row in _pairs(group, variants or {})]
     pairs = _adjusted(pd.DataFrame(rows, columns=[name for name in _COLUMNS if name not in ("p_holm", "significant")]))
     if ALL not in references:
         methods = pairs["family"] == METHODS
@@ -77,11 +78,11 @@ def _with_named(pairs: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 def _with_best(pairs: pd.DataFrame, final: pd.DataFrame, variants: Mapping[str, str]) -> pd.DataFrame:
     """The pairs with the method that has the highest mean at their IPC, adjusted for every pair."""
     methods = final[~final["method"].isin(variants)]
-    seeds = methods.groupby([*_PLACE, "method", "seed"], sort=False)["test_accuracy_percent"].mean()
-    means = seeds.groupby([*_PLACE, "method"], sort=False).mean().reset_index()
-    best = means.loc[means.groupby(_PLACE, sort=False)["test_accuracy_percent"].idxmax()].set_index(_PLACE)["method"]
+    seeds = methods.groupby([*PLACE, "method", "seed"], sort=False)["test_accuracy_percent"].mean()
+    means = seeds.groupby([*PLACE, "method"], sort=False).mean().reset_index()
+    best = means.loc[means.groupby(PLACE, sort=False)["test_accuracy_percent"].idxmax()].set_index(PLACE)["method"]
     own = pd.Series(
-        [best[tuple(place)] for place in pairs[_PLACE].itertuples(index=False)], index=pairs.index, dtype="object"
+        [best[tuple(place)] for place in pairs[PLACE].itertuples(index=False)], index=pairs.index, dtype="object"
     )
     first, second = pairs["method"] == own, pairs["other"] == own
     return _turned(pairs, first)[first | second].assign(family=BEST_FAMILY)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bacon.config.model import ALL
-from bacon.reporting.collect.comparisons import compare_methods
+from bacon.reporting.collect.comparisons import ALPHA, PLACE, compare_methods
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.standings import ALONE, BEST_ONE, CEILING, TIE, UNTESTED, WORSE
-from bacon.reporting.collect.statistics import TwoLevel, two_level
+from bacon.reporting.collect.standings import ALONE, BEST_ONE, CEILING, against_best
+from bacon.reporting.collect.statistics import TwoLevel
+from bacon.reporting.collect.summary import networks_summary
 
 VARIANT = "variant"
 """How a variant stands: it is compared with its method, not with the best."""
@@ -28,24 +29,21 @@ class Pair:
         ci_low: lower end of its 95 % interval.
         ci_high: upper end.
         p: adjusted by Holm's method for every pair of methods on the data set; NaN without a test, as the interval.
-        significant: p is below 0.05.
     """
 
     difference: float
     ci_low: float
     ci_high: float
     p: float
-    significant: bool
+
+    @property
+    def significant(self) -> bool:
+        """Whether p is below 0.05; never without a test."""
+        return self.p < ALPHA
 
     def turned(self) -> Pair:
         """The second method minus the first."""
-        return Pair(
-            difference=-self.difference,
-            ci_low=-self.ci_high,
-            ci_high=-self.ci_low,
-            p=self.p,
-            significant=self.significant,
-        )
+        return Pair(difference=-self.difference, ci_low=-self.ci_high, ci_high=-self.ci_low, p=self.p)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,14 +137,11 @@ def overview(accuracies: Mapping[str, pd.DataFrame], variants: Mapping[str, str]
     return sorted(found, key=order)
 
 
-_KEYS = ["dataset", "network", "ipc"]
-
-
 def _under(protocol: str, final: pd.DataFrame, pairs: pd.DataFrame, variants: Mapping[str, str]) -> list[Standings]:
-    compared = {key: _pairs(rows) for key, rows in pairs.groupby(_KEYS, sort=False)}
-    fulls = {key: _result(rows, CEILING) for key, rows in final[final["method"] == FULL].groupby(_KEYS[:2], sort=False)}
+    compared = {key: _pairs(rows) for key, rows in pairs.groupby(PLACE, sort=False)}
+    fulls = {key: _result(rows, CEILING) for key, rows in final[final["method"] == FULL].groupby(PLACE[:2], sort=False)}
     found = []
-    for key, rows in final[final["method"] != FULL].groupby(_KEYS, sort=False):
+    for key, rows in final[final["method"] != FULL].groupby(PLACE, sort=False):
         first = rows.iloc[0]
         place = Place(
             dataset=str(first["dataset"]),
@@ -170,11 +165,8 @@ def _pairs(rows: pd.DataFrame) -> dict[tuple[str, str], Pair]:
             ci_low=float(low),
             ci_high=float(high),
             p=float(p),
-            significant=not pd.isna(significant) and bool(significant),
         )
-        for method, other, difference, low, high, p, significant in zip(
-            *(rows[name] for name in (*names, "significant")), strict=True
-        )
+        for method, other, difference, low, high, p in zip(*(rows[name] for name in names), strict=True)
     }
 
 
@@ -197,18 +189,16 @@ def _standing(
         name = VARIANT
     else:
         pair = pairs.get((one.method, best)) or pairs.get((best, one.method))
-        tested = pair is not None and not np.isnan(pair.p)
-        name = UNTESTED if not tested else WORSE if pair is not None and pair.significant else TIE
+        name = against_best(math.nan if pair is None else pair.p)
     return replace(one, standing=name)
 
 
 def _result(rows: pd.DataFrame, standing: str) -> MethodResult:
     first: Any = rows.iloc[0]
-    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in rows.groupby("seed", dropna=False)]
     return MethodResult(
         method=str(first["method"]),
         title=str(first["method_title"]),
-        ours=two_level(groups, nested=first["method"] != FULL),
+        ours=networks_summary(rows),
         label_kind=str(first["label_kind"]),
         standing=standing,
     )

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bacon.reporting.collect.comparisons import ALPHA
+from bacon.reporting.collect.comparisons import ALPHA, PLACE
 from bacon.reporting.collect.costs import evaluation_costs
 from bacon.reporting.collect.distilled_files import STORAGE
-from bacon.reporting.collect.pair_tests import Matrix, pair_p_values
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.statistics import holm
+from bacon.reporting.collect.statistics import holm, paired
 
 FRONT, NOISE, BEATEN, UNTESTED, UNKNOWN = "front", "within noise", "beaten", "untested", ""
 """How a method stands: no other one beats it; one does, but none significantly; one does significantly; one does, and nothing
@@ -25,7 +25,7 @@ WITHIN_NOISE = (
     f"seeds, p < {ALPHA:g}, adjusted by Holm for all that cost no more)"
 )
 """What ``NOISE`` is, in words."""
-PLACE = ["dataset", "network", "ipc"]
+Matrix = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -166,6 +166,25 @@ def seed_means(group: pd.DataFrame, accuracy: pd.DataFrame) -> Matrix:
     ]
     means = own.pivot_table(index="seed", columns="method", values="test_accuracy_percent", aggfunc="mean")
     found: Matrix = means.reindex(columns=list(group["method"])).to_numpy(np.float64, na_value=np.nan)
+    return found
+
+
+def pair_p_values(means: Matrix) -> Matrix:
+    """P values of the paired t test of every pair of methods, not adjusted.
+
+    Args:
+        means: (seeds, methods) seed means; NaN where a method lacks a seed.
+
+    Returns:
+        (methods, methods), symmetric; NaN on the diagonal and where :func:`bacon.reporting.collect.statistics.paired` has no
+        test, and for methods without a common seed.
+    """
+    methods = means.shape[1]
+    found = np.full((methods, methods), np.nan)
+    for one, other in combinations(range(methods), 2):
+        common = means[~np.isnan(means[:, one] + means[:, other])]
+        if len(common):
+            found[one, other] = found[other, one] = paired(common[:, one], common[:, other]).p
     return found
 
 

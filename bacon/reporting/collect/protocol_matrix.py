@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import stats
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.statistics import POINTS, Vector, confidence_interval, two_level
+from bacon.reporting.collect.statistics import POINTS, Vector, confidence_interval
+from bacon.reporting.collect.summary import networks_summary
 
 _GROUP = ["dataset", "dataset_title", "network", "ipc"]
 COLUMNS = (
@@ -98,9 +99,7 @@ def _group_rows(
 
 
 def _accuracy(rows: pd.DataFrame) -> dict[str, Any]:
-    nested = rows["method"].iloc[0] != FULL
-    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in rows.groupby("seed", dropna=False)]
-    ours = two_level(groups, nested=nested)
+    ours = networks_summary(rows)
     return {
         "mean_percent": ours.mean,
         "sd_percent": ours.sd,

@@ -14,7 +14,8 @@ from scipy import stats
 from bacon.datasets.registry import REGISTRY
 from bacon.reporting.collect.comparisons import ALPHA
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, two_level
+from bacon.reporting.collect.statistics import ROUNDING, TwoLevel, Vector, holm, paired
+from bacon.reporting.collect.summary import networks_summary
 
 BEST_ONE, TIE, WORSE, UNTESTED, ALONE, CEILING = (
     "best",
@@ -69,7 +70,7 @@ def standings(networks: pd.DataFrame) -> list[Standing]:
 
 def _group(group: pd.DataFrame, place: int) -> list[Standing]:
     rows = [rows for _, rows in group.groupby(["method", "source"], sort=True)]
-    summaries = [_summary(one) for one in rows]
+    summaries = [networks_summary(one) for one in rows]
     order = sorted(range(len(rows)), key=lambda each: -summaries[each].mean)
     rows, summaries = [rows[each] for each in order], [summaries[each] for each in order]
     names = _names(rows)
@@ -77,11 +78,6 @@ def _group(group: pd.DataFrame, place: int) -> list[Standing]:
         Standing(networks=one, place=place, ours=summary, standing=name)
         for one, summary, name in zip(rows, summaries, names, strict=True)
     ]
-
-
-def _summary(rows: pd.DataFrame) -> TwoLevel:
-    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in rows.groupby("seed", dropna=False)]
-    return two_level(groups, nested=rows["method"].iloc[0] != FULL)
 
 
 def _names(rows: Sequence[pd.DataFrame]) -> list[str]:
@@ -94,8 +90,13 @@ def _names(rows: Sequence[pd.DataFrame]) -> list[str]:
         return names
     names[compared[0]] = BEST_ONE
     for place, p in zip(compared[1:], against_first([rows[place] for place in compared]), strict=True):
-        names[place] = UNTESTED if np.isnan(p) else WORSE if p < ALPHA else TIE
+        names[place] = against_best(p)
     return names
+
+
+def against_best(p: float) -> str:
+    """How a method stands whose difference from the best has this adjusted p value; NaN: no test."""
+    return UNTESTED if math.isnan(p) else WORSE if p < ALPHA else TIE
 
 
 def against_first(rows: Sequence[pd.DataFrame]) -> list[float]:
@@ -126,27 +127,17 @@ def _t_and_df(one: _Seeds, other: _Seeds) -> tuple[float, float]:
     """The t statistic and its degrees of freedom: paired within a source where it can be, else Welch's; NaN: no test."""
     common = sorted(one.means.keys() & other.means.keys()) if one.source == other.source else []
     if len(common) > 1:
-        return _paired(*(np.array([each.means[seed] for seed in common]) for each in (one, other)))
+        found = paired(*(np.array([each.means[seed] for seed in common]) for each in (one, other)))
+        return found.t, found.seeds - 1.0
     return _welch(*(np.array([*each.means.values()]) for each in (one, other)))
-
-
-def _paired(first: Vector, second: Vector) -> tuple[float, float]:
-    differences = first - second
-    if _is_rounding(np.ptp(differences), first, second):
-        return math.nan, math.nan
-    n = len(differences)
-    return float(differences.mean() / math.sqrt(differences.var(ddof=1) / n)), n - 1.0
 
 
 def _welch(first: Vector, second: Vector) -> tuple[float, float]:
     """Welch's statistic with the degrees of freedom of Welch and Satterthwaite."""
-    if min(len(first), len(second)) < 2 or _is_rounding(max(np.ptp(first), np.ptp(second)), first, second):
+    # A spread of rounding errors would give any t at all.
+    rounding = ROUNDING * max(np.abs(first).max(), np.abs(second).max())
+    if min(len(first), len(second)) < 2 or max(np.ptp(first), np.ptp(second)) <= rounding:
         return math.nan, math.nan
     own, others = first.var(ddof=1) / len(first), second.var(ddof=1) / len(second)
     df = (own + others) ** 2 / (own**2 / (len(first) - 1) + others**2 / (len(second) - 1))
     return float((first.mean() - second.mean()) / math.sqrt(own + others)), float(df)
-
-
-def _is_rounding(spread: float, first: Vector, second: Vector) -> bool:
-    """Whether a spread of seed means is none but of rounding: the statistic would divide by zero."""
-    return bool(spread <= ROUNDING * max(np.abs(first).max(), np.abs(second).max()))

@@ -71,7 +71,7 @@ def summarise(accuracy: pd.DataFrame, published: PublishedResults) -> pd.DataFra
 
 def _summary_row(group: pd.DataFrame, published: PublishedResults) -> dict[str, Any]:
     first = group.iloc[0]
-    ours = _two_level(group)
+    ours = networks_summary(group)
     ipc = None if pd.isna(first["ipc"]) else int(first["ipc"])
     names = {key: text_or_none(first[key]) for key in ("published_method", "published_dataset")}
     found = published.find(**names, ipc=ipc, network=str(first["network"]))
@@ -102,10 +102,15 @@ def text_or_none(value: Any) -> str | None:
     return None if pd.isna(value) else str(value)
 
 
-def _two_level(group: pd.DataFrame) -> TwoLevel:
-    nested = group["method"].iloc[0] != FULL
-    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in group.groupby("seed", dropna=False)]
-    return two_level(groups, nested=nested)
+def networks_summary(rows: pd.DataFrame) -> TwoLevel:
+    """Mean, interval and spreads in percent of the networks of one method at one place, by distillation seed.
+
+    Args:
+        rows: columns method, seed and test_accuracy_percent; at least one row. Those of the full data set, which no seed made,
+            are the independent units themselves.
+    """
+    groups = [one["test_accuracy_percent"].to_numpy(np.float64) for _, one in rows.groupby("seed", dropna=False)]
+    return two_level(groups, nested=rows["method"].iloc[0] != FULL)
 
 
 def _inside(ours: TwoLevel, found: Published | None) -> bool | None:

@@ -57,9 +57,9 @@ def read_task(plan: Plan, name: str, cell: Cell, network: str) -> dict[str, Any]
     return content
 
 
-def _rows(plan: Plan, name: str, cell: Cell, network: str) -> list[dict[str, Any]]:
-    content = read_task(plan, name, cell, network)
-    place = {
+def task_place(plan: Plan, cell: Cell, network: str) -> dict[str, Any]:
+    """What a file of a task is of: the columns dataset, dataset_title, method, method_title, ipc, seed and network."""
+    return {
         "dataset": cell.dataset,
         "dataset_title": plan.dataset_title(cell.dataset),
         "method": cell.method,
@@ -68,6 +68,10 @@ def _rows(plan: Plan, name: str, cell: Cell, network: str) -> list[dict[str, Any
         "seed": cell.seed,
         "network": network,
     }
+
+
+def _rows(plan: Plan, name: str, cell: Cell, network: str) -> list[dict[str, Any]]:
+    content, place = read_task(plan, name, cell, network), task_place(plan, cell, network)
     records: Sequence[TaskRecord] = content["records"]
     return [
         place

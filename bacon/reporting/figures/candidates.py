@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bacon.reporting.collect.task_results import read_task, task_summary
+from bacon.reporting.collect.task_results import read_task, task_place, task_summary
 from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels
 from bacon.reporting.figures.style import MANY, method_style
 
@@ -29,13 +29,7 @@ def _points(plan: Plan) -> pd.DataFrame:
     """One row for each candidate and group: its mean accuracies in percent, over repetitions and distillation seeds."""
     rows: list[dict[str, Any]] = []
     for cell, network in plan.tasks.places(_TASK):
-        place = {
-            "dataset": cell.dataset,
-            "dataset_title": plan.dataset_title(cell.dataset),
-            "method": cell.method,
-            "method_title": plan.method_title(cell.method),
-            "ipc": cell.ipc,
-        }
+        place = task_place(plan, cell, network)
         for record in read_task(plan, _TASK, cell, network)["records"]:
             proxy, reference = (record.details[name] for name in ("proxy", "reference"))
             rows += [
@@ -43,7 +37,7 @@ def _points(plan: Plan) -> pd.DataFrame:
                 for name, value in proxy.items()
             ]
     keys = ["dataset", "dataset_title", "method", "method_title", "ipc", "candidate"]
-    return pd.DataFrame(rows).groupby(keys, sort=False, as_index=False).mean()
+    return pd.DataFrame(rows).groupby(keys, sort=False, as_index=False)[["proxy", "reference"]].mean()
 
 
 def candidate_scatter(table: pd.DataFrame, ranks: pd.Series[float], *, title: str) -> FigurePage:

@@ -165,11 +165,11 @@ def method_handles(table: pd.DataFrame, *, line: bool, marker: bool = True, leve
     return handles
 
 
-def interval_arms(table: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """Lengths of error bars from ``mean_percent`` to ``ci_low`` and ``ci_high``, float64 (2, rows); 0 without an interval."""
-    low, mean, high = (table[name].to_numpy(np.float64) for name in ("ci_low", "mean_percent", "ci_high"))
+def interval_arms(table: pd.DataFrame, mean: str = "mean_percent") -> npt.NDArray[np.float64]:
+    """Lengths of error bars from the column ``mean`` to ``ci_low`` and ``ci_high``, float64 (2, rows); 0 without interval."""
+    low, middle, high = (table[name].to_numpy(np.float64) for name in ("ci_low", mean, "ci_high"))
     # A mean of 100 percent can be summed to a little more; fmax gives the number where the other is missing.
-    arms: npt.NDArray[np.float64] = np.fmax(np.stack([mean - low, high - mean]), 0.0)
+    arms: npt.NDArray[np.float64] = np.fmax(np.stack([middle - low, high - middle]), 0.0)
     return arms
 
 

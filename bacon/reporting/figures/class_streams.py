@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from bacon.reporting.collect.task_results import task_summary
-from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, interval_arms, method_handles, panels
 from bacon.reporting.figures.style import MANY, method_style
 
 if TYPE_CHECKING:
@@ -51,15 +51,12 @@ def _panel(ax: Axes, cell: pd.DataFrame) -> None:
     crowded = cell["method"].nunique() > MANY
     for method, course in cell.sort_values("at").groupby("method", sort=False):
         style = method_style(str(method))
-        x, mean, sd, low, high = (
-            course[name].to_numpy(np.float64) * factor
-            for name, factor in (("at", 1), ("mean", 100), ("sd", 100), ("ci_low", 100), ("ci_high", 100))
-        )
+        x = course["at"].to_numpy(np.float64)
+        mean, sd = (100 * course[name].to_numpy(np.float64) for name in ("mean", "sd"))
         ax.plot(x, mean, color=style.colour, linestyle=style.dash, marker=style.marker, mfc=style.face)
         if not crowded:
             ax.fill_between(x, mean - sd, mean + sd, color=style.colour, alpha=0.15, linewidth=0)
-            arms = np.fmax(np.stack([mean - low, high - mean]), 0.0)
-            known = np.isfinite(low) & np.isfinite(high)
+            known, arms = course["ci_low"].notna().to_numpy(), 100 * interval_arms(course, "mean")
             if known.any():
                 ax.errorbar(x[known], mean[known], yerr=arms[:, known], fmt="none", ecolor=style.colour, capsize=2.5)
     ax.set_xlabel("Classes seen")

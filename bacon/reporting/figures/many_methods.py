@@ -15,6 +15,7 @@ from bacon.reporting.figures.full_data import full_handle, full_text
 from bacon.reporting.figures.style import method_style
 
 _LINE = 0.19  # inches a method
+_WORDS = 1.4  # methods whose room words beneath the last one take: two lines
 # The full data set's line is drawn where it needs at most this share more width than the methods; else it is stated.
 _STRETCH = 0.5
 
@@ -31,7 +32,7 @@ def many_methods_figure(table: pd.DataFrame, *, title: str) -> FigurePage:
     several = final["network"].nunique() > 1
     ipcs = sorted(int(ipc) for ipc in final["ipc"].dropna().unique())
     methods = list(final.loc[final["method"] != FULL, "method"].drop_duplicates())
-    figure, axes = panels(len(groups), len(ipcs), width=2.2, height=0.75 + _LINE * (len(methods) + 1))
+    figure, axes = panels(len(groups), len(ipcs), width=2.2, height=0.75 + _LINE * (len(methods) + _WORDS))
     for line, ((_, network), group) in zip(axes, groups, strict=True):
         name = str(group["dataset_title"].iloc[0]) + (f", {network}" if several else "")
         for ax, ipc in zip(line, ipcs, strict=True):
@@ -59,8 +60,7 @@ def _panel(ax: Axes, group: pd.DataFrame, ipc: int, methods: Sequence[str], *, n
         if len(values):
             _line(ax, place, method, values)
     _full(ax, group.loc[group["method"] == FULL, "test_accuracy_percent"])
-    # Room for a line of words beneath the last method.
-    ax.set_ylim(len(methods) + 0.5, -0.6)
+    ax.set_ylim(len(methods) - 0.5 + _WORDS, -0.6)
     ax.set_yticks(range(len(methods)), [titles.get(method, "") for method in methods] if named else [])
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="both")
@@ -96,7 +96,7 @@ def _full(ax: Axes, values: pd.Series[float]) -> None:
         style = method_style(FULL)
         ax.axvline(mean, color=style.colour, linestyle=style.dash, linewidth=1.1, zorder=1)
         ax.set_xlim(min(low, mean - 0.05 * (high - low)), max(high, mean + 0.05 * (high - low)))
-    words = full_text(values) if drawn else f"Full data set, off scale: {full_text(values)}"
+    words = full_text(values) if drawn else f"Full data set, off scale:\n{full_text(values)}"
     ax.annotate(
         words, (0.98, 0.01), xycoords="axes fraction", ha="right", va="bottom", fontsize=7,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.collect.task_results import read_task
+from bacon.reporting.collect.task_results import read_task, task_place
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels
 from bacon.reporting.figures.full_data import full_handle
 from bacon.reporting.figures.style import method_style
@@ -56,26 +56,16 @@ def _diagrams(plan: Plan) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     ipcs = sorted({cell.ipc for cell in plan.tasks.cells(_TASK) if cell.ipc is not None}) or [0]
     for cell, network in plan.tasks.places(_TASK):
+        place, beside = task_place(plan, cell, network), ipcs if cell.ipc is None else [cell.ipc]
         for record in read_task(plan, _TASK, cell, network)["records"]:
-            for diagram in _DIAGRAMS:
-                if diagram not in record.details:
-                    continue
-                for ipc in ipcs if cell.ipc is None else [cell.ipc]:
-                    place = {
-                        "dataset": cell.dataset,
-                        "dataset_title": plan.dataset_title(cell.dataset),
-                        "method": cell.method,
-                        "method_title": plan.method_title(cell.method),
-                        "network": network,
-                        "ipc": ipc,
-                        "diagram": diagram,
-                    }
-                    rows += [place | one for one in _bins(record.details[diagram])]
-    keys = [name for name in rows[0] if name not in ("images", "correct", "confidence")]
-    return pd.DataFrame(rows).groupby(keys, sort=False, as_index=False).sum()
+            shown = {name: record.details[name] for name in _DIAGRAMS if name in record.details}
+            bins = [{"diagram": name} | one for name, diagram in shown.items() for one in _bins(diagram)]
+            rows += [place | {"ipc": ipc} | one for ipc in beside for one in bins]
+    keys = ["dataset", "dataset_title", "method", "method_title", "network", "ipc", "diagram", "bin"]
+    return pd.DataFrame(rows).groupby(keys, sort=False, as_index=False)[["images", "correct", "confidence"]].sum()
 
 
-def _bins(diagram: dict[str, list[float]]) -> list[dict[str, float]]:
+def _bins(diagram: dict[str, list[float]]) -> list[dict[str, Any]]:
     counts, accuracy, confidence = (diagram[name] for name in ("counts", "accuracy", "confidence"))
     return [
         {"bin": place, "images": count, "correct": count * right, "confidence": count * sure}

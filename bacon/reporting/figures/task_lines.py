@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.full_data import full_handle
 from bacon.reporting.figures.style import method_style
 
@@ -77,12 +77,10 @@ def lines_figure(
 def _panel(ax: Axes, group: pd.DataFrame, scale: float, x_scale: float) -> None:
     for method, rows in group.groupby("method", sort=False):
         ordered, style = rows.sort_values("at"), method_style(str(method))
-        mean, low, high = (scale * ordered[name].to_numpy(np.float64) for name in ("mean", "ci_low", "ci_high"))
-        arms = np.nan_to_num(np.fmax(np.stack([mean - low, high - mean]), 0.0))
         ax.errorbar(
             x_scale * ordered["at"].to_numpy(np.float64),
-            mean,
-            yerr=arms,
+            scale * ordered["mean"].to_numpy(np.float64),
+            yerr=scale * interval_arms(ordered, "mean"),
             color=style.colour,
             marker=style.marker,
             mfc=style.face,

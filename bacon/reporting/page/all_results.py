@@ -35,7 +35,7 @@ def results_table(places: Sequence[Standings], protocols: Mapping[str, str], cos
     Args:
         places: of :func:`bacon.reporting.collect.overview.overview`.
         protocols: name -> title.
-        cost: rows of :func:`bacon.reporting.tables.run_tables.summarise_cost`.
+        cost: rows of :func:`bacon.reporting.tables.cost_tables.summarise_cost`.
     """
     methods = list(dict.fromkeys(one.method for each in places for one in each.results if one.standing != CEILING))
     costs = {(row["dataset"], row["method"], row["ipc"]): row for row in cost.to_dict("records")}

@@ -17,6 +17,7 @@ from bacon.reporting.collect.evaluations import RERUN, read_evaluation
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluation
 from bacon.reporting.page.links import Links
 from bacon.reporting.page.views import ArtifactView, Link
+from bacon.reporting.tables.cost_tables import three_digits
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def storage_text(images: int, labels: int, decoder: int) -> str:
 
 
 def energy_text(attributes: Mapping[str, Any]) -> str:
-    """What the device took while a set was made, and whose it is: ``12.3 kJ (NVML), of which ...``; or that it is unknown."""
+    """What the device took while a set was made, and whose it is: ``12.3 kJ (NVML), of the whole device; ...``."""
     if "energy_joules" not in attributes:
         return "unknown: the device did not tell it"
     share = attributes.get("energy_share")
@@ -129,7 +130,8 @@ def energy_text(attributes: Mapping[str, Any]) -> str:
         if share is None
         else f"the job had {100 * share:.0f} % of the device's use"
     )
-    return f"{float(attributes['energy_joules']) / 1000:.3g} kJ ({attributes['energy_source']}), of the whole device; {whose}"
+    energy = three_digits(float(attributes["energy_joules"]) / 1000)
+    return f"{energy} kJ ({attributes['energy_source']}), of the whole device; {whose}"
 
 
 def _labels_text(attributes: Mapping[str, Any]) -> str:

@@ -1,9 +1,9 @@
 """Differences of every pair of methods as the program of the page reads them: whole numbers, few characters.
 
-``[[[difference, low, high, p], null, ...], ...]``: for each group of rows the pairs (0, 1), (0, 2), ..., (1, 2), ... of methods
-by their numbers, each the first minus the second, in tenths of a point. ``p`` is the adjusted p value in thousandths plus 1,
-negative where it is significant; 0 where there is no test, and then no interval. ``null``: not compared. All pairs are stored,
-not the means of the seeds, so that their statistics (Student's t, Holm) are computed in one place.
+``[[[difference, low, high, significant], [difference], null, ...], ...]``: for each group of rows the pairs (0, 1), (0, 2),
+..., (1, 2), ... of methods by their numbers, each the first minus the second, in tenths of a point. ``significant`` is 1 or 0;
+where there is no test the difference stands alone. ``null``: not compared. All pairs are stored, not the means of the seeds, so
+that their statistics (Student's t, Holm) are computed in one place.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ def _numbers(pair: Pair | None) -> list[int] | None:
     if pair is None:
         return None
     if math.isnan(pair.p):
-        return [tenths(pair.difference), 0, 0, 0]
-    p = round(1000 * pair.p) + 1
-    return [*(tenths(value) for value in (pair.difference, pair.ci_low, pair.ci_high)), -p if pair.significant else p]
+        return [tenths(pair.difference)]
+    return [*(tenths(value) for value in (pair.difference, pair.ci_low, pair.ci_high)), int(pair.significant)]
 
 
 def tenths(value: float) -> int:

@@ -221,6 +221,11 @@ class Page:
     """What all cells together came from: name and value."""
 
     @property
+    def cells_are_long(self) -> bool:
+        """Whether the table of cells is shown in pages."""
+        return len(self.cells) > LONG
+
+    @property
     def cells_folded(self) -> bool:
         """Whether the table of cells is behind a heading that opens it."""
         return len(self.cells) > MANY_CELLS

@@ -221,9 +221,10 @@ def three_digits(value: float) -> str:
     """Three significant digits, or all before the point: ``0.0123``, ``1.23``, ``1234``; a dash where it is missing."""
     if math.isnan(value):
         return MISSING
-    if value == 0 or abs(value) >= 100:
+    shown = abs(float(f"{value:.3g}"))  # 9.996 is 10.0
+    if shown == 0 or shown >= 100:
         return f"{value:.0f}"
-    return f"{value:.{2 - math.floor(math.log10(abs(value)))}f}"
+    return f"{value:.{2 - math.floor(math.log10(shown))}f}"
 
 
 def spread_text(row: pd.Series[Any], name: str) -> str:

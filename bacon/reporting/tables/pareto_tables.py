@@ -12,12 +12,12 @@ import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from bacon.reporting.collect.comparisons import PLACE
 from bacon.reporting.collect.evaluations import RERUN
 from bacon.reporting.collect.pareto_points import (
     AXES,
     FRONT,
     NOISE,
-    PLACE,
     UNTESTED,
     WITHIN_NOISE,
     CostAxis,

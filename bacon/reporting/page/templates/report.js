@@ -47,6 +47,10 @@ class SortableTable {
     const descending = heading.getAttribute("aria-sort") === "ascending";
     for (const other of this.headings) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    this.arrange(column, descending);
+  }
+
+  arrange(column, descending) {
     const compare = (a, b) => (typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true }));
     this.rows.sort((one, other) => {
       const [a, b] = [this.key(one, column), this.key(other, column)];
@@ -56,6 +60,14 @@ class SortableTable {
     this.table.append(...this.rows.map((row) => row.body));
     this.page = 0;
     this.show();
+  }
+
+  // The entries of a column are others now: rows that were sorted by it are sorted again, and its new words are found.
+  rewritten(column) {
+    for (const row of this.rows) row.text = row.body.rows[0].textContent.toLowerCase();
+    const order = this.headings[column].getAttribute("aria-sort");
+    if (order) this.arrange(column, order === "descending");
+    else this.show();
   }
 
   addControls() {
@@ -159,6 +171,7 @@ class Reference {
       if (sort === null) delete cell.dataset.sort;
       else cell.dataset.sort = sort;
     }
+    this.sortable.rewritten(this.column);
   }
 
   entry(group, member, other, itself) {
@@ -169,10 +182,10 @@ class Reference {
     const found = other === undefined ? null : this.numbers[group][place];
     if (!found) return ["\u2013", null];
     const sign = member < other ? 1 : -1;
-    const [difference, low, high, p] = found;
+    const [difference, low, high, significant] = found;
     const [from, to] = sign > 0 ? [low, high] : [-high, -low];
-    const interval = p ? ` [${points(from)}, ${points(to)}]` : "";
-    return [`${points(sign * difference)}${interval}${p < 0 ? "*" : ""}`, (sign * difference) / 10];
+    const interval = significant === undefined ? "" : ` [${points(from)}, ${points(to)}]`;
+    return [`${points(sign * difference)}${interval}${significant ? "*" : ""}`, (sign * difference) / 10];
   }
 }
 
