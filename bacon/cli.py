@@ -111,6 +111,10 @@ def table_command(path: str, protocol: str | None, pareto: bool) -> None:
     from bacon.reporting.tables.run_tables import terminal_table
     from bacon.reporting.targets import PUBLISHED
 
+    if pareto and protocol is not None:
+        raise click.UsageError(
+            "costs are compared under the configuration's protocol; leave out --protocol or --pareto"
+        )
     if pareto:
         terminal_pareto(Path(path).with_name("pareto.csv"))
         return

@@ -1,11 +1,12 @@
-"""Runs in a process of its own: the user's checkout of the published BACON code, unmodified, timed from outside.
+"""Runs in a process of its own: the user's checkout of a published program, unmodified, timed from outside.
 
     python -m benchmarks.published_driver CHECKOUT SPECIFICATION.json
 
 The checkout's modules are imported as they are. Data come from the parent: ``torchvision.datasets.CIFAR10`` is replaced
-before the import. Each iteration of the published loop calls ``random.shuffle`` twice, once to draw the network for
-matching and once to draw those to train: there the clock is read, and there the process waits until the parent lets it
-go on, so that both programs can take turns. Answers go to stdout, one JSON per line; what the program prints, to stderr.
+before the import. The clock is read, and the process waits until the parent lets it go on, so that both programs can take
+turns, where an iteration begins: the programs of DC, DSA, DM, MTT and TESLA build one network in each, and BACON's calls
+``random.shuffle`` twice, once to draw the network for matching and once to draw those to train. Answers go to stdout, one
+JSON per line; what the program prints, to stderr.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ unit() {
     OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
 }
 
-downstream() { step "Packages of downstream tasks" tests/downstream/install.sh; } # without them their tests are skipped
+downstream() { step "Packages of downstream tasks" tests/install-packages.sh downstream; } # without them their tests are skipped
 
 workflow() { step "Workflow tests" pytest -n auto --dist worksteal -m workflow; }
 
@@ -51,7 +51,7 @@ latex() {
 }
 
 ddranking() {
-    step "DD-Ranking's package" tests/ddranking/install.sh
+    step "DD-Ranking's package" tests/install-packages.sh ddranking
     OMP_NUM_THREADS=1 step "Exports in DD-Ranking" pytest -m ddranking tests/ddranking
 }
 

@@ -73,7 +73,8 @@ def evaluate_command(
     of images. Those from elsewhere do not say how pixels are normalised, whether images are partitioned and what soft
     labels are, so you must state it.
     """
-    from bacon.interchange.evaluate_file import Request, evaluate_file
+    from bacon.interchange.evaluate_file import evaluate_file
+    from bacon.interchange.requested_set import Request
     from bacon.runtime.devices import lease_device, set_up_arithmetic
 
     own: dict[str, Any] = {} if seeds is None else {"seeds": seeds}

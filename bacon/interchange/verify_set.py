@@ -28,8 +28,9 @@ from bacon.interchange.check_card import (
     read_card,
     stated_card,
 )
-from bacon.interchange.evaluate_file import Request, data_path_of, evaluate_file
+from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.load import read_export
+from bacon.interchange.requested_set import Request, data_path_of
 from bacon.interchange.stated_card import StatedAccuracy, StatedCard
 from bacon.plan.fingerprint import fingerprint
 from bacon.plan.stage_code import DATA_MODULES

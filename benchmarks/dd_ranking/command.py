@@ -21,7 +21,7 @@ GONE = 1
     type=click.Path(path_type=Path, file_okay=False),
     default=FOLDER,
     show_default=True,
-    help="Folder that ddranking is installed in (tests/ddranking/install.sh).",
+    help="Folder that ddranking is installed in (tests/install-packages.sh ddranking).",
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write the same as JSON.")
 def dd_ranking(package: Path, output: Path | None) -> None:

@@ -1,7 +1,8 @@
 """DD-Ranking's own package, from a folder of its own, and a CIFAR-10 of a few images for it.
 
 Its wheel asks for numpy below 2, so it cannot be installed beside this project; its code runs with the numpy that is here.
-``tests/ddranking/install.sh`` puts the wheel and what it imports (kornia, timm, tqdm) into the folder, by pinned hashes.
+``tests/install-packages.sh ddranking`` puts the wheel and what it imports (kornia, timm, tqdm) into the folder, by pinned
+hashes.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def load(folder: Path) -> tuple[ModuleType, str]:
     """
     versions = [each.version for each in importlib.metadata.distributions(name="ddranking", path=[str(folder)])]
     if not versions:
-        raise BaconError(f"{folder}: no ddranking there; tests/ddranking/install.sh puts it into {FOLDER}")
+        raise BaconError(f"{folder}: no ddranking there; tests/install-packages.sh ddranking puts it into {FOLDER}")
     if str(folder.absolute()) not in sys.path:
         sys.path.append(str(folder.absolute()))
     return importlib.import_module("ddranking"), versions[0]

@@ -7,7 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from bacon.config.loading import check_config
-from bacon.methods.base import Passes
+from bacon.methods.base import CellSize, Passes
+from bacon.methods.registry import METHODS
 from bacon.plan import cost
 from bacon.plan.plan import Plan
 from bacon.settings.cells import Cell
@@ -40,9 +41,18 @@ def test_a_lower_precision_is_never_slower():
 
 
 def test_the_deeper_network_counts_where_images_are_recovered_from_it():
-    cell = Cell.parse("cifar10/sre2l/ipc10/seed0")
-    launches = 1000 * prediction.layers(plan_of("sre2l", 10).needs(cell)[0].network) * 6e-5
-    assert prediction.distillation(plan_of("sre2l", 10), cell, SPEEDS["bf16"]) > launches
+    cell, plan = Cell.parse("cifar10/sre2l/ipc10/seed0"), plan_of("sre2l", 10)
+    teacher = prediction.layers(plan.needs(cell)[0].network)
+    assert teacher > prediction.layers(plan.settings(cell).network)
+    launches_alone = Speed(
+        rates=dict.fromkeys(SPEEDS["bf16"].rates, float("inf")),
+        launch={"forward": 0.0, "training": 0.0, "matching_gradient": 0.0, "image_gradient": 1.0},
+    )
+    work = METHODS["sre2l"].cost(plan.settings(cell).distillation, CellSize(ipc=10, classes=10, train=50_000))
+    (passes,) = work.passes
+    assert prediction.distillation(plan, cell, launches_alone) == pytest.approx(
+        work.iterations * (passes.count * teacher + prediction._ITERATION)
+    )
 
 
 def test_another_device_has_no_prediction():

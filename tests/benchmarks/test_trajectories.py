@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from bacon.runtime.errors import BaconError
+from benchmarks import trajectories
 from benchmarks.cells import measured, random_dataset
 from benchmarks.published import check_checkout
 from benchmarks.trajectories import FILES, measure, program_arguments, summary
@@ -71,7 +72,15 @@ def test_ours_both_ways_and_theirs_take_turns(tmp_path, monkeypatch):
     cell = measured("cifar10/mtt/ipc1")
     network = cell.settings.network.model_copy(update={"width": 4, "depth": 2})
     cell = type(cell)(cell=cell.cell, settings=cell.settings.model_copy(update={"network": network}))
+    load, ways = trajectories.load_algorithm, []
+
+    def noted(path, settings, context):
+        ways.append((settings.constant_memory, settings.student_steps))
+        return load(path, settings, context)
+
+    monkeypatch.setattr(trajectories, "load_algorithm", noted)
     row = measure(cell, published={"mtt": tmp_path}, device=CPU, rounds=2, steps=3)
+    assert ways == [(False, 3), (True, 3)], "naive and in constant memory"
     assert (row["steps"], row["rounds"]) == (3, 2)
     assert min(row[f"{name}_seconds"] for name in ("naive", "constant", "mtt")) > 0
     assert row["mtt_over_naive"] > 0

@@ -48,4 +48,6 @@ def test_the_command_fails_once_one_is_gone(package, monkeypatch, kind):
 
 def test_without_the_package_it_says_how_to_get_it(tmp_path):
     result = CliRunner().invoke(main, ["dd-ranking", "--package", str(tmp_path)])
-    assert "no ddranking there; tests/ddranking/install.sh puts it into build/ddranking" in str(result.exception)
+    assert "no ddranking there; tests/install-packages.sh ddranking puts it into build/ddranking" in str(
+        result.exception
+    )

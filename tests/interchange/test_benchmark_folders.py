@@ -64,6 +64,7 @@ def test_dc_bench_finds_images_and_labels_in_two_files(tmp_path, method, folder,
 
 
 def test_dc_bench_reads_fifty_images_a_class_of_tinyimagenet_in_five_files(tmp_path, monkeypatch):
+    assert (dc_bench_folder.DATA["tinyimagenet"].name, 50, 5) == dc_bench_folder._SPLIT
     monkeypatch.setattr(dc_bench_folder, "_SPLIT", ("CIFAR10", 2, 5))  # the same of a small set
     export = made_export(method="mtt", ipc=2)
     write_dc_bench(export, tmp_path)

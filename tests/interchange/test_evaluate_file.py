@@ -17,10 +17,11 @@ from bacon.artifacts.evaluation_records import read_evaluation
 from bacon.cli import main
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.datasets.whitening import Whitening
-from bacon.interchange.evaluate_file import Request, evaluate_file
+from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.export_cell import export_cell
 from bacon.interchange.file_content import FileContent, FileFormat, training_set
 from bacon.interchange.published_layouts import read_published, read_tensors
+from bacon.interchange.requested_set import Request
 from bacon.reporting.collect.file_evaluations import read_file_evaluations
 from bacon.runtime.errors import BaconError
 from bacon.transforms.partition import decode

@@ -22,9 +22,10 @@ from torch import nn
 from bacon.cli import main
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.interchange.class_images import read_class_images
-from bacon.interchange.evaluate_file import Request, evaluate_file
+from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.file_content import FileContent, FileFormat, training_set
 from bacon.interchange.published_layouts import read_tensors
+from bacon.interchange.requested_set import Request
 from bacon.operations.recorded_runs import record_run
 from bacon.runtime.errors import BaconError
 from tests.toy_images import CPU

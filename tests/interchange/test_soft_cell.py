@@ -13,8 +13,9 @@ from bacon.artifacts.distilled_file import DistillationResult, read_distilled, w
 from bacon.artifacts.evaluation_records import read_evaluation
 from bacon.config.loading import check_config
 from bacon.datasets.prepare import prepare
-from bacon.interchange.evaluate_file import Request, evaluate_file
+from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.export_cell import FORMATS, export_cell
+from bacon.interchange.requested_set import Request
 from bacon.jobs.distillation_job import run_cell
 from bacon.jobs.evaluation_job import run_evaluation
 from bacon.plan.plan import Plan

@@ -24,10 +24,11 @@ from bacon.evaluation.evaluate_cell import decoded
 from bacon.interchange.arrays import read_arrays, write_arrays
 from bacon.interchange.content import Export, export_of
 from bacon.interchange.dataset_card import dataset_card
-from bacon.interchange.evaluate_file import Request, evaluate_file
+from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.file_content import FileContent, FileFormat, training_set
 from bacon.interchange.folders import read_folder, without_whitening, write_folder
 from bacon.interchange.published_layouts import read_published
+from bacon.interchange.requested_set import Request
 from bacon.runtime.errors import BaconError
 from bacon.transforms.partition import decode
 from tests.artifacts.synthetic import CLASSES, drawn, result_of

@@ -22,7 +22,12 @@ from bacon.settings.cells import Cell
 from tests.interchange.conftest import CONFIG
 
 CELL = Cell("digits", "random", 1, 0)
-TEACHER = {"labels": "teacher", "loss": [{"kind": "kl", "temperature": 4.0}], "teachers": {"epochs": 1}, "epochs": 1}
+TEACHER = {
+    "labels": "teacher",
+    "loss": [{"kind": "kl", "temperature": 4.0}],
+    "teachers": {"epochs": 1, "runs": 2},
+    "epochs": 1,
+}
 TRAINED = "bacon.training.run_driver.train_together"
 
 

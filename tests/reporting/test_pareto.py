@@ -8,10 +8,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from matplotlib.text import Annotation, Text
 from rich.console import Console
 from scipy import stats
 
+from bacon.cli import main
 from bacon.reporting.collect.pareto_points import (
     AXES,
     BEATEN,
@@ -210,6 +212,18 @@ def test_the_table_is_printed_from_its_file(many, tmp_path):
     points.drop(columns="front_total_bytes").to_csv(tmp_path / "pareto.csv", index=False)
     with pytest.raises(BaconError, match="front_total_bytes"):
         terminal_pareto(tmp_path / "pareto.csv")
+
+
+def test_the_command_prints_what_lies_beside_accuracy_and_under_one_protocol_alone(some, tmp_path):
+    *_, points = some
+    points.to_csv(tmp_path / "pareto.csv", index=False)
+    call = ["table", "--pareto", "--accuracy", str(tmp_path / "accuracy.csv")]
+    printed = CliRunner().invoke(main, call)
+    assert printed.exit_code == 0, printed.output
+    assert f"{points['mean_percent'].iloc[0]:.1f} [" in printed.output
+    refused = CliRunner().invoke(main, [*call, "--protocol", "p-idc"])
+    assert refused.exit_code == 2
+    assert "leave out --protocol" in refused.output
 
 
 def test_figure_of_many_methods(many):
