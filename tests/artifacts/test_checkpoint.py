@@ -240,10 +240,15 @@ def test_a_part_that_ends_writes_its_time_whatever_the_interval(tmp_path, monkey
     now, path = SimpleNamespace(value=0.0), tmp_path / "beat.json"
     monkeypatch.setattr("time.monotonic", lambda: now.value)
     beat = Heartbeat(path, fingerprint="f" * 32, device="CPU", interval=1000.0)
-    with pytest.raises(KeyboardInterrupt), Progress("part", 3, heartbeat=beat) as progress:
-        now.value = 20.0
-        progress.advance()
-        raise KeyboardInterrupt
+
+    def part():
+        with Progress("part", 3, heartbeat=beat) as progress:
+            now.value = 20.0
+            progress.advance()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        part()
     later = Heartbeat(path, fingerprint="f" * 32, device="CPU", interval=1000.0)
     assert (later.earlier_seconds, read_progress(path).done) == (20.0, 1)
 
