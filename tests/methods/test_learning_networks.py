@@ -197,6 +197,18 @@ def test_without_memory_for_networks_ahead_they_learn_in_their_turn(at, monkeypa
     assert_same_states(learned()[0], found)
 
 
+def test_without_memory_for_their_places_it_is_not_tried_again(monkeypatch, caplog):
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+
+    def refusing(*_, **__):
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(Course, "__init__", refusing)
+    found, learning = learned(courses=3)
+    assert (learning.courses, learning.make_room(5), len(caplog.records)) == (0, False, 1)
+    assert_same_states(learned()[0], found)
+
+
 def test_memory_that_the_matching_needs_is_taken_from_networks_ahead(monkeypatch, caplog):
     expected, gradient, calls = in_turn("idc"), IDC._gradient, []
     monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
@@ -211,7 +223,7 @@ def test_memory_that_the_matching_needs_is_taken_from_networks_ahead(monkeypatch
     made = finished(engine(courses=3))
     assert made.algorithm.context.memory.chunk_images == 2048, "it is not halved for that"
     assert made.algorithm.learning._ahead is None
-    assert "iteration 4: out of device memory; from here on networks learn in their turn" in caplog.text
+    assert "iteration 1: out of device memory; from here on networks learn in their turn" in caplog.text
     assert_same(expected, made)
 
 

@@ -112,11 +112,12 @@ class IDC:
             parameter.requires_grad_(True)
         self.rounds.approach()
         given = Given(number=occasion, networks=(network,), tensors=tuple(self.batches))
+        iteration = occasion // self.settings.inner
         gradient, distances = self.context.memory.within(
             lambda: self.replays(self._gradient, given),
-            iteration=occasion,
+            iteration=iteration,
             device=self.context.device,
-            make_room=lambda: self.learning.make_room(occasion),
+            make_room=lambda: self.learning.make_room(iteration),
         )
         self.rounds.take(gradient)
         return distances.mean()

@@ -58,23 +58,28 @@ class LearningNetworks:
             except torch.OutOfMemoryError:
                 pass
             # Out of the handler: the exception's frames hold the tensors that did not fit.
-            self.make_room(iteration)
+            self._give_up(iteration)
         return self._in_turn(iteration, number)
 
     def make_room(self, iteration: int) -> bool:
         """No network learns ahead from here on, and the memory is given back; returns whether one did."""
-        if self._ahead is None:
-            return False
+        did = self._ahead is not None
+        if did:
+            self._give_up(iteration)
+        return did
+
+    def _give_up(self, iteration: int) -> None:
         log.warning(
             "iteration %d: out of device memory; from here on networks learn in their turn, and not beside the matching of "
             "earlier iterations, for the rest of this job",
             iteration,
         )
-        device, self._ahead, self.courses = self._context.device, None, 0
-        if device.type == "cuda":
+        device = self._context.device
+        if device.type == "cuda":  # what has been launched needs its memory and its recordings
             torch.cuda.synchronize(device)
+        self._ahead, self.courses = None, 0
+        if device.type == "cuda":
             torch.cuda.empty_cache()
-        return True
 
     def _affordable(self) -> int:
         """How many networks at a time memory allows, where learning ahead is of use and changes no number."""
