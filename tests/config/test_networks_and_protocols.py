@@ -6,14 +6,16 @@ from typing import get_args
 
 import pytest
 
-from bacon.config.layering import protocol_name, resolve
+from bacon.config.layering import resolve
+from bacon.config.layers import protocol_name
 from bacon.config.loading import check_config
 from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.protocols import PROTOCOLS, ProtocolName
+from bacon.settings.protocol_records import PROTOCOLS
+from bacon.settings.protocols import ProtocolName
 from bacon.settings.recipe import LossTermSettings
 from bacon.settings.trained_networks import EnsembleSettings
 
