@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bacon.artifacts.evaluation_records import RecordKey
 from bacon.artifacts.trained_runs import TrainedRuns
-from bacon.evaluation.evaluation_job import EvaluationJob
+from bacon.evaluation.evaluation_inputs import EvaluationJob
 from bacon.evaluation.train_and_test import Outcome, measure_network
 from bacon.evaluation.trained_networks import Networks
 from bacon.training.image_set import ImageSet

@@ -13,7 +13,7 @@ import torch
 from bacon.artifacts.evaluation_records import Record, RecordCache, RecordKey
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, read_dataset
-from bacon.evaluation.evaluation_job import EvaluationJob
+from bacon.evaluation.evaluation_inputs import EvaluationJob
 from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.side_by_side import Attempt, train_side_by_side
 from bacon.evaluation.train_and_test import Outcome, train_and_test, trial
