@@ -34,7 +34,9 @@ class Protocol:
         evaluation: keys of ``evaluation`` that differ from the defaults.
         by_data: further ones for a data set and IPC.
         preset_length: preset -> steps, or epochs where the protocol counts these, that a preset leaves of it at most, where a
-            network that is trained for the preset's own number of epochs would have learned nothing.
+            network that is trained for the preset's own number of epochs would have learned nothing, or not even its few
+            images. In `demo` a network has at least 100 steps, and with Adam, which moves a weight by about its rate in a
+            step, as many as have rates that add up to 0.1.
         missing: what it needs that is not there yet; empty: it runs.
         note: what of the published evaluation it leaves out or reads in one of several ways.
     """
@@ -122,6 +124,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "seeds": 10,
         },
         by_data=protocol_data.ncfm,
+        preset_length={"demo": 300},
         note="TinyImageNet: 300 (IPC 10) and 40 (IPC 50) epochs. Hard labels. Published: each network's best epoch on test.",
     ),
     "p-cafe": Protocol(title="P-CAFE (CAFE)", evaluation={"epochs": 601, "augmentations": ["none"]}),
@@ -179,6 +182,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "loss": [{"kind": "kl", "temperature": 20.0}],
         },
         by_data=protocol_data.rded,
+        preset_length={"demo": 300},
         note=f"{_TEACHER} CIFAR-100 with the 3-layer ConvNet: lr_net 0.002, batch 25. Published: the best on test of the last "
         "epochs.",
     ),
