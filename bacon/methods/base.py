@@ -59,10 +59,17 @@ class Passes:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a distillation computes: ``iterations`` times the same passes."""
+    """What a distillation computes: ``iterations`` times the same passes.
+
+    Attributes:
+        iterations: how often.
+        passes: of each.
+        host_weights: weights of a network that wait in the host's memory in each while a GPU computes.
+    """
 
     iterations: int
     passes: tuple[Passes, ...]
+    host_weights: int = 0
 
 
 def one_look(_: Any, size: CellSize) -> Work:
