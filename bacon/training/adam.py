@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ class Adam:
 
     Args:
         parameters: updated in place.
-        lr: learning rate.
+        lr: learning rate; 0-d on the device where a recorded step is to follow it: float32 on a GPU, float64 on a CPU.
         betas: decay of the means of gradients and of squared gradients.
         epsilon: added to the root of the mean squared gradient.
         weight_decay: weight decay.
@@ -26,7 +27,7 @@ class Adam:
         self,
         parameters: Iterable[Tensor],
         *,
-        lr: float,
+        lr: float | Tensor,
         betas: tuple[float, float],
         epsilon: float,
         weight_decay: float,
@@ -64,6 +65,24 @@ class Adam:
             eps=self._epsilon,
             maximize=False,
         )
+
+    def places(self) -> list[Tensor]:
+        """What a step moves besides the parameters, in place: both means and the numbers of steps."""
+        return [*self._means, *self._squares, *self._steps]
+
+    def at(self, parameters: Iterable[Tensor], places: Sequence[Tensor]) -> Adam:
+        """An optimiser of other parameters with the same settings, whose state is in ``places``, ordered as :meth:`places`."""
+        other = copy.copy(self)
+        other.parameters, count = list(parameters), len(self.parameters)
+        other._means, other._squares, other._steps = (
+            list(places[first : first + count]) for first in range(0, 3 * count, count)
+        )
+        return other
+
+    @torch.no_grad()
+    def forget(self) -> None:
+        """Begin anew, in the same places."""
+        torch._foreach_zero_(self.places())
 
     def state_dict(self) -> dict[str, Any]:
         """Both means and the number of steps of each parameter."""

@@ -95,6 +95,8 @@ CASES = {
     "mtt": (changed("mtt", iterations=2, batch_syn=4), 10_000, 1, None),
     "mtt graphs": (changed("mtt", iterations=2, constant_memory=False), 10_000, None, None),
     "datm": (changed("datm", iterations=2), 4, None, None),
+    "frepo": (changed("frepo", iterations=5), 10_000, 2, None),
+    "frepo pieces": (changed("frepo", iterations=3, batch_syn=4, network_steps=5, networks=1), 13, 1, None),
 }
 """Settings, images at a time, after which iteration it goes on from a checkpoint, and how many kinds of steps there are."""
 
