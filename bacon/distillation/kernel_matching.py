@@ -66,8 +66,11 @@ def regression_gradients(
     return RegressionGradients(loss / count, correct / count, (by_places + through) / count, by_labels / count)
 
 
-def balanced_places(real: RealImages, seed: Seed, purpose: str, *, iteration: int, size: int) -> Tensor:
-    """Places (B,) int64 of about ``size`` real images, as many of each class, at most all of it; a draw of the iteration."""
+def balanced_places(real: RealImages, seed: Seed, purpose: str, *, iteration: int | Tensor, size: int) -> Tensor:
+    """Places (B,) int64 of about ``size`` real images, as many of each class, at most all of it; a draw of the iteration.
+
+    The iteration may be 0-d int64 on the device, where the draw is recorded.
+    """
     each = max(1, size // real.classes)
     by_size: dict[int, list[int]] = {}
     for label, count in enumerate(real.counts):

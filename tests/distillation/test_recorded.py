@@ -22,6 +22,7 @@ from tests.recorded_operations import recorded
 
 ITERATIONS = 4
 BATCH_NORM = NetworkSettings(width=4, depth=2, norm="batch")
+CROPPED = {"crop": "resized", "flip": True, "shift": [-2, 2]}
 CALIBRATED = ("replays", "_calibrations", "_rounds")
 """What :class:`CalibratedMatching` records."""
 
@@ -96,6 +97,10 @@ CASES = {
     "mtt graphs": (changed("mtt", iterations=2, constant_memory=False), 10_000, None, None),
     "datm": (changed("datm", iterations=2), 4, None, None),
     "frepo": (changed("frepo", iterations=5), 10_000, 2, None),
+    "kip": (changed("kip", iterations=3, batch_real=12), 13, None, None),
+    "kip features": (changed("kip", iterations=3, kernel="features", learn_labels=True), 10_000, 2, None),
+    "sre2l": (changed("sre2l", iterations=3, view=CROPPED), 10_000, 1, None),
+    "sre2l_plus": (changed("sre2l_plus", iterations=3, batch_images=2, tv_weight=0.1, l2_weight=0.1), 4, None, None),
     "frepo pieces": (changed("frepo", iterations=3, batch_syn=4, network_steps=5, networks=1), 13, 1, None),
 }
 """Settings, images at a time, after which iteration it goes on from a checkpoint, and how many kinds of steps there are."""
