@@ -75,7 +75,7 @@ CASES = {
     "idm_iid": (changed("idm_iid", iterations=3), 10_000, None, None),
     "cafe_dsa": (changed("cafe_dsa", iterations=2), 13, None, None),
     "dance": (changed("dance", iterations=3), 13, 1, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
-    "ncfm": (changed("ncfm", iterations=3), 10_000, None, {"replays": 1, "_calibrations": 1}),
+    "ncfm": (changed("ncfm", iterations=3), 10_000, 1, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
     "ncfm sgd": (
         changed("ncfm", iterations=5, optimiser="sgd", patience=1, lr_img=1.0, batch_real=4),
         10_000,
@@ -86,7 +86,7 @@ CASES = {
         changed("ncfm", iterations=3, sampling="network", sampling_width=8, frequencies=64),
         13,
         2,
-        {"replays": 1, "_calibrations": 1},
+        dict(zip(CALIBRATED, (1, 1, 2), strict=True)),
     ),
     "dsa": (changed("dsa", iterations=2, inner=1), 13, 1, None),
     "dcc": (changed("dcc", iterations=3), 10_000, None, {"replays": 2}),
