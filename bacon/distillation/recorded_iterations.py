@@ -105,8 +105,4 @@ class RecordedIterations(RecordedSteps):
         return (torch.stack([terms[name] for name in self._terms]),)
 
     def _moved(self) -> list[Tensor]:
-        found = [*self._moved_besides()]
-        for each in self._variables.all.values():
-            if each.update is not None:
-                found += [each.values, *cast(RecordableUpdate, each.update).places(each.values)]
-        return found
+        return [*self._moved_besides(), *(place for each in self._variables.all.values() for place in each.places())]

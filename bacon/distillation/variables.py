@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -185,6 +185,18 @@ class Variable:
             self.update.step_where(where, self.values, gradient)
         if self.minimum is not None:
             self.values.clamp_(min=self.minimum)
+
+    def places(self) -> list[Tensor]:
+        """What a step moves in place; its optimiser is a :class:`RecordableUpdate`."""
+        return [self.values, *([] if self.update is None else cast(RecordableUpdate, self.update).places(self.values))]
+
+    @torch.no_grad()
+    def begin(self, values: Tensor) -> None:
+        """Other values, and an optimiser that has taken no step; both stay in their places."""
+        self.values.copy_(values)
+        if self.update is not None:
+            assert isinstance(self.update, AdamUpdate), "only Adam begins anew"
+            self.update.forget()
 
     def leaf(self) -> Tensor:
         """The values as a leaf of a new graph, which takes a gradient; they share their memory."""

@@ -101,6 +101,15 @@ CASES = {
     "kip features": (changed("kip", iterations=3, kernel="features", learn_labels=True), 10_000, 2, None),
     "sre2l": (changed("sre2l", iterations=3, view=CROPPED), 10_000, 1, None),
     "sre2l_plus": (changed("sre2l_plus", iterations=3, batch_images=2, tv_weight=0.1, l2_weight=0.1), 4, None, None),
+    "dd": (changed("dd", iterations=3, augmentation="crop_flip", lr_interval=2), 10_000, 1, None),
+    "dd graphs": (changed("dd", iterations=2, networks=2, constant_memory=False), 13, None, None),
+    "ld": (changed("ld", iterations=6, selection_interval=2, validation=0.3), 10_000, 3, None),
+    "ld ridge": (
+        changed("ld", iterations=6, selection_interval=2, validation=0.3, inner="ridge_regression"),
+        13,
+        3,
+        None,
+    ),
     "frepo pieces": (changed("frepo", iterations=3, batch_syn=4, network_steps=5, networks=1), 13, 1, None),
 }
 """Settings, images at a time, after which iteration it goes on from a checkpoint, and how many kinds of steps there are."""
