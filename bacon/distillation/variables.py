@@ -131,7 +131,7 @@ class AdamUpdate:
     def step(self, values: Tensor, gradient: Tensor) -> None:
         """One step, in place."""
         adam = self._of(values)
-        adam.parameters, adam.lr = [values], self.rate if self.rate_place is None else self.rate_place
+        adam.parameters, adam.lr, adam.rate_place = [values], self.rate, self.rate_place
         adam.step([gradient])
 
     def places(self, values: Tensor) -> list[Tensor]:

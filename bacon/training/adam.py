@@ -16,18 +16,21 @@ class Adam:
 
     Args:
         parameters: updated in place.
-        lr: learning rate; 0-d on the device where a recorded step is to follow it: float32 on a GPU, float64 on a CPU.
+        lr: learning rate.
         betas: decay of the means of gradients and of squared gradients.
         epsilon: added to the root of the mean squared gradient.
         weight_decay: weight decay.
         decoupled: AdamW: weights shrink by lr * weight_decay; otherwise it is added to the gradient.
+
+    Attributes:
+        rate_place: where a recorded step reads the rate, 0-d (float32 on a GPU, float64 on a CPU); ``None``: it is ``lr``.
     """
 
     def __init__(
         self,
         parameters: Iterable[Tensor],
         *,
-        lr: float | Tensor,
+        lr: float,
         betas: tuple[float, float],
         epsilon: float,
         weight_decay: float,
@@ -35,6 +38,7 @@ class Adam:
     ) -> None:
         self.parameters = list(parameters)
         self.lr = lr
+        self.rate_place: Tensor | None = None
         self._betas, self._epsilon, self._weight_decay, self._decoupled = betas, epsilon, weight_decay, decoupled
         self._means = [torch.zeros_like(parameter.detach()) for parameter in self.parameters]
         self._squares = [torch.zeros_like(parameter.detach()) for parameter in self.parameters]
@@ -60,7 +64,7 @@ class Adam:
             amsgrad=False,
             beta1=self._betas[0],
             beta2=self._betas[1],
-            lr=self.lr,
+            lr=self.lr if self.rate_place is None else self.rate_place,
             weight_decay=self._weight_decay,
             eps=self._epsilon,
             maximize=False,

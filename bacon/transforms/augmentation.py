@@ -20,31 +20,25 @@ class Stream:
     Attributes:
         seed: seed, or tuple of seeds, of the draws.
         purpose: first part of the names of the streams.
-        first_iteration: number of the first batch; 0-d int64 on the device where what is drawn there is recorded.
+        first_iteration: number of the first batch.
         mean: (C, 1, 1) float32 that pixels in [0, 1] were normalised with; ``None``: unknown, or whitened.
         std: (C, 1, 1) float32, the standard deviation; ``None`` as for ``mean``.
     """
 
     seed: Seed
     purpose: str
-    first_iteration: int | Tensor
+    first_iteration: int
     mean: Tensor | None = None
     std: Tensor | None = None
 
     def per_batch(self, name: str, sizes: Sequence[int], count: int = 1) -> npt.NDArray[np.float64]:
-        """(batches, count) numbers in [0, 1) on the host, ``count`` for each batch.
-
-        Raises:
-            RuntimeError: the number of the batch is on the device.
-        """
-        if isinstance(self.first_iteration, Tensor):
-            raise RuntimeError("its augmentation is drawn on the host")
+        """(batches, count) numbers in [0, 1) on the host, ``count`` for each batch."""
         lanes = np.arange(self.first_iteration, self.first_iteration + len(sizes))
         return uniform(self.seed, f"{self.purpose}-{name}", count=count, lanes=lanes)
 
     def per_image(self, name: str, sizes: Sequence[int], count: int, images: Tensor) -> Tensor:
         """(sum(sizes), count) numbers in [0, 1), ``count`` for each image, on the device and in the dtype of ``images``."""
-        lanes = torch.arange(len(sizes), device=images.device) + self.first_iteration
+        lanes = torch.arange(self.first_iteration, self.first_iteration + len(sizes), device=images.device)
         drawn = device_uniform(
             self.seed,
             f"{self.purpose}-{name}",

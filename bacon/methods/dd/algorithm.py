@@ -20,9 +20,9 @@ from bacon.distillation.recorded_steps import Given
 from bacon.distillation.unroll import FlatNetwork, unroll
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 from bacon.networks.build import FIXED_NETWORK
+from bacon.runtime.draws import device_uniform
 from bacon.settings.augmentations import CropFlip
-from bacon.transforms.augmentation import Stream
-from bacon.transforms.crop_flip import augmentation
+from bacon.transforms.crop_flip import NUMBERS, crop_flip
 
 if TYPE_CHECKING:
     from bacon.methods.dd.record import DDSettings
@@ -108,8 +108,15 @@ class DD(VariableAlgorithm):
         places = real.sample_all(seed, "real-batch", iteration=iteration, lanes=1, size=size)[0]
         images = real.batch(places)
         if self.settings.augmentation == "crop_flip":
-            stream = Stream(seed=seed, purpose="real-batch", first_iteration=iteration)
-            images = augmentation(CropFlip(fill="reflect"))(images, [size], stream)
+            drawn = device_uniform(
+                seed,
+                "real-batch-crop-flip",
+                count=size * NUMBERS,
+                lanes=iteration,
+                device=real.device,
+                dtype=real.dtype,
+            )
+            images = crop_flip(CropFlip(fill="reflect"), images, drawn.view(size, NUMBERS))
         return images, real.labels[places]
 
     def _fresh(self, index: int) -> Tensor:
