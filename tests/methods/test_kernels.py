@@ -14,7 +14,7 @@ from bacon.methods.frepo.algorithm import margin_gradient
 from bacon.methods.ls.algorithm import solved_labels
 from bacon.methods.registry import METHODS
 from bacon.networks.build import build_network
-from bacon.networks.infinite_width import dense_kernel
+from bacon.networks.infinite_width import dense_kernel, linear_kernel
 from bacon.runtime.errors import BaconError
 from bacon.settings.network import NetworkSettings
 from bacon.training.ridge_regression import centred_one_hot, dual_weights
@@ -40,15 +40,16 @@ def test_a_kernel_that_is_not_positive_gives_no_numbers():
     assert dual_weights(-torch.eye(2, dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64), 1e-6).isnan().all()
 
 
-def test_pieces_of_real_images_change_nothing_and_the_gradient_is_autograds():
+@pytest.mark.parametrize("kernel", [KERNEL, linear_kernel])
+def test_pieces_of_real_images_change_nothing_and_the_gradient_is_autograds(kernel):
     support, labels = rows(4, 5), rows(4, 3, seed=1)
     images, wanted = rows(9, 5, seed=2), rows(9, 3, seed=3)
     leaf, theirs = support.clone().requires_grad_(), labels.clone().requires_grad_()
-    loss = (regression(KERNEL(images, leaf), KERNEL(leaf, leaf), theirs, 1e-3) - wanted).square().sum() / 2 / 9
+    loss = (regression(kernel(images, leaf), kernel(leaf, leaf), theirs, 1e-3) - wanted).square().sum() / 2 / 9
     by_support, by_labels = torch.autograd.grad(loss, (leaf, theirs))
     for size in (2, 9):
         pieces = zip(images.split(size), wanted.split(size), strict=True)
-        found = regression_gradients(KERNEL, support, labels, pieces, ridge=1e-3)
+        found = regression_gradients(kernel, support, labels, pieces, ridge=1e-3)
         torch.testing.assert_close(found.loss, loss.detach())
         torch.testing.assert_close(found.support, by_support)
         torch.testing.assert_close(found.labels, by_labels)
