@@ -1,6 +1,8 @@
 """KIP, LS and FRePo beyond the contract: label solving in closed form, the pool, what their settings refuse."""
 
 import math
+from contextlib import nullcontext
+from itertools import pairwise
 
 import pytest
 import torch
@@ -173,6 +175,45 @@ def test_networks_begin_at_different_ages_and_are_replaced_after_their_steps():
         assert now == ((serial, steps + 1) if steps < 8 else (max(seen) + 1, 0))
         seen.add(now[0])
     assert len(seen) > 4
+
+
+class NotedStreams:
+    """Streams that write down who waits for whom."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def begin(self):
+        self.log.append("the pool waits")
+
+    def end(self):
+        self.log.append("waits for the pool")
+
+    def on(self, place):
+        assert place == 0
+        return nullcontext()
+
+
+def test_a_network_is_trained_beside_the_next_iteration_unless_that_draws_it():
+    algorithm, log = pool_of(networks=3, network_steps=1000, iterations=30), []
+    pool, compute, train = algorithm.pool, algorithm.gradients, algorithm.pool._train
+    pool._streams = NotedStreams(log)
+    algorithm.gradients = lambda given: log.append("images") or compute(given)
+    pool._train = lambda given: log.append([tensor.data_ptr() for tensor in given.tensors]) or train(given)
+    places = [pool._place(iteration) for iteration in range(30)]
+    assert 5 < sum(one == other for one, other in pairwise(places)) < 25
+    for iteration in range(1, 30):
+        algorithm.step(iteration - 1)
+        log.clear()
+        algorithm.step(iteration)
+        waited = ["waits for the pool"] * (places[iteration] == places[iteration - 1])
+        *before, read = log
+        assert before == [*waited, "images", "waits for the pool", "the pool waits"]
+        assert algorithm.images.data_ptr() not in read, "which the next iteration moves"
+        assert algorithm.labels.data_ptr() not in read
+    log.clear()
+    algorithm.state_dict()
+    assert log == ["waits for the pool"]
 
 
 def test_a_networks_step_goes_down_on_the_synthetic_set_with_its_labels():

@@ -15,6 +15,7 @@ from bacon.distillation.real_images import draw_without_replacement
 from bacon.distillation.recorded_steps import Given, RecordedSteps
 from bacon.networks.network import Network
 from bacon.runtime.draws import uniform
+from bacon.runtime.streams import Streams
 from bacon.settings.recipe import AdamSettings
 from bacon.training.adam import Adam
 from bacon.training.steps import PlainStep
@@ -44,6 +45,9 @@ class PrototypePool:
 
     At the start network i of n counts as one with i / n of its steps behind it, so that they are not all replaced at once.
 
+    On a GPU a network is trained beside the next iteration, unless that draws the same one and waits for it. It is trained on a
+    copy of the set, which the iteration moves.
+
     Args:
         settings: number of networks and their training.
         build: builds the network with a given serial number.
@@ -65,6 +69,9 @@ class PrototypePool:
     ) -> None:
         self.settings, self._build, self._training, self._device = settings, build, training, device
         self._seed = seed
+        self._streams = Streams(device, 1)
+        self._trained: int | None = None  # the place of the network whose step may not be done
+        self._held: tuple[Tensor, ...] = ()
         self._accuracy = torch.zeros((), device=device, dtype=dtype)
         self._next_serial = 0
         ages = (number * settings.network_steps // settings.networks for number in range(settings.networks))
@@ -95,7 +102,10 @@ class PrototypePool:
 
     def draw(self, iteration: int) -> DrawnNetwork:
         """One network, uniformly; its batch norm uses running statistics."""
-        network = self.members[self._place(iteration)].network
+        place = self._place(iteration)
+        if place == self._trained:
+            self.settle()
+        network = self.members[place].network
         return DrawnNetwork(network.requires_grad_(False).eval(), self._accuracy)
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
@@ -103,6 +113,7 @@ class PrototypePool:
 
         A batch of all images has them in their order.
         """
+        self.settle()
         place = self._place(iteration)
         member = self.members[place]
         if member.steps >= self.settings.network_steps:
@@ -112,12 +123,20 @@ class PrototypePool:
         assert current.soft is not None, "the labels are always there"
         given = Given(
             number=iteration,
-            tensors=(current.images, current.classes, current.soft),
+            tensors=(current.images.clone(), current.classes, current.soft.clone()),
             trained=(member.network.requires_grad_(True).train(),),
             moved=tuple(member.optimiser.places()),
         )
-        self._training(self._train, given)
+        self._streams.begin()
+        with self._streams.on(0):
+            self._training(self._train, given)
+        self._trained, self._held = place, given.tensors
         member.steps += 1
+
+    def settle(self) -> None:
+        """What is launched from here on comes after the last step of a network."""
+        self._streams.end()
+        self._trained, self._held = None, ()
 
     def _train(self, given: Given) -> tuple[()]:
         """A step of a network, in places of its own where it is recorded."""
@@ -145,6 +164,7 @@ class PrototypePool:
 
     def state_dict(self) -> dict[str, Any]:
         """Serial numbers, networks, optimisers and steps."""
+        self.settle()
         members = [
             {
                 "serial": member.serial,
@@ -158,6 +178,7 @@ class PrototypePool:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Rebuild the members of :meth:`state_dict`, bit for bit."""
+        self.settle()
         self.members = []
         for kept in state["members"]:
             member = self._member(kept["serial"], kept["steps"])
