@@ -27,6 +27,7 @@ Move = Callable[[Gradients, Given], None]
 class RecordedIterations(RecordedSteps):
     """Iterations of the same kernels, one graph of each kind; learning rates have places, so that a schedule is followed.
 
+    On a GPU, PyTorch's fused update reads a rate's place in float32; rates are rounded to that, recorded or not.
     What is not recorded is computed by the same functions. Only the gradients are computed again where memory does not suffice.
 
     Args:
@@ -68,11 +69,13 @@ class RecordedIterations(RecordedSteps):
             kind: as for :class:`RecordedSteps`.
         """
         memory, device = self._context.memory, self._context.device
+        rates = self._rates()
         if not self.may_record():
             gradients, terms = memory.within(lambda: compute(given), iteration=iteration, device=device)
             move(gradients, given) if move else self._variables.step(gradients)
             return dict(terms)
-        asked = replace(given, tensors=(*given.tensors, *self._rates()))
+        places = (torch.full((), rate, dtype=self._dtype, device=device) for rate in rates)
+        asked = replace(given, tensors=(*given.tensors, *places))
         (found,) = memory.within(
             lambda: self(partial(self._whole, compute, move), asked, kind=kind, moved=self._moved),
             iteration=iteration,
@@ -83,11 +86,16 @@ class RecordedIterations(RecordedSteps):
     def _updates(self) -> list[RecordableUpdate]:
         return [cast(RecordableUpdate, each.update) for each in self._variables.all.values() if each.update is not None]
 
-    def _rates(self) -> list[Tensor]:
-        """The learning rates as tensors, of the type that PyTorch's fused update reads."""
-        device = self._context.device
-        dtype = torch.float32 if device.type == "cuda" else torch.float64
-        return [torch.full((), update.rate, dtype=dtype, device=device) for update in self._updates()]
+    @property
+    def _dtype(self) -> torch.dtype:
+        """Of a learning rate's place."""
+        return torch.float32 if self._context.device.type == "cuda" else torch.float64
+
+    def _rates(self) -> list[float]:
+        """The learning rates, rounded to what their places hold."""
+        for update in self._updates():
+            update.rate = float(torch.tensor(update.rate, dtype=self._dtype))
+        return [update.rate for update in self._updates()]
 
     def _whole(self, compute: Compute, move: Move | None, given: Given) -> tuple[Tensor]:
         """What is recorded."""

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -249,6 +250,14 @@ def test_rounds_that_do_not_fit_while_they_are_recorded_are_recorded_one_after_a
     for one, two in zip(plain.members, replayed.members, strict=True):
         for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
             assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", 0.1), ("cuda", 0.10000000149011612)])
+def test_a_learning_rate_is_what_its_place_holds_whether_that_is_read_or_not(real32, device, expected):
+    algorithm = make_engine(real32, changed("kip", lr=0.1), ipc=2, seed=3).algorithm
+    algorithm.replays._context = SimpleNamespace(device=torch.device(device))
+    assert algorithm.replays._rates() == [expected]
+    assert algorithm.variables.images.update.rate == expected
 
 
 def test_a_recording_keeps_what_the_host_knew_and_refuses_to_read_back():
