@@ -29,6 +29,7 @@ from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
+from bacon.settings.preprocessing import PreprocessingSettings
 from bacon.settings.protocol_data import DataFacts
 from bacon.settings.protocols import NATIVE, preset_length, protocol_settings, published_settings
 
@@ -70,7 +71,7 @@ class Resolved:
         return [(".".join(key), value, self.origin.get(key, "default")) for key, value in values]
 
 
-SECTIONS = ("network", "distillation", "evaluation")
+SECTIONS = ("preprocessing", "network", "distillation", "evaluation")
 
 
 FINAL_IMAGES = {"evaluation": {"snapshot_seeds": 0}}
@@ -341,6 +342,7 @@ def _build(cell: Cell, method: Method, kept: Mapping[Key, Any], origin: Mapping[
             target = target.setdefault(part, {})
         target[key[-1]] = value
     parts: dict[str, tuple[type[Strict], Any]] = {
+        "preprocessing": (PreprocessingSettings, plain.get("preprocessing", {})),
         "network": (NetworkSettings, plain.get("network", {})),
         "evaluation": (EvaluationSettings, plain.get("evaluation", {})),
     }

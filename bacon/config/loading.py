@@ -14,6 +14,7 @@ from bacon.config.empty_sections import without_empty_sections
 from bacon.config.layering import NamedLayer, OtherLayers, evaluation_network, kind, resolve, resolve_protocol
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
+from bacon.config.prepared import check_augmentations, check_prepared
 from bacon.config.reading import read_file
 from bacon.config.relabelled import with_relabelled
 from bacon.config.sections import Key
@@ -195,6 +196,8 @@ def _check_cell(config: Config, cell: Cell) -> None:
     resolved = resolve(config, cell)
     _check_networks(config, cell, resolved.settings)
     _check_size(config, cell, resolved.settings)
+    check_prepared(config, cell, resolved)
+    check_augmentations(config, cell, resolved.settings.evaluation, resolved)
     _check_protocol(config, cell, resolved.settings)
     others = OtherLayers.of(config, cell).for_evaluation()
     for protocol in config.evaluated_protocols:
@@ -202,6 +205,7 @@ def _check_cell(config: Config, cell: Cell) -> None:
             under = config.under(protocol)
             settings = resolve_protocol(under, cell, resolved, others, beside=True).settings
             _check_protocol(under, cell, settings)
+            check_augmentations(under, cell, settings.evaluation, resolved)
             if settings.evaluation.labels == "teacher":
                 _check_networks(under, cell, settings)
 

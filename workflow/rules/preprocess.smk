@@ -1,4 +1,5 @@
-"""OUTPUTS: results/data/{dataset}.h5, the preprocessed data set.
+"""OUTPUTS: results/data/{dataset}.h5, the preprocessed data set; of one that cells ask for in another form than its own, also
+results/data/{dataset}-zca.h5 (or -plain.h5).
 
 Working directories can share it (`--cache`, docs/operation.md). Snakemake allows no benchmark of such a rule, since there is
 nothing to measure when the result comes from the cache.
@@ -19,7 +20,7 @@ rule preprocess:
     resources:
         gpu=gpus_of("data"),
         mem_mb=memory_of("data"),
-        runtime=60,
+        runtime=preparing_minutes,
     params:
         fingerprint=fingerprint_of("data"),
     message:
