@@ -37,7 +37,7 @@ class _Facts:
 
 
 def list_rows(plan: Plan) -> list[tuple[str, ...]]:
-    """One row, as ``LIST_COLUMNS`` names it, for each registered data set, each of the plan's own and each other form in use."""
+    """One row (``LIST_COLUMNS``) for each registered data set, each of the plan's own, and each other form of one in use."""
     names = dict.fromkeys((*REGISTRY, *plan.config.data))
     used = {
         dataset: [name for name, each in plan.prepared_sets.items() if each.dataset == dataset] for dataset in names

@@ -145,7 +145,7 @@ def _ours(request: Request) -> tuple[FileContent, int, Path]:
 
 
 def _own_data_path(export: Export) -> Path:
-    """The prepared data set that a set of ours was distilled from: of those with its name, the one of its fingerprint or form."""
+    """The prepared data set that a set of ours was distilled from: by its name, and then by its fingerprint or form."""
     name, made_from = str(export.metadata["dataset"]), str(export.metadata["data_fingerprint"])
     forms = prepared_forms(name)
     alike = [form for form in forms if form.fingerprint == made_from]

@@ -266,8 +266,8 @@ def _data(name: str, whitened: bool, how: Retraining) -> Path:
     if name in REGISTRY and not REGISTRY[name].sources:
         return _embedded(name, whitened, how.scratch / f"{form}.h5")
     raise BaconError(
-        f"{DATA.format(dataset=form)}: the data set is not prepared{', whitened by ZCA' if whitened else ''}, which has the test "
-        "images; give it with --data, or use --checksums-only"
+        f"{DATA.format(dataset=form)}: the data set is not prepared{' (whitened by ZCA)' if whitened else ''}, which has the "
+        "test images; give it with --data, or use --checksums-only"
     )
 
 

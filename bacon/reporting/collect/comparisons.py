@@ -49,9 +49,9 @@ def compare_methods(
         Columns: dataset, dataset_title, network, family (``METHODS``, ``REFERENCES``, ``BEST_FAMILY`` or a method), ipc,
         method, method_title, other, other_title, seeds (common distillation seeds), difference_points (method minus other, of
         the means over seeds), ci_low, ci_high (95 %), t, p (paired t test, two-sided), p_holm (adjusted), significant (p_holm
-        below 0.05; missing without a test), d, hedges_g, untested (why there is no test), one_whitened (whether the images of one of
-        the two are whitened by ZCA and the other's are not). ``other`` is the reference; where
-        both are, or neither is, it is the earlier method of the configuration.
+        below 0.05; missing without a test), d, hedges_g, untested (why there is no test), one_whitened (the images of one
+        of the two are whitened by ZCA, the other's are not). ``other`` is the reference; where both are, or neither is, it is
+        the earlier method of the configuration.
     """
     final = accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     rows = [row for _, group in final.groupby(PLACE, sort=False) for row in _pairs(group, variants or {})]
