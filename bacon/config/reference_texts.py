@@ -44,8 +44,8 @@ A cell's settings are layered, later layers win key by key:
 6. the variant, where the cell's method is one: `variants.NAME`,
 7. `overrides`: from patterns of cells, such as `digits/bacon/ipc10/seed*` or `digits/full`, to settings.
 
-A layer has the sections `preprocessing`, `network`, `distillation` and `evaluation`. A key that a method does not have (iterations, for a
-random coreset) does not concern it, unless the layer names that method: then it is an error.
+A layer has the sections `preprocessing`, `network`, `distillation` and `evaluation`. A key that a method does not have
+(iterations, for a random coreset) does not concern it, unless the layer names that method: then it is an error.
 
 ```yaml
 methods:

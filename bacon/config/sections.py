@@ -36,9 +36,13 @@ def section_models(methods: Iterable[Method] | None = None) -> Mapping[Key, tupl
 @lru_cache(maxsize=8)
 def _section_models(methods: tuple[Method, ...]) -> Mapping[Key, tuple[type[BaseModel], ...]]:
     found: dict[Key, list[type[BaseModel]]] = {}
-    alike = [("preprocessing", PreprocessingSettings), ("network", NetworkSettings)]
-    of_methods = (("distillation", method.settings_model) for method in methods)
-    for section, model in (*alike, *of_methods, ("evaluation", EvaluationSettings)):
+    models: list[tuple[str, type[BaseModel] | None]] = [
+        ("preprocessing", PreprocessingSettings),
+        ("network", NetworkSettings),
+        *(("distillation", method.settings_model) for method in methods),
+        ("evaluation", EvaluationSettings),
+    ]
+    for section, model in models:
         if model is not None:
             _collect((section,), model, found)
     return {section: tuple(models) for section, models in found.items()}

@@ -81,8 +81,8 @@ def augment_policy(
     """
     if mean is None or std is None:
         raise BaconError(
-            f"evaluation.augmentations: {name!r} works on pixel values, which whitened images (preprocessing.zca or data.NAME.zca) "
-            "do not have; choose none or dsa, or turn whitening off"
+            f"evaluation.augmentations: {name!r} works on pixel values, which images whitened by ZCA (preprocessing.zca) do "
+            "not have; choose none or dsa, or turn whitening off"
         )
     pixels = images.mul(std).add_(mean).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
     size = pixels.shape[-1]

@@ -132,8 +132,8 @@ def make_target(cell: Cell, request: Request) -> Target:
     Raises:
         BaconError: a setting is not allowed, or the data set is not there or not what it should be.
     """
-    found_source(cell.dataset, request.data)  # before settings are read: whether there is anything at all
-    zca = _plan(cell, request, Source(settings={}), COMPARABLE).is_whitened(cell)
+    source = found_source(cell.dataset, request.data)
+    zca = _plan(cell, request, source, COMPARABLE).is_whitened(cell)
     source = found_source(cell.dataset, request.data, zca=zca)
     first = _plan(cell, request, source, COMPARABLE)
     data = prepared_file(cell, source, first)

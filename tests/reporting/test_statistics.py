@@ -220,7 +220,7 @@ def table(values, **columns):
         for (method, seed), ones in values.items()
         for place, one in enumerate(ones)
     ]
-    shared = {"dataset": "d", "dataset_title": "D", "network": "convnet", "ipc": 1, "final": True, **columns}
+    shared = {"dataset": "d", "dataset_title": "D", "network": "convnet", "ipc": 1, "final": True, "protocol": "p", **columns}
     frame = pd.DataFrame([row | shared for row in rows])
     return frame.assign(method_title=frame["method"].str.upper()).astype({"ipc": "Int64", "seed": "Int64"})
 
