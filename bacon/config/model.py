@@ -80,6 +80,9 @@ class GridSettings(Strict):
 class Layer(Strict):
     """Partial cell settings; `bacon.config.layering` checks each key against the models above."""
 
+    preprocessing: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of how a cell's real images are prepared."
+    )
     network: dict[str, Any] = Field(default_factory=dict, description="Keys of the distillation network.")
     distillation: dict[str, Any] = Field(default_factory=dict, description="Keys of distillation.")
     evaluation: dict[str, Any] = Field(default_factory=dict, description="Keys of evaluation.")

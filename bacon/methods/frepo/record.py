@@ -72,12 +72,16 @@ def work(settings: FRePoSettings, size: CellSize) -> Work:
 
 
 _PLAIN = {"distillation": {"mirrored": False}}
+_WHITENED = {"preprocessing": {"zca": True}}
 
-# The published command is the same everywhere; whether mirror images are added is not.
+# The published command is the same everywhere; whether mirror images are added is not, and ZCA whitening is of colours.
 PUBLISHED: dict[tuple[str, int], dict[str, Any]] = {
     **{(name, ipc): _PLAIN for name in ("mnist", "fashionmnist") for ipc in (1, 10, 50)},
-    **{("cifar100", ipc): _PLAIN for ipc in (10, 50)},
-    ("tinyimagenet", 10): _PLAIN,
+    **{("cifar10", ipc): _WHITENED for ipc in (1, 10, 50)},
+    ("cifar100", 1): _WHITENED,
+    **{("cifar100", ipc): _PLAIN | _WHITENED for ipc in (10, 50)},
+    ("tinyimagenet", 1): _WHITENED,
+    ("tinyimagenet", 10): _PLAIN | _WHITENED,
 }
 
 SCALES: dict[str, dict[str, Any]] = {

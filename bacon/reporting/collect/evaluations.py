@@ -55,6 +55,8 @@ class ExpectedEvaluation:
     """The method's name in it; ``None``: nothing is published on it."""
     protocol_name: str = "paper"
     """The protocol's name in the configuration."""
+    whitened: bool = False
+    """Whether its networks are trained and tested on images whitened by ZCA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +191,7 @@ def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
     content = read_evaluation(expected)
     try:
         _check_records(expected.path, content["records"], content["settings"]["evaluation"])
-        said = {"protocol": protocol_of(content), **comparable_facts(content)}
+        said = {"protocol": protocol_of({**content, "whitened": expected.whitened}), **comparable_facts(content)}
         return [{**_row(expected, content, record), **said} for record in content["records"]]
     except (KeyError, TypeError, ValueError) as error:
         raise BaconError(f"{expected.path}: not a complete evaluation file ({error!r}). {RERUN}") from error

@@ -174,6 +174,7 @@ def draw_embedding(plan: Plan, figure: DrawnFigure) -> FigurePage:
     assert figure.ipc is not None
     cells = _first_seeds(plan, figure.dataset, figure.ipc)
     network = plan.settings(cells[0]).network
+    # The data set's own form: sets that were distilled in the other one are brought into it.
     real = ExpectedDataset(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
     found = embed(real, [expected_distilled(plan, cell) for cell in cells], network=network)
     words = network_text(network.model_dump(mode="json"))

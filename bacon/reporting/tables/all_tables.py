@@ -21,6 +21,7 @@ from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import notes, summarise
 from bacon.reporting.collect.teacher_notes import chance_notes, storage_notes
 from bacon.reporting.collect.unused_labels import unused_label_notes
+from bacon.reporting.collect.whitened_cells import whitening_notes
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
 from bacon.reporting.tables.cost_tables import cost_table, summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
@@ -74,12 +75,12 @@ def report_tables(plan: Plan, *, published: Path) -> dict[str, ReportTable]:
     teachers = teacher_costs(expected_evaluations(plan), accuracy)
     cost = collect_cost([expected_distilled(plan, cell) for cell in plan.cells], teachers)
     diverged, storage = [*divergence_notes(cost), *chance_notes(accuracy, cost)], storage_notes(accuracy)
-    own = own_network_notes(plan)
+    own = [*own_network_notes(plan), *whitening_notes(plan)]
     tables = {
         "summary": _summary(accuracy, summary, warnings, [*storage, *diverged, *own, *unused_label_notes(accuracy)]),
-        "comparisons": _comparisons(accuracy, plan),
+        "comparisons": _comparisons(accuracy, plan, own),
         "published": _against(summary, results, own),
-        "table1": _table1(summary, results),
+        "table1": _table1(summary, results, own),
     }
     wanted = table_names(plan)
     if "cross_architecture" in wanted:
@@ -125,11 +126,11 @@ def _every_network(accuracies: Sequence[pd.DataFrame]) -> ReportTable:
     return ReportTable(title="Every trained network", frame=frame, notes=[words])
 
 
-def _comparisons(accuracy: pd.DataFrame, plan: Plan) -> ReportTable:
+def _comparisons(accuracy: pd.DataFrame, plan: Plan, own: Sequence[str]) -> ReportTable:
     variants = {name: variant.method for name, variant in plan.config.variants.items()}
     references = plan.config.report.references
     frame = compare_methods(accuracy, variants, references=references)
-    lines = comparison_notes(frame, references)
+    lines = [*comparison_notes(frame, references), *own]
     return ReportTable(title="Methods compared", frame=frame, notes=lines, grids=_with(comparison_grids(frame), lines))
 
 
@@ -141,10 +142,10 @@ def _against(summary: pd.DataFrame, results: PublishedResults, own: Sequence[str
     )
 
 
-def _table1(summary: pd.DataFrame, results: PublishedResults) -> ReportTable:
+def _table1(summary: pd.DataFrame, results: PublishedResults, own: Sequence[str]) -> ReportTable:
     frame = table1(summary, results)
     shown = in_grid(frame, summary)
-    lines = table1_notes(shown)
+    lines = [*table1_notes(shown), *own]
     return ReportTable(
         title="The paper's Table 1 and ours", frame=frame, notes=lines, grids=_with(table1_grids(shown), lines)
     )
