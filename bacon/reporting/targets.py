@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGES_MODULE",
+    "PARTIAL_REPORT",
     "PUBLISHED",
     "REPORT",
     "REPORT_MODULE",
@@ -56,6 +57,8 @@ TARGETS: Mapping[str, Target] = {
 }
 
 REPORT = "results/report.html"
+PARTIAL_REPORT = "results/report_partial.html"
+"""A report of what is there; the workflow neither makes nor reads it."""
 REPORT_MODULE = "bacon.reporting.page.make_report"
 TEMPLATES = Path(__file__).resolve().parent / "page" / "templates"
 """What the report is laid out with: part of its code, though no module."""

@@ -111,7 +111,8 @@ def _split(
     units: Mapping[str, Mapping[str, pd.Series[float]]], method: str, other: str, ours: str, theirs: str, gap: float
 ) -> dict[str, Any]:
     """Our gap, the part E of it that protocols explain, and the share of the published gap; intervals over seeds."""
-    four = [units[protocol][name] for name in (method, other) for protocol in (ours, theirs)]
+    nothing = pd.Series(dtype=np.float64)
+    four = [units.get(protocol, {}).get(name, nothing) for name in (method, other) for protocol in (ours, theirs)]
     values = pd.concat(four, axis=1, join="inner").to_numpy(np.float64)
     explained: Vector = (values[:, 0] - values[:, 1] + values[:, 2] - values[:, 3]) / 2
     low, high = confidence_interval(explained, POINTS)

@@ -26,38 +26,43 @@ MOST_PAIRS = 40
 """Pairs of methods in the table for reading, those with the largest published gaps first; the CSV has all."""
 
 
-def protocol_tables(
-    plan: Plan, accuracies: Mapping[str, pd.DataFrame], results: PublishedResults
-) -> dict[str, ReportTable]:
-    """The tables ``protocols`` and ``protocol_gaps``.
+def matrix_table(plan: Plan, accuracies: Mapping[str, pd.DataFrame]) -> ReportTable:
+    """The table ``protocols``.
 
     Args:
         plan: of several protocols.
         accuracies: protocol -> rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
-        results: published accuracies.
     """
     matrix = matrix_of(plan, accuracies)
+    lines = matrix_notes(matrix, missing_controls(plan))
+    return ReportTable(
+        title="Methods under every protocol",
+        frame=matrix,
+        notes=lines,
+        grids=[(grid, lines) for grid in matrix_grids(matrix)],
+    )
+
+
+def gaps_table(plan: Plan, accuracies: Mapping[str, pd.DataFrame], results: PublishedResults) -> ReportTable:
+    """The table ``protocol_gaps``.
+
+    Args:
+        plan: of several protocols.
+        accuracies: as for :func:`matrix_table`.
+        results: published accuracies.
+    """
     gaps = protocol_gaps(
         in_order(plan, accuracies),
         results,
         lambda dataset, method, ipc: plan.published_protocol(Cell(dataset, method, ipc, 0)),
     )
-    lines, gap_lines = matrix_notes(matrix, missing_controls(plan)), gap_notes(gaps)
-    titles = {name: plan.config.protocol_title(name) for name in accuracies}
-    return {
-        "protocols": ReportTable(
-            title="Methods under every protocol",
-            frame=matrix,
-            notes=lines,
-            grids=[(grid, lines) for grid in matrix_grids(matrix)],
-        ),
-        "protocol_gaps": ReportTable(
-            title="What protocols explain of published gaps",
-            frame=gaps,
-            notes=gap_lines,
-            grids=[(grid, gap_lines) for grid in gap_grids(gaps, titles)],
-        ),
-    }
+    titles, lines = {name: plan.config.protocol_title(name) for name in plan.protocols}, gap_notes(gaps)
+    return ReportTable(
+        title="What protocols explain of published gaps",
+        frame=gaps,
+        notes=lines,
+        grids=[(grid, lines) for grid in gap_grids(gaps, titles)],
+    )
 
 
 def matrix_of(plan: Plan, accuracies: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
