@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from bacon.commands.configuration import chosen_config, config_option
+from bacon.commands.printing import print_absent
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
-    from bacon.reporting.collect.absent import Absent
-
-_MOST_LINES = 30
 
 
 @click.command("report")
@@ -50,8 +48,10 @@ def report_command(config_file: str | None, output: Path | None, partial: bool) 
             absent=absent,
         )
     except BaconError as error:
-        raise error if partial else BaconError(f"{error}{_advice(plan)}") from error
-    _say_absent(absent)
+        if partial:
+            raise
+        raise BaconError(f"{error}{_advice(plan)}") from error
+    print_absent(absent)
     click.echo(f"wrote {target}: {len(plan.cells)} cells, {target.stat().st_size / 1e6:.1f} MB")
 
 
@@ -61,15 +61,3 @@ def _advice(plan: Plan) -> str:
 
     counts = find_absent(plan).counts()
     return f" In all, {counts} are not there; `bacon report --partial` reports the others." if counts else ""
-
-
-def _say_absent(absent: Absent) -> None:
-    """Name what a partial report does without."""
-    lines = absent.lines()
-    if not lines:
-        return
-    click.echo(f"incomplete: {absent.counts()} are not there:", err=True)
-    for line in lines[:_MOST_LINES]:
-        click.echo(f"  {line}", err=True)
-    if len(lines) > _MOST_LINES:
-        click.echo(f"  and {len(lines) - _MOST_LINES} lines more; the top of the report has all of them", err=True)

@@ -52,7 +52,7 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "tables": Target(table_outputs, "bacon.reporting.tables.make_tables", settings=("references",)),
+    "tables": Target(table_outputs, "bacon.reporting.tables.make_tables", settings=("references", "gaps")),
     "figures": Target(figure_outputs, "bacon.reporting.figures.make_figures"),
 }
 

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bacon.reporting.collect.distilled_files import cost_row
-from bacon.reporting.collect.evaluations import OutOfDateError, network_rows
+from bacon.reporting.collect.evaluations import RERUN, OutOfDateError, collect_accuracy, network_rows
 from bacon.reporting.collect.expected import expected_distilled, expected_evaluations
 from bacon.reporting.collect.task_results import read_task
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from bacon.plan.plan import Plan
 
 DISTILLED, EVALUATION, TASK = "distilled set", "evaluation", "downstream result"
@@ -80,6 +82,12 @@ class Absent:
             wanted[kind[0]] += count if kinds is None or kind in kinds else 0
         return ", ".join(f"{count} of {wanted[name]} {name}s" for name, count in absent.items())
 
+    def of(self, kinds: Collection[Kind]) -> Absent:
+        """The same of some kinds of results alone."""
+        found = tuple(one for one in self.results if one.kind in kinds)
+        wanted = {kind: count for kind, count in self.expected.items() if kind in kinds}
+        return Absent(found, wanted, allowed=self.allowed)
+
     def note(self, kinds: Collection[Kind]) -> list[str]:
         """A line for a table that is made from these kinds of results; none where all of them are there."""
         counts = self.counts(kinds)
@@ -87,7 +95,7 @@ class Absent:
 
     def lines(self) -> list[str]:
         """Every absent result in words, seeds with the same ones in one line."""
-        whole = {str(one.cell): [] for one in self.results}
+        whole: dict[str, list[str]] = {str(one.cell): [] for one in self.results}
         for one in self.results:
             whole[str(one.cell)].append(f"{one.what} ({one.reason})")
         alike: dict[tuple[str, str], list[str]] = {}
@@ -112,12 +120,37 @@ def evaluation_kinds(plan: Plan) -> tuple[Kind, ...]:
     return tuple((EVALUATION, name) for name in plan.protocols)
 
 
-def find_absent(plan: Plan) -> Absent:
-    """What cannot be used of a plan's results, each read as tables read it."""
-    every = list(_results(plan))
+def find_absent(plan: Plan, *, methods: Collection[str] | None = None) -> Absent:
+    """What cannot be used of a plan's results, of all methods or of some, each read as tables read it."""
+    every = [(one, read) for one, read in _results(plan) if methods is None or one.cell.method in methods]
     checked = (_checked(one, read) for one, read in every)
     found = tuple(one for one in checked if one is not None)
     return Absent(found, Counter(one.kind for one, _ in every), allowed=True)
+
+
+def present_accuracies(
+    plan: Plan, absent: Absent, *, methods: Collection[str] | None = None
+) -> dict[str, pd.DataFrame]:
+    """Protocol -> rows of ``collect_accuracy`` of the evaluations that are there, that of headline tables first.
+
+    Args:
+        plan: the grid.
+        absent: its results that are not there.
+        methods: those to read; ``None``: all, and the full data set.
+
+    Raises:
+        BaconError: no evaluation is there.
+    """
+    first = plan.headline.config.protocol
+    ordered = {first: plan.protocols[first]} | dict(plan.protocols)
+    expected = {name: absent.without(expected_evaluations(each)) for name, each in ordered.items()}
+    chosen = {
+        name: [one for one in those if methods is None or one.method in methods] for name, those in expected.items()
+    }
+    found = {name: collect_accuracy(those) for name, those in chosen.items() if those}
+    if not found:
+        raise BaconError(f"there is no evaluation yet. {RERUN}")
+    return found
 
 
 def _results(plan: Plan) -> Iterator[tuple[AbsentResult, Callable[[], object]]]:

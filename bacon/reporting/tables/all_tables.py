@@ -27,10 +27,11 @@ from bacon.reporting.tables.comparison_tables import comparison_grids, compariso
 from bacon.reporting.tables.cost_tables import cost_table, summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture, cross_grids, cross_notes
 from bacon.reporting.tables.downstream_tables import downstream_table
+from bacon.reporting.tables.gap_tables import gaps_table
 from bacon.reporting.tables.markup import Grid
 from bacon.reporting.tables.names import DD_RANKING, DOWNSTREAM, TABLE_TITLES, downstream_table_name, table_names
 from bacon.reporting.tables.pareto_tables import pareto_table
-from bacon.reporting.tables.protocol_tables import gaps_table, matrix_table
+from bacon.reporting.tables.protocol_tables import matrix_table
 from bacon.reporting.tables.published_tables import (
     against_grid,
     against_notes,
