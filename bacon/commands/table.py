@@ -105,6 +105,8 @@ def _print_gap(config_file: str | None, method: str, other: str) -> None:
     absent = find_absent(plan, methods=pair).of(evaluation_kinds(plan))
     print_absent(absent)
     found = chosen_gaps(plan, present_accuracies(plan, absent, methods=pair), PublishedResults.read(PUBLISHED), [pair])
+    if not found.tables and not found.unsplit:
+        raise BaconError(f"--gap: {method} and {other} are not both evaluated on any data set at an IPC with a network")
     for title, columns, rows in found.tables:
         print_table(title, columns, rows)
     for line in gap_lines(found):

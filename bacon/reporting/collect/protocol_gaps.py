@@ -65,7 +65,8 @@ def _groups(accuracies: Mapping[str, pd.DataFrame]) -> Iterator[tuple[pd.DataFra
     keys = ["dataset", "network", "ipc"]
     final = {name: rows[rows["final"] & (rows["method"] != FULL)] for name, rows in accuracies.items()}
     parts = {name: dict(iter(rows.groupby(keys, sort=False))) for name, rows in final.items()}
-    for key, rows in next(iter(parts.values())).items():
+    for key in dict.fromkeys(key for of in parts.values() for key in of):
+        rows = pd.concat([of[key] for of in parts.values() if key in of])
         units = {name: seed_means(of[key]) for name, of in parts.items() if key in of}
         yield rows.drop_duplicates("method").set_index("method", drop=False), units
 
