@@ -146,15 +146,16 @@ class _Place:
         published: PublishedResults,
         own_protocol: Callable[[str, str, int], str | None],
     ) -> None:
-        self._named, self._units = named, units
-        self._found = {method: _find(row, published) for method, row in named.iterrows()}
+        self._units = units
+        self._rows = {str(method): row for method, row in named.iterrows()}
+        self._found = {method: _find(row, published) for method, row in self._rows.items()}
         self._own = {
-            method: own_protocol(row["dataset"], str(method), int(row["ipc"])) for method, row in named.iterrows()
+            method: own_protocol(str(row["dataset"]), method, int(row["ipc"])) for method, row in self._rows.items()
         }
 
     def pairs(self) -> Iterator[dict[str, Any]]:
         """Every gap, each once."""
-        for method, other in permutations(self._named.index, 2):
+        for method, other in permutations(self._rows, 2):
             if self._unsplit(method, other) is None and self._gap(method, other) >= SMALLEST_GAP:
                 yield self._row(method, other)
 
@@ -173,7 +174,7 @@ class _Place:
 
     def _unsplit(self, method: str, other: str) -> str | None:
         for name in (method, other):
-            title = self._named.loc[name, "method_title"]
+            title = self._rows[name]["method_title"]
             if self._found[name] is None:
                 return f"no source prints an accuracy of {title} here with this network"
             if self._own[name] is None:
@@ -196,7 +197,7 @@ class _Place:
         assert theirs is not None, "a pair that can be split has its protocols"
         gap = self._gap(method, other)
         return {
-            **_names(self._named.loc[method], self._named.loc[other]),
+            **_names(self._rows[method], self._rows[other]),
             "protocol": ours,
             "other_protocol": theirs,
             "published_percent": first.accuracy_percent,
