@@ -56,7 +56,7 @@ def protocol_gaps(
         Columns ``COLUMNS``, by the module's definition; A is ``method``, B ``other``. Gaps below 0.1 points are left out.
         Intervals are missing with fewer than two common distillation seeds.
     """
-    places = (_Place(*group, published, own_protocol) for group in _groups(accuracies))
+    places = (_MethodsAtPlace(*group, published, own_protocol) for group in _groups(accuracies))
     return _frame([row for place in places for row in place.pairs()])
 
 
@@ -103,7 +103,7 @@ def chosen_protocol_gaps(
     rows: list[dict[str, Any]] = []
     unsplit: list[UnsplitGap] = []
     for named, units in _groups(accuracies):
-        place = _Place(named, units, published, own_protocol)
+        place = _MethodsAtPlace(named, units, published, own_protocol)
         for pair in pairs:
             if not set(pair) <= set(named.index):
                 continue
@@ -129,7 +129,7 @@ def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ipc": "Int64"})
 
 
-class _Place:
+class _MethodsAtPlace:
     """The methods on one data set at one IPC with one network.
 
     Args:

@@ -222,9 +222,18 @@ function open(body, opened) {
 // What is beneath the rows of a table that has been read, each as text until it is opened.
 const details = new Map();
 
-// Makes elements of what the browser has kept as one text, but for details between marks.
+const texts = new Map();
+
+// The text that a browser has kept of a table, put together once: it may be of many megabytes.
+function textIn(holder) {
+  if (!texts.has(holder)) texts.set(holder, holder.querySelector("noscript").textContent);
+  return texts.get(holder);
+}
+
+// Makes elements of it, but for details between marks.
 function read(holder) {
-  const [first, ...parts] = holder.querySelector("noscript").textContent.split("<!--detail-->");
+  const [first, ...parts] = textIn(holder).split("<!--detail-->");
+  texts.delete(holder);
   const pairs = parts.map((part) => part.split("<!--/detail-->"));
   holder.innerHTML = first + pairs.map(([, after]) => after).join("");
   holder.classList.remove("held");
@@ -297,7 +306,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const fold = document.querySelector("#cells details.fold");
     const held = fold?.querySelector(".held");
     // Only an address of a cell has the cells read.
-    if (held && !held.textContent.includes(`<tbody id="${name}">`)) return;
+    if (held && !textIn(held).includes(`<tbody id="${name}">`)) return;
     if (fold) unfold(fold);
     const [body, cells] = [document.getElementById(name), document.getElementById("cells-table")];
     if (!body || body.parentElement !== cells) return;
