@@ -20,7 +20,7 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 from benchmarks.cells import ROOT, random_dataset
 from benchmarks.machine import best_of
 
