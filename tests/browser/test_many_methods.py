@@ -110,12 +110,14 @@ def test_a_number_of_the_answer_opens_the_folded_cells(chromium, many):
 def test_a_folded_table_is_read_when_it_opens_and_sorts(chromium, many):
     page, _ = many
     chromium.open(page)
-    fold = chromium.driver.find_element(By.CSS_SELECTOR, "#tables details.fold")
+    fold = chromium.driver.find_element(By.XPATH, "//section[@id='tables']//details[contains(summary, 'Cost of')]")
     assert fold.find_elements(By.TAG_NAME, "table") == []
     fold.find_element(By.TAG_NAME, "summary").click()
     table = WebDriverWait(chromium.driver, 30).until(lambda _: fold.find_elements(By.CSS_SELECTOR, "table.ready"))[0]
     assert table.is_displayed()
-    assert "\N{EN DASH}" in chromium.js("return document.getElementById('tables').textContent"), "letters beyond ASCII"
+    shown = chromium.js("return arguments[0].textContent", fold)
+    assert "mean \N{PLUS-MINUS SIGN} sd" in shown, "letters beyond ASCII"
+    assert "&#" not in shown
     assert chromium.messages() == []
 
 
