@@ -124,6 +124,11 @@ class ReportSettings(Strict):
         "IPC; or `all`, every pair of methods. Methods that are not in the grid are ignored. Variants are always "
         "compared with their method.",
     )
+    gaps: tuple[tuple[str, str], ...] = Field(
+        (),
+        description="Pairs of methods, such as [ncfm, bacon]: the table of what protocols explain of published gaps shows them "
+        "first and says, where it cannot split the gap of one, why. Methods that are not in the grid are ignored.",
+    )
 
 
 class Config(Strict):
