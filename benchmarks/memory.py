@@ -29,7 +29,8 @@ from bacon.distillation.engine import Engine
 from bacon.distillation.network_queue import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded, train_all
-from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.trained_networks import Networks
 from bacon.runtime.errors import BaconError
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.settings.cells import Cell

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import read_dataset, write_dataset
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 from benchmarks.cells import ROOT, random_dataset
 from benchmarks.machine import best_of
 
@@ -45,6 +45,7 @@ def measure(*, cells: int, dataset: str, device: torch.device, large: bool = Fal
     with tempfile.TemporaryDirectory(prefix="bacon-benchmark-") as folder:
         row |= {"dataset": dataset, "read_seconds": reading(dataset, Path(folder), device)}
         row |= planning(small_grid(cells), Path(folder))
+        row |= scheduling(Path(folder))
         if large:
             row |= {f"everything_{name}": value for name, value in everything(Path(folder) / "everything").items()}
     return row
@@ -101,29 +102,91 @@ def everything(folder: Path) -> dict[str, Any]:
     return found | {"status_seconds": status}
 
 
+def scheduling(folder: Path, jobs: int = 200) -> dict[str, Any]:
+    """CPU seconds of Snakemake while a job waits for a device, after many others have finished.
+
+    Short jobs one at a time, then two of 20 s: with Snakemake's own timers, and with one timer, as this workflow has it.
+    """
+    found: dict[str, Any] = {"scheduled_jobs": jobs}
+    for name, prepare in (("own_timers", "pass"), ("one_timer", "wake_with_one_timer()")):
+        snakefile = folder / f"{name}.smk"
+        snakefile.write_text(_JOBS.format(prepare=prepare, name=name, jobs=jobs), encoding="utf-8")
+        command = [sys.executable, "-m", "snakemake", "--snakefile", str(snakefile), "--directory", str(folder)]
+        usage = measured([*command, "--cores", "1", "--resources", "gpu=1", "--nocolor"], folder)
+        found[f"scheduling_{name}_cpu_seconds"] = usage["cpu_seconds"]
+    return found
+
+
+_JOBS = """
+from bacon.operations.snakemake_internals import wake_with_one_timer
+
+{prepare}
+
+rule all:
+    input:
+        expand("{name}/long{{number}}", number=[1, 2]),
+
+rule short:
+    output:
+        touch("{name}/{{number,[0-9]+}}"),
+    resources:
+        gpu=1,
+    shell:
+        "true"
+
+rule long:
+    input:
+        expand("{name}/{{number}}", number=range({jobs})),
+    output:
+        touch("{name}/long{{number}}"),
+    resources:
+        gpu=1,
+    shell:
+        "sleep 20"
+"""
+"""Jobs that wait for one device, as the cells of a grid do."""
+
+
 def planning(configuration: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Wall and CPU seconds and peak memory of ``snakemake --dry-run`` on a configuration, and the jobs that it finds."""
     config = folder / "config.yaml"
     config.write_text(yaml.safe_dump(dict(configuration)), encoding="utf-8")
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "workflow" / "Snakefile")]
     command += ["--configfile", str(config), "--directory", str(folder), "--cores", "1", "--dry-run", "--nocolor"]
-    begun, usage_file = time.perf_counter(), folder / "usage.json"
-    done = subprocess.run(
-        [sys.executable, "-c", _MEASURED, str(usage_file), *command], capture_output=True, text=True, check=False
-    )
+    begun = time.perf_counter()
+    usage = measured(command, folder)
     seconds = time.perf_counter() - begun
+    totals = [line.split() for line in usage["output"].splitlines() if line.startswith("total ")]
+    return {
+        "planned_jobs": int(totals[0][1]),
+        "dry_run_seconds": seconds,
+        "dry_run_cpu_seconds": usage["cpu_seconds"],
+        "dry_run_memory_mb": usage["memory_mb"],
+    }
+
+
+def measured(command: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Run a command: what it printed, its CPU seconds and its peak memory, children included.
+
+    Raises:
+        BaconError: it failed.
+    """
+    usage_file = folder / "usage.json"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, str(usage_file), *command],
+        capture_output=True, text=True, check=False, env=environment,
+    )  # fmt: skip
     if done.returncode:
-        raise BaconError(f"snakemake --dry-run failed: {(done.stderr or done.stdout)[-500:]}")
-    totals = [line.split() for line in done.stdout.splitlines() if line.startswith("total ")]
-    usage = json.loads(usage_file.read_text(encoding="utf-8"))
-    return {"planned_jobs": int(totals[0][1]), "dry_run_seconds": seconds, **usage}
+        raise BaconError(f"{' '.join(command)} failed: {(done.stderr or done.stdout)[-500:]}")
+    return {"output": done.stdout, **json.loads(usage_file.read_text(encoding="utf-8"))}
 
 
 _MEASURED = """
 import json, resource, subprocess, sys
 code = subprocess.run(sys.argv[2:]).returncode
 used = resource.getrusage(resource.RUSAGE_CHILDREN)
-known = {"dry_run_cpu_seconds": used.ru_utime + used.ru_stime, "dry_run_memory_mb": used.ru_maxrss / 1e3}
+known = {"cpu_seconds": used.ru_utime + used.ru_stime, "memory_mb": used.ru_maxrss / 1e3}
 json.dump(known, open(sys.argv[1], "w"))
 sys.exit(code)
 """

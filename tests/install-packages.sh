@@ -3,7 +3,7 @@
 # versions that tests/NAME/requirements.txt pins: installs them, by their hashes, into that folder alone. Assumes the environment's
 # Python comes first on PATH.
 #   tests/install-packages.sh ddranking    DD-Ranking's package, and what it imports
-#   tests/install-packages.sh downstream   the packages of downstream tasks; tests that need one are skipped without it
+#   tests/install-packages.sh downstream   the packages of downstream tasks; without the folder tests that need one are skipped
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -36,7 +36,7 @@ unit() {
     OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
 }
 
-downstream() { step "Packages of downstream tasks" tests/install-packages.sh downstream; } # without them their tests are skipped
+downstream() { step "Packages of downstream tasks" tests/install-packages.sh downstream; } # before the tests that need them, which fail where one is broken
 
 workflow() { step "Workflow tests" pytest -n auto --dist worksteal -m workflow; }
 

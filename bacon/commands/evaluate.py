@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 
 if TYPE_CHECKING:
     from bacon.interchange.evaluate_file import Result

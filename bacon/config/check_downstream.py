@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 
 from bacon.config.downstream_sections import task_settings
-from bacon.config.layering import kind, resolve
+from bacon.config.layering import resolve
+from bacon.config.layers import kind
 from bacon.config.model import Config
 from bacon.config.setting_errors import check_name, describe
 from bacon.datasets.registry import REGISTRY

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from bacon.config.check_downstream import check_downstream
 from bacon.config.empty_sections import without_empty_sections
-from bacon.config.layering import NamedLayer, OtherLayers, evaluation_network, kind, resolve, resolve_protocol
+from bacon.config.layering import evaluation_network, resolve, resolve_protocol
+from bacon.config.layers import NamedLayer, OtherLayers, kind
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.reading import read_file

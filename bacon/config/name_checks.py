@@ -12,7 +12,8 @@ from bacon.downstream.registry import TASKS
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.names import check_letter_case, check_name_rule, suggested_name
-from bacon.settings.protocols import NATIVE, PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
+from bacon.settings.protocols import NATIVE
 
 GRID_METHODS = tuple(name for name, method in METHODS.items() if method.is_distilled)
 _JOBS = {"distill": "that distils", "evaluate": "that evaluates under several protocols"}

@@ -23,7 +23,7 @@ from bacon.runtime.atomic import write_text
 from bacon.settings import distillation as shared_settings
 from bacon.settings.downstream import TaskSettings
 from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 
 REFERENCE_FILE = Path("config/README.md")
 

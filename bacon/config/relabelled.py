@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from bacon.config.layering import protocol_name, resolve
+from bacon.config.layering import resolve
+from bacon.config.layers import protocol_name
 from bacon.config.model import Config, VariantLayer
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError

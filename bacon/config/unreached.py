@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from bacon.config.layering import NamedLayer, Resolved, kind, layers, resolve
+from bacon.config.layering import Resolved, resolve
+from bacon.config.layers import NamedLayer, kind, layers
 from bacon.config.loading import file_layers, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.config.sections import Key

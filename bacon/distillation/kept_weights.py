@@ -14,7 +14,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-_HOST_BYTES = 2**30  # of a GPU job's page-locked memory
+from bacon.settings.run import WAITING_WEIGHTS_BYTES
 
 
 def least_places(steps: int) -> int:
@@ -100,5 +100,5 @@ class KeptWeights:
 
 
 def host_places(weights: Tensor) -> int:
-    """Places in the host's memory for weights of a GPU."""
-    return _HOST_BYTES // max(1, weights.nbytes)
+    """Places in the host's page-locked memory for weights of a GPU."""
+    return WAITING_WEIGHTS_BYTES // max(1, weights.nbytes)

@@ -20,7 +20,8 @@ from bacon.downstream.algorithm import TaskAlgorithm, TaskContext
 from bacon.downstream.cell_networks import CellNetworks
 from bacon.downstream.real_set_of_job import real_training_images
 from bacon.evaluation.evaluate_cell import networks_on
-from bacon.evaluation.trained_networks import EvaluationJob, Networks
+from bacon.evaluation.evaluation_inputs import EvaluationJob
+from bacon.evaluation.trained_networks import Networks
 from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger

@@ -13,9 +13,10 @@ from bacon.artifacts.evaluation_records import Record, RecordKey, write_evaluati
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.artifacts.trained_runs import TrainedRuns, training_costs
 from bacon.datasets.store import ImageDataset
+from bacon.evaluation.evaluation_inputs import EvaluationJob
 from bacon.evaluation.full_set import FullSetNetworks
 from bacon.evaluation.rate_search import choose_rates
-from bacon.evaluation.trained_networks import EvaluationJob, Networks, image_set
+from bacon.evaluation.trained_networks import Networks, image_set
 from bacon.runtime.devices import device_name, is_deterministic
 from bacon.runtime.provenance import provenance
 from bacon.training.batches import ImageSet

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from bacon.artifacts.evaluation_records import RecordKey
 from bacon.artifacts.trained_runs import TrainedRuns
+from bacon.evaluation.evaluation_inputs import EvaluationJob
 from bacon.evaluation.train_and_test import Outcome, measure_network
-from bacon.evaluation.trained_networks import EvaluationJob, Networks
+from bacon.evaluation.trained_networks import Networks
 from bacon.training.image_set import ImageSet
 from bacon.training.run_networks import run_network
 

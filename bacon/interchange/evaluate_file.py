@@ -15,7 +15,8 @@ from bacon.config.presets import NETWORKS
 from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset
 from bacon.evaluation.evaluate_cell import evaluation_content, train_all
-from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.trained_networks import Networks
 from bacon.interchange.content import tensors_sha256
 from bacon.interchange.file_content import FileContent, training_set
 from bacon.interchange.folders import METADATA, is_own_folder

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bacon.artifacts.evaluation_index import evaluation_fingerprint, write_index
-from bacon.config.layering import protocol_name
+from bacon.config.layers import protocol_name
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
-from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
 from bacon.jobs.training_inputs import trained_runs
 from bacon.plan.plan import Plan
 from bacon.runtime.atomic import remove_leftovers

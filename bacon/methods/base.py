@@ -47,19 +47,29 @@ class Passes:
             weights; ``matching_gradient``: forward, backward to the weights, and through both to the images.
         images: images in each.
         count: how many of them, one after the other.
+        ahead: whether they depend on nothing that the iterations move, so that a GPU makes those of several iterations side by
+            side, beside the other passes.
     """
 
     kind: Literal["forward", "image_gradient", "training", "matching_gradient"]
     images: int
     count: int = 1
+    ahead: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What a distillation computes: ``iterations`` times the same passes."""
+    """What a distillation computes: ``iterations`` times the same passes.
+
+    Attributes:
+        iterations: how often.
+        passes: of each.
+        host_weights: weights of a network that wait in the host's memory in each while a GPU computes.
+    """
 
     iterations: int
     passes: tuple[Passes, ...]
+    host_weights: int = 0
 
 
 def one_look(_: Any, size: CellSize) -> Work:

@@ -26,4 +26,5 @@ def trajectory_work(settings: TrajectorySettings, size: CellSize) -> Work:
     each = STEP_PASSES[settings.constant_memory]
     batch = min(images, settings.batch_syn or images)
     passes = (Passes(kind="training", images=batch, count=settings.student_steps * each),)
-    return Work(iterations=settings.iterations, passes=passes)
+    waiting = settings.student_steps if settings.constant_memory else 0
+    return Work(iterations=settings.iterations, passes=passes, host_weights=waiting)

@@ -8,6 +8,7 @@ changed.
 from __future__ import annotations
 
 import inspect
+import threading
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -79,6 +80,36 @@ def _names(of: type, function: str) -> set[str]:
 def _parameters(of: type, function: str) -> tuple[str, ...]:
     method = getattr(of, function, None)
     return () if method is None else tuple(inspect.signature(method).parameters)
+
+
+def wake_with_one_timer(scheduler: type | None = None) -> None:
+    """Let Snakemake's scheduler look at its waiting jobs once a second, however many jobs have finished.
+
+    Each look that finds jobs waiting starts a timer for the next look, and each job that finishes is a look of its own, so that
+    after a thousand jobs the scheduler looks a thousand times a second and fills a core. One pending timer is enough.
+
+    Args:
+        scheduler: class to change, by default Snakemake's; one without :meth:`_schedule_reevalutation` needs no change.
+    """
+    if scheduler is None:
+        from snakemake.scheduling.job_scheduler import JobScheduler
+
+        scheduler = JobScheduler
+    if hasattr(scheduler, "_schedule_reevalutation"):
+        scheduler._schedule_reevalutation = _wake_once  # the name is Snakemake's
+
+
+def _wake_once(scheduler: Any, delay: float) -> None:
+    if getattr(scheduler, "_timer", None) is not None:
+        return
+
+    def wake() -> None:
+        scheduler._timer = None  # first: the look that follows starts the next timer
+        scheduler._open_jobs.release()
+
+    scheduler._timer = threading.Timer(delay, wake)
+    scheduler._timer.daemon = True  # a workflow that is done does not wait for it
+    scheduler._timer.start()
 
 
 def is_locked(directory: Path) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
-from bacon.methods.base import CellSize
+from bacon.methods.base import CellSize, Work
 from bacon.methods.registry import METHODS
 from bacon.networks.padding import first_side
 from bacon.networks.registry import forward_operations
@@ -23,6 +23,7 @@ from bacon.plan.trainings import PlannedTraining
 from bacon.settings.architectures import ARCHITECTURES
 from bacon.settings.cells import Cell, RunBlock
 from bacon.settings.network import NetworkSettings
+from bacon.settings.run import WAITING_WEIGHTS_BYTES
 
 # Sustained operations per second: of one GPU in full precision, half the data sheet's 15.7e12 of a V100, and of one CPU thread.
 GPU_RATE = 8e12
@@ -35,6 +36,8 @@ START_SECONDS = 60.0
 SLACK = 2.0
 SHORTEST_MINUTES = 10
 BASE_MB = 2000
+# Of a cell that a GPU's job works on beside its own, on the host: objects, streams, recorded graphs; not its tensors.
+BESIDE_MB = 250
 PREPARING_MB = 6000  # of any data set: its images pass in batches
 _USUAL_PIXELS = 32 * 32  # of the images that run.chunk_images counts; of larger ones, fewer are computed at a time
 _MAPS = 6  # feature maps of a block's size that are alive in forward and backward
@@ -128,14 +131,17 @@ def distill_seconds(plan: Plan, cell: Cell, measured: Measurements | None = None
     if plan.same_set(cell) is not None:
         return 0.0
     settings, data = plan.settings(cell), data_size(plan, cell.dataset, measured)
-    image = operations(settings.network, data.channels, data.size)
-    size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
-    work = METHODS[plan.config.base_method(cell.method)].cost(settings.distillation, size)
+    image, work = operations(settings.network, data.channels, data.size), _work(plan, cell, data)
     once = (
         seconds_of(plan, getattr(image, passes.kind) * passes.images * passes.count, passes.count, measured)
         for passes in work.passes
     )
     return work.iterations * sum(once)
+
+
+def _work(plan: Plan, cell: Cell, data: DataSize) -> Work:
+    size = CellSize(ipc=cell.ipc or 0, classes=data.classes, train=data.train)
+    return METHODS[plan.config.base_method(cell.method)].cost(plan.settings(cell).distillation, size)
 
 
 def training_seconds(
@@ -236,3 +242,27 @@ def memory_mb(plan: Plan, cell: Cell) -> int:
     together = min(plan.config.run.chunk_images * _USUAL_PIXELS // max(pixels, _USUAL_PIXELS), data.train)
     maps = _MAPS * network.width * pixels * 4 * together / 1e6
     return math.ceil(BASE_MB + 3 * data.megabytes + maps)
+
+
+def distillation_memory_mb(plan: Plan, cell: Cell) -> int:
+    """As :func:`memory_mb`, with the weights that wait on the host and the seeds that the job works on beside its own.
+
+    These share the real images, and their tensors are on the GPU; checkpoints are written one after another, a tensor at a
+    time. So a further seed takes :data:`BESIDE_MB`, and has weights of its own that wait.
+    """
+    alone = memory_mb(plan, cell)
+    if plan.same_set(cell) is not None:
+        return alone
+    network, data = plan.settings(cell).network, data_size(plan, cell.dataset)
+    each = 4 * weights(network, data.channels, data.size, data.classes)
+    waiting = min(WAITING_WEIGHTS_BYTES, _work(plan, cell, data).host_weights * each) / 1e6
+    beside = _seeds_beside(plan)
+    return math.ceil(alone + waiting + beside * (BESIDE_MB + waiting))
+
+
+def _seeds_beside(plan: Plan) -> int:
+    """The most seeds that a job works on beside its own; none on a CPU, nor where the host gathers the real images."""
+    run = plan.config.run
+    if run.device == "cpu" or run.real_images == "host":
+        return 0
+    return min(run.cells_at_once, len(plan.config.grid.seed_list())) - 1

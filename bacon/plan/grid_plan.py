@@ -7,15 +7,8 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
 
-from bacon.config.layering import (
-    OtherLayers,
-    Resolved,
-    evaluation_network,
-    kind,
-    resolve,
-    resolve_protocol,
-    same_protocol,
-)
+from bacon.config.layering import Resolved, evaluation_network, resolve, resolve_protocol
+from bacon.config.layers import OtherLayers, kind, same_protocol
 from bacon.config.loading import grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.methods.registry import METHODS
@@ -24,7 +17,7 @@ from bacon.plan.trainings import cell_needs, full_set_needs, most_runs
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 from bacon.settings.training_need import TrainingNeed
 
 

@@ -11,9 +11,7 @@ from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Self
 
-from bacon.config.layering import (
-    protocol_name,
-)
+from bacon.config.layers import protocol_name
 from bacon.config.loading import data_settings
 from bacon.config.model import Config
 from bacon.datasets.source import reader_module, source_digest

@@ -43,19 +43,19 @@ class Streams:
         """Launch on ``place``."""
         return torch.cuda.stream(self._streams[place]) if self._streams else nullcontext()
 
-    def begin(self) -> None:
-        """What is launched on any place from here on comes after all that was launched on the current stream."""
+    def begin(self, *places: int) -> None:
+        """What is launched on ``places`` (all) from here on comes after all that was launched on the current stream."""
         if self._streams:
             current = torch.cuda.current_stream(self._device)
-            for stream in self._streams:
-                stream.wait_stream(current)
+            for place in places or range(self._count):
+                self._streams[place].wait_stream(current)
 
-    def end(self) -> None:
-        """What is launched on the current stream from here on comes after all that was launched on any place."""
+    def end(self, *places: int) -> None:
+        """What is launched on the current stream from here on comes after all that was launched on ``places`` (all)."""
         if self._streams:
             current = torch.cuda.current_stream(self._device)
-            for stream in self._streams:
-                current.wait_stream(stream)
+            for place in places or range(self._count):
+                current.wait_stream(self._streams[place])
 
     def run(self, work: Iterable[Iterator[None]]) -> None:
         """Do every piece of ``work`` to its end, as many side by side as there are places.

@@ -11,6 +11,9 @@ from bacon.settings.base import Strict
 NETWORKS_AT_ONCE = 5
 """Networks of an evaluation that a GPU trains at the same time, unless the run says otherwise."""
 
+WAITING_WEIGHTS_BYTES = 2**30
+"""The most memory of the host that weights of a GPU's student wait in, for each cell."""
+
 
 class RunSettings(Strict):
     """How jobs run; nothing here changes a number beyond rounding, so nothing here makes a cell stale."""
@@ -62,8 +65,8 @@ class RunSettings(Strict):
         le=16,
         description="Number of seeds of a cell that a distillation on a GPU works on at the same time, because a small cell "
         "does not fill a GPU: its own, and seeds of the grid that are not made yet, of which it keeps checkpoints for their "
-        "own jobs. Each needs GPU memory of its own. Not on a CPU, not under SLURM, which gives every job a GPU, and not "
-        "where the real images stay on the host.",
+        "own jobs. Each needs GPU memory of its own, and a little of the host's, which the job asks a scheduler for. Not on "
+        "a CPU, not under SLURM, which gives every job a GPU, and not where the real images stay on the host.",
     )
     jobs_per_gpu: int = Field(
         1,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 import numpy.typing as npt
@@ -47,11 +48,20 @@ class Stream:
             device=images.device,
             dtype=images.dtype,
         ).view(len(sizes), -1, count)
-        return torch.cat([drawn[batch, :size] for batch, size in enumerate(sizes)])
+        return torch.cat([drawn[batches, :size].flatten(0, 1) for batches, size in equal_batches(sizes)])
 
 
 BatchAugmentation = Callable[[Tensor, Sequence[int], Stream], Tensor]
 """Augments consecutive batches, (sum(sizes), C, H, W) float, normalised; the same shape comes back."""
+
+
+def equal_batches(sizes: Sequence[int]) -> Iterator[tuple[slice, int]]:
+    """Consecutive batches of one size: which ones, and the size; a GPU is asked once for all of them."""
+    first = 0
+    for size, group in groupby(sizes):
+        count = len(list(group))
+        yield slice(first, first + count), size
+        first += count
 
 
 def integers(number: Tensor, count: int | Tensor) -> Tensor:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bacon.runtime.draws import Seed, device_words, uniform
-from bacon.transforms.augmentation import Stream, sent
+from bacon.transforms.augmentation import Stream, equal_batches, sent
 
 if TYPE_CHECKING:
     from bacon.settings.recipe import MixingSettings
@@ -38,7 +37,7 @@ def mix(
     """
     parameter = settings.alpha if settings.kind == "mixup" else settings.beta
     lanes = range(stream.first_iteration, stream.first_iteration + len(sizes))
-    shares = np.array([beta_draw(parameter, stream.seed, f"{stream.purpose}-mixing-share", lane) for lane in lanes])
+    shares = beta_draws(parameter, stream.seed, f"{stream.purpose}-mixing-share", lanes)
     shares[stream.per_batch("mixing", sizes)[:, 0] >= settings.probability] = 1.0
     partner = _partners(sizes, stream, images.device)
     if settings.kind == "mixup":
@@ -52,17 +51,19 @@ def mix(
     return mixed, partner, _per_image(1 - (bottom - top) * (right - left) / images[0, 0].numel(), sizes, images)
 
 
-def beta_draw(parameter: float, seed: Seed, purpose: str, lane: int) -> float:
-    """A number ~ Beta(parameter, parameter) of a lane of a stream, by Johnk's rejection: X / (X + Y) of X + Y <= 1."""
-    attempt = 0
-    while True:
-        drawn = uniform(seed, purpose, count=2 * _TRIES, iteration=attempt, lanes=lane).reshape(_TRIES, 2)
-        x, y = (drawn ** (1 / parameter)).T
-        accepted = np.flatnonzero((x + y <= 1) & (x + y > 0))
-        if len(accepted):
-            first = accepted[0]
-            return float(x[first] / (x[first] + y[first]))
-        attempt += 1
+def beta_draws(parameter: float, seed: Seed, purpose: str, lanes: Sequence[int]) -> npt.NDArray[np.float64]:
+    """(lanes,) ~ Beta(parameter, parameter), one of each lane of a stream, by Johnk's rejection: X / (X + Y) of X + Y <= 1."""
+    found, waiting, attempt = np.empty(len(lanes)), np.arange(len(lanes)), 0
+    while len(waiting):
+        tried = np.asarray(lanes)[waiting]
+        drawn = uniform(seed, purpose, count=2 * _TRIES, iteration=attempt, lanes=tried).reshape(-1, _TRIES, 2)
+        x, y = np.moveaxis(drawn ** (1 / parameter), -1, 0)  # (waiting, tries) each
+        accepted = (x + y <= 1) & (x + y > 0)
+        first, done = accepted.argmax(axis=1)[:, None], accepted.any(axis=1)
+        x, y = (np.take_along_axis(part, first, axis=1)[done, 0] for part in (x, y))
+        found[waiting[done]] = x / (x + y)
+        waiting, attempt = waiting[~done], attempt + 1
+    return found
 
 
 def cut_boxes(
@@ -86,8 +87,12 @@ def _partners(sizes: Sequence[int], stream: Stream, device: torch.device) -> Ten
     """(sum(sizes),) int64: a random permutation of each batch's images, as places in all of them."""
     lanes = torch.arange(stream.first_iteration, stream.first_iteration + len(sizes), device=device)
     drawn = device_words(stream.seed, f"{stream.purpose}-mixing-partner", count=max(sizes), lanes=lanes, device=device)
-    starts = [0, *accumulate(sizes)]
-    orders = [drawn[batch, :size].argsort(stable=True) + starts[batch] for batch, size in enumerate(sizes)]
+    orders, start = [], 0
+    for batches, size in equal_batches(sizes):
+        count = batches.stop - batches.start
+        starts = torch.arange(start, start + count * size, size, device=device)
+        orders.append((drawn[batches, :size].argsort(dim=1, stable=True) + starts[:, None]).flatten())
+        start += count * size
     return torch.cat(orders)
 
 

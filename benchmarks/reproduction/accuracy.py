@@ -14,7 +14,8 @@ from bacon.artifacts.evaluation_records import Record
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.datasets.store import ImageDataset
 from bacon.evaluation.evaluate_cell import train_all, training_images
-from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob, Networks
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.trained_networks import Networks
 from bacon.jobs.training_inputs import trained_runs
 from bacon.plan.plan import Plan
 from bacon.reporting.targets import PUBLISHED

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bacon.config.loading import check_config
-from bacon.methods.base import CellSize, Passes
+from bacon.methods.base import CellSize, Passes, Work
 from bacon.methods.registry import METHODS
 from bacon.plan import cost
 from bacon.plan.plan import Plan
@@ -27,6 +27,22 @@ def test_a_pass_takes_its_operations_and_its_launches():
     image = cost.Operations(forward=1e9, training=2e9, image_gradient=0.0, matching_gradient=0.0)
     passes = Passes(kind="training", images=100, count=3)
     assert speed.seconds(passes, image, layers=4) == pytest.approx(3 * (100 * 2e9 / 1e12 + 4e-3))
+
+
+def test_passes_that_are_made_ahead_fill_the_device():
+    speed = Speed(rates={"training": 1e12, "forward": 1e12}, launch={"training": 1e-3, "forward": 1e-3}, shared=0.25)
+    image = cost.Operations(forward=1e9, training=2e9, image_gradient=0.0, matching_gradient=0.0)
+    waiting = Passes(kind="forward", images=100, count=3)  # 3 * (0.1 + 0.004) s with four layers
+    many, few = (Passes(kind="training", images=1, count=count, ahead=True) for count in (100, 1))
+    assert speed.iteration(Work(iterations=7, passes=(waiting, many)), image, 4) == pytest.approx(0.303 + 0.3)
+    assert speed.iteration(Work(iterations=7, passes=(waiting, few)), image, 4) == pytest.approx(0.312)
+    assert speed.iteration(Work(iterations=7, passes=(waiting,)), image, 4) == pytest.approx(0.312)
+
+
+def test_the_networks_of_idc_and_dream_learn_ahead():
+    for name in ("idc", "dream"):
+        passes = METHODS[name].cost(METHODS[name].settings_model(), CellSize(ipc=10, classes=10, train=50_000)).passes
+        assert [each.images for each in passes if each.ahead] == [64]
 
 
 def test_the_time_of_an_iteration_of_bacon_is_that_which_was_predicted_for_the_engine():

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bacon.config.layering import layers, resolve
+from bacon.config.layering import resolve
+from bacon.config.layers import layers
 from bacon.config.loading import check_config
 from bacon.config.schema import config_schema
 from bacon.config.setting_errors import flatten

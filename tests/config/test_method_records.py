@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bacon.config.layering import layers, resolve
+from bacon.config.layering import resolve
+from bacon.config.layers import layers
 from bacon.config.loading import check_config, load_config
 from bacon.methods.registry import METHODS
 from bacon.settings.cells import Cell

@@ -12,7 +12,7 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.architectures import ARCHITECTURES, named_networks
 from bacon.settings.cells import Cell
 from bacon.settings.names import LONGEST, is_name, suggested_name
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 from tests.config.texts import load, refusal
 
 GOOD = ("mine", "c++", "x_y-1", "a.b", "0", "CIFAR10", "a" * LONGEST)

@@ -6,16 +6,19 @@ from typing import get_args
 
 import pytest
 
-from bacon.config.layering import protocol_name, resolve
+from bacon.config.layering import resolve
+from bacon.config.layers import protocol_name
 from bacon.config.loading import check_config
 from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.settings.protocols import PROTOCOLS, ProtocolName
+from bacon.settings.protocol_records import PROTOCOLS
+from bacon.settings.protocols import ProtocolName
 from bacon.settings.recipe import LossTermSettings
 from bacon.settings.trained_networks import EnsembleSettings
+from bacon.training.schedules import rate
 
 CELL = Cell("digits", "bacon", 10, 0)
 
@@ -229,12 +232,48 @@ def test_a_preset_that_shortens_epochs_leaves_a_protocol_that_counts_steps_enoug
 
 
 @pytest.mark.parametrize(
-    ("protocol", "epochs"), [("p-sre2l", 400), ("p-gvbsm", 400), ("p-sre2l-plus", 300), ("p-dsa", 100)]
+    ("protocol", "epochs"),
+    [
+        ("p-sre2l", 400),
+        ("p-gvbsm", 400),
+        ("p-sre2l-plus", 300),
+        ("p-rded", 300),
+        ("p-ncfm", 300),
+        ("p-dsa", 100),
+        ("p-kipnn", 100),
+    ],
 )
 def test_the_demo_does_not_shorten_adams_training_on_few_images_until_nothing_is_learned(protocol, epochs):
     """A set of one batch has one step an epoch; a tenth of P-DSA's thousand are enough for SGD, not for AdamW at 0.001."""
     assert resolve(config(preset="demo", protocol=protocol), CELL).settings.evaluation.epochs == epochs
     assert resolve(config(preset="smoke", protocol=protocol), CELL).settings.evaluation.epochs == 3
+
+
+def recipes(protocol, ipc, preset):
+    """How the networks of each augmentation are trained on random digits."""
+    chosen = config(preset=preset, protocol=protocol, data={"digits": {"validation": 0.1}})
+    evaluation = resolve(chosen, Cell("digits", "random", ipc, 0)).settings.evaluation
+    each = (evaluation.with_augmentation(name, evaluation.lr_net) for name in evaluation.augmentations)
+    return [one.recipe(images=10 * ipc, classes=10) for one in each if one.regression == "none"]
+
+
+def sum_of_rates(recipe, images):
+    units = recipe.total_epochs(images) if recipe.steps is None else recipe.steps
+    rates = (rate(recipe.schedule, recipe.optimiser.lr, unit, units) for unit in range(units))
+    return sum(rates) * recipe.total_steps(images) / units
+
+
+@pytest.mark.parametrize("ipc", [1, 10])
+@pytest.mark.parametrize("protocol", RUNNING)
+def test_the_demo_leaves_every_protocol_steps_in_which_a_network_can_move(protocol, ipc):
+    """A hundred of them; a step of Adam moves a weight by about its rate, so there the rates add up to 0.1."""
+    images = 10 * ipc
+    for demo, published in zip(*(recipes(protocol, ipc, preset) for preset in ("demo", "paper")), strict=True):
+        if demo.total_steps(images) >= published.total_steps(images):
+            continue
+        assert demo.total_steps(images) >= 100
+        if demo.optimiser.kind != "sgd":
+            assert sum_of_rates(demo, images) >= 0.1 - 1e-9
 
 
 def test_dc_bench_trains_longer_with_augmentation_unless_a_preset_shortens_both():

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bacon.config.layering import protocol_name
+from bacon.config.layers import protocol_name
 from bacon.config.loading import load_config
 from bacon.methods.registry import METHODS, OWN
 from bacon.operations.job_status import read_status
 from bacon.plan.plan import Plan
-from bacon.settings.protocols import PROTOCOLS
+from bacon.settings.protocol_records import PROTOCOLS
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 EVERY_METHOD = ("table1", "real_small", "digits")

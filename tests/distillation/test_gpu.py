@@ -1,16 +1,20 @@
 """What only a GPU can show; each test runs wherever there is one."""
 
+import copy
+
 import pytest
 import torch
 
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.distillation.real_images import RealImages
+from bacon.methods.registry import METHODS
 from bacon.runtime.devices import set_up_arithmetic
 from benchmarks.cells import measured, random_dataset
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.distillation.test_recorded import CASES, distilled
 from tests.golden.distillation import short_settings
+from tests.methods.test_contract import small
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 GPU = torch.device("cuda")
@@ -95,6 +99,56 @@ def test_training_beside_the_matching_gives_the_bits_of_one_after_another(method
     for _ in range(3):  # a race need not show at once
         for one, two in zip(expected, bits_after(method, precision, overlaps=True), strict=True):
             assert torch.equal(one, two)
+
+
+def learning_engine(method, precision, *, courses):
+    """IDC or DREAM, of which enough is to come for its networks to be recorded and to learn ahead."""
+    real = RealImages(toy_dataset(counts=(60, 70, 65), size=32), device=GPU)
+    network = NETWORK.model_copy(update={"precision": precision, "width": 32, "depth": 3})
+    own = {"refresh": 3, "batch_real": 20} if method == "dream" else {}
+    chosen = small(METHODS[method], iterations=2000, inner=7, networks={"images": 120, "batch": 16}, **own)
+    engine = make_engine(real, chosen, network, ipc=2, seed=3)
+    engine.algorithm.learning.courses = courses
+    return engine
+
+
+def stepped(engine, until):
+    while engine.iteration < until:
+        engine.step()
+    return engine
+
+
+def states_of(engine):
+    return [engine.algorithm.images.clone(), engine.history.values[: engine.iteration].clone()]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32", "bf16"])
+@pytest.mark.parametrize("method", ["idc", "dream"])
+def test_networks_that_learn_beside_the_matching_give_the_bits_of_those_that_learn_in_their_turn(method, precision):
+    """Also of a run that goes on from the state of one that stopped."""
+    expected = states_of(stepped(learning_engine(method, precision, courses=0), 9))
+    for _ in range(2):  # a race need not show at once
+        part, rest = (learning_engine(method, precision, courses=None) for _ in range(2))
+        rest.load_state_dict(copy.deepcopy(stepped(part, 4).state_dict()))
+        for engine in (part, rest):
+            for one, two in zip(expected, states_of(stepped(engine, 9)), strict=True):
+                assert torch.equal(one, two)
+            courses = engine.algorithm.learning._ahead._courses
+            assert len(courses) == 6
+            assert all(each.steps.is_recorded for course in courses for each in course._recorded.values()), (
+                "see the log"
+            )
+
+
+def test_an_iteration_whose_networks_learn_ahead_never_waits_for_the_gpu():
+    engine = stepped(learning_engine("idc", "bf16", courses=None), 8)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        stepped(engine, 16)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    engine.check()
 
 
 @pytest.mark.parametrize("method", ["bacon", "dm"])

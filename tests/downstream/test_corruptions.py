@@ -1,15 +1,18 @@
 """Corrupted images: the same each time whatever was drawn before, of every size and grey too, and kept for other jobs."""
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 from bacon.downstream.chosen_images import chosen_images
-from bacon.runtime.errors import BaconError
-
-pytest.importorskip("imagecorruptions")
-from bacon.downstream.corruptions import corrupted_images as made
 from bacon.downstream.corruptions.record import CorruptionSettings
+from bacon.runtime.errors import BaconError
+from tests.downstream.packages import needs
 from tests.downstream.toy_cells import context, selection
+
+needs("imagecorruptions")
+made = import_module("bacon.downstream.corruptions.corrupted_images")
 
 
 def images(channels=3, size=32, count=2):

@@ -15,6 +15,7 @@ from bacon.downstream.robustness.beard_metrics import (
 )
 from bacon.downstream.robustness.record import ROBUSTNESS, RobustnessSettings, columns, notes
 from bacon.training.image_set import ImageSet
+from tests.downstream.packages import needs
 from tests.downstream.toy_cells import context, selection
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
@@ -67,7 +68,7 @@ def test_a_pixel_network_normalises_as_the_test_set_is():
 
 def test_fgsm_on_a_linear_model_is_the_closed_form():
     """The gradient by a pixel is ``W^T (p - onehot) / std``; each pixel goes epsilon along its sign, in [0, 1]."""
-    pytest.importorskip("torchattacks")
+    needs("torchattacks")
     from bacon.downstream.robustness.algorithm import made_attack
 
     network, pixel, pixels, labels = linear()
@@ -80,7 +81,7 @@ def test_fgsm_on_a_linear_model_is_the_closed_form():
 
 @pytest.mark.parametrize("name", ["pgd", "autoattack"])
 def test_attacks_stay_in_their_bounds_and_repeat_to_the_bit(name):
-    pytest.importorskip("torchattacks")
+    needs("torchattacks")
     from bacon.downstream.robustness.algorithm import made_attack, seeded
 
     _, pixel, pixels, labels = linear()
@@ -137,7 +138,7 @@ def test_steps_that_cannot_reach_the_bound_are_told_below_the_table(changes, mis
 
 
 def test_steps_that_cannot_reach_the_bound_are_told_in_the_log(tmp_path, caplog):
-    pytest.importorskip("torchattacks")
+    needs("torchattacks")
     from bacon.downstream.robustness.algorithm import Robustness
 
     given = context(tmp_path, synthetic=selection())
@@ -152,7 +153,7 @@ def test_steps_that_cannot_reach_the_bound_are_told_in_the_log(tmp_path, caplog)
 
 def test_accuracies_are_those_of_the_attacked_images(tmp_path):
     """Every pixel of the toy set may go to 0 or 1 under an epsilon of 1: nothing is left, and RR says that both are equal."""
-    pytest.importorskip("torchattacks")
+    needs("torchattacks")
     from bacon.downstream.robustness.algorithm import Robustness
 
     settings = RobustnessSettings(

@@ -15,7 +15,7 @@ from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.downstream.algorithm import TaskContext
 from bacon.downstream.cell_networks import CellNetworks
 from bacon.downstream.run_task import networks_of
-from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
 from bacon.settings.network import NetworkSettings
 from bacon.training.image_set import ImageSet
 from tests.toy_images import CPU, MEAN, STD, settings

@@ -20,9 +20,9 @@ from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.datasets.store import ImageDataset, write_dataset
 from bacon.evaluation import trained_networks as networks
 from bacon.evaluation.evaluate_cell import evaluate_distilled, evaluate_full
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
 from bacon.evaluation.protocol_training import NetworkTraining
 from bacon.evaluation.train_and_test import train_and_test, trial
-from bacon.evaluation.trained_networks import EvaluationFingerprints, EvaluationJob
 from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings

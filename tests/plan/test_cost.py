@@ -7,12 +7,14 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from bacon.config.loading import check_config
+from bacon.distillation.kept_weights import host_places
 from bacon.networks.convnet import ConvNet
 from bacon.operations.workflow_plan import load_plan
 from bacon.plan import cost, stages
 from bacon.plan.plan import Plan
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
+from bacon.settings.run import WAITING_WEIGHTS_BYTES
 
 PAPER = Path(__file__).parents[2] / "config" / "paper.yaml"
 
@@ -124,3 +126,36 @@ def test_a_local_copy_of_a_registered_data_set_has_its_size(tmp_path):
     own = check_config({"grid": grid, "data": {"cifar10": {"format": "npz", "path": str(tmp_path / "x.npz")}}})
     official = check_config({"grid": grid})
     assert cost.data_size(Plan(own), "cifar10") == cost.data_size(Plan(official), "cifar10")
+
+
+def beside(method="dm", **run):
+    """What a distillation on CIFAR-10 asks for, in MB."""
+    grid = {"datasets": ["cifar10"], "methods": [method], "ipc": [10], "seeds": 5}
+    plan = Plan(check_config({"grid": grid, "run": run}))
+    return stages.memory_mb(plan, stages.distilled_artifact(plan, Cell("cifar10", method, 10, 0)))
+
+
+def test_seeds_that_a_job_works_on_beside_its_own_ask_for_memory_of_the_host():
+    alone = beside()
+    assert [beside(cells_at_once=number) - alone for number in (2, 4, 5)] == [
+        further * cost.BESIDE_MB for further in (1, 3, 4)
+    ]
+    assert beside(cells_at_once=16) == beside(cells_at_once=5), "the grid has five seeds"
+    for where in ({"device": "cpu"}, {"real_images": "host"}):
+        assert beside(cells_at_once=4, **where) == beside(**where) == alone
+
+
+def test_each_seed_has_weights_of_its_own_that_wait_on_the_host():
+    """MTT keeps those before each step of the student; ConvNet-3 has 320,010 of 4 bytes."""
+    grid = {"datasets": ["cifar10"], "methods": ["mtt"], "ipc": [10], "seeds": 2}
+    steps = Plan(check_config({"grid": grid})).settings(Cell("cifar10", "mtt", 10, 0)).distillation.student_steps
+    waiting = steps * 320_010 * 4 / 1e6
+    assert beside("mtt") - beside() == pytest.approx(waiting, abs=1)
+    assert beside("mtt", cells_at_once=3) - beside("mtt") == pytest.approx(2 * (cost.BESIDE_MB + waiting), abs=1)
+
+
+def test_weights_that_wait_are_bounded_as_the_job_bounds_them(monkeypatch):
+    monkeypatch.setattr(cost, "weights", lambda *_: 10**9)
+    weights = torch.empty(10**6)
+    assert host_places(weights) == WAITING_WEIGHTS_BYTES // weights.nbytes
+    assert beside("mtt") - beside() == pytest.approx(WAITING_WEIGHTS_BYTES / 1e6, abs=1)

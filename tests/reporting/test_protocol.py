@@ -8,7 +8,8 @@ from bacon.reporting.collect.protocol_text import is_soft, network_text, protoco
 from bacon.reporting.collect.recipe_text import dsa_text, labels_text
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.protocol_data import DataFacts
-from bacon.settings.protocols import PROTOCOLS, protocol_settings
+from bacon.settings.protocol_records import PROTOCOLS
+from bacon.settings.protocols import protocol_settings
 from bacon.training.schedules import rate
 from tests.reporting.fakes import EVALUATION, NETWORK, record
 

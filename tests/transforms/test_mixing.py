@@ -10,8 +10,9 @@ import torch
 
 from bacon.settings.recipe import CutMix, Mixup, TrainingRecipe
 from bacon.training.batches import Batches, ImageSet
+from bacon.transforms import mixing
 from bacon.transforms.augmentation import Stream
-from bacon.transforms.mixing import beta_draw, cut_boxes, mix
+from bacon.transforms.mixing import beta_draws, cut_boxes, mix
 
 SIZES = [5, 5, 3]
 KINDS = [Mixup(alpha=0.8), CutMix(beta=1.0, probability=1.0)]
@@ -30,10 +31,8 @@ def pictures(side=8, channels=2, count=13):
 def test_images_are_mixed_within_their_batch_by_one_share(settings, side):
     images = pictures(side)
     mixed, partner, share = mix(settings, images, SIZES, stream())
-    shares = [
-        beta_draw(0.8 if settings.kind == "mixup" else 1.0, (1, 2), "test-mixing-share", lane) for lane in range(3)
-    ]
-    boxes = cut_boxes(np.array(shares), stream().per_batch("mixing-box", SIZES, count=2), side, side).tolist()
+    shares = beta_draws(0.8 if settings.kind == "mixup" else 1.0, (1, 2), "test-mixing-share", range(3))
+    boxes = cut_boxes(shares, stream().per_batch("mixing-box", SIZES, count=2), side, side).tolist()
     start = 0
     for batch, size in enumerate(SIZES):
         places = partner[start : start + size].tolist()
@@ -61,13 +60,33 @@ def test_boxes_have_the_size_of_their_share_and_are_clipped_at_borders():
 
 @pytest.mark.parametrize("parameter", [0.2, 0.8, 1.0, 3.0])
 def test_shares_follow_the_beta_distribution(parameter):
-    drawn = np.array([beta_draw(parameter, 0, "share", lane) for lane in range(4000)])
+    drawn = beta_draws(parameter, 0, "share", range(4000))
     assert drawn.min() >= 0
     assert drawn.max() <= 1
     variance = 1 / (4 * (2 * parameter + 1))
     assert drawn.mean() == pytest.approx(0.5, abs=4 * math.sqrt(variance / 4000))
     assert drawn.var() == pytest.approx(variance, rel=0.1)
-    assert beta_draw(parameter, 0, "share", 7) == drawn[7]
+    assert beta_draws(parameter, 0, "share", [3, 7]).tolist() == drawn[[3, 7]].tolist()
+
+
+def test_a_share_of_which_no_try_is_accepted_is_tried_again(monkeypatch):
+    """Each lane by itself: the others keep what they have drawn."""
+    usual = beta_draws(0.2, 0, "share", range(4))
+    draw, refused = mixing.uniform, []
+
+    def refusing(*args, lanes, **kwargs):
+        drawn = draw(*args, lanes=lanes, **kwargs)
+        refused.append(list(lanes))
+        if len(refused) == 1:
+            drawn[2] = 1.0
+        return drawn
+
+    monkeypatch.setattr(mixing, "uniform", refusing)
+    found = beta_draws(0.2, 0, "share", range(4))
+    assert refused == [[0, 1, 2, 3], [2]]
+    assert found[[0, 1, 3]].tolist() == usual[[0, 1, 3]].tolist()
+    assert 0 <= found[2] <= 1
+    assert found[2] != usual[2]
 
 
 @pytest.mark.parametrize("settings", [Mixup(probability=0.3), CutMix(probability=0.3)], ids=["mixup", "cutmix"])

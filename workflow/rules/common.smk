@@ -53,6 +53,7 @@ try:
     for name in PLAN.datasets:
         PLAN.source(name)
     snakemake_internals.check_snakemake()
+    snakemake_internals.wake_with_one_timer()
 except BaconError as error:
     failures.stop(error)
 

@@ -67,7 +67,7 @@ def work(settings: DDSettings, size: CellSize) -> Work:
         Passes(kind="training", images=size.classes, count=settings.networks * steps * each),
         Passes(kind="training", images=min(settings.batch_real, size.train), count=settings.networks),
     )
-    return Work(iterations=settings.iterations, passes=passes)
+    return Work(iterations=settings.iterations, passes=passes, host_weights=steps if settings.constant_memory else 0)
 
 
 # 400 epochs of 59 (MNIST) and 49 (CIFAR-10) batches; the rate of Adam is halved every 40 epochs.

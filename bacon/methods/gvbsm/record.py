@@ -10,7 +10,7 @@ from bacon.methods.base import CellSize, Method, Passes, Work
 from bacon.methods.recovery_work import check_batch_norm, recovery_work
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.network import NetworkSettings
-from bacon.settings.protocols import FIVE_NETWORKS
+from bacon.settings.protocol_records import FIVE_NETWORKS
 from bacon.settings.recovery import RecoverySettings, ViewSettings
 from bacon.settings.trained_networks import TEACHERS, EnsembleSettings, ensemble_needs
 from bacon.settings.training_need import TrainingNeed

@@ -18,6 +18,7 @@ from bacon.distillation.parameter_gradients import IMAGES_TOGETHER_ON_CPU, summe
 from bacon.distillation.recorded_steps import Given, RecordedSteps
 from bacon.distillation.siamese import Siamese, idc_siamese
 from bacon.distillation.synthetic_batch import synthetic_batch
+from bacon.methods.idc.learning_networks import LearningNetworks
 from bacon.methods.idc.pixels import PixelRounds
 from bacon.methods.idc.real_training import RealTraining
 from bacon.methods.idc.representatives import Representatives
@@ -64,6 +65,7 @@ class IDC:
         rate = settings.image_rate(context.ipc, self.real.shape[1])
         self.rounds = PixelRounds(self._initial_images(), self.real, rate=rate, momentum=settings.momentum)
         self.training = RealTraining(settings.networks, context, passes=settings.iterations * (settings.inner - 1))
+        self.learning = LearningNetworks(self.training, context, iterations=settings.iterations, inner=settings.inner)
         self.batches: list[Tensor] = []
         self.replays = RecordedSteps(context, settings.iterations * settings.inner, name="the matching of gradients")
 
@@ -91,17 +93,14 @@ class IDC:
         Returns:
             ``distance``, the mean over classes and steps.
         """
-        network, found, inner = self.context.build(iteration), [], self.settings.inner
-        optimiser = self.training.begin(network, iteration)
+        found, inner = [], self.settings.inner
         for number in range(inner):
-            occasion = iteration * inner + number
+            network, occasion = self.learning.at(iteration, number), iteration * inner + number
             if self.settings.sampling == "clusters" and number % self.settings.refresh == 0:
                 self.batches = self.representatives.choose(
                     network, self.settings.batch_real, "first-centroids", occasion
                 )
             found.append(self.match(network, occasion))
-            if number + 1 < inner:
-                self.training(network, optimiser, occasion)
         self.rounds.clamp()
         return {"distance": torch.stack(found).mean()}
 
@@ -113,8 +112,12 @@ class IDC:
             parameter.requires_grad_(True)
         self.rounds.approach()
         given = Given(number=occasion, networks=(network,), tensors=tuple(self.batches))
+        iteration = occasion // self.settings.inner
         gradient, distances = self.context.memory.within(
-            lambda: self.replays(self._gradient, given), iteration=occasion, device=self.context.device
+            lambda: self.replays(self._gradient, given),
+            iteration=iteration,
+            device=self.context.device,
+            make_room=lambda: self.learning.make_room(iteration),
         )
         self.rounds.take(gradient)
         return distances.mean()

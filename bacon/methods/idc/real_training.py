@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,13 +17,30 @@ from bacon.settings.augmentations import Idc
 from bacon.settings.recipe import CutMix
 from bacon.training.batches import batch_sizes
 from bacon.training.sgd import Sgd
-from bacon.training.steps import SuccessiveTraining
+from bacon.training.steps import SuccessiveTraining, worth_recording
 from bacon.transforms.augmentation import Stream
 from bacon.transforms.idc import augmentation
 from bacon.transforms.mixing import mix
 
 if TYPE_CHECKING:
     from bacon.methods.idc.record import RealTrainingSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Consecutive batches that are augmented at once.
+
+    Attributes:
+        tensors: images (n, C, H, W), classes (n,) int64 and shares of the classes (n, classes), one batch after the other.
+        sizes: images of each batch.
+    """
+
+    tensors: tuple[Tensor, ...]
+    sizes: tuple[int, ...]
+
+    def batches(self) -> Iterator[tuple[Tensor, ...]]:
+        """Images, classes and shares of each batch."""
+        return zip(*(tensor.split(self.sizes) for tensor in self.tensors), strict=True)
 
 
 class RealTraining:
@@ -32,6 +50,9 @@ class RealTraining:
         settings: batches, optimiser, augmentation, CutMix.
         context: real images, seed, memory.
         passes: how many there will be; on a GPU, many steps are worth recording.
+
+    Attributes:
+        is_recorded: whether they are.
     """
 
     def __init__(self, settings: RealTrainingSettings, context: Context, *, passes: int) -> None:
@@ -39,15 +60,29 @@ class RealTraining:
         self._augment = augmentation(Idc(strategy=settings.idc_strategy))
         train = len(self._real.labels)
         self._images = min(settings.steps(train) * settings.batch, train)
-        self._steps = SuccessiveTraining(context.device, passes * settings.steps(train))
+        steps = passes * settings.steps(train)
+        self.is_recorded = worth_recording(context.device, steps)
+        self._steps = SuccessiveTraining(context.device, steps)
+
+    def optimiser(self, network: Network) -> Sgd:
+        """The optimiser of a new network."""
+        settings = self._settings
+        return Sgd(network.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay)
 
     def begin(self, network: Network, iteration: int) -> Sgd:
         """The optimiser of a new network, after its passes over all real images if there are any."""
-        settings, train = self._settings, len(self._real.labels)
-        optimiser = Sgd(
-            network.parameters(), lr=settings.lr, momentum=settings.momentum, weight_decay=settings.weight_decay
-        )
-        for epoch in range(settings.warmup_epochs):
+        optimiser = self.optimiser(network)
+        self._train(network, optimiser, self.warm_up(iteration))
+        return optimiser
+
+    def __call__(self, network: Network, optimiser: Sgd, occasion: int) -> None:
+        """A pass after step ``occasion`` of the images, counted over the whole distillation."""
+        self._train(network, optimiser, self.after(occasion))
+
+    def warm_up(self, iteration: int) -> Iterator[Piece]:
+        """Passes over all real images, before the first step of the images."""
+        train = len(self._real.labels)
+        for epoch in range(self._settings.warmup_epochs):
             order = device_permutation(
                 self._context.seed,
                 "idc-warm-up",
@@ -56,23 +91,23 @@ class RealTraining:
                 iteration=iteration,
                 lanes=epoch,
             )
-            self._train(network, optimiser, order, (iteration, epoch), "idc-warm-up")
-        return optimiser
+            yield from self._pieces(order, (iteration, epoch), "idc-warm-up")
 
-    def __call__(self, network: Network, optimiser: Sgd, occasion: int) -> None:
-        """A pass after step ``occasion`` of the images, counted over the whole distillation."""
+    def after(self, occasion: int) -> Iterator[Piece]:
+        """The pass after step ``occasion`` of the images, counted over the whole distillation."""
         if self._images:
             indices = self._real.sample_all(
                 self._context.seed, "idc-training", iteration=occasion, lanes=1, size=self._images
             )[0]
-            self._train(network, optimiser, indices, (occasion,), "idc-training")
+            yield from self._pieces(indices, (occasion,), "idc-training")
 
-    def _train(self, network: Network, optimiser: Sgd, indices: Tensor, at: tuple[int, ...], purpose: str) -> None:
+    def _train(self, network: Network, optimiser: Sgd, pieces: Iterable[Piece]) -> None:
         network.requires_grad_(True).train()
-        self._steps(network, optimiser, self._batches(indices, at, purpose))
+        for piece in pieces:
+            self._steps(network, optimiser, piece.batches())
 
-    def _batches(self, indices: Tensor, at: tuple[int, ...], purpose: str) -> Iterator[tuple[Tensor, ...]]:
-        """Images, classes and shares of the classes of consecutive batches; as many at once as memory holds."""
+    def _pieces(self, indices: Tensor, at: tuple[int, ...], purpose: str) -> Iterator[Piece]:
+        """Consecutive batches of the images at ``indices``; as many at once as memory holds."""
         size = self._settings.batch
         together = max(1, self._context.memory.images(self._real.shape) // size)
         for number, some in enumerate(indices.split(together * size)):
@@ -85,4 +120,4 @@ class RealTraining:
                 mixing = CutMix(probability=self._settings.cutmix)
                 images, partner, share = mix(mixing, images, sizes, stream)
                 shares = torch.lerp(shares.index_select(0, partner), shares, share[:, None])
-            yield from zip(images.split(sizes), labels.split(sizes), shares.split(sizes), strict=True)
+            yield Piece(tensors=(images, labels, shares), sizes=tuple(sizes))

@@ -123,7 +123,7 @@ def idc_work(settings: IDCSettings, size: CellSize) -> Work:
         Passes(kind="matching_gradient", images=synthetic, count=inner),
     ]
     if steps:
-        passes.append(Passes(kind="training", images=min(networks.batch, size.train), count=steps))
+        passes.append(Passes(kind="training", images=min(networks.batch, size.train), count=steps, ahead=True))
     if settings.sampling == "clusters":
         passes.append(Passes(kind="forward", images=size.train, count=-(-inner // settings.refresh)))
     return Work(iterations=settings.iterations, passes=tuple(passes))
