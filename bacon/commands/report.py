@@ -18,6 +18,7 @@ def report_command(config_file: str | None, output: Path | None) -> None:
     `snakemake` updates the report after every change. Use this command to write it elsewhere, or for another
     configuration of the same results.
     """
+    from bacon.operations.job_status import size
     from bacon.operations.workflow_plan import aggregate_fingerprint, load_plan, report_fingerprint
     from bacon.reporting.page.make_report import make
     from bacon.reporting.targets import PUBLISHED, REPORT
@@ -30,4 +31,4 @@ def report_command(config_file: str | None, output: Path | None) -> None:
         output=target,
         published=PUBLISHED,
     )
-    click.echo(f"wrote {target}: {len(plan.cells)} cells, {target.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"wrote {target}: {len(plan.cells)} cells, {size(target.stat().st_size)}")
