@@ -21,7 +21,8 @@ def leaderboard_command(folders: tuple[Path, ...], output: Path) -> None:
     FOLDER is a folder of results whose tables are finished (results, or the folder it lies in), or one that holds files
     written by `bacon evaluate --output`: this is how a distilled set from elsewhere is ranked.
     """
+    from bacon.operations.job_status import size
     from bacon.reporting.page.make_leaderboard import make
 
     rows = make(folders, output)
-    click.echo(f"wrote {output}: {rows} rows, {output.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"wrote {output}: {rows} rows, {size(output.stat().st_size)}")

@@ -31,6 +31,7 @@ def report_command(config_file: str | None, output: Path | None, partial: bool) 
     `snakemake` updates the report after every change. Use this command to write it elsewhere, for another configuration of
     the same results, or while they are being computed.
     """
+    from bacon.operations.job_status import size
     from bacon.operations.workflow_plan import aggregate_fingerprint, load_plan, partial_fingerprint, report_fingerprint
     from bacon.reporting.collect.absent import COMPLETE, find_absent
     from bacon.reporting.page.make_report import make
@@ -52,7 +53,7 @@ def report_command(config_file: str | None, output: Path | None, partial: bool) 
             raise
         raise BaconError(f"{error}{_advice(plan)}") from error
     print_absent(absent)
-    click.echo(f"wrote {target}: {len(plan.cells)} cells, {target.stat().st_size / 1e6:.1f} MB")
+    click.echo(f"wrote {target}: {len(plan.cells)} cells, {size(target.stat().st_size)}")
 
 
 def _advice(plan: Plan) -> str:

@@ -26,18 +26,21 @@ def without_empty_sections(plain: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-_ENTRIES = ("data", "networks", "methods", "variants", "datasets", "overrides")
+_ENTRIES = ("data", "networks", "protocols", "methods", "variants", "datasets", "overrides", "downstream")
 """Keys of the file that hold entries with names."""
+
+_PLAIN = ("data", "networks", "downstream")
+"""Those of them whose entries are no layers: they hold values, no sections."""
 
 
 def _is_section(key: Any) -> bool:
-    return key in _ENTRIES or key in ("cells", "grid", "report", "run", "downstream")
+    return key in _ENTRIES or key in ("cells", "grid", "report", "run")
 
 
 def _entry(key: str, value: Any) -> Any:
     if value is None:
         return {}
-    return value if key in ("data", "networks") else _layer(value)
+    return value if key in _PLAIN else _layer(value)
 
 
 def _layer(value: Any) -> Any:

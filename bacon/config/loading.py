@@ -258,8 +258,8 @@ def _check_size(config: Config, cell: Cell, settings: CellSettings) -> None:
     needed = distillation.real_images_needed(cell.ipc)
     parts = needed // cell.ipc  # real images in each stored one
     if needed > smallest:
-        packed = f" x {parts} parts" if parts > 1 else ""
+        packed = f"{cell.ipc} x {parts} parts = " if parts > 1 else ""
         raise BaconError(
-            f"grid.ipc = {cell.ipc}: {cell} needs {cell.ipc}{packed} = {needed} different images of each class; "
+            f"grid.ipc = {cell.ipc}: {cell} needs {packed}{needed} different images of each class; "
             f"the smallest class of {cell.dataset} has {smallest} training images, so at most IPC {smallest // parts}"
         )

@@ -19,7 +19,8 @@ def with_relabelled(config: Config) -> Config:
     The variants change nothing of a distillation, so they share the method's sets (``Plan.same_set``).
 
     Raises:
-        BaconError: one of them is not in the grid, has such a variant of another meaning, or is labelled by teachers already.
+        BaconError: one of them is not in the grid, has such a variant of another meaning, is labelled by teachers already, or
+            is evaluated by regression, which takes no labels of teachers.
     """
     if not config.grid.relabelled:
         return config
@@ -56,9 +57,20 @@ def _variant(config: Config, name: str) -> VariantLayer:
 
 def _check_not_yet(config: Config, name: str) -> None:
     for dataset in config.grid.datasets:
-        settings = resolve(config, Cell(dataset, name, config.grid.ipc[0], config.grid.seed_list()[0])).settings
-        if settings.evaluation.labels == "teacher":
+        cell = Cell(dataset, name, config.grid.ipc[0], config.grid.seed_list()[0])
+        if resolve(config, cell).settings.evaluation.labels == "teacher":
             raise BaconError(
                 f"grid.relabelled: {name!r} is evaluated with labels of teachers already (protocol "
                 f"{protocol_name(config, name)}); take it off the list"
+            )
+        _check_networks_are_trained(config, cell)
+
+
+def _check_networks_are_trained(config: Config, cell: Cell) -> None:
+    """Under each protocol: a regression fits the set's own labels, and no batch of it is there for a teacher to label."""
+    for under in map(config.under, config.evaluated_protocols):
+        if (regression := resolve(under, cell).settings.evaluation.regression) != "none":
+            raise BaconError(
+                f"grid.relabelled: {cell.method!r} is evaluated by regression ({regression}) under protocol "
+                f"{protocol_name(under, cell.method)}, which takes no labels of teachers; leave out either"
             )

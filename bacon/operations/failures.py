@@ -10,7 +10,7 @@ import atexit
 import logging
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,18 @@ class JobReports(logging.Handler):
             self._finished |= {number: self._started[number]} if number in self._started else {}
 
     def lines(self) -> list[str]:
-        """One line per warning of a finished job, then one per failed job, the first few of each."""
-        warned = [
-            f"Warning: {job.name}: {text}" for job in self._finished.values() for text in warnings_in(Path(job.log))
-        ]
+        """One line per warning of finished jobs, however many gave it, then one per failed job, the first few of each."""
+        warned = [f"Warning: {_jobs(names)}: {text}" for text, names in self._warnings().items()]
         failed = [f"Failed: {job.name}: {job.reason()}" for job in self._failed.values()]
         return [*_few(warned, f"warnings in {LOGS}"), *_few(failed, "failed jobs: `bacon status` lists them")]
+
+    def _warnings(self) -> dict[str, list[str]]:
+        """Each warning, and the names of the finished jobs that gave it."""
+        found: dict[str, list[str]] = {}
+        for job in self._finished.values():
+            for text in warnings_in(Path(job.log)):
+                found.setdefault(text, []).append(job.name)
+        return found
 
 
 @dataclass(frozen=True)
@@ -101,6 +107,11 @@ class _Job:
             or "it ended without an error message: stopped, out of memory, or the disk is full"
         )
         return said + (f" (log: {self.log})" if self.log else "")
+
+
+def _jobs(names: Sequence[str]) -> str:
+    more = len(names) - 1
+    return names[0] + (f" and {more} more job{'s' if more > 1 else ''}" if more else "")
 
 
 def _few(lines: list[str], what: str) -> list[str]:

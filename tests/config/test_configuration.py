@@ -26,7 +26,10 @@ ROOT = Path(__file__).parents[2]
         ({"grid": {"ipc": ["ten"]}}, ["grid.ipc.0 = 'ten'", "whole number"]),
         ({"grid": {"ipc": [1, 1]}}, ["grid.ipc", "twice"]),
         ({"grid": {"ipc": [100]}}, ["grid.ipc = 100", "digits/idm", "different images of each class", "at most IPC"]),
-        ({"grid": {"ipc": [1000], "methods": ["random"]}}, ["grid.ipc = 1000", "at most IPC"]),
+        (
+            {"grid": {"ipc": [1000], "methods": ["random"]}},
+            ["grid.ipc = 1000", "needs 1000 different images", "at most IPC"],
+        ),
         ({"grid": {"seeds": 0}}, ["grid.seeds", "at least one"]),
         ({"grid": {"seeds": [1, 1]}}, ["grid.seeds", "twice"]),
         ({"grid": {"networks": ["resnet"]}}, ["grid.networks = 'resnet'", "resnet18", "50 are allowed"]),

@@ -47,9 +47,19 @@ def test_the_row_takes_settings_of_its_own_by_its_name():
         ({"relabelled": ["herding"]}, r"grid.relabelled: 'herding' is not one of grid.methods \(random, dm\)"),
         ({"relabelled": ["random", "random"]}, "grid.relabelled: 'random' is listed twice"),
         ({"protocol": "p-rded"}, r"'random' is evaluated with labels of teachers already \(protocol p-rded\)"),
+        (
+            {"protocol": "p-kip"},
+            r"'random' is evaluated by regression \(ntk\) under protocol p-kip, which takes no labels",
+        ),
         ({"variants": {"random_soft": {"method": "dm"}}}, "would be called 'random_soft', which is there"),
     ],
 )
 def test_what_cannot_be_is_refused(changes, message):
     with pytest.raises(BaconError, match=message):
         checked(**changes)
+
+
+def test_a_row_cannot_be_evaluated_by_regression_under_any_of_several_protocols():
+    grid = {"methods": ["random"], "relabelled": ["random"], "protocols": ["p-dsa", "p-kip"], "seeds": 1}
+    with pytest.raises(BaconError, match=r"grid.relabelled: 'random' .* under protocol p-kip, .*; leave out either"):
+        check_config({"preset": "smoke", "grid": grid})

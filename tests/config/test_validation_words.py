@@ -2,6 +2,7 @@
 
 import pytest
 
+from bacon.config.model import Config
 from tests.config.texts import load, refusal
 
 LAYER = "datasets: {{digits: {{evaluation: {{{0}}}}}}}"
@@ -114,7 +115,7 @@ def test_keys_that_do_not_go_together_say_which_layer_set_them(tmp_path):
     assert "`lr_search` is set by datasets.digits" in line
 
 
-EMPTY = ("data:", "grid:", "methods:", "networks:", "variants:", "datasets:", "cells:", "overrides:", "run:", "report:")
+EMPTY = ("cells:", *(f"{key}:" for key, holds in Config().model_dump().items() if isinstance(holds, dict)))
 
 
 @pytest.mark.parametrize(
@@ -126,6 +127,9 @@ EMPTY = ("data:", "grid:", "methods:", "networks:", "variants:", "datasets:", "c
         "methods:\n  bacon:\n    distillation:\n      networks:\n      objective:\n",
         "data:\n  digits:\n",
         "networks:\n  wide:\n",
+        "protocols:\n  mine:\n",
+        "protocols:\n  mine:\n    evaluation:\n",
+        "downstream:\n  robustness:\n",
         "cells:\n  - dataset: digits\n    ipc: 1\n    distillation:\n",
     ],
 )

@@ -88,7 +88,7 @@ def test_warnings_of_finished_jobs_come_before_the_failures(logger, tmp_path, mo
     monkeypatch.chdir(tmp_path)
     Path("a.log").write_text(WARNINGS)
     assert warnings_in(Path("a.log")) == ["photos: 8 files are not read: .jfif (8)", "it diverges: lower lr_img"]
-    for number, name in ((1, "preprocess/mine"), (2, "preprocess/other")):
+    for number, name in ((1, "preprocess/mine"), (2, "preprocess/other")):  # the second does not finish
         log = Path(f"results/logs/{name}.log")
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text(WARNINGS)
@@ -99,6 +99,29 @@ def test_warnings_of_finished_jobs_come_before_the_failures(logger, tmp_path, mo
         "Warning: preprocess/mine: photos: 8 files are not read: .jfif (8)",
         "Warning: preprocess/mine: it diverges: lower lr_img",
         "Failed: distill/a: b (log: results/logs/distill/a.log)",
+    ]
+
+
+def finish(logger, number, name, text):
+    """A job with ``text`` in its log starts and finishes."""
+    log = Path(f"results/logs/{name}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.write_text(text)
+    logger.info("a job", extra={"event": "job_info", "jobid": number, "rule_name": "distill", "log": [str(log)]})
+    logger.info("Finished", extra={"event": "job_finished", "job_id": number})
+
+
+def test_a_warning_of_many_jobs_is_one_line_and_hides_no_other(logger, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for number in range(12):
+        finish(logger, number, f"robustness/{number}", "2026-01-01 00:00:00 WARNING PGD is weak\n")
+    for number in (12, 13):
+        finish(logger, number, f"distill/{number}", "2026-01-01 00:00:00 WARNING it diverges\n")
+    finish(logger, 14, "distill/14", "2026-01-01 00:00:00 WARNING lower lr_img\n")
+    assert logger.jobs.lines() == [
+        "Warning: robustness/0 and 11 more jobs: PGD is weak",
+        "Warning: distill/12 and 1 more job: it diverges",
+        "Warning: distill/14: lower lr_img",
     ]
 
 

@@ -17,6 +17,7 @@ from bacon.reporting.tables.cost_tables import (
     cost_grids,
     cost_table,
     energy_note,
+    evaluation_notes,
     summarise_cost,
     three_digits,
     whole_cost_grids,
@@ -145,6 +146,9 @@ def test_evaluation_costs_and_teachers(tmp_path):
     table = cost_table(cost, accuracy, "convnet", ["More."])
     assert table.notes[-1] == "More."
     assert "as if for this set alone" in table.caption
+    assert "Teachers: their weights" in table.caption
+    untaught = frame.assign(teacher_bytes=0)  # and with it no such column
+    assert not any("Teachers" in note for note in evaluation_notes(untaught, "convnet"))
 
 
 def test_evaluation_that_does_not_say_its_steps_leaves_them_out(tmp_path):

@@ -96,6 +96,17 @@ def test_the_matrix_is_arranged_with_controls_first_and_marks():
     assert "↓1\\*" in markdown(grid)
 
 
+def test_the_notes_say_whose_a_protocol_s_numbers_are():
+    table = matrix(
+        one={"full": [90, 91], "a": [40, 41], "b": [30, 31]}, two={"full": [92, 93], "a": [1, 2], "b": [3, 4]}
+    )
+    table["protocol_text"] = ["3 epochs, DSA" if method == "full" else "300 epochs, DSA" for method in table["method"]]
+    table.loc[table["protocol"] == "two", "protocol_text"] = "7 epochs, none"
+    *_, first, second = matrix_notes(table, [])
+    assert first == "ONE: FULL: 3 epochs; methods: 300 epochs; all: DSA."
+    assert second == "TWO: 7 epochs, none."
+
+
 PUBLISHED_ACCURACY = {"a": 50.0, "b": 40.0}
 
 

@@ -45,7 +45,7 @@ class Robustness:
                 f"{context.classes}: take autoattack out of downstream.robustness.attacks"
             )
         if (warning := settings.out_of_reach()) is not None:
-            log.warning("%s: %s", context.where, warning)
+            log.warning("%s", warning)  # of the settings, not of this network: the same text in every job
         self._settings, self._context = settings, context
         self._places = torch.from_numpy(chosen_images(len(context.test), settings.test_images))
 

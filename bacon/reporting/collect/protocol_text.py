@@ -157,15 +157,23 @@ def protocol_note(accuracy: pd.DataFrame) -> str:
         are named after it: ``...; networks: convnet (ConvNet, depth 3, ...), lenet (LeNet, no norm)``.
     """
     if accuracy["network"].nunique() == 1:
-        return _differences(accuracy, accuracy["network_text"] + ", " + accuracy["protocol"])
+        return differences(accuracy, accuracy["network_text"] + ", " + accuracy["protocol"])
     networks = [
-        f"{name} ({_differences(rows, rows['network_text'])})" for name, rows in accuracy.groupby("network", sort=False)
+        f"{name} ({differences(rows, rows['network_text'])})" for name, rows in accuracy.groupby("network", sort=False)
     ]
-    return f"{_differences(accuracy, accuracy['protocol'])}; networks: {', '.join(networks)}"
+    return f"{differences(accuracy, accuracy['protocol'])}; networks: {', '.join(networks)}"
 
 
-def _differences(accuracy: pd.DataFrame, described: pd.Series[str]) -> str:
-    """What differs between the rows, each with its scope, and then what is common."""
+def differences(accuracy: pd.DataFrame, described: pd.Series[str]) -> str:
+    """What differs between the rows, each with its scope, and then what is common.
+
+    Args:
+        accuracy: rows with data set, method and network, by their names and titles.
+        described: a text of each row, of parts that a comma separates.
+
+    Returns:
+        The text of all rows alone, or as :func:`protocol_note` has it.
+    """
     parts = {str(text): str(text).split(", ") for text in described.drop_duplicates()}
     if len(parts) == 1:
         return str(described.iloc[0])

@@ -77,8 +77,10 @@ def evaluation_notes(frame: pd.DataFrame, network: str) -> list[str]:
     )
     seen = (
         f"Evaluation: of one evaluation seed with the network {network}, under the protocol of the accuracies; images: of all "
-        "batches of the steps. Teachers: their weights, which whoever trains on the set needs too."
+        "batches of the steps."
     )
+    if frame["teacher_bytes"].any():
+        seen += " Teachers: their weights, which whoever trains on the set needs too."
     needed = frame[[f"{name}_mean" for name in PRIOR if "seconds" in name]].to_numpy().any()
     return [*([prior] if needed else ["No method of this grid needs networks trained beforehand."]), seen]
 

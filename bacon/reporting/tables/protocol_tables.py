@@ -11,7 +11,7 @@ import pandas as pd
 
 from bacon.methods.registry import METHODS
 from bacon.reporting.collect.protocol_matrix import protocol_matrix
-from bacon.reporting.collect.protocol_text import FULL
+from bacon.reporting.collect.protocol_text import FULL, differences
 from bacon.reporting.tables.markup import MISSING, Grid
 from bacon.reporting.tables.report_table import ReportTable
 
@@ -135,6 +135,6 @@ def matrix_notes(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
         )
     if missing:
         lines.append(f"Controls that this grid lacks: {', '.join(missing)}.")
-    texts = table.drop_duplicates(["protocol_title", "protocol_text"]).groupby("protocol_title", sort=False)
-    lines += [f"{title}: {' | '.join(dict.fromkeys(one['protocol_text']))}." for title, one in texts]
+    under = table.groupby("protocol_title", sort=False)
+    lines += [f"{title}: {differences(one, one['protocol_text'])}." for title, one in under]
     return lines
