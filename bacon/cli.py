@@ -20,6 +20,7 @@ from bacon.commands.prune import prune_command
 from bacon.commands.ranking import checkpoints_command, ranking_command
 from bacon.commands.report import report_command
 from bacon.commands.status import status_command
+from bacon.commands.table import table_command
 from bacon.commands.verify import verify_command
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import set_up_logging
@@ -58,6 +59,7 @@ main.add_command(verify_command)
 main.add_command(ranking_command)
 main.add_command(checkpoints_command)
 main.add_command(report_command)
+main.add_command(table_command)
 main.add_command(leaderboard_command)
 
 
@@ -97,32 +99,6 @@ def methods_command() -> None:
 
     rows = [(method.name, method.title, method.summary, method.reference) for method in METHODS.values()]
     print_table("Methods", ("name", "title", "what it does", "reference"), rows)
-
-
-@main.command("table")
-@click.option("--accuracy", "path", default="results/tables/accuracy.csv", show_default=True, help="The tidy table.")
-@click.option("--protocol", help="Under this one, of several protocols; by default the configuration's `protocol`.")
-@click.option("--pareto", is_flag=True, help="Print accuracy against every cost, from pareto.csv beside it.")
-def table_command(path: str, protocol: str | None, pareto: bool) -> None:
-    """Print the accuracy table of the last run, or which methods no other beats in accuracy and cost."""
-    from bacon.reporting.collect.evaluations import read_accuracy, under_protocol
-    from bacon.reporting.collect.published import PublishedResults
-    from bacon.reporting.tables.pareto_tables import terminal_pareto
-    from bacon.reporting.tables.run_tables import terminal_table
-    from bacon.reporting.targets import PUBLISHED
-
-    if pareto and protocol is not None:
-        raise click.UsageError(
-            "costs are compared under the configuration's protocol; leave out --protocol or --pareto"
-        )
-    if pareto:
-        terminal_pareto(Path(path).with_name("pareto.csv"))
-        return
-    accuracy = read_accuracy(Path(path))
-    shown = under_protocol(accuracy, protocol)
-    terminal_table(shown, published=PublishedResults.read(PUBLISHED))
-    if others := sorted({*accuracy["protocol_name"]} - {*shown["protocol_name"]}):
-        click.echo(f"Under {shown['protocol_name'].iloc[0]}; other protocols with --protocol: {', '.join(others)}")
 
 
 @main.command("reference")

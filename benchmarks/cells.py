@@ -60,7 +60,7 @@ def measured(name: str, config: Path | None = None, *, precision: str | None = N
     Args:
         name: the cell.
         config: configuration whose settings apply; by default the paper's, and the demo's for the embedded digits.
-        precision: of the convolutions, in place of the configuration's.
+        precision: of the convolutions, in place of the configuration's; of a network of the method's own too.
     """
     cell = Cell.parse(name if "/seed" in name else f"{name}/seed0")
     default = "config.yaml" if cell.dataset == "digits" else "paper.yaml"
@@ -69,6 +69,11 @@ def measured(name: str, config: Path | None = None, *, precision: str | None = N
     if precision is not None:
         network = settings.network.model_copy(update={"precision": precision})
         settings = settings.model_copy(update={"network": network})
+        own = getattr(settings.distillation, "network", None)
+        if isinstance(own, NetworkSettings):
+            own = own.model_copy(update={"precision": precision})
+            distillation = settings.distillation.model_copy(update={"network": own})
+            settings = settings.model_copy(update={"distillation": distillation})
     return Measured(cell=cell, settings=settings)
 
 

@@ -37,21 +37,25 @@ class _Facts:
 
 
 def list_rows(plan: Plan) -> list[tuple[str, ...]]:
-    """One row for each registered data set and each of the plan's own, as ``LIST_COLUMNS`` names it."""
-    return [_list_row(name, plan) for name in dict.fromkeys((*REGISTRY, *plan.config.data))]
+    """One row (``LIST_COLUMNS``) for each registered data set, each of the plan's own, and each other form of one in use."""
+    names = dict.fromkeys((*REGISTRY, *plan.config.data))
+    used = {
+        dataset: [name for name, each in plan.prepared_sets.items() if each.dataset == dataset] for dataset in names
+    }
+    return [_list_row(form, plan) for name in names for form in dict.fromkeys((name, *used[name]))]
 
 
 def _list_row(name: str, plan: Plan) -> tuple[str, ...]:
-    prepared = plan.directory / DATA.format(dataset=name)
-    facts, state = _registered_facts(name), ""
+    prepared, dataset = plan.directory / DATA.format(dataset=name), plan.prepared_set(name).dataset
+    facts, state = _registered_facts(dataset), ""
     if prepared.exists():
         try:
             facts, carried = _prepared_facts(prepared)
             state = _prepared_state(name, plan, carried)
         except BaconError:
             state = "damaged"
-    cells = (*(facts.cells() if facts else ("",) * 4), *_defaults(name))
-    return name, *cells, state or _raw_state(name, plan), _source(name, plan)
+    cells = (*(facts.cells() if facts else ("",) * 4), *_defaults(dataset))
+    return name, *cells, state or _raw_state(dataset, plan), _source(dataset, plan)
 
 
 def _defaults(name: str) -> tuple[str, str]:

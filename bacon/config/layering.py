@@ -27,6 +27,7 @@ from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings, superseded
 from bacon.settings.network import NetworkSettings
+from bacon.settings.preprocessing import PreprocessingSettings
 
 
 @dataclass(frozen=True)
@@ -200,6 +201,7 @@ def _build(cell: Cell, method: Method, kept: Mapping[Key, Any], origin: Mapping[
             target = target.setdefault(part, {})
         target[key[-1]] = value
     parts: dict[str, tuple[type[Strict], Any]] = {
+        "preprocessing": (PreprocessingSettings, plain.get("preprocessing", {})),
         "network": (NetworkSettings, plain.get("network", {})),
         "evaluation": (EvaluationSettings, plain.get("evaluation", {})),
     }

@@ -22,7 +22,7 @@ from bacon.settings.cells import Cell
 from bacon.settings.protocol_data import DataFacts
 from bacon.settings.protocols import NATIVE, preset_length, protocol_settings, published_settings
 
-SECTIONS = ("network", "distillation", "evaluation")
+SECTIONS = ("preprocessing", "network", "distillation", "evaluation")
 """Sections of a cell's settings."""
 
 FINAL_IMAGES = {"evaluation": {"snapshot_seeds": 0}}

@@ -15,6 +15,7 @@ from bacon.config.layering import evaluation_network, resolve, resolve_protocol
 from bacon.config.layers import NamedLayer, OtherLayers, kind
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
+from bacon.config.prepared import check_augmentations, check_prepared
 from bacon.config.reading import read_file
 from bacon.config.relabelled import with_relabelled
 from bacon.config.sections import Key
@@ -196,6 +197,8 @@ def _check_cell(config: Config, cell: Cell) -> None:
     resolved = resolve(config, cell)
     _check_networks(config, cell, resolved.settings)
     _check_size(config, cell, resolved.settings)
+    check_prepared(config, cell, resolved)
+    check_augmentations(config, cell, resolved.settings.evaluation, resolved)
     _check_protocol(config, cell, resolved.settings)
     others = OtherLayers.of(config, cell).for_evaluation()
     for protocol in config.evaluated_protocols:
@@ -203,6 +206,7 @@ def _check_cell(config: Config, cell: Cell) -> None:
             under = config.under(protocol)
             settings = resolve_protocol(under, cell, resolved, others, beside=True).settings
             _check_protocol(under, cell, settings)
+            check_augmentations(under, cell, settings.evaluation, resolved)
             if settings.evaluation.labels == "teacher":
                 _check_networks(under, cell, settings)
 

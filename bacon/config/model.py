@@ -80,6 +80,9 @@ class GridSettings(Strict):
 class Layer(Strict):
     """Partial cell settings; `bacon.config.layering` checks each key against the models above."""
 
+    preprocessing: dict[str, Any] = Field(
+        default_factory=dict, description="Keys of how a cell's real images are prepared."
+    )
     network: dict[str, Any] = Field(default_factory=dict, description="Keys of the distillation network.")
     distillation: dict[str, Any] = Field(default_factory=dict, description="Keys of distillation.")
     evaluation: dict[str, Any] = Field(default_factory=dict, description="Keys of evaluation.")
@@ -120,6 +123,11 @@ class ReportSettings(Strict):
         description="What every method is compared with: names of methods; `best`, the method with the highest mean at each "
         "IPC; or `all`, every pair of methods. Methods that are not in the grid are ignored. Variants are always "
         "compared with their method.",
+    )
+    gaps: tuple[tuple[str, str], ...] = Field(
+        (),
+        description="Pairs of methods, such as [ncfm, bacon]: the table of what protocols explain of published gaps shows them "
+        "first and says, where it cannot split the gap of one, why. Methods that are not in the grid are ignored.",
     )
 
 

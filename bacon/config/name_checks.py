@@ -72,6 +72,8 @@ def _check_known(config: Config) -> None:
     _check_each("grid.downstream", config.grid.downstream, TASKS)
     _check_each("methods: key", config.methods, METHODS)
     _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
+    named = [name for pair in config.report.gaps for name in pair]
+    _check_each("report.gaps", named, (*GRID_METHODS, *config.variants))
     _check_each("datasets: key", config.datasets, _datasets(config), extra=_OWN)
 
 

@@ -27,7 +27,7 @@ from bacon.settings.protocol_records import PROTOCOLS
 
 REFERENCE_FILE = Path("config/README.md")
 
-_SECTIONS = {"Networks": "network", "Evaluation": "evaluation"}
+_SECTIONS = {"Data": "preprocessing", "Networks": "network", "Evaluation": "evaluation"}
 
 
 def reference_text(methods: Iterable[Method] | None = None) -> str:

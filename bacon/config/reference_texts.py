@@ -44,8 +44,8 @@ A cell's settings are layered, later layers win key by key:
 6. the variant, where the cell's method is one: `variants.NAME`,
 7. `overrides`: from patterns of cells, such as `digits/bacon/ipc10/seed*` or `digits/full`, to settings.
 
-A layer has the sections `network`, `distillation` and `evaluation`. A key that a method does not have (iterations, for a
-random coreset) does not concern it, unless the layer names that method: then it is an error.
+A layer has the sections `preprocessing`, `network`, `distillation` and `evaluation`. A key that a method does not have
+(iterations, for a random coreset) does not concern it, unless the layer names that method: then it is an error.
 
 ```yaml
 methods:
@@ -70,9 +70,10 @@ STAGES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     (
         "Data",
         "Data sets of the registry need no entry; your own data, and changes to registered sets, go under `data` "
-        "(docs/data.md).",
+        "(docs/data.md). `preprocessing`, in any layer, says of cells how their images are prepared.",
         "grid: {datasets: [pictures], methods: [random, dm], ipc: [1], seeds: 1}\n"
-        "data:\n  pictures: {format: imagefolder, path: pictures, size: 32}",
+        "data:\n  pictures: {format: imagefolder, path: pictures, size: 32}\n"
+        "methods:\n  dm: {preprocessing: {zca: true}}",
         ("data",),
     ),
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bacon.config.layering import resolve
 from bacon.config.layers import protocol_name
-from bacon.config.model import Config, VariantLayer
+from bacon.config.model import Config, Layer, VariantLayer
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
@@ -44,7 +44,7 @@ def with_relabelled(config: Config) -> Config:
 def _variant(config: Config, name: str) -> VariantLayer:
     layer = config.variants.get(name)
     title = METHODS[name].title if layer is None else (layer.title or name)
-    own = {} if layer is None else layer.model_dump(include={"network", "distillation", "evaluation"})
+    own = {} if layer is None else layer.model_dump(include=set(Layer.model_fields))
     return VariantLayer.model_validate(
         own
         | {

@@ -1,4 +1,4 @@
-"""What each section of a layer may contain, from the settings models of the network, the methods and the evaluation."""
+"""What each section of a layer may contain, from the settings models of preprocessing, network, methods and evaluation."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bacon.methods.base import Method
 from bacon.methods.registry import METHODS
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
+from bacon.settings.preprocessing import PreprocessingSettings
 
 Key = tuple[str, ...]
 
@@ -35,8 +36,13 @@ def section_models(methods: Iterable[Method] | None = None) -> Mapping[Key, tupl
 @lru_cache(maxsize=8)
 def _section_models(methods: tuple[Method, ...]) -> Mapping[Key, tuple[type[BaseModel], ...]]:
     found: dict[Key, list[type[BaseModel]]] = {}
-    models = [("network", NetworkSettings), *(("distillation", m.settings_model) for m in methods)]
-    for section, model in (*models, ("evaluation", EvaluationSettings)):
+    models: list[tuple[str, type[BaseModel] | None]] = [
+        ("preprocessing", PreprocessingSettings),
+        ("network", NetworkSettings),
+        *(("distillation", method.settings_model) for method in methods),
+        ("evaluation", EvaluationSettings),
+    ]
+    for section, model in models:
         if model is not None:
             _collect((section,), model, found)
     return {section: tuple(models) for section, models in found.items()}

@@ -67,7 +67,7 @@ def fit_whitening(images: NDArray[np.uint8], epsilon: float, name: str) -> White
     if dimension > MAX_DIMENSION:
         raise BaconError(
             f"{name}: ZCA whitening of images with {dimension} values needs a {dimension} x {dimension} matrix; at most "
-            f"{MAX_DIMENSION} values are supported. Set a smaller data.{name}.size or zca: false"
+            f"{MAX_DIMENSION} values are supported. Set a smaller data.{name}.size, or zca: false where it is asked for"
         )
     mean, covariance = _moments(images, dimension)
     values, vectors = np.linalg.eigh(covariance)

@@ -8,7 +8,7 @@ turns before its own. Then come its own step and the turns after it. The images 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,13 +20,13 @@ from bacon.distillation.real_images import RealImages
 class Turn(Protocol):
     """An optimiser that steps on some of the classes; every tensor is (k, ipc, C, H, W) of neighbouring classes.
 
+    A round with one rate launches the same kernels on the same tensors every time, so that it can be recorded.
+
     Attributes:
         rate: learning rate.
-        recordable: whether a round with one rate launches the same kernels on the same tensors every time.
     """
 
     rate: float
-    recordable: ClassVar[bool]
 
     def places(self) -> list[Tensor]:
         """What a step moves besides the pixels, in place."""
@@ -52,8 +52,6 @@ class MomentumTurn:
         rate: learning rate.
         momentum: m.
     """
-
-    recordable: ClassVar[bool] = True
 
     def __init__(self, like: Tensor, *, rate: float, momentum: float) -> None:
         self.rate, self._momentum, self._buffer = rate, momentum, torch.zeros_like(like)
@@ -81,7 +79,7 @@ class MomentumTurn:
 
 
 class AdamWTurn:
-    """AdamW (Loshchilov and Hutter, 2019), PyTorch's update.
+    """AdamW (Loshchilov and Hutter, 2019), PyTorch's fused update; the number of steps is on the device.
 
     Args:
         like: (classes, ipc, C, H, W) images.
@@ -89,15 +87,14 @@ class AdamWTurn:
         weight_decay: images shrink by rate * weight_decay in every step.
     """
 
-    recordable: ClassVar[bool] = False  # the number of steps, by which the means are corrected, is the host's
-
     def __init__(self, like: Tensor, *, rate: float, weight_decay: float) -> None:
-        self.rate, self._weight_decay, self._turns = rate, weight_decay, 0
+        self.rate, self._weight_decay = rate, weight_decay
+        self._turns = torch.zeros((), device=like.device)  # exact up to 2^24
         self._mean, self._square = torch.zeros_like(like), torch.zeros_like(like)
 
     def places(self) -> list[Tensor]:
-        """Both means."""
-        return [self._mean, self._square]
+        """Both means, and the number of turns."""
+        return [self._mean, self._square, self._turns]
 
     def step(self, pixels: Tensor, gradient: Tensor, classes: slice, place: int) -> None:
         """One step of ``classes``."""
@@ -107,7 +104,8 @@ class AdamWTurn:
             [self._mean[classes]],
             [self._square[classes]],
             [],
-            [torch.tensor(float(self._turns + place))],
+            [self._turns + place],
+            fused=True,
             foreach=False,
             amsgrad=False,
             beta1=0.9,
@@ -120,7 +118,7 @@ class AdamWTurn:
 
     def end(self, turns: int) -> None:
         """The means have seen so many steps more."""
-        self._turns += turns
+        self._turns.add_(turns)
 
     def state_dict(self) -> dict[str, Any]:
         """Rate, number of turns, and both means."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bacon.distillation.real_images import RealImages
-from bacon.networks.infinite_width import Kernel
+from bacon.networks.infinite_width import Kernel, predicted
 from bacon.runtime.draws import Seed
 from bacon.training.ridge_regression import dual_weights
 
@@ -56,18 +56,21 @@ def regression_gradients(
     loss, correct = (torch.zeros((), device=support.device, dtype=torch.float64) for _ in range(2))
     count = 0
     for images, wanted in real:
-        predicted = kernel(images, places) @ held
-        value = (predicted - wanted).square().sum() / 2
+        found_labels = predicted(kernel, images, places, held)
+        value = (found_labels - wanted).square().sum() / 2
         found = torch.autograd.grad(value, (places, held))
         by_places, by_weights = by_places + found[0], by_weights + found[1]
         loss, count = loss + value.detach(), count + len(images)
-        correct = correct + (predicted.detach().argmax(dim=1) == wanted.argmax(dim=1)).sum()
+        correct = correct + (found_labels.detach().argmax(dim=1) == wanted.argmax(dim=1)).sum()
     through, by_labels = torch.autograd.grad(weights, (places, targets), by_weights)
     return RegressionGradients(loss / count, correct / count, (by_places + through) / count, by_labels / count)
 
 
-def balanced_places(real: RealImages, seed: Seed, purpose: str, *, iteration: int, size: int) -> Tensor:
-    """Places (B,) int64 of about ``size`` real images, as many of each class, at most all of it; a draw of the iteration."""
+def balanced_places(real: RealImages, seed: Seed, purpose: str, *, iteration: int | Tensor, size: int) -> Tensor:
+    """Places (B,) int64 of about ``size`` real images, as many of each class, at most all of it; a draw of the iteration.
+
+    The iteration may be 0-d int64 on the device, where the draw is recorded.
+    """
     each = max(1, size // real.classes)
     by_size: dict[int, list[int]] = {}
     for label, count in enumerate(real.counts):

@@ -25,6 +25,7 @@ class LambUpdate:
 
     def __init__(self, rate: float, *, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-6) -> None:
         self.rate = rate
+        self.rate_place: Tensor | None = None
         self._adam = AdamUpdate(1.0, betas=betas, epsilon=epsilon)
 
     @torch.no_grad()
@@ -34,7 +35,12 @@ class LambUpdate:
         self._adam.step(direction, gradient)
         own, length = values.norm(), direction.norm()
         ratio = torch.where((own > 0) & (length > 0), own / length, torch.ones_like(own))
-        values.add_(direction * (self.rate * ratio))
+        rate = self.rate if self.rate_place is None else self.rate_place.to(ratio.dtype)
+        values.add_(direction * (rate * ratio))
+
+    def places(self, values: Tensor) -> list[Tensor]:
+        """Adam's means and number of steps."""
+        return self._adam.places(values)
 
     def state_dict(self) -> dict[str, Any]:
         """Adam's means and number of steps."""

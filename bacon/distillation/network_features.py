@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -20,6 +21,9 @@ class Representation(Protocol):
     def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
         """The gradient by the images (N, C, H, W) of a function whose gradient by :meth:`of` is ``cotangent`` (N, P)."""
 
+    def traced(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """:meth:`of` images, and their :meth:`pull_back`, once; in between the graph is kept where memory allows it."""
+
 
 class FlatImages:
     """The images themselves, flattened."""
@@ -31,6 +35,10 @@ class FlatImages:
     def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
         """``cotangent`` in the form and the precision of the images."""
         return cotangent.view_as(images).to(images.dtype)
+
+    def traced(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """There is no graph."""
+        return self.of(images), partial(self.pull_back, images)
 
 
 class NetworkFeatures:
@@ -58,6 +66,14 @@ class NetworkFeatures:
             leaf = some.detach().requires_grad_()
             found += torch.autograd.grad(self._features(leaf), leaf, theirs)
         return torch.cat(found)
+
+    def traced(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """With the graph of at most half as many images as are computed at a time, and then without computing them again."""
+        if len(images) > self._at_once // 2:
+            return self.of(images), partial(self.pull_back, images)
+        leaf = images.detach().requires_grad_()
+        features = self._features(leaf)
+        return features.detach(), lambda cotangent: torch.autograd.grad(features, leaf, cotangent)[0]
 
     def _features(self, images: Tensor) -> Tensor:
         features = torch.cat([network.embed(images) for network in self._networks], dim=1).double()

@@ -34,17 +34,21 @@ class Given:
         number: what it draws by: an int, or 0-d int64 on the device where the step is recorded.
         networks: what it computes with. Of one in training mode, the running statistics may move.
         tensors: on the device, each of the same shape in every step of a kind.
+        trained: networks that it moves, parameters and running statistics.
+        moved: tensors that it moves, in place.
     """
 
     number: Any
     networks: tuple[Network, ...] = ()
     tensors: tuple[Tensor, ...] = ()
+    trained: tuple[Network, ...] = ()
+    moved: tuple[Tensor, ...] = ()
 
 
 Step = Callable[[Given], Sequence[Tensor]]
 """Computes tensors on the device, each of the same shape in every step of a kind, and reads nothing back.
 
-It moves nothing but the running statistics of the networks that it is given, and what ``moved`` names.
+It moves nothing but what it is given for that, the running statistics of networks, and what ``moved`` names.
 """
 
 
@@ -88,7 +92,7 @@ class RecordedSteps:
             kind: of steps that launch the same kernels.
             moved: the tensors that a step moves in place.
         """
-        if not self._may_record():
+        if not self.may_record():
             return step(given)
         if self._at_once != self._context.memory.chunk_images:  # a recording of more images is given back
             self.clear()
@@ -103,7 +107,8 @@ class RecordedSteps:
         self.recorded.clear()
         self._at_once = self._context.memory.chunk_images
 
-    def _may_record(self) -> bool:
+    def may_record(self) -> bool:
+        """Whether the next step is recorded; a line in the log says once why none is that might be."""
         if self.records and self._refused:
             log.info(
                 "%s is not recorded as a CUDA graph (%s); its kernels are launched one by one",
@@ -133,6 +138,8 @@ class RecordedStep:
             number=torch.zeros((), dtype=torch.int64, device=device),
             networks=tuple(copy.deepcopy(network) for network in like.networks),
             tensors=tuple(tensor.clone() for tensor in like.tensors),
+            trained=tuple(copy.deepcopy(network) for network in like.trained),
+            moved=tuple(tensor.clone() for tensor in like.moved),
         )
         self._results: list[Tensor] = []
         self._recording = Recording(self._work, self._moved, name=name, record=True, raises=True)
@@ -151,12 +158,16 @@ class RecordedStep:
         for own, theirs in zip(self._own.networks, given.networks, strict=True):
             if theirs.training:
                 _copy(own.buffers(), theirs.buffers())
+        for own, theirs in zip(self._own.trained, given.trained, strict=True):
+            _copy(own.state_dict().values(), theirs.state_dict().values())
+        _copy(self._own.moved, given.moved)
         return self._results
 
     def _take(self, given: Given) -> None:
         self._own.number.fill_(given.number)
-        _copy(given.tensors, self._own.tensors)
-        for own, theirs in zip(self._own.networks, given.networks, strict=True):
+        _copy((*given.tensors, *given.moved), (*self._own.tensors, *self._own.moved))
+        both = ((*self._own.networks, *self._own.trained), (*given.networks, *given.trained))
+        for own, theirs in zip(*both, strict=True):
             _copy(theirs.state_dict().values(), own.state_dict().values())
 
     def _work(self) -> None:
@@ -168,7 +179,8 @@ class RecordedStep:
 
     def _moved(self) -> list[Tensor]:
         buffers = [buffer for network in self._own.networks for buffer in network.buffers()]
-        return [*self._further_moved(), *buffers]
+        trained = [tensor for network in self._own.trained for tensor in network.state_dict().values()]
+        return [*self._further_moved(), *buffers, *trained, *self._own.moved]
 
 
 def _copy(source: Any, target: Any) -> None:

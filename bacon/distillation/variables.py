@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -53,6 +53,19 @@ class Update(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with the tensors of :meth:`state_dict`."""
+
+
+class RecordableUpdate(Update, Protocol):
+    """An optimiser whose steps can be recorded, while its learning rate changes.
+
+    Attributes:
+        rate_place: where a recorded step reads the learning rate: 0-d on the device; ``None``: it is ``rate``.
+    """
+
+    rate_place: Tensor | None
+
+    def places(self, values: Tensor) -> list[Tensor]:
+        """What a step of ``values`` moves besides them, in place; made where there has been no step."""
 
 
 class MomentumUpdate:
@@ -110,20 +123,36 @@ class AdamUpdate:
 
     def __init__(self, rate: float, *, betas: tuple[float, float] = (0.9, 0.999), epsilon: float = 1e-8) -> None:
         self.rate, self._betas, self._epsilon = rate, betas, epsilon
+        self.rate_place: Tensor | None = None
         self._adam: Adam | None = None
         self._kept: Mapping[str, Any] | None = None
 
     @torch.no_grad()
     def step(self, values: Tensor, gradient: Tensor) -> None:
         """One step, in place."""
+        adam = self._of(values)
+        adam.parameters, adam.lr, adam.rate_place = [values], self.rate, self.rate_place
+        adam.step([gradient])
+
+    def places(self, values: Tensor) -> list[Tensor]:
+        """Both means, and the number of steps."""
+        return self._of(values).places()
+
+    def forget(self) -> None:
+        """Begin anew; what :meth:`places` gave keeps its places."""
+        if self._adam is None:
+            self._kept = None
+        else:
+            self._adam.forget()
+
+    def _of(self, values: Tensor) -> Adam:
         if self._adam is None:
             self._adam = Adam(
                 [values], lr=self.rate, betas=self._betas, epsilon=self._epsilon, weight_decay=0.0, decoupled=False
             )
             if self._kept is not None:
                 self._adam.load_state_dict(self._kept)
-        self._adam.parameters, self._adam.lr = [values], self.rate
-        self._adam.step([gradient])
+        return self._adam
 
     def state_dict(self) -> dict[str, Any]:
         """Both means and the number of steps; nothing before the first."""
@@ -156,6 +185,18 @@ class Variable:
             self.update.step_where(where, self.values, gradient)
         if self.minimum is not None:
             self.values.clamp_(min=self.minimum)
+
+    def places(self) -> list[Tensor]:
+        """What a step moves in place; its optimiser is a :class:`RecordableUpdate`."""
+        return [self.values, *([] if self.update is None else cast(RecordableUpdate, self.update).places(self.values))]
+
+    @torch.no_grad()
+    def begin(self, values: Tensor) -> None:
+        """Other values, and an optimiser that has taken no step; both stay in their places."""
+        self.values.copy_(values)
+        if self.update is not None:
+            assert isinstance(self.update, AdamUpdate), "only Adam begins anew"
+            self.update.forget()
 
     def leaf(self) -> Tensor:
         """The values as a leaf of a new graph, which takes a gradient; they share their memory."""

@@ -82,6 +82,7 @@ def evaluate_file(request: Request, *, device: torch.device, cache: Path, output
     records, selection = train_all(networks)
     learned_rates = 0 if content.rates is None else len(content.rates)
     said = evaluation_content(job, selection, labels=content.format.labels, learned_rates=learned_rates)
+    said |= {"whitened": True} if dataset.whitening is not None else {}
     if output is not None:
         write_evaluation(output, {**said, "source": _source(request, content, dataset, len(train))}, records)
     return Result(

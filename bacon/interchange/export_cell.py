@@ -110,7 +110,14 @@ def _evaluations(plan: Plan, cell: Cell) -> Iterator[dict[str, Any]]:
             if content["fingerprint"] == each.evaluation_fingerprint(cell, network):
                 final = [record for record in content["records"] if record.final]
                 named = {"protocol_name": plan.config.protocol_title(name)} if plan.has_protocols else {}
-                yield {"network": network, **accuracy_summary(final), **_protocol(content), **named}
+                whitened = {"whitened": True} if each.is_whitened(cell) else {}
+                yield {
+                    "network": network,
+                    **accuracy_summary(final),
+                    **_protocol({**content, **whitened}),
+                    **whitened,
+                    **named,
+                }
 
 
 def _protocol(content: dict[str, Any]) -> dict[str, Any]:

@@ -10,15 +10,16 @@ from typing import Any
 from torch import Tensor
 
 from bacon.artifacts.distilled_file import is_distilled
-from bacon.datasets.store import read_dataset
+from bacon.datasets.store import open_store, read_dataset
 from bacon.interchange.arrays import is_export
 from bacon.interchange.class_images import read_class_images
+from bacon.interchange.content import Export
 from bacon.interchange.file_content import FileContent, FileFormat, LabelKind, Pixels
 from bacon.interchange.folders import is_own_folder
 from bacon.interchange.load import read_export
 from bacon.interchange.published_layouts import has_soft_labels, may_be_classes, published_content, read_tensors
 from bacon.runtime.errors import BaconError
-from bacon.settings.cells import DATA
+from bacon.settings.cells import DATA, PLAIN, WHITENED
 from bacon.settings.network import NetworkSettings
 from bacon.settings.training_need import TrainingNeed
 
@@ -139,7 +140,47 @@ def _ours(request: Request) -> tuple[FileContent, int, Path]:
         rates=synthetic.rates,
         whitening=export.whitening,
     )
-    return content, int(export.metadata["seed"]), data_path_of(request.data or str(export.metadata["dataset"]))
+    data_path = data_path_of(request.data) if request.data else _own_data_path(export)
+    return content, int(export.metadata["seed"]), data_path
+
+
+def _own_data_path(export: Export) -> Path:
+    """The prepared data set that a set of ours was distilled from: by its name, and then by its fingerprint or form."""
+    name, made_from = str(export.metadata["dataset"]), str(export.metadata["data_fingerprint"])
+    forms = prepared_forms(name)
+    alike = [form for form in forms if form.fingerprint == made_from]
+    alike += [form for form in forms if form.whitened == (export.whitening is not None)]
+    return alike[0].path if alike else data_path_of(name)
+
+
+@dataclass(frozen=True)
+class PreparedForm:
+    """A prepared file of a data set.
+
+    Attributes:
+        path: of the file.
+        fingerprint: that it carries.
+        whitened: whether images are whitened by ZCA.
+    """
+
+    path: Path
+    fingerprint: str
+    whitened: bool
+
+
+def prepared_forms(name: str) -> list[PreparedForm]:
+    """The prepared files of a data set where the workflow puts them, its own form first; damaged ones are left out."""
+    paths = [Path(DATA.format(dataset=form)) for form in (name, f"{name}-{WHITENED}", f"{name}-{PLAIN}")]
+    return [form for path in paths if path.is_file() and (form := prepared_form(path)) is not None]
+
+
+def prepared_form(path: Path) -> PreparedForm | None:
+    """What a prepared file is; ``None`` for one that cannot be read."""
+    try:
+        with open_store(path) as file:
+            return PreparedForm(path, str(file.attrs["fingerprint"]), "whitening" in file)
+    except (BaconError, KeyError):
+        return None
 
 
 def data_path_of(data: str) -> Path:

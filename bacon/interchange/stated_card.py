@@ -41,12 +41,16 @@ class StatedSettings(_Stated):
 
 
 class StatedAccuracy(_Stated):
-    """An accuracy in [0, 1]: mean, sd and 95 % interval of the mean over ``n`` networks, and how these were trained."""
+    """An accuracy in [0, 1]: mean, sd and 95 % interval of the mean over ``n`` networks, and how these were trained.
+
+    ``whitened``: on images whitened by ZCA.
+    """
 
     network: str
     network_text: str
     protocol: str
     protocol_name: str = ""
+    whitened: bool = False
     mean: float = Field(ge=0, le=1)
     sd: float | None = Field(ge=0)
     n: int = Field(ge=1)

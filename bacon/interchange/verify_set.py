@@ -30,13 +30,13 @@ from bacon.interchange.check_card import (
 )
 from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.load import read_export
-from bacon.interchange.requested_set import Request, data_path_of
+from bacon.interchange.requested_set import Request, data_path_of, prepared_forms
 from bacon.interchange.stated_card import StatedAccuracy, StatedCard
 from bacon.plan.fingerprint import fingerprint
 from bacon.plan.stage_code import DATA_MODULES
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
-from bacon.settings.cells import DATA
+from bacon.settings.cells import DATA, WHITENED
 from bacon.settings.data import DataSettings
 
 log = get_logger(__name__)
@@ -98,7 +98,8 @@ class Retraining:
     """How networks are trained to verify an accuracy.
 
     Attributes:
-        data: name of a data set -> its prepared file; others are looked for where the workflow puts them.
+        data: name of a data set, and whether it is whitened -> its prepared file; others are looked for where the workflow puts
+            them.
         networks: number of networks; ``None``: as many as the card has, and at least two.
         confidence: of the interval, in (0, 1).
         device: where they are trained.
@@ -106,7 +107,7 @@ class Retraining:
         scratch: folder for an embedded data set that is not prepared.
     """
 
-    data: Mapping[str, Path]
+    data: Mapping[tuple[str, bool], Path]
     networks: int | None
     confidence: float
     device: torch.device
@@ -114,25 +115,31 @@ class Retraining:
     scratch: Path
 
 
-def given_data(values: Sequence[str]) -> dict[str, Path]:
-    """Prepared data sets given by name or file, by the name in the file.
+def given_data(values: Sequence[str]) -> dict[tuple[str, bool], Path]:
+    """Prepared data sets given by name or file, by the name in the file and whether they are whitened.
 
     Raises:
-        BaconError: one is not there or no data set, or two are of one name.
+        BaconError: one is not there or no data set, or two are of one name and form.
     """
-    found: dict[str, Path] = {}
+    found: dict[tuple[str, bool], Path] = {}
     for value in values:
         path = data_path_of(value)
-        name = read_dataset(path, train=False).name
-        if name in found:
-            raise BaconError(f"--data: both {found[name]} and {path} are the data set {name}; give one")
-        found[name] = path
+        dataset = read_dataset(path, train=False)
+        key = dataset.name, dataset.whitening is not None
+        if key in found:
+            raise BaconError(f"--data: both {found[key]} and {path} are the data set {dataset.name}; give one")
+        found[key] = path
     return found
 
 
 @contextmanager
 def retraining(
-    *, data: Mapping[str, Path], networks: int | None, confidence: float, device: torch.device, cache: Path | None
+    *,
+    data: Mapping[tuple[str, bool], Path],
+    networks: int | None,
+    confidence: float,
+    device: torch.device,
+    cache: Path | None,
 ) -> Iterator[Retraining]:
     """A :class:`Retraining` whose scratch folder, and cache unless one is given, vanish at the end.
 
@@ -210,7 +217,7 @@ def _trained(path: Path, stated: StatedCard, how: Retraining, card: Mapping[str,
 
 
 def _check(path: Path, card: StatedCard, one: StatedAccuracy, how: Retraining) -> AccuracyCheck:
-    data = _data(card.dataset, how)
+    data = _data(card.dataset, one.whitened, how)
     dataset = read_dataset(data, train=False)
     for ours, theirs in zip_longest(dataset.class_names, card.class_names):
         if ours != theirs:
@@ -245,23 +252,28 @@ def _outside(path: Path, check: AccuracyCheck) -> Mismatch:
     )
 
 
-def _data(name: str, how: Retraining) -> Path:
-    """The prepared data set of that name; an embedded one is prepared where there is none."""
-    if name in how.data:
-        return how.data[name]
-    usual = Path(DATA.format(dataset=name))
-    if usual.is_file():
-        return usual
+def _data(name: str, whitened: bool, how: Retraining) -> Path:
+    """The prepared data set of that name and form; an embedded one is prepared where there is none.
+
+    A card that does not speak of whitening may be of a version that did not: its data set is then the one there is.
+    """
+    given = [path for form in (whitened, True) if (path := how.data.get((name, form))) is not None]
+    forms = sorted(prepared_forms(name), key=lambda form: form.whitened != whitened)
+    usual = [form.path for form in forms if form.whitened or not whitened]
+    for path in (*given, *usual):
+        return path
+    form = f"{name}-{WHITENED}" if whitened else name
     if name in REGISTRY and not REGISTRY[name].sources:
-        return _embedded(name, how.scratch / f"{name}.h5")
+        return _embedded(name, whitened, how.scratch / f"{form}.h5")
     raise BaconError(
-        f"{usual}: the data set is not prepared, which has the test images; give it with --data, or use --checksums-only"
+        f"{DATA.format(dataset=form)}: the data set is not prepared{' (whitened by ZCA)' if whitened else ''}, which has the "
+        "test images; give it with --data, or use --checksums-only"
     )
 
 
-def _embedded(name: str, output: Path) -> Path:
+def _embedded(name: str, whitened: bool, output: Path) -> Path:
     if not output.is_file():
-        data = DataSettings()
+        data = DataSettings(zca=whitened)
         print_of_data = fingerprint(
             "data",
             settings=data.model_dump(mode="json") | {"name": name},

@@ -144,7 +144,7 @@ def _identity(plan: Plan, cell: Cell) -> CellIdentity:
         ipc=cell.ipc,
         seed=cell.seed,
         fingerprint=plan.distilled_fingerprint(cell),
-        data_fingerprint=plan.data_fingerprint(cell.dataset),
+        data_fingerprint=plan.cell_data_fingerprint(cell),
     )
 
 
@@ -152,7 +152,7 @@ def _inputs(plan: Plan, cell: Cell, data: Path) -> dict[str, TrainedRuns]:
     """Name of each training need of the cell -> the networks trained for it; images are in class order, as the method's are."""
     needs = plan.needs(cell)
     order = class_order(data) if needs else None
-    return {need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs}
+    return {need.name: trained_runs(plan, cell, need, order=order) for need in needs}
 
 
 def _running(

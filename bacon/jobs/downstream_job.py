@@ -75,7 +75,7 @@ def _task_job(
         kept=plan.directory / (NETWORKS if kept else FREE_NETWORKS),
         shared=plan.directory / SHARED,
         own=tasks.augmentation_digest(cell, network),
-        inputs={need.name: trained_runs(plan, cell.dataset, need) for need in tasks.needs(task, cell, network)},
-        trained=None if full is None else trained_runs(plan, cell.dataset, full),
+        inputs={need.name: trained_runs(plan, cell, need) for need in tasks.needs(task, cell, network)},
+        trained=None if full is None else trained_runs(plan, cell, full),
         content=tasks.content(task, cell, network),
     )

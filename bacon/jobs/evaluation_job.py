@@ -98,7 +98,7 @@ def run_evaluations(plan: Plan, cell: Cell, *, data: Path, images: Path | None, 
             "method": cell.method,
             "ipc": cell.ipc,
             "seed": cell.seed,
-            "data_fingerprint": plan.data_fingerprint(cell.dataset),
+            "data_fingerprint": plan.cell_data_fingerprint(cell),
             "distilled_fingerprint": None if cell.ipc is None else plan.distilled_fingerprint(cell),
             "provenance": provenance(device_name(device), deterministic=is_deterministic(device)),
         }
@@ -140,7 +140,7 @@ def _evaluate(
     job = evaluation_of(plan, cell, network, device=device, heartbeat=heartbeat)
     if images is None:
         needs = plan.full_set_needs(cell, network)
-        trained = {name: trained_runs(plan, cell.dataset, need) for name, need in needs.items()}
+        trained = {name: trained_runs(plan, cell, need) for name, need in needs.items()}
         evaluate_full(job, data_path=data, output=output, trained=trained)
     else:
         evaluate_distilled(job, distilled_path=images, data_path=data, output=output)
@@ -161,14 +161,14 @@ def evaluation_of(plan: Plan, cell: Cell, network: str, *, device: torch.device,
             rule=plan.evaluation_fingerprint(cell, network),
             record=plan.record_fingerprint(cell, network),
             augmentations=plan.augmentation_code(cell, network),
-            data=plan.data_fingerprint(cell.dataset),
+            data=plan.cell_data_fingerprint(cell),
             distilled=None if cell.ipc is None else plan.distilled_fingerprint(cell),
         ),
         # Networks of the two are told apart, so that a file holds those of one.
         cache=plan.directory / (RECORDS if is_deterministic(device) else FREE_RECORDS),
         device=device,
         placement=plan.config.run.real_images,
-        teachers=tuple(trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)),
+        teachers=tuple(trained_runs(plan, cell, need) for need in plan.teachers(cell)),
         progress_seconds=plan.config.run.progress_seconds,
         at_once=plan.config.run.networks_at_once,
         heartbeat=heartbeat,

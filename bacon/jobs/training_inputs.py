@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bacon.artifacts.trained_runs import TrainedRuns
 from bacon.plan.plan import Plan
+from bacon.settings.cells import Cell
 from bacon.settings.training_need import TrainingNeed
 
 if TYPE_CHECKING:
@@ -14,20 +15,20 @@ if TYPE_CHECKING:
 
 
 def trained_runs(
-    plan: Plan, dataset: str, need: TrainingNeed, *, order: npt.NDArray[np.int64] | None = None
+    plan: Plan, cell: Cell, need: TrainingNeed, *, order: npt.NDArray[np.int64] | None = None
 ) -> TrainedRuns:
-    """The runs that meet a need on a data set.
+    """The runs that meet a need of a cell, on the form of its data set that it uses.
 
     Args:
         plan: the plan.
-        dataset: the data set.
-        need: of a cell of the plan, or of one outside its grid.
+        cell: of the plan, or one outside its grid.
+        need: what is wanted.
         order: (N,) order of the training images whose history and soft labels are given; ``None``: as in the data set's file.
 
     Raises:
         BaconError: an index is missing or of another training.
     """
-    training = plan.training_of(dataset, need)
+    training = plan.training_of(plan.data_name(cell), need)
     return TrainedRuns(
         need.key,
         [plan.directory / block.path for block in training.blocks_with(need.runs)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bacon.artifacts.checkpoint import CheckpointStore
@@ -41,7 +42,8 @@ def run_training(plan: Plan, block: RunBlock, *, data: Path, output: Path, threa
             remove_leftovers(store.own, "*")
             train_block(
                 BlockJob(
-                    block=block,
+                    # Files name the data set, and tell its two forms apart by the fingerprint.
+                    block=replace(block, dataset=plan.prepared_set(block.dataset).dataset),
                     need=training.need,
                     fingerprint=training.fingerprint,
                     block_fingerprint=store.fingerprint,

@@ -27,6 +27,16 @@ def linear_kernel(one: Tensor, other: Tensor) -> Tensor:
     return one @ other.T
 
 
+def predicted(kernel: Kernel, one: Tensor, other: Tensor, weights: Tensor) -> Tensor:
+    """``kernel(one, other) @ weights``, (N, K) of weights (M, K).
+
+    Of the inner product it is a linear function of the features (N, P), (P, K) of which are far fewer products than the kernel.
+    """
+    if kernel is linear_kernel:
+        return one @ (other.T @ weights)
+    return kernel(one, other) @ weights
+
+
 def dense_kernel(kind: Literal["ntk", "nngp"], *, depth: int, bias_std: float) -> Kernel:
     """The kernel of ``depth`` hidden ReLU layers and a linear one, in NTK parameterisation.
 

@@ -233,7 +233,7 @@ def training_rows(plan: Plan, cell: Cell) -> list[tuple[str, str, str, str]]:
     needs = evaluations if cell.ipc is None else [*plan.needs(cell), *evaluations]
     found = []
     for need in {(need.name, need.key, need.runs): need for need in needs}.values():
-        alone = replace(plan.training_of(cell.dataset, need), need=need)
+        alone = replace(plan.training_of(plan.data_name(cell), need), need=need)
         kept, bytes_text = ", ".join(sorted(need.keep)), size(cost.stored_bytes(plan, alone))
         found.append((f"{need.name} {need.key}", str(need.runs), kept, bytes_text))
     return found

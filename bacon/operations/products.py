@@ -145,10 +145,10 @@ def _image_product(plan: Plan, dataset: str, method: str, ipc: int) -> Product:
     return Product(
         name=images_name(dataset, method, ipc),
         fingerprint=images_fingerprint(plan, cell),
-        inputs=(str(cell.distilled_path), str(cell.data_path)),
+        inputs=(str(cell.distilled_path), str(plan.data_path(cell))),
         outputs=tuple(map(str, image_paths(dataset, method, ipc))),
         benchmark=benchmark(Path(LOGS) / "images" / f"{dataset}_{method}_ipc{ipc}"),
-        prepared=frozenset({str(cell.data_path)}),
+        prepared=frozenset({str(plan.data_path(cell))}),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bacon.config.loading import check_config, load_config
 from bacon.plan.fingerprint import digest, fingerprint
@@ -13,6 +13,9 @@ from bacon.reporting.targets import IMAGES_MODULE, REPORT_MODULE, TARGETS, TEMPL
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import CACHE, Cell
+
+if TYPE_CHECKING:
+    from bacon.reporting.collect.absent import Absent
 
 
 def plan(config: Mapping[str, Any], *, source: str = "configuration") -> Plan:
@@ -69,6 +72,16 @@ def report_fingerprint(plan: Plan, published: Path) -> str:
         "settings": {str(cell): rows[plan.kind(cell)] for cell in cells},
     }
     return plan.aggregate_fingerprint((REPORT_MODULE,), extra=extra)
+
+
+def partial_fingerprint(complete: str, absent: Absent) -> str:
+    """Fingerprint of a report that does without some results: never that of the complete one.
+
+    Args:
+        complete: that of the complete report.
+        absent: the results.
+    """
+    return digest({"report": complete, "absent": absent.lines()})
 
 
 def images_fingerprint(plan: Plan, cell: Cell) -> str:

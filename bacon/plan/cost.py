@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bacon.config.loading import data_settings
 from bacon.datasets.registry import REGISTRY
 from bacon.methods.base import CellSize, Work
 from bacon.methods.registry import METHODS
@@ -39,6 +38,10 @@ BASE_MB = 2000
 # Of a cell that a GPU's job works on beside its own, on the host: objects, streams, recorded graphs; not its tensors.
 BESIDE_MB = 250
 PREPARING_MB = 6000  # of any data set: its images pass in batches
+_EIGENVECTORS = (
+    12  # operations per cube of the dimension, of the eigenvectors of a symmetric matrix and the product of ZCA
+)
+_MATRICES = 6  # of float64 that are alive while ZCA is fitted: the covariance, its eigenvectors and their workspace
 _USUAL_PIXELS = 32 * 32  # of the images that run.chunk_images counts; of larger ones, fewer are computed at a time
 _MAPS = 6  # feature maps of a block's size that are alive in forward and backward
 
@@ -85,14 +88,15 @@ class Measurements:
 
 
 def data_size(plan: Plan, dataset: str, measured: Measurements | None = None) -> DataSize:
-    """The registry's figures, at the configured size.
+    """The registry's figures, at the configured size; ``dataset`` may be the name of a prepared form of it.
 
     Of an own data set, what was measured; otherwise it is taken for the registered one of its name, or for one like
     TinyImageNet with 100 classes.
     """
+    prepared = plan.prepared_set(dataset)
+    dataset, data = prepared.dataset, prepared.settings
     if measured is not None and dataset in measured.sizes:
         return measured.sizes[dataset]
-    data = data_settings(plan.config, dataset)
     if dataset not in REGISTRY:
         known = _UNKNOWN
     else:
@@ -153,6 +157,23 @@ def training_seconds(
     steps = recipe.total_steps(data.train)
     once = seconds_of(plan, image.training * steps * min(recipe.batch_size, data.train), steps, measured)
     return len(block.runs) * once
+
+
+def whitening_seconds(plan: Plan, name: str) -> float:
+    """Time of fitting the ZCA of a prepared data set on one thread: covariance, eigenvectors, matrix; 0 without ZCA."""
+    if not plan.prepared_set(name).settings.zca:
+        return 0.0
+    data = data_size(plan, name)
+    dimension = data.channels * data.size**2
+    return (2.0 * data.train * dimension**2 + _EIGENVECTORS * float(dimension) ** 3) / CPU_RATE
+
+
+def preparing_mb(plan: Plan, name: str) -> int:
+    """Memory to ask a scheduler for to prepare a data set, in MB."""
+    if not plan.prepared_set(name).settings.zca:
+        return PREPARING_MB
+    data = data_size(plan, name)
+    return math.ceil(PREPARING_MB + _MATRICES * 8 * (data.channels * data.size**2) ** 2 / 1e6)
 
 
 def training_memory_mb(plan: Plan, training: PlannedTraining) -> int:

@@ -11,11 +11,12 @@ from bacon.config.layering import Resolved, evaluation_network, resolve, resolve
 from bacon.config.layers import OtherLayers, kind, same_protocol
 from bacon.config.loading import grid_cells, reference_cells
 from bacon.config.model import Config
+from bacon.config.prepared import PreparedData, prepared_data
 from bacon.methods.registry import METHODS
 from bacon.plan.titles import Titles
 from bacon.plan.trainings import cell_needs, full_set_needs, most_runs
 from bacon.settings.cell_settings import CellSettings
-from bacon.settings.cells import Cell
+from bacon.settings.cells import DATA, Cell
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_records import PROTOCOLS
 from bacon.settings.training_need import TrainingNeed
@@ -40,6 +41,7 @@ class GridPlan(Titles):
         self._others: dict[tuple[object, ...], OtherLayers] = {}
         self._kind = self._shared("_kind", partial(kind, config))
         self._needs = self._shared("_needs", self._cell_needs)
+        self._prepared = self._shared("_prepared", partial(prepared_data, config))
         self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
@@ -98,6 +100,42 @@ class GridPlan(Titles):
     def datasets(self) -> tuple[str, ...]:
         """Data sets that have a cell, in grid order."""
         return tuple(cell.dataset for cell in self.references)
+
+    @cached_property
+    def prepared_sets(self) -> Mapping[str, PreparedData]:
+        """Name -> each prepared form of each data set: its own, and then the other one where a cell uses it."""
+        if self is not self.headline:
+            return self.headline.prepared_sets
+        found: dict[str, dict[str, PreparedData]] = {name: {} for name in self.datasets}
+        for dataset, forms in found.items():
+            forms[dataset] = self._prepared(dataset)
+        for cell in {self.kind(cell): cell for cell in (*self.references, *self.cells)}.values():
+            prepared = self.prepared(cell)
+            found[cell.dataset][prepared.name] = prepared
+        return {name: prepared for forms in found.values() for name, prepared in forms.items()}
+
+    def prepared_set(self, name: str) -> PreparedData:
+        """The prepared form of that name; of a name that the plan has no cell of, the data set's own."""
+        known = self.prepared_sets.get(name)
+        found: PreparedData = self._prepared(name) if known is None else known
+        return found
+
+    def prepared(self, cell: Cell) -> PreparedData:
+        """The form of its data set that a cell is distilled from and tested on."""
+        found: PreparedData = self._prepared(cell.dataset, self.settings(cell).preprocessing.zca)
+        return found
+
+    def data_name(self, cell: Cell) -> str:
+        """Name of :meth:`prepared`."""
+        return self.prepared(cell).name
+
+    def data_path(self, cell: Cell) -> Path:
+        """File of :meth:`prepared`."""
+        return Path(DATA.format(dataset=self.data_name(cell)))
+
+    def is_whitened(self, cell: Cell) -> bool:
+        """Whether a cell's images are whitened by ZCA."""
+        return self.prepared(cell).settings.zca
 
     @property
     def networks(self) -> tuple[str, ...]:

@@ -72,18 +72,23 @@ class Plan(GridPlan):
 
     @cached_property
     def trainings(self) -> Mapping[tuple[str, str], PlannedTraining]:
-        """(Data set, key) -> everything that is trained on real sets, in the order of data sets; cells share what is alike."""
+        """(Prepared data set, key) -> everything that is trained on real sets, in their order; cells share what is alike."""
         if self is not self.headline:
             return self.headline.trainings
-        needed: dict[str, list[TrainingNeed]] = {dataset: [] for dataset in self.datasets}
+        needed: dict[str, list[TrainingNeed]] = {name: [] for name in self.prepared_sets}
         plans = self.protocols.values()
         for cell in self.references:
             for network in self.networks:
-                needed[cell.dataset] += (need for plan in plans for need in plan.evaluation_needs(cell, network))
+                needed[self.data_name(cell)] += (
+                    need for plan in plans for need in plan.evaluation_needs(cell, network)
+                )
         for cell in {self.kind(cell): cell for cell in reversed(self.cells)}.values():
-            needed[cell.dataset] += (*self.needs(cell), *(need for plan in plans for need in plan.teachers(cell)))
+            needed[self.data_name(cell)] += (
+                *self.needs(cell),
+                *(need for plan in plans for need in plan.teachers(cell)),
+            )
         for cell, needs in self.tasks.needed():
-            needed[cell.dataset] += needs
+            needed[self.data_name(cell)] += needs
         return {
             (dataset, key): self._training(dataset, need)
             for dataset, needs in needed.items()
@@ -99,7 +104,7 @@ class Plan(GridPlan):
         )
 
     def training(self, dataset: str, key: str) -> PlannedTraining:
-        """The training of a key on a data set; raises :class:`BaconError` when no cell of the plan needs it."""
+        """The training of a key on a prepared data set; raises :class:`BaconError` when no cell of the plan needs it."""
         found = self.trainings.get((dataset, key))
         if found is None:
             known = ", ".join(f"{name}/{each}" for name, each in self.trainings) or "none"
@@ -107,22 +112,27 @@ class Plan(GridPlan):
         return found
 
     def training_of(self, dataset: str, need: TrainingNeed) -> PlannedTraining:
-        """The training that meets a need, of a cell of the grid or of another one."""
+        """The training on a prepared data set that meets a need, of a cell of the grid or of another one."""
         planned = self.trainings.get((dataset, need.key))
         if planned is None or planned.need.runs < need.runs:
             return self._training(dataset, need)
         return planned
 
     def training_fingerprint(self, dataset: str, need: TrainingNeed) -> str:
-        """Fingerprint of each run of a need on a data set."""
+        """Fingerprint of each run of a need on a prepared data set."""
         return training_fingerprint(need, {"data": self.data_fingerprint(dataset)} | self._package_inputs())
 
     def data_fingerprint(self, dataset: str) -> str:
-        """Fingerprint of a preprocessed data set."""
+        """Fingerprint of a prepared data set, by the name of its form (:meth:`data_name`)."""
         return str(self._data(dataset))
 
-    def _data_fingerprint(self, dataset: str) -> str:
-        data = data_settings(self.config, dataset)
+    def cell_data_fingerprint(self, cell: Cell) -> str:
+        """Fingerprint of the form of its data set that a cell uses."""
+        return self.data_fingerprint(self.data_name(cell))
+
+    def _data_fingerprint(self, name: str) -> str:
+        prepared = self.prepared_set(name)
+        dataset, data = prepared.dataset, prepared.settings
         return fingerprint(
             "data",
             settings=data.model_dump(mode="json", exclude=set(_irrelevant(data))) | {"name": dataset},
@@ -146,7 +156,7 @@ class Plan(GridPlan):
             "distill",
             settings=plain | {"ipc": cell.ipc, "seed": cell.seed},
             modules=distill_modules(METHODS[self.config.base_method(cell.method)], settings.network),
-            inputs={"data": self.data_fingerprint(cell.dataset)}
+            inputs={"data": self.cell_data_fingerprint(cell)}
             | self._package_inputs()
             | self._training_inputs(cell, self.needs(cell)),
         )
@@ -171,7 +181,10 @@ class Plan(GridPlan):
 
     def _training_inputs(self, cell: Cell, needs: tuple[TrainingNeed, ...]) -> dict[str, str]:
         """What each need is called, with the number of its runs -> fingerprint of the runs."""
-        return {f"training {need.name}: {need.runs}": self.training_fingerprint(cell.dataset, need) for need in needs}
+        return {
+            f"training {need.name}: {need.runs}": self.training_fingerprint(self.data_name(cell), need)
+            for need in needs
+        }
 
     def _package_inputs(self) -> dict[str, str]:
         return {f"package {name}": number for name, number in self.packages.items()}
@@ -189,7 +202,7 @@ class Plan(GridPlan):
         return self._records[alike](self.distilled_fingerprint(cell))
 
     def _record_content(self, cell: Cell, network: str, distilled: str | None) -> dict[str, Any]:
-        inputs = {"data": self.data_fingerprint(cell.dataset)} | self._package_inputs()
+        inputs = {"data": self.cell_data_fingerprint(cell)} | self._package_inputs()
         inputs |= self._training_inputs(cell, self.teachers(cell))
         if distilled is not None:
             inputs["distilled"] = distilled
@@ -243,7 +256,7 @@ class Plan(GridPlan):
         Networks trained with another augmentation do not depend on it.
         """
         trained = {
-            name: self.training_fingerprint(cell.dataset, need)
+            name: self.training_fingerprint(self.data_name(cell), need)
             for name, need in self.full_set_needs(cell, network).items()
         }
         return trained or augmentation_code(self.settings(cell).evaluation)

@@ -37,7 +37,7 @@ class PlannedArtifact:
 
 
 def data_artifact(plan: Plan, dataset: str) -> PlannedArtifact:
-    """A preprocessed data set."""
+    """A prepared data set, by the name of its form."""
     path, fingerprint = Path(DATA.format(dataset=dataset)), plan.data_fingerprint(dataset)
     return PlannedArtifact(stage="data", name=dataset, path=path, fingerprint=fingerprint)
 
@@ -62,7 +62,8 @@ def training_artifact(training: PlannedTraining, block: RunBlock) -> PlannedArti
 def training_inputs(plan: Plan, cell: Cell, needs: Iterable[TrainingNeed] | None = None) -> tuple[PlannedArtifact, ...]:
     """The networks trained on the real set that meet needs of a cell; without any given, those that it distils with."""
     trainings = [
-        (plan.training_of(cell.dataset, need), need.runs) for need in (plan.needs(cell) if needs is None else needs)
+        (plan.training_of(plan.data_name(cell), need), need.runs)
+        for need in (plan.needs(cell) if needs is None else needs)
     ]
     return tuple(
         training_artifact(training, block) for training, runs in trainings for block in training.blocks_with(runs)

@@ -79,7 +79,7 @@ def _full_set(plan: Plan, cell: Cell, measured: cost.Measurements) -> list[float
     for need in needs.values():
         # Its fingerprint, for which all images would have to be read, does not change the time.
         training = PlannedTraining(
-            dataset=cell.dataset, need=need, fingerprint="", runs_per_job=plan.config.run.runs_per_job
+            dataset=plan.data_name(cell), need=need, fingerprint="", runs_per_job=plan.config.run.runs_per_job
         )
         seconds += [cost.training_seconds(plan, training, block, measured) for block in training.blocks]
     return [*seconds, *(cost.evaluation_seconds(each, cell, network, measured) for each, network in pairs)]

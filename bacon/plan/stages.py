@@ -56,7 +56,7 @@ def evaluations_of(plan: Plan, artifact: PlannedArtifact) -> Iterator[tuple[Plan
 
 
 def _all_data(plan: Plan) -> Iterator[PlannedArtifact]:
-    return (data_artifact(plan, dataset) for dataset in plan.datasets)
+    return (data_artifact(plan, name) for name in plan.prepared_sets)
 
 
 def _all_distilled(plan: Plan) -> Iterator[PlannedArtifact]:
@@ -105,14 +105,14 @@ def _distillation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[Planned
     cell = _of(artifact)
     same = plan.same_set(cell)
     copied = () if same is None else (distilled_artifact(plan, same),)
-    return (data_artifact(plan, cell.dataset), *training_inputs(plan, cell), *copied)
+    return (data_artifact(plan, plan.data_name(cell)), *training_inputs(plan, cell), *copied)
 
 
 def _evaluation_inputs(plan: Plan, artifact: PlannedArtifact) -> tuple[PlannedArtifact, ...]:
     cell = _of(artifact)
     images = () if cell.ipc is None else (distilled_artifact(plan, cell),)
     needs = plan.evaluation_needs(cell, artifact.network) if artifact.network else plan.all_evaluation_needs(cell)
-    return (data_artifact(plan, cell.dataset), *images, *training_inputs(plan, cell, needs))
+    return (data_artifact(plan, plan.data_name(cell)), *images, *training_inputs(plan, cell, needs))
 
 
 def _distillation_settings(plan: Plan, artifact: PlannedArtifact) -> dict[str, Any]:
@@ -159,8 +159,8 @@ STAGES: Mapping[str, Stage] = {
             artifact=lambda plan, wildcards: data_artifact(plan, wildcards["dataset"]),
             inputs=lambda _plan, _artifact: (),
             settings=lambda _plan, _artifact: {},
-            seconds=lambda _plan, _artifact: 0.0,
-            memory_mb=lambda _plan, _artifact: cost.PREPARING_MB,
+            seconds=lambda plan, artifact: cost.whitening_seconds(plan, artifact.name),
+            memory_mb=lambda plan, artifact: cost.preparing_mb(plan, artifact.name),
             log=lambda artifact: Path(LOGS) / "preprocess" / f"{artifact.name}.log",
         ),
         Stage(

@@ -75,7 +75,7 @@ def _inputs(plan: Plan, task: Task, artifact: PlannedArtifact) -> tuple[PlannedA
     cell = _of(artifact)
     images = () if cell.ipc is None else (distilled_artifact(plan, cell),)
     needs = plan.tasks.all_needs(task.name, cell, artifact.network)
-    return (data_artifact(plan, cell.dataset), *images, *training_inputs(plan, cell, needs))
+    return (data_artifact(plan, plan.data_name(cell)), *images, *training_inputs(plan, cell, needs))
 
 
 def _of(artifact: PlannedArtifact) -> Cell:

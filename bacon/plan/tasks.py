@@ -165,7 +165,7 @@ class PlannedTasks:
         plan, behind = self._plan, self.network(network)
         settings = plan.evaluation_network(cell, behind)
         needs = {
-            f"training {need.name}": plan.training_fingerprint(cell.dataset, need)
+            f"training {need.name}": plan.training_fingerprint(plan.data_name(cell), need)
             for need in self.needs(name, cell, network)
         }
         return fingerprint(

@@ -24,7 +24,7 @@ class PlannedTraining:
     """Networks that are trained on one data set, with as many runs as any cell of the plan needs.
 
     Attributes:
-        dataset: the data set.
+        dataset: name of the prepared data set (``Plan.data_name``).
         need: what is trained and kept.
         fingerprint: of each run, however many there are.
         runs_per_job: networks that a job trains.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "IMAGES_MODULE",
+    "PARTIAL_REPORT",
     "PUBLISHED",
     "REPORT",
     "REPORT_MODULE",
@@ -51,11 +52,13 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "tables": Target(table_outputs, "bacon.reporting.tables.make_tables", settings=("references",)),
+    "tables": Target(table_outputs, "bacon.reporting.tables.make_tables", settings=("references", "gaps")),
     "figures": Target(figure_outputs, "bacon.reporting.figures.make_figures"),
 }
 
 REPORT = "results/report.html"
+PARTIAL_REPORT = "results/report_partial.html"
+"""A report of what is there; the workflow neither makes nor reads it."""
 REPORT_MODULE = "bacon.reporting.page.make_report"
 TEMPLATES = Path(__file__).resolve().parent / "page" / "templates"
 """What the report is laid out with: part of its code, though no module."""

@@ -2,7 +2,7 @@
 
 Nothing is ever "advanced", so a resumed run needs no replay, and neither chunking, the number of workers nor the device
 changes a draw. The generator is Philox-4x32-10 (Salmon et al., SC 2011), evaluated for whole arrays at once: in numpy for
-the few numbers that the host needs, in torch for many numbers on the device. Both give the same words.
+the few numbers that the host needs, in torch or by a kernel for many numbers on the device. All give the same words.
 
 The counter is (block, lane, iteration, 0); a lane is whatever the caller draws side by side, most often the class.
 """
@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from bacon.runtime import draws_gpu
 
 Seed = int | tuple[int, ...]
 
@@ -115,6 +117,9 @@ def _words_in_torch(
 ) -> Tensor:
     # `full` and not `tensor`, which would copy a number from the host and wait for the device.
     lane_tensor = torch.full((), lanes, device=device) if isinstance(lanes, int) else lanes.to(device, torch.int64)
+    if draws_gpu.gpu_kernel(lane_tensor.device):
+        now = iteration if isinstance(iteration, Tensor) else torch.full((), iteration, device=device)
+        return draws_gpu.words(stream_key(seed, purpose), count=count, lanes=lane_tensor, iteration=now)
     blocks = torch.arange((count + 3) // 4, dtype=torch.int64, device=device)
     lane_grid, block_grid = torch.broadcast_tensors(lane_tensor[..., None], blocks)
     iterations = (

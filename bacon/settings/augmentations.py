@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Discriminator, Field, field_validator, model_validator
 
@@ -105,6 +105,9 @@ class Policy(Strict):
     family: Literal["auto", "rand", "imagenet", "cifar"]
     mirror: bool = Field(True, description="Whether imagenet and cifar may exchange left and right.")
 
+
+PIXEL_AUGMENTATIONS: tuple[str, ...] = get_args(Policy.model_fields["family"].annotation)
+"""Families that need pixel values, which whitened images do not have."""
 
 AugmentationSettings = Annotated[
     NoAugmentation | Dsa | Idc | Dc | Frepo | CropFlip | RandomResizedCrop | Policy, Discriminator("family")

@@ -10,6 +10,8 @@ from pathlib import Path
 from bacon.runtime.errors import BaconError
 
 DATA = "results/data/{dataset}.h5"
+WHITENED, PLAIN = "zca", "plain"
+"""After the name of a data set and a hyphen: its form with or without ZCA whitening, where its own is the other one."""
 TRAINED = "results/training/{dataset}/{training}/runs{first}-{last}.json"
 TRAINED_RUN = "results/training/{dataset}/{training}/run{run}.h5"
 DISTILLED = "results/distilled/{dataset}/{method}/ipc{ipc}/seed{seed}.h5"
@@ -83,7 +85,7 @@ class Cell:
 
     @property
     def data_path(self) -> Path:
-        """Path of the preprocessed data set."""
+        """Path of the data set as ``data`` prepares it; that of the form that the cell uses is ``Plan.data_path``."""
         return Path(DATA.format(dataset=self.dataset))
 
     @property

@@ -91,11 +91,15 @@ PROTOCOLS: Mapping[str, Protocol] = {
     "p-dam": Protocol(
         title="P-DAM (DataDAM)", evaluation={"epochs": 1801, "batch_size": 64}, note="Published: the best on test."
     ),
-    "p-mtt": Protocol(title="P-MTT (MTT)", evaluation={"lr": "learned"}, note="Published: the best on test."),
+    "p-mtt": Protocol(
+        title="P-MTT (MTT)",
+        evaluation={"lr": "learned"},
+        note="Published: the best on test. Test images are whitened where the cell's are (preprocessing.zca).",
+    ),
     "p-datm": Protocol(
         title="P-DATM (DATM)",
         evaluation={"lr": "learned", "batch_size": 128, "labels": "stored"},
-        note="Whitening is the data set's setting (data.NAME.zca).",
+        note="Test images are whitened where the cell's are (preprocessing.zca): in every published cell.",
     ),
     "p-idc": Protocol(
         title="P-IDC (IDC, DREAM)",
@@ -224,7 +228,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         by_data=protocol_data.frepo,
         preset_length={"demo": 2000},
         note="Steps by the number of images: 1000 (10), 2000 (100), 5000 (500), 10000 (1000), 40000 (2000 and more), and 20000 "
-        "(200). FRePo's network is wider.",
+        "(200). FRePo's network is wider. Test images are whitened where the cell's are (preprocessing.zca).",
     ),
     "p-dd": Protocol(
         title="P-DD (DD)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ class Adam:
         epsilon: added to the root of the mean squared gradient.
         weight_decay: weight decay.
         decoupled: AdamW: weights shrink by lr * weight_decay; otherwise it is added to the gradient.
+
+    Attributes:
+        rate_place: where a recorded step reads the rate, 0-d (float32 on a GPU, float64 on a CPU); ``None``: it is ``lr``.
     """
 
     def __init__(
@@ -34,6 +38,7 @@ class Adam:
     ) -> None:
         self.parameters = list(parameters)
         self.lr = lr
+        self.rate_place: Tensor | None = None
         self._betas, self._epsilon, self._weight_decay, self._decoupled = betas, epsilon, weight_decay, decoupled
         self._means = [torch.zeros_like(parameter.detach()) for parameter in self.parameters]
         self._squares = [torch.zeros_like(parameter.detach()) for parameter in self.parameters]
@@ -59,11 +64,29 @@ class Adam:
             amsgrad=False,
             beta1=self._betas[0],
             beta2=self._betas[1],
-            lr=self.lr,
+            lr=self.lr if self.rate_place is None else self.rate_place,
             weight_decay=self._weight_decay,
             eps=self._epsilon,
             maximize=False,
         )
+
+    def places(self) -> list[Tensor]:
+        """What a step moves besides the parameters, in place: both means and the numbers of steps."""
+        return [*self._means, *self._squares, *self._steps]
+
+    def at(self, parameters: Iterable[Tensor], places: Sequence[Tensor]) -> Adam:
+        """An optimiser of other parameters with the same settings, whose state is in ``places``, ordered as :meth:`places`."""
+        other = copy.copy(self)
+        other.parameters, count = list(parameters), len(self.parameters)
+        other._means, other._squares, other._steps = (
+            list(places[first : first + count]) for first in range(0, 3 * count, count)
+        )
+        return other
+
+    @torch.no_grad()
+    def forget(self) -> None:
+        """Begin anew, in the same places."""
+        torch._foreach_zero_(self.places())
 
     def state_dict(self) -> dict[str, Any]:
         """Both means and the number of steps of each parameter."""

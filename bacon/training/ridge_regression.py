@@ -11,7 +11,9 @@ _SMALLEST = torch.finfo(torch.float64).eps
 
 def centred_one_hot(labels: Tensor, classes: int, dtype: torch.dtype = torch.float64) -> Tensor:
     """Regression targets (N, classes) of labels (N,) int64: 1 - 1/classes at the class, -1/classes elsewhere."""
-    return F.one_hot(labels, classes).to(dtype) - 1 / classes
+    # Not F.one_hot, which reads classes back where they are on a CPU.
+    one_hot = labels[:, None] == torch.arange(classes, device=labels.device)
+    return one_hot.to(dtype) - 1 / classes
 
 
 def with_ridge(kernel: Tensor, ridge: float) -> Tensor:

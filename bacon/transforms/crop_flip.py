@@ -16,27 +16,36 @@ from bacon.transforms.augmentation import BatchAugmentation, Stream, integers
 if TYPE_CHECKING:
     from bacon.settings.augmentations import CropFlip
 
-_PARAMETERS = 3
+NUMBERS = 3
+"""Random numbers that :func:`crop_flip` takes for an image."""
 
 
 def augmentation(settings: CropFlip) -> BatchAugmentation:
     """Crop and flip for training batches; zeros are the mean colour of normalised images."""
-    pad = settings.pad
 
     def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
-        height, width = images.shape[-2:]
-        if settings.fill == "reflect" and pad >= min(height, width):
-            raise BaconError(f"crop_flip: {pad} pixels cannot be reflected from images of {height}x{width} pixels")
-        top, left, mirror = stream.per_image("crop-flip", sizes, _PARAMETERS, images).unbind(dim=1)
-        row, column = integers(top, 2 * pad + 1), integers(left, 2 * pad + 1)
-        if settings.fill == "reflect":
-            rows, columns = _reflected(row - pad, height), _reflected(column - pad, width)
-            cropped = operations.at_pixels(images[:, None], rows, columns)
-        else:
-            cropped = operations.window(F.pad(images, (pad,) * 4)[:, None], row, column, height, width)
-        return (operations.flip(cropped, [mirror]) if settings.flip else cropped)[:, 0]
+        return crop_flip(settings, images, stream.per_image("crop-flip", sizes, NUMBERS, images))
 
     return augment
+
+
+def crop_flip(settings: CropFlip, images: Tensor, numbers: Tensor) -> Tensor:
+    """Images (N, C, H, W), each by its ``numbers`` (N, 3) in [0, 1).
+
+    Raises:
+        BaconError: the images are too small to be reflected.
+    """
+    pad, (height, width) = settings.pad, images.shape[-2:]
+    if settings.fill == "reflect" and pad >= min(height, width):
+        raise BaconError(f"crop_flip: {pad} pixels cannot be reflected from images of {height}x{width} pixels")
+    top, left, mirror = numbers.unbind(dim=1)
+    row, column = integers(top, 2 * pad + 1), integers(left, 2 * pad + 1)
+    if settings.fill == "reflect":
+        rows, columns = _reflected(row - pad, height), _reflected(column - pad, width)
+        cropped = operations.at_pixels(images[:, None], rows, columns)
+    else:
+        cropped = operations.window(F.pad(images, (pad,) * 4)[:, None], row, column, height, width)
+    return (operations.flip(cropped, [mirror]) if settings.flip else cropped)[:, 0]
 
 
 def _reflected(start: Tensor, side: int) -> Tensor:

@@ -81,7 +81,7 @@ def augment_policy(
     """
     if mean is None or std is None:
         raise BaconError(
-            f"evaluation.augmentations: {name!r} works on pixel values, which whitened images (data.NAME.zca) do "
+            f"evaluation.augmentations: {name!r} works on pixel values, which images whitened by ZCA (preprocessing.zca) do "
             "not have; choose none or dsa, or turn whitening off"
         )
     pixels = images.mul(std).add_(mean).clamp_(0, 1).mul_(255).round_().to(torch.uint8)

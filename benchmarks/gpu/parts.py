@@ -42,7 +42,7 @@ PARTS = (
     Part("kernels", 25, "each kernel alone"),
     Part("determinism", 30, "two runs with one seed, a resumed one, and what equal bits cost"),
     Part("evaluation", 55, "all networks of a cell"),
-    Part("methods", 15, "seeds at once; iterations of gradient matching, replayed and launched kernel by kernel"),
+    Part("methods", 15, "seeds at once; iterations of DSA and FRePo, replayed and launched kernel by kernel"),
     Part("memory", 30, "peak memory of the largest cells"),
     Part("cells", 35, "hours of the paper's cells, from the time of an iteration"),
     Part("accuracy", 95, "test accuracy after fixed seconds of distillation"),

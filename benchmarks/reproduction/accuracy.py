@@ -115,12 +115,12 @@ def _job(plan: Plan, target: Target, protocol: str, device: torch.device, networ
             rule=plan.evaluation_fingerprint(cell, NETWORK),
             record=plan.record_fingerprint(cell, NETWORK),
             augmentations=plan.augmentation_code(cell, NETWORK),
-            data=plan.data_fingerprint(cell.dataset),
+            data=plan.cell_data_fingerprint(cell),
             distilled=plan.distilled_fingerprint(cell),
         ),
         cache=plan.directory / CACHE / "evaluation",
         device=device,
-        teachers=tuple(trained_runs(plan, cell.dataset, need) for need in plan.teachers(cell)),
+        teachers=tuple(trained_runs(plan, cell, need) for need in plan.teachers(cell)),
     )
 
 

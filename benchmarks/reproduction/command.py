@@ -62,7 +62,9 @@ def _iterations(_: click.Context, __: click.Parameter, text: str) -> tuple[int, 
     help="Stop training the networks that a cell needs after this many seconds; by default they are all trained.",
 )
 @click.option(
-    "--zca", is_flag=True, help="Whiten images (data.NAME.zca), as MTT and its successors publish for some cells."
+    "--zca",
+    is_flag=True,
+    help="Whiten the images of every cell (data.NAME.zca); without it, of those whose settings ask for it.",
 )
 @click.option(
     "--config", type=click.Path(path_type=Path), help="Configuration to take settings from, not the published."
@@ -168,7 +170,7 @@ def _cost(target: Target, needs: Sequence[NeedState], reached: Reached | None, d
     On an H200 that is what :mod:`benchmarks.reproduction.prediction` says, elsewhere what the cost model asks a scheduler for.
     """
     known_gpu = prediction.of(target.plan, target.cell, device)
-    row: dict[str, Any] = {"cell": str(target.cell)}
+    row: dict[str, Any] = {"cell": str(target.cell), "ZCA": "yes" if target.plan.is_whitened(target.cell) else "no"}
     if needs:
         wholes = [need.whole for need in needs]
         known = None if None in wholes else sum(whole for whole in wholes if whole is not None)

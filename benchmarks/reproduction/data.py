@@ -1,7 +1,8 @@
 """The data sets of a folder: prepared files as they are, raw files prepared once.
 
-A folder may hold, for a data set called NAME: ``NAME.h5``, prepared by this project; ``NAME.npz``, its images and labels
-(docs/data.md); or the official files, in ``NAME/``, ``NAME-raw/`` or the folder itself. The digits need nothing.
+A folder may hold, for a data set called NAME: ``NAME.h5``, prepared by this project, and ``NAME-zca.h5``, its whitened form;
+``NAME.npz``, its images and labels (docs/data.md); or the official files, in ``NAME/``, ``NAME-raw/`` or the folder itself. The
+digits need nothing. A form that is not there is made of what is.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bacon.config.loading import data_settings
 from bacon.datasets.checksums import find_verified
 from bacon.datasets.prepare import prepare
 from bacon.datasets.source import registered
 from bacon.datasets.store import check_fingerprint, open_store
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
+from bacon.settings.cells import WHITENED, Cell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,15 +35,24 @@ class Source:
     folder: Path = Path()
 
 
-def found_source(name: str, data: Path) -> Source:
+def found_source(name: str, data: Path, *, zca: bool = False) -> Source:
     """What ``data`` holds of the data set ``name``: a prepared file before an archive of arrays before the official files.
+
+    Args:
+        name: of the data set.
+        data: the folder.
+        zca: whether images have to be whitened; a prepared file of the other form is read as raw images.
 
     Raises:
         BaconError: the data set is not known, or nothing of it is there.
     """
     info = registered(name)
-    if (prepared := data / f"{name}.h5").is_file():
-        return Source(settings={}, prepared=prepared)
+    prepared = [path for path in (data / f"{name}.h5", data / f"{name}-{WHITENED}.h5") if path.is_file()]
+    for path in prepared:
+        if _is_whitened(path, name) == zca:
+            return Source(settings={}, prepared=path)
+    if prepared:
+        return Source(settings={"format": "hdf5", "path": str(prepared[0].resolve())})
     if (arrays := data / f"{name}.npz").is_file():
         return Source(settings={"format": "npz", "path": str(arrays.resolve())})
     folders = (data / name, data / f"{name}-raw", data)
@@ -56,26 +66,25 @@ def found_source(name: str, data: Path) -> Source:
     )
 
 
-def prepared_file(name: str, source: Source, plan: Plan, *, zca: bool) -> Path:
+def prepared_file(cell: Cell, source: Source, plan: Plan) -> Path:
     """The prepared data set: the one in the folder, or one made of the raw files under the plan's directory.
 
     Args:
-        name: of the data set.
+        cell: whose data set it is.
         source: where it lies.
-        plan: of a cell of the data set; its settings say how raw files are prepared.
-        zca: whether images have to be whitened; what a prepared file holds must agree.
+        plan: of the cell; its settings say how raw files are prepared.
 
     Raises:
-        BaconError: raw files are not what they should be, or a prepared file is damaged or not of this ``zca``.
+        BaconError: raw files are not what they should be, or a prepared file is damaged.
     """
     if source.prepared is not None:
-        _check_prepared(source.prepared, name, zca=zca)
         return source.prepared
-    path = plan.directory / "results" / "data" / f"{name}{'-zca' if zca else ''}.h5"
-    fingerprint = plan.data_fingerprint(name)
+    suffix = f"-{WHITENED}" if plan.is_whitened(cell) else ""
+    path = plan.directory / "results" / "data" / f"{cell.dataset}{suffix}.h5"
+    fingerprint = plan.cell_data_fingerprint(cell)
     if not _is_current(path, fingerprint):
-        settings = data_settings(plan.config, name)
-        prepare(name, settings, download_dir=source.folder, output=path, fingerprint=fingerprint)
+        settings = plan.prepared(cell).settings
+        prepare(cell.dataset, settings, download_dir=source.folder, output=path, fingerprint=fingerprint)
     return path
 
 
@@ -85,16 +94,12 @@ def fingerprint_in(path: Path) -> str:
         return str(file.attrs["fingerprint"])
 
 
-def _check_prepared(path: Path, name: str, *, zca: bool) -> None:
+def _is_whitened(path: Path, name: str) -> bool:
     with open_store(path) as file:
         whitened, found = "whitening" in file, str(file.attrs["name"])
     if found != name:
         raise BaconError(f"{path}: holds the data set {found!r}, not {name!r}; name the file after its data set")
-    if whitened != zca:
-        raise BaconError(
-            f"{path}: {'holds' if whitened else 'lacks'} the whitening map of data.NAME.zca; "
-            f"{'give' if whitened else 'leave out'} --zca, or give the raw files"
-        )
+    return whitened
 
 
 def _is_current(path: Path, fingerprint: str) -> bool:

@@ -198,7 +198,7 @@ class _Run:
 def _engine(target: Target, device: torch.device, store: CheckpointStore, at: Sequence[int]) -> Engine:
     """What distils the cell, before its first iteration, as the workflow's job makes it."""
     plan, cell, settings = target.plan, target.cell, target.settings
-    dataset = read_training(target.data, expected_fingerprint=plan.data_fingerprint(cell.dataset))
+    dataset = read_training(target.data, expected_fingerprint=plan.cell_data_fingerprint(cell))
     real, needs = RealImages(dataset, device=device), plan.needs(cell)
     order = class_order(target.data) if needs else None
     context = Context(
@@ -206,8 +206,8 @@ def _engine(target: Target, device: torch.device, store: CheckpointStore, at: Se
         real=real,
         network=settings.network,
         memory=MemoryLimit(plan.config.run.chunk_images),
-        inputs={need.name: trained_runs(plan, cell.dataset, need, order=order) for need in needs},
-        data_fingerprint=plan.data_fingerprint(cell.dataset),
+        inputs={need.name: trained_runs(plan, cell, need, order=order) for need in needs},
+        data_fingerprint=plan.cell_data_fingerprint(cell),
     )
     assert target.method.algorithm is not None, "a cell with an IPC is distilled"
     return Engine(

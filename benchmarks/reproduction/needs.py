@@ -70,7 +70,7 @@ def train_needs(target: Target, *, limit: float | None) -> list[NeedState]:
     """
     end = float("inf") if limit is None else time.monotonic() + limit
     for plan, need in target.needs:
-        training = plan.training_of(target.cell.dataset, need)
+        training = plan.training_of(plan.data_name(target.cell), need)
         started = time.monotonic()
         try:
             _train(plan, target.data, training, need, end)
@@ -118,7 +118,7 @@ def _stopping_after(seconds: float) -> Iterator[None]:
 
 
 def _state(plan: Plan, cell: Cell, need: TrainingNeed) -> NeedState:
-    training = plan.training_of(cell.dataset, need)
+    training = plan.training_of(plan.data_name(cell), need)
     blocks = training.blocks_with(need.runs)
     trained = [run for block in blocks for run in _finished(plan, training, block) if run < need.runs]
     return NeedState(

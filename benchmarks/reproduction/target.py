@@ -52,7 +52,7 @@ class Request:
         data: folder of data sets.
         folder: where state, networks and records are kept.
         config: configuration to take settings from; ``None``: those that each method's authors published.
-        zca: images are whitened.
+        zca: images are whitened, whether or not the settings of a cell ask for it.
         device: ``cpu`` or ``cuda``.
         threads: CPU threads.
     """
@@ -133,8 +133,10 @@ def make_target(cell: Cell, request: Request) -> Target:
         BaconError: a setting is not allowed, or the data set is not there or not what it should be.
     """
     source = found_source(cell.dataset, request.data)
+    zca = _plan(cell, request, source, COMPARABLE).is_whitened(cell)
+    source = found_source(cell.dataset, request.data, zca=zca)
     first = _plan(cell, request, source, COMPARABLE)
-    data = prepared_file(cell.dataset, source, first, zca=request.zca)
+    data = prepared_file(cell, source, first)
     plans: dict[str, Plan] = {COMPARABLE: PreparedPlan(first, data)}
     missing = {}
     own = METHODS[first.config.base_method(cell.method)].protocol

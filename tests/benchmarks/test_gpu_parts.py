@@ -28,6 +28,11 @@ MISSING = ("snakemake", "matplotlib", "seaborn", "jinja2", "torchnet", "kornia")
 """What a bare GPU machine need not have."""
 
 
+def test_a_methods_own_network_has_the_precision_that_is_asked_for():
+    settings = measured("cifar10/frepo/ipc10", precision="bf16").settings
+    assert (settings.network.precision, settings.distillation.network.precision) == ("bf16", "bf16")
+
+
 def test_the_command_imports_nothing_that_a_bare_machine_lacks():
     code = f"""
 import importlib, sys

@@ -1,8 +1,11 @@
 """``reproduce``: where data sets are found, going on after a stop, needed networks within a limit, ours beside published."""
 
+import dataclasses
 import json
+import shutil
 import signal
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -10,7 +13,8 @@ from click.testing import CliRunner
 
 from bacon.artifacts.distilled_file import read_distilled
 from bacon.config.loading import check_config
-from bacon.datasets.store import write_dataset
+from bacon.datasets.registry import REGISTRY
+from bacon.datasets.store import read_dataset, write_dataset
 from bacon.jobs.distillation_job import run_cell
 from bacon.methods.registry import METHODS
 from bacon.plan.plan import Plan
@@ -157,15 +161,46 @@ def test_training_that_is_stopped_goes_on(request_of, monkeypatch):
 def test_a_prepared_data_set_is_taken_as_it_is(request_of):
     request = request_of()
     path = request.data / "cifar10.h5"
-    write_dataset(path, random_dataset("cifar10", train_limit=200, test_limit=20))
+    write_dataset(path, named(random_dataset("cifar10", train_limit=200, test_limit=20)))
     target = make_target(parsed_cell("cifar10/dc/ipc1/seed3"), request)
     assert target.data == path
     assert target.plan.data_fingerprint("cifar10") == "random"
     beside = accuracy.published(target)
     assert beside.percent == 28.3
     assert 26.24 in beside.others
-    with pytest.raises(BaconError, match=r"cifar10.h5: lacks the whitening map .* leave out --zca"):
-        make_target(target.cell, request_of(zca=True))
+
+
+def small(dataset):
+    """The data set with 4x4 images and the official names of its classes: whitening takes no time."""
+    images = {split: getattr(dataset, split)[:, :, ::8, ::8] for split in ("train_images", "test_images")}
+    return dataclasses.replace(named(dataset), **images)
+
+
+def named(dataset):
+    return dataclasses.replace(dataset, class_names=REGISTRY[dataset.name].class_names)
+
+
+@pytest.mark.parametrize(
+    ("cell", "zca", "whitened"),
+    [
+        ("cifar10/mtt/ipc1", False, True),
+        ("cifar10/mtt/ipc50", False, False),
+        ("cifar10/dc/ipc1", False, False),
+        ("cifar10/dc/ipc1", True, True),
+    ],
+)
+def test_a_cell_has_the_form_that_is_published_or_asked_for(request_of, cell, zca, whitened):
+    """It is made of a prepared file of the other form, and one that is there is taken."""
+    request = request_of(zca=zca, config=None)
+    write_dataset(request.data / "cifar10.h5", small(random_dataset("cifar10", train_limit=100, test_limit=20)))
+    target = make_target(parsed_cell(cell), request)
+    made = read_dataset(target.data)
+    assert (made.whitening is not None) == whitened == target.plan.is_whitened(target.cell)
+    assert made.fingerprint == target.plan.cell_data_fingerprint(target.cell)
+    np.testing.assert_array_equal(made.train_images, read_dataset(request.data / "cifar10.h5").train_images)
+    if whitened:
+        shutil.move(target.data, request.data / "cifar10-zca.h5")
+        assert make_target(parsed_cell(cell), request).data == request.data / "cifar10-zca.h5"
 
 
 def test_where_raw_data_is_looked_for(tmp_path):

@@ -102,6 +102,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Standings
         for module in ("views", "make_report"):
             patch.setattr(f"bacon.reporting.page.{module}.MANY_CELLS", 49)
         patch.setattr("bacon.reporting.page.views.LONG", 40)
+        patch.setattr("bacon.reporting.page.make_report._MANY_PARTS", 2)
         patch.setattr("bacon.reporting.page.make_report.overview", kept)
         return write_report(write_many_results(tmp_path_factory.mktemp("many"), grid, side=8)), found
 

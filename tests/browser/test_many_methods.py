@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.select import Select
+from selenium.webdriver.support.wait import WebDriverWait
 
 from bacon.reporting.page.pair_numbers import pair_text
 from benchmarks.page import ACTS, measure_page
@@ -79,14 +80,16 @@ def test_results_are_filtered_and_sorted_by_their_difference_from_the_reference(
 def test_cells_and_their_details_are_read_when_they_are_asked_for(chromium, many):
     page, _ = many
     chromium.open(page)
-    unread = "return document.querySelectorAll('#cells-table noscript').length"
-    assert not chromium.driver.find_element(By.ID, "cells-table").is_displayed()
+    elements = "return document.querySelectorAll('#cells tr.detail > td > div:not(:empty)').length"
+    assert not chromium.js("return document.getElementById('cells-table')"), "one text until it is asked for"
     assert chromium.js("return document.querySelectorAll('#cells .toggle').length") == 0
-    assert chromium.js(unread) == 51
+    chromium.js("location.hash = '#figures'")
+    assert not chromium.js("return document.getElementById('cells-table')"), "no cell is asked for"
     chromium.js("location.hash = '#cifar10/dm/ipc1/seed1'")
     detail = chromium.driver.find_element(By.CSS_SELECTOR, "[id='cifar10/dm/ipc1/seed1'] tr.detail")
     assert detail.is_displayed()
-    assert chromium.js(unread) == 50
+    assert chromium.js(elements) == 1, "only this cell's details are elements"
+    assert chromium.js("return document.querySelectorAll('#cells-table > tbody').length") == 51
     detail.find_element(By.LINK_TEXT, "cifar10/dm/ipc1/seed0").click()
     first = chromium.driver.find_element(By.CSS_SELECTOR, "[id='cifar10/dm/ipc1/seed0'] tr.detail")
     assert "evaluation.lr_net" in first.text
@@ -102,6 +105,20 @@ def test_a_number_of_the_answer_opens_the_folded_cells(chromium, many):
     names = chromium.driver.find_elements(By.CSS_SELECTOR, "#cells-table > tbody > tr:first-child > th")
     shown = [name.text for name in names if name.is_displayed()]
     assert shown == [f"cifar10/{places[0].best.method}/ipc1/seed{seed}" for seed in (0, 1)]
+
+
+def test_a_folded_table_is_read_when_it_opens_and_sorts(chromium, many):
+    page, _ = many
+    chromium.open(page)
+    fold = chromium.driver.find_element(By.XPATH, "//section[@id='tables']//details[contains(summary, 'Cost of')]")
+    assert fold.find_elements(By.TAG_NAME, "table") == []
+    fold.find_element(By.TAG_NAME, "summary").click()
+    table = WebDriverWait(chromium.driver, 30).until(lambda _: fold.find_elements(By.CSS_SELECTOR, "table.ready"))[0]
+    assert table.is_displayed()
+    shown = chromium.js("return arguments[0].textContent", fold)
+    assert "mean \N{PLUS-MINUS SIGN} sd" in shown, "letters beyond ASCII"
+    assert "&#" not in shown
+    assert chromium.messages() == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -42,11 +42,12 @@ LAYER = "datasets: {{digits: {{evaluation: {{{0}}}}}}}"
          "or hdf5; did you mean 'imagefolder'?"),
         ("data: {digits: {title: 12}}", "data.digits.title = 12: must be text; put it in quotes: '12'"),
         ("cells: {dataset: digits}", "cells: must be a list"),
-        ("cells: [3]", "cells.0 = 3: must hold keys: dataset, distillation, evaluation, ipc, methods, network"),
+        ("cells: [3]", "cells.0 = 3: must hold keys: dataset, distillation, evaluation, ipc, methods, network, preprocessing"),
         ("cells: [{dataset: digits}]", "cells.0.ipc: is required"),
         ("variants: {v: {}}", "variants.v.method: is required"),
         ("run: {device: cud}", "run.device = 'cud': must be auto, cpu or cuda; did you mean 'cuda'?"),
-        ("datasets: {digits: resnet18}", "datasets.digits = 'resnet18': must hold keys: distillation, evaluation, network"),
+        ("datasets: {digits: resnet18}", "datasets.digits = 'resnet18': must hold keys: distillation, evaluation, network, "
+         "preprocessing"),
         ("datasets: {digits: {network: resnet18}}", "datasets.digits.network = 'resnet18': must hold keys: activation, "
          "architecture, depth, norm, pooling, precision, stem, width"),
         ("methods: {bacon: {distillation: {networks: {source: qeue}}}}", "methods.bacon.distillation.networks.source = 'qeue': "

@@ -198,7 +198,7 @@ def assert_same_state(one, other):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp32", "bf16"])
-@pytest.mark.parametrize("method", ["dm", "idm", "bacon", "dsa"])
+@pytest.mark.parametrize("method", ["dm", "idm", "bacon", "dsa", "frepo"])
 def test_every_run_gives_the_same_bits(method, precision):
     engines = [made(method, precision) for _ in range(2)]
     for engine in engines:
@@ -207,7 +207,7 @@ def test_every_run_gives_the_same_bits(method, precision):
     assert_same_state(*engines)
 
 
-@pytest.mark.parametrize("method", ["dm", "idm", "bacon", "dsa"])
+@pytest.mark.parametrize("method", ["dm", "idm", "bacon", "dsa", "frepo"])
 def test_a_run_that_stopped_goes_on_with_the_same_bits(method, tmp_path):
     """It stops after each of the first iterations, and nothing but the file of its state is left."""
     whole, store = made(method, "tf32"), CheckpointStore(folder=tmp_path, fingerprint="f" * 32)

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from tests.recorded_operations import recorded
 
 ITERATIONS = 4
 BATCH_NORM = NetworkSettings(width=4, depth=2, norm="batch")
+CROPPED = {"crop": "resized", "flip": True, "shift": [-2, 2]}
 CALIBRATED = ("replays", "_calibrations", "_rounds")
 """What :class:`CalibratedMatching` records."""
 
@@ -74,7 +76,7 @@ CASES = {
     "idm_iid": (changed("idm_iid", iterations=3), 10_000, None, None),
     "cafe_dsa": (changed("cafe_dsa", iterations=2), 13, None, None),
     "dance": (changed("dance", iterations=3), 13, 1, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
-    "ncfm": (changed("ncfm", iterations=3), 10_000, None, {"replays": 1, "_calibrations": 1}),
+    "ncfm": (changed("ncfm", iterations=3), 10_000, 1, dict(zip(CALIBRATED, (1, 1, 2), strict=True))),
     "ncfm sgd": (
         changed("ncfm", iterations=5, optimiser="sgd", patience=1, lr_img=1.0, batch_real=4),
         10_000,
@@ -85,7 +87,7 @@ CASES = {
         changed("ncfm", iterations=3, sampling="network", sampling_width=8, frequencies=64),
         13,
         2,
-        {"replays": 1, "_calibrations": 1},
+        dict(zip(CALIBRATED, (1, 1, 2), strict=True)),
     ),
     "dsa": (changed("dsa", iterations=2, inner=1), 13, 1, None),
     "dcc": (changed("dcc", iterations=3), 10_000, None, {"replays": 2}),
@@ -95,6 +97,21 @@ CASES = {
     "mtt": (changed("mtt", iterations=2, batch_syn=4), 10_000, 1, None),
     "mtt graphs": (changed("mtt", iterations=2, constant_memory=False), 10_000, None, None),
     "datm": (changed("datm", iterations=2), 4, None, None),
+    "frepo": (changed("frepo", iterations=5), 10_000, 2, None),
+    "kip": (changed("kip", iterations=3, batch_real=12), 13, None, None),
+    "kip features": (changed("kip", iterations=3, kernel="features", learn_labels=True), 10_000, 2, None),
+    "sre2l": (changed("sre2l", iterations=3, view=CROPPED), 10_000, 1, None),
+    "sre2l_plus": (changed("sre2l_plus", iterations=3, batch_images=2, tv_weight=0.1, l2_weight=0.1), 4, None, None),
+    "dd": (changed("dd", iterations=3, augmentation="crop_flip", lr_interval=2), 10_000, 1, None),
+    "dd graphs": (changed("dd", iterations=2, networks=2, constant_memory=False), 13, None, None),
+    "ld": (changed("ld", iterations=6, selection_interval=2, validation=0.3), 10_000, 3, None),
+    "ld ridge": (
+        changed("ld", iterations=6, selection_interval=2, validation=0.3, inner="ridge_regression"),
+        13,
+        3,
+        None,
+    ),
+    "frepo pieces": (changed("frepo", iterations=3, batch_syn=4, network_steps=5, networks=1), 13, 1, None),
 }
 """Settings, images at a time, after which iteration it goes on from a checkpoint, and how many kinds of steps there are."""
 
@@ -233,6 +250,14 @@ def test_rounds_that_do_not_fit_while_they_are_recorded_are_recorded_one_after_a
     for one, two in zip(plain.members, replayed.members, strict=True):
         for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
             assert torch.equal(mine, other)
+
+
+@pytest.mark.parametrize(("device", "expected"), [("cpu", 0.1), ("cuda", 0.10000000149011612)])
+def test_a_learning_rate_is_what_its_place_holds_whether_that_is_read_or_not(real32, device, expected):
+    algorithm = make_engine(real32, changed("kip", lr=0.1), ipc=2, seed=3).algorithm
+    algorithm.replays._context = SimpleNamespace(device=torch.device(device))
+    assert algorithm.replays._rates() == [expected]
+    assert algorithm.variables.images.update.rate == expected
 
 
 def test_a_recording_keeps_what_the_host_knew_and_refuses_to_read_back():

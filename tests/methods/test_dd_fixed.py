@@ -62,8 +62,8 @@ def test_steps_equal_the_naive_loop_on_one_network():
 
 def test_the_network_is_that_of_the_seed_in_every_iteration_and_another_for_another_seed():
     one, other = distillation(), distillation(seed=4)
-    assert torch.equal(one._fresh(0).weights(), one._fresh(5).weights())
-    assert not torch.equal(one._fresh(0).weights(), other._fresh(0).weights())
+    assert torch.equal(one._fresh(0), one._fresh(5))
+    assert not torch.equal(one._fresh(0), other._fresh(0))
 
 
 def test_the_evaluation_repeats_the_steps_on_that_network():

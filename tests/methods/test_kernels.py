@@ -1,6 +1,8 @@
 """KIP, LS and FRePo beyond the contract: label solving in closed form, the pool, what their settings refuse."""
 
 import math
+from contextlib import nullcontext
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from bacon.methods.frepo.algorithm import margin_gradient
 from bacon.methods.ls.algorithm import solved_labels
 from bacon.methods.registry import METHODS
 from bacon.networks.build import build_network
-from bacon.networks.infinite_width import dense_kernel
+from bacon.networks.infinite_width import dense_kernel, linear_kernel
 from bacon.runtime.errors import BaconError
 from bacon.settings.network import NetworkSettings
 from bacon.training.ridge_regression import centred_one_hot, dual_weights
@@ -40,15 +42,16 @@ def test_a_kernel_that_is_not_positive_gives_no_numbers():
     assert dual_weights(-torch.eye(2, dtype=torch.float64), torch.ones(2, 1, dtype=torch.float64), 1e-6).isnan().all()
 
 
-def test_pieces_of_real_images_change_nothing_and_the_gradient_is_autograds():
+@pytest.mark.parametrize("kernel", [KERNEL, linear_kernel])
+def test_pieces_of_real_images_change_nothing_and_the_gradient_is_autograds(kernel):
     support, labels = rows(4, 5), rows(4, 3, seed=1)
     images, wanted = rows(9, 5, seed=2), rows(9, 3, seed=3)
     leaf, theirs = support.clone().requires_grad_(), labels.clone().requires_grad_()
-    loss = (regression(KERNEL(images, leaf), KERNEL(leaf, leaf), theirs, 1e-3) - wanted).square().sum() / 2 / 9
+    loss = (regression(kernel(images, leaf), kernel(leaf, leaf), theirs, 1e-3) - wanted).square().sum() / 2 / 9
     by_support, by_labels = torch.autograd.grad(loss, (leaf, theirs))
     for size in (2, 9):
         pieces = zip(images.split(size), wanted.split(size), strict=True)
-        found = regression_gradients(KERNEL, support, labels, pieces, ridge=1e-3)
+        found = regression_gradients(kernel, support, labels, pieces, ridge=1e-3)
         torch.testing.assert_close(found.loss, loss.detach())
         torch.testing.assert_close(found.support, by_support)
         torch.testing.assert_close(found.labels, by_labels)
@@ -172,6 +175,45 @@ def test_networks_begin_at_different_ages_and_are_replaced_after_their_steps():
         assert now == ((serial, steps + 1) if steps < 8 else (max(seen) + 1, 0))
         seen.add(now[0])
     assert len(seen) > 4
+
+
+class NotedStreams:
+    """Streams that write down who waits for whom."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def begin(self):
+        self.log.append("the pool waits")
+
+    def end(self):
+        self.log.append("waits for the pool")
+
+    def on(self, place):
+        assert place == 0
+        return nullcontext()
+
+
+def test_a_network_is_trained_beside_the_next_iteration_unless_that_draws_it():
+    algorithm, log = pool_of(networks=3, network_steps=1000, iterations=30), []
+    pool, compute, train = algorithm.pool, algorithm.gradients, algorithm.pool._train
+    pool._streams = NotedStreams(log)
+    algorithm.gradients = lambda given: log.append("images") or compute(given)
+    pool._train = lambda given: log.append([tensor.data_ptr() for tensor in given.tensors]) or train(given)
+    places = [pool._place(iteration) for iteration in range(30)]
+    assert 5 < sum(one == other for one, other in pairwise(places)) < 25
+    for iteration in range(1, 30):
+        algorithm.step(iteration - 1)
+        log.clear()
+        algorithm.step(iteration)
+        waited = ["waits for the pool"] * (places[iteration] == places[iteration - 1])
+        *before, read = log
+        assert before == [*waited, "images", "waits for the pool", "the pool waits"]
+        assert algorithm.images.data_ptr() not in read, "which the next iteration moves"
+        assert algorithm.labels.data_ptr() not in read
+    log.clear()
+    algorithm.state_dict()
+    assert log == ["waits for the pool"]
 
 
 def test_a_networks_step_goes_down_on_the_synthetic_set_with_its_labels():

@@ -32,6 +32,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_tiles, first_triton
 from bacon.networks.kernels import second_triton, triton_tiles
+from bacon.runtime import draws_triton
 
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
 MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged"}
@@ -80,6 +81,11 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     compiled(first_images_triton._shares, dtype, share, capability)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)
+
+kinds = {name: "i32" for name in ("key0", "key1", "blocks", "count", "total")}
+kinds |= {name: "*i64" for name in ("lanes", "iteration", "out")}
+words = {"COUNTERS": draws_triton._COUNTERS, "num_warps": draws_triton._WARPS}
+assert "mul.hi.u32" in compiled(draws_triton._words, torch.float32, words, **kinds)
 """
 
 

@@ -8,6 +8,7 @@ from triton.runtime import interpreter
 
 from tests.networks import block_on_gpu, first_on_gpu, second_on_gpu
 from tests.networks.block_on_gpu import LAYOUTS
+from tests.runtime import draws_on_gpu
 
 CPU = torch.device("cpu")
 
@@ -62,6 +63,7 @@ def main():
         bfloat16_products(patch)
         check_the_block()
         check_the_first_block()
+    draws_on_gpu.check_words(CPU)
     print("the first block too")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from bacon.config.loading import check_config
@@ -9,7 +10,10 @@ from bacon.plan.plan import Plan
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.figures.catalogue import drawn, left_out
 from bacon.reporting.figures.make_figures import DRAW
+from bacon.reporting.figures.protocol_pages import COLUMN, FRAME, NAMES, layout, pages
+from bacon.reporting.figures.protocols import protocols_figure
 from tests.reporting.conftest import ROOT
+from tests.reporting.many_results import GRID
 
 
 def plan_of(**changes):
@@ -92,3 +96,39 @@ def test_accuracy_against_every_cost_is_a_figure_per_data_set_and_ipc():
 def test_every_topic_has_a_caption_for_snakemakes_report():
     for topic in (*DRAW, "pareto", "evolution", "embedding", "images"):
         assert (ROOT / "workflow" / "report" / f"{topic}_figure.rst").stat().st_size > 50
+
+
+@pytest.mark.parametrize(
+    ("methods", "protocols", "ipcs", "networks"),
+    [(25, 3, [3, 3, 3, 3], 1), (4, 3, [2], 1), (5, 12, [3, 1], 2), (34, 12, [3], 1), (12, 2, [3, 1], 1)],
+)
+def test_pages_of_heat_maps_hold_every_panel_and_can_be_printed(methods, protocols, ipcs, networks):
+    every = [(group, ipc) for group, count in enumerate(ipcs) for ipc in range(count * networks)]
+    chosen = layout(methods=methods + 1, protocols=protocols, ipcs=max(ipcs))
+    made = pages(every, chosen)
+    assert [panel for page in made for panel in page] == every
+    assert chosen.lines * (FRAME + chosen.row * (methods + 1)) <= 9.5
+    assert chosen.across == 1 or NAMES + chosen.across * COLUMN * protocols <= 10.5
+
+
+def test_a_large_grid_has_as_many_pages_of_heat_maps_as_are_drawn():
+    few, many = plan_of(grid={"protocols": ["p-dsa", "p-idc"]}), Plan(check_config(GRID))
+    names = [figure.name for figure in drawn(many) if figure.topic == "protocols"]
+    assert names == ["protocols", "protocols_2", "protocols_3", "protocols_4"]
+    (only,) = (figure for figure in drawn(few) if figure.topic == "protocols")
+    assert (only.name, only.title) == ("protocols", "Accuracy by evaluation protocol")
+    titles = {name: name for name in few.protocols}
+    rows = [
+        {"dataset": "digits", "dataset_title": "Digits", "network": "convnet", "ipc": ipc, "method": method}
+        | {"method_title": method, "control": False, "protocol": name, "protocol_title": name, "mean_percent": 50.0}
+        | {"ci_low": 49.0, "ci_high": 51.0, "n": 4, "rank": 1, "rank_change": 0, "change_supported": False}
+        for ipc in (1, 10)
+        for method in [f"m{number}" for number in range(25)]
+        for name in titles
+    ]
+    page = protocols_figure(pd.DataFrame(rows).astype({"ipc": "Int64"}))
+    first, second = (ax for ax in page.axes if ax.texts)
+    assert len(first.get_yticklabels()) == 25
+    assert not second.get_yticklabels(), "the same rows are named once"
+    assert page.get_size_inches()[1] < 11
+    assert "page" not in page.title

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
+from bacon.datasets.store import write_whitening
+from bacon.datasets.whitening import fit_whitening
 from bacon.networks.build import build_network
 from bacon.reporting.collect.embedded_images import embed
 from bacon.reporting.figures.embedding import embedding_figure
@@ -55,6 +58,16 @@ def test_embeddings_are_those_of_the_network_and_pca_is_of_the_real_images(found
     assert embedding.explained == pytest.approx(shares[:2].tolist(), rel=1e-4)
     expected = (of_bacon - centre) @ axes[:2].T
     np.testing.assert_allclose(np.abs(clouds["BACON"].pca), np.abs(expected), rtol=1e-4, atol=1e-6)
+
+
+def test_a_set_of_the_other_form_is_brought_into_that_of_the_real_images(found, tmp_path):
+    real, (plain, _), stored, train = found
+    whitening = fit_whitening(train, 0.1, "mine")
+    white = distilled(tmp_path, whitening.apply(stored), ipc=3, method="idm")
+    with h5py.File(white.path, "a") as file:
+        write_whitening(file, whitening)
+    first, second = embed(real, [plain, white], network=NETWORK).clouds[1:]
+    np.testing.assert_allclose(first.pca, second.pca, rtol=1e-3, atol=1e-4)
 
 
 def test_the_same_files_give_the_same_points(found):

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -23,7 +24,7 @@ from bacon.reporting.collect.sensitivity_study import Point
 from bacon.reporting.collect.shown_snapshots import read_snapshots, spread
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures import heatmap
-from bacon.reporting.figures.canvas import interval_arms, wrap_caption
+from bacon.reporting.figures.canvas import CAPTION_SIZE, FigurePage, interval_arms, wrap_caption
 from bacon.reporting.figures.curve import SECONDS, curve_figure, figure3, with_seconds
 from bacon.reporting.figures.embedding import _name_classes
 from bacon.reporting.figures.evolution import _caption as _strip_caption
@@ -156,6 +157,23 @@ def test_an_n_is_not_torn_from_its_number():
         assert "n = 15" in wrapped
         assert "n = 3" in wrapped
         assert " ".join(wrapped.split()) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DCC, DSAC, IDC, DREAM, DM, IDM, CAFE, CAFE+DSA, DATADAM, DM+IID, IDM+IID, DANCE, NCFM, BACON " * 4,
+        "WM" * 80,
+        "ill " * 99,
+    ],
+)
+@pytest.mark.parametrize("width", [1.5, 5.1])
+def test_a_caption_stays_within_its_figure(text, width):
+    figure = FigurePage(figsize=(width, 3), dpi=200)
+    wrapped = wrap_caption(text, width)
+    drawn = figure.text(0.08 / width, 0.02, wrapped, fontsize=CAPTION_SIZE)
+    assert drawn.get_window_extent(FigureCanvasAgg(figure).get_renderer()).x1 <= 200 * width
+    assert "".join(wrapped.split()) == "".join(text.split())
 
 
 @pytest.fixture

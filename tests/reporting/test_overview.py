@@ -30,7 +30,7 @@ def accuracy(values, **shared):
     """Rows of ``collect_accuracy``: method -> accuracies in percent of each seed's one network."""
     columns = {
         "dataset": "cifar10", "dataset_title": "CIFAR-10", "network": "convnet", "final": True, "evaluation_seed": 0,
-        "label_kind": "hard", **shared,
+        "label_kind": "hard", "protocol": "100 epochs", **shared,
     }  # fmt: skip
     rows = [
         {"method": name, "method_title": name.upper(), "seed": seed, "ipc": 1, "test_accuracy_percent": value}

@@ -4,7 +4,14 @@ import pandas as pd
 import pytest
 
 from bacon.artifacts.evaluation_records import parse_record
-from bacon.reporting.collect.protocol_text import is_soft, network_text, protocol_note, protocol_of, protocol_text
+from bacon.reporting.collect.protocol_text import (
+    is_soft,
+    is_whitened,
+    network_text,
+    protocol_note,
+    protocol_of,
+    protocol_text,
+)
 from bacon.reporting.collect.recipe_text import dsa_text, labels_text
 from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
 from bacon.settings.protocol_data import DataFacts
@@ -58,6 +65,31 @@ def test_the_protocol_of_an_evaluation_file_follows_its_labels_and_rates():
     each = protocol_of({**content, "learned_rates": 30})
     assert each.startswith("30 steps, SGD lr learned for each step, ")
     assert each.endswith("last step")
+
+
+def test_whitened_images_are_said_of_training_and_of_regression():
+    content = {"settings": {"evaluation": EVALUATION}}
+    said = protocol_of({**content, "whitened": True})
+    assert said == "100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, ZCA-whitened images, DSA without flip, last epoch"
+    assert is_whitened(said)
+    assert not is_whitened(protocol_of(content))
+    kernel = {"evaluation": {**EVALUATION, "augmentations": ["none"], "regression": "ntk"}}
+    assert is_whitened(protocol_of({"settings": kernel, "whitened": True}))
+
+
+def test_what_holds_for_some_ipcs_alone_names_them():
+    places = [("mtt", 1), ("mtt", 10), ("mtt", 50), ("dm", 1), ("dm", 10), ("dm", 50)]
+    accuracy = pd.DataFrame(
+        [
+            {
+                "dataset": "d", "dataset_title": "D", "method": method, "method_title": method.upper(), "ipc": ipc,
+                "network": "convnet", "network_text": "ConvNet",
+                "protocol": "5 epochs" + (", ZCA-whitened images" if (method, ipc) in places[:2] else ""),
+            }
+            for method, ipc in places
+        ]
+    )  # fmt: skip
+    assert protocol_note(accuracy) == "MTT IPC 1, 10: ZCA-whitened images; all: ConvNet, 5 epochs"
 
 
 def test_epochs_that_the_images_decide_are_those_of_the_records():

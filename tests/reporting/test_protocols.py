@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -11,14 +12,17 @@ from click.testing import CliRunner
 from scipy import stats
 
 from bacon.cli import main
+from bacon.config.loading import check_config
+from bacon.plan.plan import Plan
 from bacon.reporting.collect.evaluations import read_accuracy, under_protocol
-from bacon.reporting.collect.protocol_gaps import protocol_gaps
+from bacon.reporting.collect.protocol_gaps import chosen_protocol_gaps, protocol_gaps
 from bacon.reporting.collect.protocol_matrix import protocol_matrix
 from bacon.reporting.collect.selection import EPOCHS, ITERATIONS, collect_points, selection
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.make_figures import FigureInputs
 from bacon.reporting.figures.protocols import protocols_figure
 from bacon.reporting.page.contents import report_tables
+from bacon.reporting.tables.gap_tables import unsplit_lines
 from bacon.reporting.tables.markup import latex, markdown
 from bacon.reporting.tables.protocol_tables import matrix_grids, matrix_notes
 from bacon.reporting.tables.run_tables import write_accuracy
@@ -284,3 +288,60 @@ def test_the_heat_map_and_the_page_show_every_protocol(written):
         "Title of protocols",
     ):
         assert text in html
+
+
+def chosen(pairs, own=None, **protocols):
+    own = {"a": "new", "b": "old", "random": "old"} | (own or {})
+    accuracies = {name: accuracy(of) for name, of in protocols.items()}
+    return chosen_protocol_gaps(accuracies, Printed(), lambda _, method, __: own.get(method), pairs)
+
+
+NEW = {"a": [50, 52, 51], "b": [47, 50, 48], "random": [1, 1, 1]}
+OLD = {"a": [43, 44, 43], "b": [39, 42, 41], "random": [1, 1, 1]}
+
+
+def test_a_chosen_gap_is_that_of_the_table_whichever_method_is_named_first():
+    for pair in (("a", "b"), ("b", "a")):
+        found, unsplit = chosen([pair], old=OLD, new=NEW)
+        pd.testing.assert_frame_equal(found, gaps(old=OLD, new=NEW))
+        assert unsplit == []
+
+
+@pytest.mark.parametrize(
+    ("pair", "own", "reason"),
+    [
+        (("a", "random"), {}, "no source prints an accuracy of RANDOM here with this network"),
+        (("a", "b"), {"a": None}, "the protocol that A is published under is not among `grid.protocols`"),
+        (("a", "b"), {"a": "old"}, "both are published under the protocol old"),
+    ],
+)
+def test_a_chosen_gap_that_cannot_be_split_says_why(pair, own, reason):
+    found, (one,) = chosen([pair], own, old=OLD, new=NEW)
+    assert found.empty
+    assert reason in one.reason
+    (line,) = unsplit_lines([one])
+    assert line.startswith(f"A - {pair[1].upper()}, CIFAR-10, IPC 1, convnet: the gap cannot be split, because ")
+
+
+def test_a_chosen_gap_without_common_seeds_or_nearly_none_says_so(monkeypatch):
+    _, (one,) = chosen([("a", "b")], old=OLD, new=NEW | {"a": []})
+    assert "no distillation seed of both methods" in one.reason
+    monkeypatch.setitem(PUBLISHED_ACCURACY, "a", 40.05)
+    _, (one,) = chosen([("a", "b")], old=OLD, new=NEW)
+    assert "differ by less than 0.1 points" in one.reason
+
+
+def test_the_terminal_and_the_table_show_chosen_gaps(written, tmp_path, monkeypatch):
+    monkeypatch.chdir(written.directory)
+    (tmp_path / "config.yaml").write_text(json.dumps(CONFIG | {"report": {"gaps": [["dm", "random"]]}}))
+    call = ["table", "--config", str(tmp_path / "config.yaml"), "--gap", "dm", "random"]
+    done = CliRunner().invoke(main, call)
+    assert done.exit_code == 0, done.output
+    assert "DM - Random, Digits, IPC 1, convnet: the gap cannot be split, because no source prints" in done.output
+    refused = CliRunner().invoke(main, [*call[:-1], "bacon"])
+    assert refused.exit_code == 1
+    assert "--gap" in refused.stderr
+    plan = Plan(check_config(CONFIG | {"report": {"gaps": [["dm", "random"]]}}), directory=written.directory)
+    assert "the gap cannot be split" in report_tables(plan, published=PUBLISHED)["protocol_gaps"].notes[0]
+    with pytest.raises(BaconError, match=r"report\.gaps.*idn"):
+        check_config(CONFIG | {"report": {"gaps": [["dm", "idn"]]}})

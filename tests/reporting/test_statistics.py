@@ -13,6 +13,7 @@ import pytest
 
 from bacon.reporting.collect.comparisons import compare_methods
 from bacon.reporting.collect.evaluations import collect_accuracy
+from bacon.reporting.collect.protocol_text import WHITENED
 from bacon.reporting.collect.statistics import hedges_factor, holm, paired, two_level, variance_components
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.tables.comparison_tables import comparison_grids, comparison_notes
@@ -220,9 +221,28 @@ def table(values, **columns):
         for (method, seed), ones in values.items()
         for place, one in enumerate(ones)
     ]
-    shared = {"dataset": "d", "dataset_title": "D", "network": "convnet", "ipc": 1, "final": True, **columns}
+    shared = {
+        "dataset": "d",
+        "dataset_title": "D",
+        "network": "convnet",
+        "ipc": 1,
+        "final": True,
+        "protocol": "p",
+        **columns,
+    }
     frame = pd.DataFrame([row | shared for row in rows])
     return frame.assign(method_title=frame["method"].str.upper()).astype({"ipc": "Int64", "seed": "Int64"})
+
+
+def test_a_comparison_of_whitened_with_plain_images_is_marked():
+    frame = table({("a", 0): [10, 12], ("a", 1): [20, 21], ("b", 0): [12, 14], ("b", 1): [21, 24]})
+    white = pd.Series(frame["method"] == "b").map({True: f"100 epochs, {WHITENED}, last epoch", False: "100 epochs"})
+    for protocol, marked in (("100 epochs", False), (white, True), (f"100 epochs, {WHITENED}, last epoch", False)):
+        (row,) = (found := compare_methods(frame.assign(protocol=protocol))).to_dict("records")
+        assert row["one_whitened"] is marked
+        (grid,) = comparison_grids(found)
+        assert (grid.rows[0][2][-1] == "‡") == marked
+        assert any(line.startswith("‡ one of the two") for line in comparison_notes(found)) == marked
 
 
 def test_methods_are_compared_on_common_seeds_alone():

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from bacon.runtime import draws
+from bacon.runtime import draws, draws_gpu
+from tests.runtime.draws_on_gpu import check_words
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
 SEED = (3, 11)
 
 
@@ -111,3 +112,48 @@ def test_permutations_are_permutations_and_uniform():
     observed = torch.unique(codes, return_counts=True)[1].double()
     assert len(observed) == 24
     assert float(((observed - 1000) ** 2 / 1000).sum()) < 23 + 5 * math.sqrt(2 * 23)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_kernel_makes_the_same_words_on_a_gpu():
+    assert draws_gpu.gpu_kernel(GPU)
+    check_words(GPU)
+
+
+@pytest.fixture
+def _forgotten():
+    draws_gpu.gpu_kernel.cache_clear()
+    yield
+    draws_gpu.gpu_kernel.cache_clear()
+
+
+@pytest.mark.usefixtures("_forgotten")
+def test_where_the_kernel_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
+    """Also where there is a GPU; without one, no tensor can be made there."""
+
+    def broken(*_, **__):
+        raise RuntimeError("no ptxas")
+
+    monkeypatch.setattr(draws_gpu, "words", broken)
+    with caplog.at_level("INFO"):
+        assert not any(draws_gpu.gpu_kernel(GPU) for _ in range(3))
+    (record,) = caplog.records
+    assert "PyTorch's slower operations" in record.message
+
+
+def test_words_where_the_kernel_can_be_used_are_the_kernels(monkeypatch):
+    asked = []
+
+    def kernel(key, *, count, lanes, iteration):
+        asked.append((key, int(iteration)))
+        return lanes[..., None].expand(*lanes.shape, count)
+
+    monkeypatch.setattr(draws_gpu, "gpu_kernel", lambda _: True)
+    monkeypatch.setattr(draws_gpu, "words", kernel)
+    for iteration in (5, torch.tensor(5)):
+        found = draws._words_in_torch(
+            SEED, "test", count=2, iteration=iteration, lanes=torch.tensor([7, 8]), device=CPU
+        )
+        assert found.tolist() == [[7, 7], [8, 8]]
+    assert asked == [(draws.stream_key(SEED, "test"), 5)] * 2

@@ -10,7 +10,6 @@ from shlex import quote
 
 from snakemake.logging import logger
 
-from bacon.config.loading import data_settings
 from bacon.config.unreached import unreached_values
 from bacon.datasets.registry import REGISTRY
 from bacon.operations import (
@@ -22,7 +21,7 @@ from bacon.operations import (
     snakemake_internals,
     workflow_plan,
 )
-from bacon.plan import stages
+from bacon.plan import planned_artifact, stages
 from bacon.reporting.targets import PUBLISHED, REPORT, TARGETS
 from bacon.runtime.errors import BaconError
 from bacon.runtime.scripts import disk_advice
@@ -79,7 +78,7 @@ onstart:
 
 
 wildcard_constraints:
-    dataset="|".join(map(re.escape, PLAN.datasets)),
+    dataset="|".join(map(re.escape, PLAN.prepared_sets)),
     method="|".join(map(re.escape, PLAN.config.grid.methods)),
     ipc=r"\d+",
     seed=r"\d+",
@@ -110,6 +109,11 @@ def trained(stage):
         return [path for path in asked if path in found.right_files]
 
     return indexes
+
+
+def prepared_data(wildcards):
+    """The form of its data set that a cell uses, as an input function."""
+    return str(PLAN.data_path(planned_artifact.cell_of(dict(wildcards.items()))))
 
 
 def fingerprint_of(stage):
@@ -170,12 +174,13 @@ def settle_files():
 def raw_files(wildcards):
     """What a data set is read from; it is compared by content (the fingerprint), so its time does not matter."""
     settle_files()
-    data = data_settings(PLAN.config, wildcards.dataset)
+    prepared = PLAN.prepared_set(wildcards.dataset)
+    data = prepared.settings
     if data.path is not None:
         # Snakemake takes braces for wildcards and cannot be told otherwise. That the path exists is checked above.
         return [] if set(data.path) & set("{}") else ancient(data.path)
-    marker = f"{cells.DOWNLOADS}/{wildcards.dataset}/.complete"
-    return ancient(marker) if REGISTRY[wildcards.dataset].sources else []
+    marker = f"{cells.DOWNLOADS}/{prepared.dataset}/.complete"
+    return ancient(marker) if REGISTRY[prepared.dataset].sources else []
 
 
 def every(stage):

@@ -3,7 +3,7 @@
 
 rule distill:
     input:
-        data=cells.DATA,
+        data=prepared_data,
         trained=trained("distill"),
     output:
         images=cells.DISTILLED,

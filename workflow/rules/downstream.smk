@@ -20,7 +20,10 @@ def distilled_of(task):
 
 
 def data_of(task):
-    return lambda wildcards: str(cell_and_network(task, wildcards.place)[0].data_path)
+    """The form of its data set that a cell uses, as an input function."""
+    return lambda wildcards: str(
+        PLAN.data_path(cell_and_network(task, wildcards.place)[0])
+    )
 
 
 # Before anything is computed; jobs with an environment of their own (--sdm conda) find out themselves.

@@ -7,7 +7,7 @@ seed alone.
 
 rule evaluate:
     input:
-        data=cells.DATA,
+        data=prepared_data,
         images=cells.DISTILLED,
         trained=trained("evaluate"),
     output:
@@ -36,7 +36,7 @@ rule evaluate:
 
 rule evaluate_full:
     input:
-        data=cells.DATA,
+        data=prepared_data,
         trained=trained("evaluate"),
     output:
         records=cells.EVALUATION_FULL,

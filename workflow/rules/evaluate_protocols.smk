@@ -8,7 +8,7 @@ of them, so that they outlive a job that failed, and a protocol more trains its 
 
 rule evaluate:
     input:
-        data=cells.DATA,
+        data=prepared_data,
         images=cells.DISTILLED,
         trained=trained("evaluate"),
     output:
@@ -37,7 +37,7 @@ rule evaluate:
 
 rule evaluate_full:
     input:
-        data=cells.DATA,
+        data=prepared_data,
         trained=trained("evaluate"),
     output:
         records=cells.EVALUATIONS_FULL,

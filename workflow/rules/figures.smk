@@ -34,7 +34,7 @@ rule figures:
 rule images:
     input:
         images=first_distilled,
-        data=cells.DATA,
+        data=shown_data,
     output:
         png=report(
             f"{cells.FIGURES}/images/{{dataset}}_{{method}}_ipc{{ipc}}.png",

@@ -1,8 +1,14 @@
-"""OUTPUTS: results/data/{dataset}.h5, the preprocessed data set.
+"""OUTPUTS: results/data/{dataset}.h5, the preprocessed data set; of one that cells ask for in another form than its own, also
+results/data/{dataset}-zca.h5 (or -plain.h5).
 
 Working directories can share it (`--cache`, docs/operation.md). Snakemake allows no benchmark of such a rule, since there is
 nothing to measure when the result comes from the cache.
 """
+
+
+def preparing_minutes(wildcards, attempt):
+    """An hour at least: reading pictures from a slow disk is not in the cost model."""
+    return max(60, minutes_of("data")(wildcards, attempt))
 
 
 rule preprocess:
@@ -19,7 +25,7 @@ rule preprocess:
     resources:
         gpu=gpus_of("data"),
         mem_mb=memory_of("data"),
-        runtime=60,
+        runtime=preparing_minutes,
     params:
         fingerprint=fingerprint_of("data"),
     message:

@@ -32,6 +32,10 @@ def first_distilled(wildcards):
     return str(shown_cell(wildcards).distilled_path)
 
 
+def shown_data(wildcards):
+    return str(PLAN.data_path(shown_cell(wildcards)))
+
+
 def all_images(wildcards=None):
     groups = workflow_plan.shown_groups(PLAN)
     return [str(path) for group in groups for path in image_paths(*group)]

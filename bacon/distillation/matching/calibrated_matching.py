@@ -55,13 +55,7 @@ class CalibratedMatching(FeatureMatching):
         self._calibrations = RecordedSteps(
             context, self.iterations, name="an iteration's calibration", reads_real=False
         )
-        self._rounds = RecordedSteps(
-            context,
-            self.iterations,
-            name="a round of the images' turns",
-            refused="" if self.turn.recordable else "its optimiser counts its steps on the host",
-            reads_real=False,
-        )
+        self._rounds = RecordedSteps(context, self.iterations, name="a round of the images' turns", reads_real=False)
 
     @abstractmethod
     def make_turn(self, pixels: Tensor) -> Turn:

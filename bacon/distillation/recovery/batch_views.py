@@ -22,7 +22,9 @@ _RATIOS = (3 / 4, 4 / 3)
 _OTHERS = 3  # numbers besides those of the crop: mirroring and two shifts
 
 
-def views(settings: ViewSettings, images: Tensor, lanes: Tensor, *, seed: int, iteration: int, mirror: bool) -> Tensor:
+def views(
+    settings: ViewSettings, images: Tensor, lanes: Tensor, *, seed: int, iteration: int | Tensor, mirror: bool
+) -> Tensor:
     """Batches as the teachers see them, differentiable in ``images``.
 
     Args:
@@ -30,7 +32,7 @@ def views(settings: ViewSettings, images: Tensor, lanes: Tensor, *, seed: int, i
         images: (G, B, C, H, W) float, normalised.
         lanes: (G,) int64, the numbers of the batches.
         seed: distillation seed.
-        iteration: iteration that the draws belong to.
+        iteration: iteration that the draws belong to; 0-d int64 on the device where they are recorded.
         mirror: whether images may be mirrored.
 
     Returns:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.initialisation import first_images
+from bacon.distillation.recorded_iterations import RecordedIterations
+from bacon.distillation.recorded_steps import Given
 from bacon.distillation.recovery.batch_views import views
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 
@@ -31,8 +34,13 @@ class Recovery(VariableAlgorithm):
     Args:
         settings: of the method.
         context: what it is given.
+
+    Attributes:
+        unrecordable: why its iterations cannot be recorded on a GPU; empty if they can: :meth:`losses` is then given the number
+            of the iteration as a tensor, and :meth:`settled` is part of what is recorded.
     """
 
+    unrecordable: ClassVar[str] = ""
     terms: tuple[str, ...] = ("loss", "ce", "statistics")
 
     def __init__(self, settings: RecoverySettings, context: Context) -> None:
@@ -43,19 +51,22 @@ class Recovery(VariableAlgorithm):
         )
         self._mirror = "flip" in settings.dsa_strategy
         self.batches = self.batch_indices()
+        self.replays = RecordedIterations(
+            context, self.variables, settings.iterations, terms=self.terms, refused=self.unrecordable, reads_real=False
+        )
 
     @abstractmethod
     def batch_indices(self) -> list[Tensor]:
         """Positions of the images of each batch, int64 on the device; each image is in one batch."""
 
     @abstractmethod
-    def losses(self, seen_images: Tensor, labels: Tensor, iteration: int, numbers: range) -> dict[str, Tensor]:
+    def losses(self, seen_images: Tensor, labels: Tensor, iteration: Any, numbers: range) -> dict[str, Tensor]:
         """Terms of batches of the same size, each (G,) and weighted already; ``loss`` is their sum.
 
         Args:
             seen_images: (G * B, C, H, W), what the teachers see of them.
             labels: (G, B) int64 classes.
-            iteration: number of the iteration.
+            iteration: number of the iteration; 0-d int64 on the device where it is recorded.
             numbers: which of all batches they are.
         """
 
@@ -64,18 +75,23 @@ class Recovery(VariableAlgorithm):
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One step of every image; terms are means over the batches."""
-        context, update = self.context, self.variables.images.update
-        gradient, terms = context.memory.within(
-            lambda: self._gradient(iteration), iteration=iteration, device=context.device
-        )
-        self.settled()
+        update = self.variables.images.update
         assert update is not None, "images have an optimiser"
         update.rate = self.settings.lr_img * 0.5 * (1 + math.cos(math.pi * iteration / self.iterations))
-        self.variables.step({"images": gradient})
-        self._keep_to_pixels()
-        return terms
+        return self.replays.iterate(self._gradient, Given(number=iteration), iteration=iteration, move=self._move)
 
-    def _gradient(self, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        super().load_state_dict(state)
+        self.replays.clear()  # the images are in another place
+
+    def _move(self, gradients: Mapping[str, Tensor], given: Given) -> None:
+        del given
+        self.settled()
+        self.variables.step(gradients)
+        self._keep_to_pixels()
+
+    def _gradient(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         gradient, totals = torch.zeros_like(self.images), dict[str, Tensor]()
         for numbers in self._together():
             index = torch.stack([self.batches[number] for number in numbers])  # (G, B)
@@ -83,15 +99,15 @@ class Recovery(VariableAlgorithm):
             chosen = chosen.detach().requires_grad_()
             lanes = torch.arange(numbers.start, numbers.stop, device=self.context.device)
             seen = views(
-                self.settings.view, chosen, lanes, seed=self.context.seed, iteration=iteration, mirror=self._mirror
+                self.settings.view, chosen, lanes, seed=self.context.seed, iteration=given.number, mirror=self._mirror
             )
-            terms = self.losses(seen, self.context.classes[index], iteration, numbers) | self._priors(seen, index)
+            terms = self.losses(seen, self.context.classes[index], given.number, numbers) | self._priors(seen, index)
             terms = {"loss": torch.stack(list(terms.values())).sum(dim=0), **terms}
             (own,) = torch.autograd.grad(terms["loss"].sum(), chosen)
             gradient.index_copy_(0, index.flatten(), own.flatten(0, 1))
             for name in self.terms:
                 totals[name] = totals.get(name, gradient.new_zeros(())) + terms[name].detach().sum()
-        return gradient, {name: total / len(self.batches) for name, total in totals.items()}
+        return {"images": gradient}, {name: total / len(self.batches) for name, total in totals.items()}
 
     def _together(self) -> list[range]:
         """Neighbouring batches of one size that are computed in one pass; at least one, whatever the memory limit."""

@@ -87,12 +87,13 @@ def _published(
         "lr_lr": lr_lr,
         "batch_syn": batch_syn,
     }
-    return {"distillation": own | ({"expansion_end": expansion} if expansion else {}) | other}
+    distillation = own | ({"expansion_end": expansion} if expansion else {}) | other
+    return {"preprocessing": {"zca": True}, "distillation": distillation}
 
 
 _FOUR_BLOCKS = {"network": {"depth": 4}}
 
-# The published configurations, all with ZCA whitening, which is the data set's setting (data.NAME.zca).
+# The published configurations, all with ZCA whitening.
 PUBLISHED = {
     ("cifar10", 1): _published(80, (0, None, 4), lr_img=100, lr_label=5, lr_lr=1e-7, batch_syn=10, threshold=1.1),
     ("cifar10", 10): _published(80, (0, 10, 20), 1000, lr_img=100, lr_label=2, batch_syn=100),

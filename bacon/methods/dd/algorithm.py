@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,12 +15,14 @@ from torch import Tensor
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.initialisation import noise_images
+from bacon.distillation.recorded_iterations import RecordedIterations
+from bacon.distillation.recorded_steps import Given
 from bacon.distillation.unroll import FlatNetwork, unroll
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 from bacon.networks.build import FIXED_NETWORK
+from bacon.runtime.draws import device_uniform
 from bacon.settings.augmentations import CropFlip
-from bacon.transforms.augmentation import Stream
-from bacon.transforms.crop_flip import augmentation
+from bacon.transforms.crop_flip import NUMBERS, crop_flip
 
 if TYPE_CHECKING:
     from bacon.methods.dd.record import DDSettings
@@ -54,6 +57,14 @@ class DD(VariableAlgorithm):
             own={RAW_RATES: Variable(raw, AdamUpdate(settings.lr, betas=settings.betas))},
         )
         self._labels = torch.arange(real.classes, device=context.device)
+        self._network = FlatNetwork(context.build(0, purpose="student"))
+        self.replays = RecordedIterations(
+            context,
+            self.variables,
+            settings.iterations,
+            terms=self.terms,
+            moved=lambda: list(self._network.network.buffers()),
+        )
 
     @property
     def rates(self) -> Tensor:
@@ -66,50 +77,64 @@ class DD(VariableAlgorithm):
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: a real batch, a fresh network or several, a step of Adam."""
-        rate = self.rates.mean()
-        loss, gradients = self.context.memory.within(
-            lambda: self.gradients(iteration), iteration=iteration, device=self.context.device
-        )
         for each in self.variables.all.values():
             assert each.update is not None, "both are learned"
             each.update.rate = self.settings.lr * self.settings.lr_factor ** (iteration // self.settings.lr_interval)
-        self.variables.step(gradients)
-        return {"real_loss": loss, "rate": rate}
+        count = self.settings.networks
+        weights = tuple(self._fresh(iteration * count + number) for number in range(count))
+        return self.replays.iterate(self.gradients, Given(number=iteration, tensors=weights), iteration=iteration)
 
-    def gradients(self, iteration: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Mean loss on the real batch (0-d) over the iteration's networks, and its gradient by each variable."""
-        images, labels = self.real_batch(iteration)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        super().load_state_dict(state)
+        self.replays.clear()  # the variables are in other places
+
+    def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The gradient by each variable of the mean loss on the real batch over the networks that are given, and the terms."""
+        images, labels = self.real_batch(given.number)
         total, sums = torch.zeros((), device=images.device, dtype=images.dtype), dict[str, Tensor]()
-        for number in range(self.settings.networks):
-            loss, found = self._through(self._fresh(iteration * self.settings.networks + number), images, labels)
+        for weights in given.tensors:
+            loss, found = self._through(weights, images, labels)
             total = total + loss / self.settings.networks
             for name, gradient in found.items():
                 share = gradient / self.settings.networks
                 sums[name] = sums[name] + share if name in sums else share
-        return total, sums
+        return sums, {"real_loss": total, "rate": self.rates.mean()}
 
-    def real_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+    def real_batch(self, iteration: int | Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) and labels (B,) int64 of an iteration."""
         real, seed = self.context.real, self.context.seed
         size = min(self.settings.batch_real, len(real.labels))
         places = real.sample_all(seed, "real-batch", iteration=iteration, lanes=1, size=size)[0]
         images = real.batch(places)
         if self.settings.augmentation == "crop_flip":
-            stream = Stream(seed=seed, purpose="real-batch", first_iteration=iteration)
-            images = augmentation(CropFlip(fill="reflect"))(images, [size], stream)
+            drawn = device_uniform(
+                seed,
+                "real-batch-crop-flip",
+                count=size * NUMBERS,
+                lanes=iteration,
+                device=real.device,
+                dtype=real.dtype,
+            )
+            images = crop_flip(CropFlip(fill="reflect"), images, drawn.view(size, NUMBERS))
         return images, real.labels[places]
 
-    def _fresh(self, index: int) -> FlatNetwork:
+    def _fresh(self, index: int) -> Tensor:
+        """(P,): the weights of an iteration's network before its steps."""
         if self.settings.initialisation == "fixed":
-            return FlatNetwork(self.context.build(0, purpose=FIXED_NETWORK))
-        return FlatNetwork(self.context.build(index, purpose="student"))
+            return self._fixed
+        return FlatNetwork(self.context.build(index, purpose="student")).weights()
 
-    def _through(self, network: FlatNetwork, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    @cached_property
+    def _fixed(self) -> Tensor:
+        return FlatNetwork(self.context.build(0, purpose=FIXED_NETWORK)).weights()
+
+    def _through(self, weights: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss on the real batch after the steps of a network, and its gradients."""
         leaves = self.variables.leaves()
         final = unroll(
-            network,
-            network.weights(),
+            self._network,
+            weights,
             self._batch,
             (leaves["images"],),
             rate=F.softplus(leaves[RAW_RATES]),
@@ -117,7 +142,7 @@ class DD(VariableAlgorithm):
             constant_memory=self.settings.constant_memory,
             images_at_once=None if self.context.network.norm == "batch" else self._at_once(),
         )
-        loss, cotangent = self._real_loss(network, final.detach(), images, labels)
+        loss, cotangent = self._real_loss(final.detach(), images, labels)
         found = torch.autograd.grad(final, list(leaves.values()), cotangent)
         return loss, dict(zip(leaves, found, strict=True))
 
@@ -128,15 +153,13 @@ class DD(VariableAlgorithm):
             :, step % self.context.ipc
         ], self._labels
 
-    def _real_loss(
-        self, network: FlatNetwork, weights: Tensor, images: Tensor, labels: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _real_loss(self, weights: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Mean cross-entropy of the real batch (0-d) and its gradient by the weights (P,), in pieces that fit in memory."""
         leaf = weights.requires_grad_()
         total, gradient = torch.zeros((), device=images.device, dtype=images.dtype), torch.zeros_like(weights)
         size = len(images) if self.context.network.norm == "batch" else self._at_once()
         for some, their_labels in zip(images.split(size), labels.split(size), strict=True):
-            loss = F.cross_entropy(network(leaf, some), their_labels, reduction="sum") / len(images)
+            loss = F.cross_entropy(self._network(leaf, some), their_labels, reduction="sum") / len(images)
             (found,) = torch.autograd.grad(loss, leaf)
             total, gradient = total + loss.detach(), gradient + found
         return total, gradient

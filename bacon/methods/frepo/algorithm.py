@@ -16,6 +16,8 @@ from bacon.distillation.initialisation import first_images
 from bacon.distillation.kernel_matching import regression_gradients
 from bacon.distillation.lamb import LambUpdate
 from bacon.distillation.network_features import NetworkFeatures
+from bacon.distillation.recorded_iterations import RecordedIterations
+from bacon.distillation.recorded_steps import Given, RecordedSteps
 from bacon.distillation.variables import Variable, VariableAlgorithm, Variables
 from bacon.methods.frepo.pool import PrototypePool
 from bacon.networks.build import build_network
@@ -54,9 +56,13 @@ class FRePo(VariableAlgorithm):
             device=real.device,
             dtype=real.dtype,
         )
+        self.trainings = RecordedSteps(
+            context, settings.iterations, name="a step of the pool's networks", reads_real=False
+        )
         self.pool = PrototypePool(
             settings,
             lambda index: build(index=index),
+            self.trainings,
             device=context.device,
             dtype=real.dtype,
             seed=context.seed,
@@ -69,6 +75,7 @@ class FRePo(VariableAlgorithm):
             labels=Variable(labels, LambUpdate(settings.lr) if settings.learn_labels else None),
             label_kind="logits",
         )
+        self.replays = RecordedIterations(context, self.variables, settings.iterations, terms=self.terms)
 
     @property
     def labels(self) -> Tensor:
@@ -84,6 +91,7 @@ class FRePo(VariableAlgorithm):
         """Continue where :meth:`state_dict` was taken."""
         super().load_state_dict(state)
         self.pool.load_state_dict(state["pool"])
+        self.replays.clear()  # the variables are in other places
 
     def rate(self, iteration: int) -> float:
         """Learning rate of an iteration: a cosine from ``lr`` to a tenth of it."""
@@ -92,13 +100,12 @@ class FRePo(VariableAlgorithm):
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: images and labels by LAMB, then the network by Adam."""
-        memory, device = self.context.memory, self.context.device
         self.pool.begin(iteration)
-        terms, gradients = memory.within(lambda: self.gradients(iteration), iteration=iteration, device=device)
         for each in self.variables.all.values():
             if each.update is not None:
                 each.update.rate = self.rate(iteration)
-        self.variables.step(gradients)
+        given = Given(number=iteration, networks=(self.pool.draw(iteration).network,))
+        terms = self.replays.iterate(self.gradients, given, iteration=iteration)
         self.pool.advance(iteration, self._current)
         return terms
 
@@ -107,17 +114,18 @@ class FRePo(VariableAlgorithm):
             images=self.images, classes=self.context.classes, soft=self.labels, soft_kind="logits"
         )
 
-    def gradients(self, iteration: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """The terms (0-d), and the gradient of loss plus margin by each variable."""
+    def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The gradient of loss plus margin by each variable, and the terms (0-d)."""
         dtype, settings = self.context.real.dtype, self.settings
         at_once = self.context.memory.images(self.context.real.shape)
-        features = NetworkFeatures([self.pool.draw(iteration).network], at_once=at_once)
+        features = NetworkFeatures(given.networks, at_once=at_once)
         images, labels = self.images, self.labels.double()
         if settings.mirrored:
             images, labels = torch.cat([images, images.flip(3)]), torch.cat([labels, labels])
-        real = self._real(iteration, features)
-        found = regression_gradients(linear_kernel, features.of(images), labels, real, ridge=settings.ridge)
-        by_images, by_labels = features.pull_back(images, found.support), found.labels
+        real = self._real(given.number, features)
+        support, back = features.traced(images)
+        found = regression_gradients(linear_kernel, support, labels, real, ridge=settings.ridge)
+        by_images, by_labels = back(found.support), found.labels
         if settings.mirrored:
             count = len(self.images)
             by_images = by_images[:count] + by_images[count:].flip(3)
@@ -126,9 +134,9 @@ class FRePo(VariableAlgorithm):
         gradients = {"images": by_images}
         if settings.learn_labels:
             gradients["labels"] = by_labels.to(dtype) + by_margin
-        return {"loss": found.loss.to(dtype), "margin": margin, "accuracy": found.accuracy.to(dtype)}, gradients
+        return gradients, {"loss": found.loss.to(dtype), "margin": margin, "accuracy": found.accuracy.to(dtype)}
 
-    def _real(self, iteration: int, features: NetworkFeatures) -> Iterator[tuple[Tensor, Tensor]]:
+    def _real(self, iteration: int | Tensor, features: NetworkFeatures) -> Iterator[tuple[Tensor, Tensor]]:
         """Features and targets of an iteration's real images, in pieces."""
         real = self.context.real
         size = min(self.settings.batch_real, len(real.labels))

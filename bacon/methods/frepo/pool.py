@@ -12,10 +12,12 @@ from torch import Tensor
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.pools import Build, DrawnNetwork
 from bacon.distillation.real_images import draw_without_replacement
+from bacon.distillation.recorded_steps import Given, RecordedSteps
 from bacon.networks.network import Network
 from bacon.runtime.draws import uniform
+from bacon.runtime.streams import Streams
 from bacon.settings.recipe import AdamSettings
-from bacon.training.optimisers import Optimiser, make_optimiser
+from bacon.training.adam import Adam
 from bacon.training.steps import PlainStep
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class _Member:
 
     serial: int
     network: Network
-    optimiser: Optimiser
+    optimiser: Adam
     steps: int
 
 
@@ -43,18 +45,33 @@ class PrototypePool:
 
     At the start network i of n counts as one with i / n of its steps behind it, so that they are not all replaced at once.
 
+    On a GPU a network is trained beside the next iteration, unless that draws the same one and waits for it. It is trained on a
+    copy of the set, which the iteration moves.
+
     Args:
         settings: number of networks and their training.
         build: builds the network with a given serial number.
+        training: records their steps.
         device: of the networks.
         dtype: of the networks.
         seed: distillation seed.
     """
 
     def __init__(
-        self, settings: FRePoSettings, build: Build, *, device: torch.device, dtype: torch.dtype, seed: int
+        self,
+        settings: FRePoSettings,
+        build: Build,
+        training: RecordedSteps,
+        *,
+        device: torch.device,
+        dtype: torch.dtype,
+        seed: int,
     ) -> None:
-        self.settings, self._build, self._device, self._seed = settings, build, device, seed
+        self.settings, self._build, self._training, self._device = settings, build, training, device
+        self._seed = seed
+        self._streams = Streams(device, 1)
+        self._trained: int | None = None  # the place of the network whose step may not be done
+        self._held: tuple[Tensor, ...] = ()
         self._accuracy = torch.zeros((), device=device, dtype=dtype)
         self._next_serial = 0
         ages = (number * settings.network_steps // settings.networks for number in range(settings.networks))
@@ -65,8 +82,15 @@ class PrototypePool:
         return self._member(serial, steps)
 
     def _member(self, serial: int, steps: int) -> _Member:
-        network, rate = self._build(serial), self.settings.lr_net
-        optimiser = make_optimiser(AdamSettings(kind="adam", lr=rate), network.parameters(), rate)
+        network, usual = self._build(serial), AdamSettings(kind="adam", lr=self.settings.lr_net)
+        optimiser = Adam(
+            network.parameters(),
+            lr=usual.lr,
+            betas=usual.betas,
+            epsilon=usual.epsilon,
+            weight_decay=usual.weight_decay,
+            decoupled=False,
+        )
         return _Member(serial, network, optimiser, steps)
 
     def begin(self, iteration: int) -> None:
@@ -78,11 +102,18 @@ class PrototypePool:
 
     def draw(self, iteration: int) -> DrawnNetwork:
         """One network, uniformly; its batch norm uses running statistics."""
-        network = self.members[self._place(iteration)].network
+        place = self._place(iteration)
+        if place == self._trained:
+            self.settle()
+        network = self.members[place].network
         return DrawnNetwork(network.requires_grad_(False).eval(), self._accuracy)
 
     def advance(self, iteration: int, synthetic: Callable[[], SyntheticSet]) -> None:
-        """The iteration's network takes a step on the synthetic set with its labels, or a new one takes its place."""
+        """The iteration's network takes a step on the synthetic set with its labels, or a new one takes its place.
+
+        A batch of all images has them in their order.
+        """
+        self.settle()
         place = self._place(iteration)
         member = self.members[place]
         if member.steps >= self.settings.network_steps:
@@ -90,17 +121,36 @@ class PrototypePool:
             return
         current = synthetic()
         assert current.soft is not None, "the labels are always there"
-        some = self._some(iteration, len(current.images))
-        member.network.requires_grad_(True).train()
-        step = PlainStep(member.network, member.optimiser, loss=half_squared_distance)
-        images, classes, soft = (part.index_select(0, some) for part in (current.images, current.classes, current.soft))
-        step(images, classes, None, soft)
+        given = Given(
+            number=iteration,
+            tensors=(current.images.clone(), current.classes, current.soft.clone()),
+            trained=(member.network.requires_grad_(True).train(),),
+            moved=tuple(member.optimiser.places()),
+        )
+        self._streams.begin()
+        with self._streams.on(0):
+            self._training(self._train, given)
+        self._trained, self._held = place, given.tensors
         member.steps += 1
 
-    def _some(self, iteration: int, count: int) -> Tensor:
-        """(B,) int64 distinct places of ``count`` images."""
+    def settle(self) -> None:
+        """What is launched from here on comes after the last step of a network."""
+        self._streams.end()
+        self._trained, self._held = None, ()
+
+    def _train(self, given: Given) -> tuple[()]:
+        """A step of a network, in places of its own where it is recorded."""
+        (network,), (images, classes, soft) = given.trained, given.tensors
+        if self.settings.batch_syn < len(images):
+            some = self._some(given.number, len(images))
+            images, classes, soft = (part.index_select(0, some) for part in (images, classes, soft))
+        optimiser = self.members[0].optimiser.at(network.parameters(), given.moved)
+        PlainStep(network, optimiser, loss=half_squared_distance)(images, classes, None, soft)
+        return ()
+
+    def _some(self, iteration: int | Tensor, count: int) -> Tensor:
+        """(B,) int64 distinct places of ``count`` images, which are more than a batch."""
         one = torch.zeros(1, dtype=torch.int64, device=self._device)
-        size = min(self.settings.batch_syn, count)
         drawn = draw_without_replacement(
             self._seed,
             "pool-batch",
@@ -108,12 +158,13 @@ class PrototypePool:
             lanes=one,
             populations=torch.full_like(one, count),
             largest=count,
-            size=size,
+            size=self.settings.batch_syn,
         )
         return drawn[0]
 
     def state_dict(self) -> dict[str, Any]:
         """Serial numbers, networks, optimisers and steps."""
+        self.settle()
         members = [
             {
                 "serial": member.serial,
@@ -127,6 +178,7 @@ class PrototypePool:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Rebuild the members of :meth:`state_dict`, bit for bit."""
+        self.settle()
         self.members = []
         for kept in state["members"]:
             member = self._member(kept["serial"], kept["steps"])

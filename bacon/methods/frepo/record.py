@@ -11,6 +11,7 @@ from bacon.settings.distillation import IterativeSettings
 from bacon.settings.network import NetworkSettings
 
 _NETWORK_COST = 3  # a pass of FRePo's network in passes of ConvNet-3, at 32x32
+_KEPT = 1024  # of so many images of the set the graph is kept, half of what `run.chunk_images` is by default
 
 
 class FRePoSettings(IterativeSettings):
@@ -54,12 +55,16 @@ class FRePoSettings(IterativeSettings):
 
 
 def work(settings: FRePoSettings, size: CellSize) -> Work:
-    """Per iteration: features of a real batch and of all images, with their gradient, and one step of a network."""
+    """Per iteration: features of a real batch and of all images, with their gradient, and one step of a network.
+
+    Where the images are too many for their graph to be kept, their features are computed once more.
+    """
     images = size.ipc * size.classes
     factor = 1 if settings.cell_network else _NETWORK_COST
     supported = images * (2 if settings.mirrored else 1)
+    again = 0 if supported <= _KEPT else supported
     passes = (
-        Passes(kind="forward", images=factor * (min(settings.batch_real, size.train) + supported)),
+        Passes(kind="forward", images=factor * (min(settings.batch_real, size.train) + again)),
         Passes(kind="image_gradient", images=factor * supported),
         Passes(kind="training", images=factor * min(settings.batch_syn, images)),
     )
@@ -67,12 +72,16 @@ def work(settings: FRePoSettings, size: CellSize) -> Work:
 
 
 _PLAIN = {"distillation": {"mirrored": False}}
+_WHITENED = {"preprocessing": {"zca": True}}
 
-# The published command is the same everywhere; whether mirror images are added is not.
+# The published command is the same everywhere; whether mirror images are added is not, and ZCA whitening is of colours.
 PUBLISHED: dict[tuple[str, int], dict[str, Any]] = {
     **{(name, ipc): _PLAIN for name in ("mnist", "fashionmnist") for ipc in (1, 10, 50)},
-    **{("cifar100", ipc): _PLAIN for ipc in (10, 50)},
-    ("tinyimagenet", 10): _PLAIN,
+    **{("cifar10", ipc): _WHITENED for ipc in (1, 10, 50)},
+    ("cifar100", 1): _WHITENED,
+    **{("cifar100", ipc): _PLAIN | _WHITENED for ipc in (10, 50)},
+    ("tinyimagenet", 1): _WHITENED,
+    ("tinyimagenet", 10): _PLAIN | _WHITENED,
 }
 
 SCALES: dict[str, dict[str, Any]] = {

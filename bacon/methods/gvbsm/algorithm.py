@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -39,6 +39,7 @@ class GVBSM(Recovery):
     """Iteration i looks through teacher i modulo their number; batches are consecutive images in class order."""
 
     settings: GVBSMSettings
+    unrecordable: ClassVar[str] = "the library's eigenvalues wait for the host"
     terms = ("loss", "ce", "statistics", "density")
 
     def __init__(self, settings: GVBSMSettings, context: Context) -> None:
@@ -66,7 +67,7 @@ class GVBSM(Recovery):
         self._means.new = {}  # of a try that ran out of memory
         return super().step(iteration)
 
-    def losses(self, seen_images: Tensor, labels: Tensor, iteration: int, numbers: range) -> dict[str, Tensor]:
+    def losses(self, seen_images: Tensor, labels: Tensor, iteration: Any, numbers: range) -> dict[str, Tensor]:
         """``ce``, ``statistics`` of batch norms and convolutions, and ``density``."""
         own, which = self.settings, iteration % len(self._teachers)
         layers, wanted = self._layers[which], self._of_training(which)

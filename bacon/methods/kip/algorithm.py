@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,8 @@ from bacon.distillation.initialisation import first_images
 from bacon.distillation.kernel_matching import RegressionGradients, balanced_places, regression_gradients
 from bacon.distillation.kernels import ChosenKernel
 from bacon.distillation.network_features import Representation
+from bacon.distillation.recorded_iterations import RecordedIterations
+from bacon.distillation.recorded_steps import Given
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 from bacon.training.ridge_regression import centred_one_hot
 
@@ -42,6 +44,7 @@ class KIP(VariableAlgorithm):
             labels=learned,
             label_kind="logits" if learned is not None else None,
         )
+        self.replays = RecordedIterations(context, self.variables, settings.iterations, terms=self.terms)
 
     @property
     def labels(self) -> Tensor:
@@ -51,29 +54,31 @@ class KIP(VariableAlgorithm):
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: a batch of real images, a step of Adam."""
-        memory, device = self.context.memory, self.context.device
-        loss, accuracy, gradients = memory.within(lambda: self.gradients(iteration), iteration=iteration, device=device)
-        self.variables.step(gradients)
-        return {"loss": loss, "accuracy": accuracy}
+        return self.replays.iterate(self.gradients, Given(number=iteration), iteration=iteration)
 
-    def gradients(self, iteration: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Loss and accuracy (0-d) of real images, and the gradient of the loss by each variable."""
-        found, by_images = self._regression(iteration)
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
+        super().load_state_dict(state)
+        self.replays.clear()  # the variables are in other places
+
+    def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """The gradient of the loss by each variable, and loss and accuracy (0-d) of real images."""
+        found, by_images = self._regression(given.number)
         classes = self.context.real.classes
         gradients = {"images": by_images / classes}
         if self.variables.labels is not None:
             gradients["labels"] = (found.labels / classes).to(self.images.dtype)
         dtype = self.context.real.dtype
-        return (found.loss / classes).to(dtype), found.accuracy.to(dtype), gradients
+        return gradients, {"loss": (found.loss / classes).to(dtype), "accuracy": found.accuracy.to(dtype)}
 
-    def _regression(self, iteration: int) -> tuple[RegressionGradients, Tensor]:
+    def _regression(self, iteration: int | Tensor) -> tuple[RegressionGradients, Tensor]:
         representation = self.kernel.representation()
-        support = representation.of(self.images)
+        support, back = representation.traced(self.images)
         real = self._real(iteration, representation)
         found = regression_gradients(self.kernel.of, support, self.labels, real, ridge=self.settings.ridge)
-        return found, representation.pull_back(self.images, found.support)
+        return found, back(found.support)
 
-    def _real(self, iteration: int, representation: Representation) -> Iterator[tuple[Tensor, Tensor]]:
+    def _real(self, iteration: int | Tensor, representation: Representation) -> Iterator[tuple[Tensor, Tensor]]:
         """Representations and targets of an iteration's real images, in pieces."""
         real, context = self.context.real, self.context
         size = self.settings.batch_real

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,8 @@ from torch import Tensor
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.real_images import draw_without_replacement
+from bacon.distillation.recorded_iterations import RecordedIterations
+from bacon.distillation.recorded_steps import Given, RecordedSteps
 from bacon.distillation.unroll import FlatNetwork
 from bacon.distillation.variables import AdamUpdate, Variable, VariableAlgorithm, Variables
 from bacon.methods.ld.division import divided
@@ -56,6 +58,13 @@ class LD(VariableAlgorithm):
         )
         self.rule = RestartRule(settings.patience)
         self._best: dict[str, Any] | None = None  # labels, steps and error that are best on the held-out images
+        self._trial: dict[str, Variable] = {}  # what tries the labels, in places that it keeps
+        self.replays = RecordedIterations(
+            context, self.variables, settings.iterations, terms=self.terms, moved=self._statistics
+        )
+        # A network that tries the labels takes about as many steps as the rule waits for, or more.
+        trials = settings.iterations // settings.selection_interval * settings.patience
+        self.trials = RecordedSteps(context, trials, name="a step of a network that tries the labels", reads_real=False)
 
     def fresh(self, index: int, purpose: str) -> dict[str, Variable]:
         """What is trained with the labels, untrained: the network number ``index`` among those of ``purpose``."""
@@ -86,6 +95,8 @@ class LD(VariableAlgorithm):
         super().load_state_dict(state)
         self._serial, self._best = state["serial"], state["best"]
         self.rule.load_state_dict(state["rule"])
+        for each in (self.replays, self.trials):
+            each.clear()  # the labels are in another place
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: labels, then the network, each by Adam; a restart or a trial of the labels where one is due.
@@ -95,46 +106,43 @@ class LD(VariableAlgorithm):
         terms = self.advance(iteration)
         if self.rule.update(float(terms["real_error"])):
             self._serial += 1
-            self.variables.all.update(self.fresh(self._serial, "along"))
+            _begin(self.variables.all, self.fresh(self._serial, "along"))
         if len(self.places.validation) and (iteration + 1) % self.settings.selection_interval == 0:
             self.choose(iteration)
         return terms
 
     def advance(self, iteration: int) -> dict[str, Tensor]:
         """Move labels and network; loss and error (0-d) on real images."""
-        gradients, terms = self.context.memory.within(
-            lambda: self.gradients(iteration), iteration=iteration, device=self.context.device
-        )
-        self.move(gradients)
-        return terms
+        return self.replays.iterate(self.gradients, Given(number=iteration), iteration=iteration, move=self.move)
 
-    def move(self, gradients: dict[str, Tensor]) -> None:
+    def move(self, gradients: Mapping[str, Tensor], given: Given) -> None:
         """A step of each variable that is named; then the labels are probabilities again."""
+        del given
         self.variables.step(gradients)
         self.labels.clamp_(0, 1)
         self.labels.div_(self.labels.sum(dim=1, keepdim=True))
 
-    def inner_places(self, iteration: int) -> Tensor:
+    def inner_places(self, iteration: int | Tensor) -> Tensor:
         """(B,) int64: the images of an iteration's step."""
         return _some(len(self.images), self._batch, self.context.seed, "inner-batch", iteration, self.context.device)
 
-    def real_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+    def real_batch(self, iteration: int | Tensor) -> tuple[Tensor, Tensor]:
         """Images (B, C, H, W) and labels (B,) int64 out of those that are learned from."""
         real, places = self.context.real, self.places.target
         size = min(self.settings.batch_real, len(places))
         chosen = places[_some(len(places), size, self.context.seed, "real-batch", iteration, self.context.device)]
         return real.batch(chosen), real.labels[chosen]
 
-    def gradients(self, iteration: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Gradients of labels and network, and loss and error (0-d) on real images after the step."""
-        places = self.inner_places(iteration)
+        places = self.inner_places(given.number)
         leaves = self.variables.leaves()
         weights, labels = leaves[NETWORK], leaves["labels"]
         logits = self._flat(weights, self.images.index_select(0, places))
         loss = F.cross_entropy(logits, labels.index_select(0, places))
         (inner,) = torch.autograd.grad(loss, weights, create_graph=True)
         after = (weights - self.settings.lr_inner * inner).detach()
-        cotangent, terms = self._on_real(after, *self.real_batch(iteration))
+        cotangent, terms = self._on_real(after, *self.real_batch(given.number))
         (by_labels,) = torch.autograd.grad(inner, labels, -self.settings.lr_inner * cotangent)
         return {"labels": by_labels, NETWORK: inner.detach()}, terms
 
@@ -165,14 +173,35 @@ class LD(VariableAlgorithm):
 
     def trained(self, iteration: int, steps: int) -> Tensor:
         """(P,): the weights of a new network after ``steps`` steps of Adam on the images with their current labels."""
-        variable = self.fresh(iteration, "trial")[NETWORK]
+        return self.tried(iteration, steps)[NETWORK].values.clone()
+
+    def tried(self, iteration: int, steps: int) -> dict[str, Variable]:
+        """What ``steps`` steps on the images with their current labels have made of it; stays so until the next trial."""
+        fresh = self.fresh(iteration, "trial")
+        self._trial = self._trial or fresh
+        _begin(self._trial, fresh)
+
+        def step(given: Given) -> tuple[()]:
+            self.learn(self._trial, *given.tensors)
+            return ()
+
         for some in self.trial_places(iteration, steps):
-            leaf = variable.leaf()
-            loss = F.cross_entropy(
-                self._flat(leaf, self.images.index_select(0, some)), self.labels.index_select(0, some)
-            )
-            variable.step(torch.autograd.grad(loss, leaf)[0])
-        return variable.values
+            self.trials(step, Given(number=0, tensors=(some,)), moved=self._moved_by_trials)
+        return self._trial
+
+    def learn(self, state: Mapping[str, Variable], places: Tensor) -> None:
+        """A step of a network on images of the set, (B,) int64, with their current labels."""
+        leaf = state[NETWORK].leaf()
+        logits = self._flat(leaf, self.images.index_select(0, places))
+        loss = F.cross_entropy(logits, self.labels.index_select(0, places))
+        state[NETWORK].step(torch.autograd.grad(loss, leaf)[0])
+
+    def _moved_by_trials(self) -> list[Tensor]:
+        return [*self._statistics(), *(place for each in self._trial.values() for place in each.places())]
+
+    def _statistics(self) -> list[Tensor]:
+        """Running statistics, which are moved and not read."""
+        return list(self._flat.network.buffers())
 
     def trial_places(self, iteration: int, steps: int) -> Tensor:
         """(steps, B) int64: the images of each step of the network that the labels of an iteration are tried with."""
@@ -188,7 +217,15 @@ class LD(VariableAlgorithm):
         return wrong / len(places)
 
 
-def _some(count: int, size: int, seed: Seed, purpose: str, iteration: int | range, device: torch.device) -> Tensor:
+def _begin(state: Mapping[str, Variable], fresh: Mapping[str, Variable]) -> None:
+    """What is trained begins anew, in its places."""
+    for name, each in fresh.items():
+        state[name].begin(each.values)
+
+
+def _some(
+    count: int, size: int, seed: Seed, purpose: str, iteration: int | Tensor | range, device: torch.device
+) -> Tensor:
     """(size,) int64 distinct places of ``count``; a range of L numbers gives (L, size), each row a draw of its own."""
     lanes = torch.arange(len(iteration), device=device) if isinstance(iteration, range) else None
     one = torch.zeros(1, dtype=torch.int64, device=device) if lanes is None else lanes

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from bacon.distillation.algorithm import Context
+from bacon.distillation.recorded_steps import Given
 from bacon.distillation.variables import AdamUpdate, Variable
 from bacon.methods.ld.algorithm import LD, NETWORK
 from bacon.networks.network import Network
@@ -50,33 +51,34 @@ class RidgeLD(LD):
             SCALE: Variable(scale, AdamUpdate(self.settings.lr_scale)),
         }
 
-    def advance(self, iteration: int) -> dict[str, Tensor]:
-        """Move the labels, then the features, W and s; loss and error (0-d) on real images before that."""
-        places = self.inner_places(iteration)
+    def move(self, gradients: Mapping[str, Tensor], given: Given) -> None:
+        """Move the labels, then the features, W and s."""
+        places = self.inner_places(given.number)
         before = self.labels.index_select(0, places)
-        terms = super().advance(iteration)
+        super().move(gradients, given)
         self._learn(self.variables.all, places, before, self.labels.index_select(0, places))
-        return terms
 
-    def gradients(self, iteration: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Gradient of the labels, and loss and error (0-d) on real images: no derivative goes through the network."""
-        places, labels, state = self.inner_places(iteration), self.variables.leaves()["labels"], self.variables.all
+        places, labels, state = self.inner_places(given.number), self.variables.leaves()["labels"], self.variables.all
         with torch.no_grad():
             features = self._embed(state[NETWORK].values, self.images.index_select(0, places))
         classifier = self._classifier(state, features, labels.index_select(0, places))
-        cotangent, terms = self._by_classifier(classifier.detach(), *self.real_batch(iteration))
+        cotangent, terms = self._by_classifier(classifier.detach(), *self.real_batch(given.number))
         (by_labels,) = torch.autograd.grad(classifier, labels, cotangent)
         return {"labels": by_labels}, terms
 
     def trained(self, iteration: int, steps: int) -> Tensor:
         """(P,): a new network after ``steps`` steps on the images with their current labels; its classifier is s W."""
-        state = self.fresh(iteration, "trial")
-        for some in self.trial_places(iteration, steps):
-            labels = self.labels.index_select(0, some)
-            self._learn(state, some, labels, labels)
+        state = self.tried(iteration, steps)
         scaled = state[SCALE].values * state[CLASSIFIER].values
         named = {"classifier.weight": scaled[:-1].T, "classifier.bias": scaled[-1]}
         return self._flat.flat(self._flat.named(state[NETWORK].values) | named)
+
+    def learn(self, state: Mapping[str, Variable], places: Tensor) -> None:
+        """A step of features, W and s on images of the set with their current labels."""
+        labels = self.labels.index_select(0, places)
+        self._learn(state, places, labels, labels)
 
     def _classifier(self, state: Mapping[str, Variable], features: Tensor, labels: Tensor) -> Tensor:
         """W (D + 1, K) of an iteration, differentiable by features and labels."""
@@ -99,7 +101,7 @@ class RidgeLD(LD):
         by_weights, by_scale = torch.autograd.grad(loss, (weights, scale))
         state[NETWORK].step(by_weights)
         state[SCALE].step(by_scale)
-        state[CLASSIFIER].values = classifier.detach()
+        state[CLASSIFIER].values.copy_(classifier.detach())
 
     def _by_classifier(self, classifier: Tensor, images: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """Gradient (D + 1, K) of the mean cross-entropy by W, with loss and error, in pieces that fit in memory."""

@@ -72,9 +72,9 @@ class SamplingNetwork:
     @torch.no_grad()
     def ascend(self, gradients: list[Tensor]) -> None:
         """One SGD step with momentum along the gradients of the loss, which grows."""
-        for parameter, momentum, gradient in zip(self.parameters, self._momenta, gradients, strict=True):
-            momentum.mul_(_MOMENTUM).add_(gradient)
-            parameter.add_(momentum, alpha=_RATE)
+        torch._foreach_mul_(self._momenta, _MOMENTUM)
+        torch._foreach_add_(self._momenta, gradients)
+        torch._foreach_add_(self.parameters, self._momenta, alpha=_RATE)
 
     def state_dict(self) -> dict[str, Any]:
         """Parameters and momenta."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class SRe2L(Recovery):
         size = self.settings.batch_images
         return [batch for number in range(ipc) for batch in places[:, number].split(size)]
 
-    def losses(self, seen_images: Tensor, labels: Tensor, iteration: int, numbers: range) -> dict[str, Tensor]:
+    def losses(self, seen_images: Tensor, labels: Tensor, iteration: Any, numbers: range) -> dict[str, Tensor]:
         """``ce``, and ``statistics``: distances of mean and variance from the running ones, in every layer."""
         del iteration, numbers
         own, batches = self.settings, len(labels)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bacon.config.model import ALL, BEST
-from bacon.reporting.collect.protocol_text import FULL
+from bacon.reporting.collect.protocol_text import FULL, is_whitened
 from bacon.reporting.collect.statistics import holm, paired
 
 METHODS, REFERENCES, BEST_FAMILY = "methods", "references", "best"
@@ -22,6 +22,7 @@ ALPHA = 0.05
 _COLUMNS = (
     "dataset", "dataset_title", "network", "family", "ipc", "method", "method_title", "other", "other_title", "seeds",
     "difference_points", "ci_low", "ci_high", "t", "p", "p_holm", "significant", "d", "hedges_g", "untested",
+    "one_whitened",
 )  # fmt: skip
 PLACE = ["dataset", "network", "ipc"]
 """What methods are compared within, under one protocol."""
@@ -48,8 +49,9 @@ def compare_methods(
         Columns: dataset, dataset_title, network, family (``METHODS``, ``REFERENCES``, ``BEST_FAMILY`` or a method), ipc,
         method, method_title, other, other_title, seeds (common distillation seeds), difference_points (method minus other, of
         the means over seeds), ci_low, ci_high (95 %), t, p (paired t test, two-sided), p_holm (adjusted), significant (p_holm
-        below 0.05; missing without a test), d, hedges_g, untested (why there is no test). ``other`` is the reference; where
-        both are, or neither is, it is the earlier method of the configuration.
+        below 0.05; missing without a test), d, hedges_g, untested (why there is no test), one_whitened (the images of one
+        of the two are whitened by ZCA, the other's are not). ``other`` is the reference; where both are, or neither is, it is
+        the earlier method of the configuration.
     """
     final = accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     rows = [row for _, group in final.groupby(PLACE, sort=False) for row in _pairs(group, variants or {})]
@@ -115,6 +117,7 @@ def _pairs(group: pd.DataFrame, variants: Mapping[str, str]) -> list[dict[str, A
     means = group.pivot_table(index="seed", columns="method", values="test_accuracy_percent", aggfunc="mean")
     titles = dict(zip(group["method"], group["method_title"], strict=True))
     values = {name: means[name].to_numpy(np.float64) for name in titles}
+    whitened = {name: is_whitened(words) for name, words in zip(group["method"], group["protocol"], strict=True)}
     first = group.iloc[0]
     shared = {key: first[key] for key in ("dataset", "dataset_title", "network", "ipc")}
     rows = []
@@ -135,6 +138,7 @@ def _pairs(group: pd.DataFrame, variants: Mapping[str, str]) -> list[dict[str, A
                 "difference_points": found.difference,
                 **{name: getattr(found, name) for name in ("ci_low", "ci_high", "t", "p", "d", "untested")},
                 "hedges_g": found.g,
+                "one_whitened": whitened[method] != whitened[other],
             }
         )
     return rows

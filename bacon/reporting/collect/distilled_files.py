@@ -89,10 +89,11 @@ def collect_cost(
     """
     if not expected:
         raise BaconError("there are no distilled sets, because the grid of the configuration has no cells")
-    return with_prior(pd.DataFrame([_cost_row(one) for one in expected]), teachers)
+    return with_prior(pd.DataFrame([cost_row(one) for one in expected]), teachers)
 
 
-def _cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
+def cost_row(expected: ExpectedDistilled) -> dict[str, Any]:
+    """What one file says of itself, and its networks trained beforehand as JSON; errors as :func:`collect_cost`."""
     with open_distilled(expected) as file:
         attributes = file.attrs
         iterations = int(attributes["iterations"])

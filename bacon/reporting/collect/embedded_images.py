@@ -29,6 +29,7 @@ from bacon.reporting.collect.shown_snapshots import spread
 from bacon.transforms.partition import decode
 
 if TYPE_CHECKING:
+    from bacon.datasets.whitening import Whitening
     from bacon.settings.network import NetworkSettings
 
 CLASSES, REAL, SYNTHETIC = 10, 50, 10
@@ -86,8 +87,8 @@ def embed(real: ExpectedDataset, distilled: Sequence[ExpectedDistilled], *, netw
     Raises:
         BaconError: a file is missing, damaged or of another fingerprint.
     """
-    images, labels, names, shown = _real(real)
-    parts = [images, *(_synthetic(one, shown) for one in distilled)]
+    images, labels, names, shown, form = _real(real)
+    parts = [images, *(_synthetic(one, shown, form) for one in distilled)]
     model = build_network(
         network, channels=images.shape[1], size=images.shape[2], classes=len(names), seed=0,
         purpose="embedding figure", device=torch.device("cpu"),
@@ -109,8 +110,31 @@ def embed(real: ExpectedDataset, distilled: Sequence[ExpectedDistilled], *, netw
     return Embedding(clouds=clouds, class_names=class_names, classes=len(names), explained=explained)
 
 
-def _real(real: ExpectedDataset) -> tuple[torch.Tensor, npt.NDArray[np.int64], list[str], list[int]]:
-    """(images normalised, places of their classes, all class names, labels of the classes shown)."""
+@dataclass(frozen=True, kw_only=True)
+class _Form:
+    """How networks see pixels in [0, 1]: whitened, or normalised with mean and standard deviation (1, C, 1, 1)."""
+
+    whitening: Whitening | None
+    mean: npt.NDArray[np.float32]
+    std: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, file: h5py.File) -> _Form:
+        """That of an open data set or distilled set."""
+        mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
+        return cls(whitening=read_whitening(file), mean=mean, std=std)
+
+    def seen(self, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Images (N, C, H, W) in [0, 1] as networks see them."""
+        return (pixels - self.mean) / self.std if self.whitening is None else self.whitening.apply(pixels)
+
+    def pixels(self, seen: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """The other way round."""
+        return seen * self.std + self.mean if self.whitening is None else self.whitening.invert(seen)
+
+
+def _real(real: ExpectedDataset) -> tuple[torch.Tensor, npt.NDArray[np.int64], list[str], list[int], _Form]:
+    """(images as networks see them, places of their classes, all class names, labels of the classes shown, their form)."""
     with open_store(real.path) as file:
         check_fingerprint(real.path, expected=real.fingerprint, found=file.attrs.get("fingerprint"))
         names, labels = json.loads(file.attrs["class_names"]), file["train/labels"][()]
@@ -118,27 +142,22 @@ def _real(real: ExpectedDataset) -> tuple[torch.Tensor, npt.NDArray[np.int64], l
         rows = [np.array(spread(np.flatnonzero(labels == label).tolist(), REAL), np.int64) for label in shown]
         chosen = np.sort(np.concatenate(rows))
         places = np.searchsorted(shown, labels[chosen])
-        return _normalised(file, file["train/images"][chosen]), places, names, shown
+        form = _Form.of(file)
+        pixels = file["train/images"][chosen].astype(np.float32) / np.float32(255)
+        return torch.from_numpy(form.seen(pixels)), places, names, shown, form
 
 
-def _normalised(file: h5py.File, images: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """Real images as networks see them: whitened, or normalised with the data set's mean and standard deviation."""
-    pixels: npt.NDArray[np.float32] = images.astype(np.float32) / np.float32(255)
-    whitening = read_whitening(file)
-    if whitening is not None:
-        return torch.from_numpy(whitening.apply(pixels))
-    mean, std = (np.asarray(file.attrs[key], np.float32).reshape(1, -1, 1, 1) for key in ("mean", "std"))
-    return torch.from_numpy((pixels - mean) / std)
-
-
-def _synthetic(expected: ExpectedDistilled, shown: Sequence[int]) -> torch.Tensor:
-    """Decoded training images, class by class, the same number of each."""
+def _synthetic(expected: ExpectedDistilled, shown: Sequence[int], form: _Form) -> torch.Tensor:
+    """Decoded training images in the real images' form, class by class, the same number of each."""
     with open_distilled(expected) as file:
         labels, partition = read_classes(file), int(file.attrs["partition"])
         # Whole stored images: as many as hold the number of training images wanted.
         wanted = max(1, SYNTHETIC // partition**2)
         rows = np.concatenate([np.flatnonzero(labels == label)[:wanted] for label in shown])
-        return decode(torch.from_numpy(file["images"][rows]), partition).contiguous()
+        images, own = decode(torch.from_numpy(file["images"][rows]), partition).contiguous(), _Form.of(file)
+        if (own.whitening is None) == (form.whitening is None):
+            return images
+        return torch.from_numpy(form.seen(own.pixels(images.numpy())))
 
 
 def _planes(features: Sequence[Points]) -> tuple[Points, Points, tuple[float, float]]:

@@ -55,6 +55,8 @@ class ExpectedEvaluation:
     """The method's name in it; ``None``: nothing is published on it."""
     protocol_name: str = "paper"
     """The protocol's name in the configuration."""
+    whitened: bool = False
+    """Whether its networks are trained and tested on images whitened by ZCA."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,10 +75,14 @@ class ExpectedDistilled:
     method_title: str
 
 
+class OutOfDateError(BaconError):
+    """A result that is there with another fingerprint."""
+
+
 def check_fingerprint(path: Path, *, expected: str, found: object) -> None:
-    """Raise :class:`BaconError` unless the fingerprint in a file is the one expected."""
+    """Raise :class:`OutOfDateError` unless the fingerprint in a file is the one expected."""
     if found != expected:
-        raise BaconError(
+        raise OutOfDateError(
             f"{path}: out of date. It carries the fingerprint {found!r}; the current configuration, data and code need "
             f"{expected!r}. {RERUN}"
         )
@@ -105,7 +111,7 @@ def collect_networks(expected: Sequence[ExpectedEvaluation]) -> pd.DataFrame:
     """
     if not expected:
         raise BaconError("there are no evaluations, because the grid of the configuration has no cells")
-    table = pd.DataFrame([row for one in expected for row in _rows(one)])
+    table = pd.DataFrame([row for one in expected for row in network_rows(one)])
     table = table.astype(
         {"ipc": "Int64", "seed": "Int64", "validation_accuracy_percent": "float64", **dict.fromkeys(_TEXTS, "str")}
     )
@@ -185,11 +191,12 @@ def read_evaluation(expected: ExpectedEvaluation) -> dict[str, Any]:
     return content
 
 
-def _rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+def network_rows(expected: ExpectedEvaluation) -> list[dict[str, Any]]:
+    """The rows of one file; columns and errors as :func:`collect_networks`."""
     content = read_evaluation(expected)
     try:
         _check_records(expected.path, content["records"], content["settings"]["evaluation"])
-        said = {"protocol": protocol_of(content), **comparable_facts(content)}
+        said = {"protocol": protocol_of({**content, "whitened": expected.whitened}), **comparable_facts(content)}
         return [{**_row(expected, content, record), **said} for record in content["records"]]
     except (KeyError, TypeError, ValueError) as error:
         raise BaconError(f"{expected.path}: not a complete evaluation file ({error!r}). {RERUN}") from error

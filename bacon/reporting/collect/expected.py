@@ -32,6 +32,7 @@ def expected_evaluation(plan: Plan, cell: Cell, network: str) -> ExpectedEvaluat
         published_dataset=plan.published_dataset(cell.dataset),
         published_method=plan.published_method(cell.method),
         protocol_name=plan.config.protocol,
+        whitened=plan.is_whitened(cell),
     )
 
 

@@ -16,7 +16,8 @@ the published gap; one below 0, that the protocol favours the other method.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
 
@@ -55,8 +56,8 @@ def protocol_gaps(
         Columns ``COLUMNS``, by the module's definition; A is ``method``, B ``other``. Gaps below 0.1 points are left out.
         Intervals are missing with fewer than two common distillation seeds.
     """
-    rows = [row for group in _groups(accuracies) for row in _pairs(*group, published, own_protocol)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ipc": "Int64"})
+    places = (_MethodsAtPlace(*group, published, own_protocol) for group in _groups(accuracies))
+    return _frame([row for place in places for row in place.pairs()])
 
 
 def _groups(accuracies: Mapping[str, pd.DataFrame]) -> Iterator[tuple[pd.DataFrame, dict[str, Any]]]:
@@ -64,37 +65,148 @@ def _groups(accuracies: Mapping[str, pd.DataFrame]) -> Iterator[tuple[pd.DataFra
     keys = ["dataset", "network", "ipc"]
     final = {name: rows[rows["final"] & (rows["method"] != FULL)] for name, rows in accuracies.items()}
     parts = {name: dict(iter(rows.groupby(keys, sort=False))) for name, rows in final.items()}
-    for key, rows in next(iter(parts.values())).items():
+    for key in dict.fromkeys(key for of in parts.values() for key in of):
+        rows = pd.concat([of[key] for of in parts.values() if key in of])
         units = {name: seed_means(of[key]) for name, of in parts.items() if key in of}
         yield rows.drop_duplicates("method").set_index("method", drop=False), units
 
 
-def _pairs(
-    named: pd.DataFrame,
-    units: Mapping[str, Mapping[str, pd.Series[float]]],
+@dataclass(frozen=True, kw_only=True)
+class UnsplitGap:
+    """A pair of methods whose published gap cannot be split at a place, and why."""
+
+    dataset_title: str
+    network: str
+    ipc: int
+    method: str
+    other: str
+    reason: str
+
+
+def chosen_protocol_gaps(
+    accuracies: Mapping[str, pd.DataFrame],
     published: PublishedResults,
     own_protocol: Callable[[str, str, int], str | None],
-) -> Iterator[dict[str, Any]]:
-    found = {method: _find(row, published) for method, row in named.iterrows()}
-    own = {method: own_protocol(row["dataset"], str(method), int(row["ipc"])) for method, row in named.iterrows()}
-    for method, other in permutations(named.index, 2):
-        first, second, ours, theirs = found[method], found[other], own[method], own[other]
-        if first is None or second is None or ours is None or theirs is None or ours == theirs:
-            continue
-        gap = first.accuracy_percent - second.accuracy_percent
-        if gap >= SMALLEST_GAP:
-            names = _names(named.loc[method], named.loc[other])
-            yield {
-                **names,
-                "protocol": ours,
-                "other_protocol": theirs,
-                "published_percent": first.accuracy_percent,
-                "other_published_percent": second.accuracy_percent,
-                "published_gap_points": gap,
-                **_split(units, method, other, ours, theirs, gap),
-                "published_source": first.source,
-                "other_published_source": second.source,
-            }
+    pairs: Sequence[tuple[str, str]],
+) -> tuple[pd.DataFrame, list[UnsplitGap]]:
+    """The gaps of chosen pairs of methods, and why those are missing that cannot be split.
+
+    Args:
+        accuracies: as for :func:`protocol_gaps`.
+        published: the same.
+        own_protocol: the same.
+        pairs: names of methods; either may be the one that is published with the higher accuracy.
+
+    Returns:
+        Rows as :func:`protocol_gaps` gives them, and an entry for each pair at every other place that has both methods.
+    """
+    rows: list[dict[str, Any]] = []
+    unsplit: list[UnsplitGap] = []
+    for named, units in _groups(accuracies):
+        place = _MethodsAtPlace(named, units, published, own_protocol)
+        for pair in pairs:
+            if not set(pair) <= set(named.index):
+                continue
+            found = place.either(*pair)
+            if isinstance(found, str):
+                first, titles = named.iloc[0], [str(named.loc[name, "method_title"]) for name in pair]
+                unsplit.append(
+                    UnsplitGap(
+                        dataset_title=str(first["dataset_title"]),
+                        network=str(first["network"]),
+                        ipc=int(first["ipc"]),
+                        method=titles[0],
+                        other=titles[1],
+                        reason=found,
+                    )
+                )
+            else:
+                rows.append(found)
+    return _frame(rows), unsplit
+
+
+def _frame(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"ipc": "Int64"})
+
+
+class _MethodsAtPlace:
+    """The methods on one data set at one IPC with one network.
+
+    Args:
+        named: a row of each method, by its name.
+        units: protocol -> method -> means of distillation seeds.
+        published: what the sources print.
+        own_protocol: as for :func:`protocol_gaps`.
+    """
+
+    def __init__(
+        self,
+        named: pd.DataFrame,
+        units: Mapping[str, Mapping[str, pd.Series[float]]],
+        published: PublishedResults,
+        own_protocol: Callable[[str, str, int], str | None],
+    ) -> None:
+        self._units = units
+        self._rows = {str(method): row for method, row in named.iterrows()}
+        self._found = {method: _find(row, published) for method, row in self._rows.items()}
+        self._own = {
+            method: own_protocol(str(row["dataset"]), method, int(row["ipc"])) for method, row in self._rows.items()
+        }
+
+    def pairs(self) -> Iterator[dict[str, Any]]:
+        """Every gap, each once."""
+        for method, other in permutations(self._rows, 2):
+            if self._unsplit(method, other) is None and self._gap(method, other) >= SMALLEST_GAP:
+                yield self._row(method, other)
+
+    def either(self, method: str, other: str) -> dict[str, Any] | str:
+        """The gap between two methods, the one that is published with the higher accuracy first; or why there is none."""
+        reason = self._unsplit(method, other)
+        if reason is not None:
+            return reason
+        gap = self._gap(method, other)
+        if abs(gap) < SMALLEST_GAP:
+            return f"their published accuracies differ by less than {SMALLEST_GAP} points"
+        row = self._row(method, other) if gap > 0 else self._row(other, method)
+        if row["seeds"] == 0:
+            return "no distillation seed of both methods was evaluated under both protocols"
+        return row
+
+    def _unsplit(self, method: str, other: str) -> str | None:
+        for name in (method, other):
+            title = self._rows[name]["method_title"]
+            if self._found[name] is None:
+                return f"no source prints an accuracy of {title} here with this network"
+            if self._own[name] is None:
+                return f"the protocol that {title} is published under is not among `grid.protocols`"
+        if self._own[method] == self._own[other]:
+            return f"both are published under the protocol {self._own[method]}, which explains nothing of the gap"
+        return None
+
+    def _gap(self, method: str, other: str) -> float:
+        first, second = self._found[method], self._found[other]
+        assert first is not None, "a pair that can be split is published"
+        assert second is not None, "a pair that can be split is published"
+        return first.accuracy_percent - second.accuracy_percent
+
+    def _row(self, method: str, other: str) -> dict[str, Any]:
+        first, second, ours, theirs = self._found[method], self._found[other], self._own[method], self._own[other]
+        assert first is not None, "a pair that can be split is published"
+        assert second is not None, "a pair that can be split is published"
+        assert ours is not None, "a pair that can be split has its protocols"
+        assert theirs is not None, "a pair that can be split has its protocols"
+        gap = self._gap(method, other)
+        return {
+            **_names(self._rows[method], self._rows[other]),
+            "protocol": ours,
+            "other_protocol": theirs,
+            "published_percent": first.accuracy_percent,
+            "other_published_percent": second.accuracy_percent,
+            "published_gap_points": gap,
+            **_split(self._units, method, other, ours, theirs, gap),
+            "published_source": first.source,
+            "other_published_source": second.source,
+        }
 
 
 def _find(row: pd.Series[Any], published: PublishedResults) -> Published | None:
@@ -111,7 +223,8 @@ def _split(
     units: Mapping[str, Mapping[str, pd.Series[float]]], method: str, other: str, ours: str, theirs: str, gap: float
 ) -> dict[str, Any]:
     """Our gap, the part E of it that protocols explain, and the share of the published gap; intervals over seeds."""
-    four = [units[protocol][name] for name in (method, other) for protocol in (ours, theirs)]
+    nothing = pd.Series(dtype=np.float64)
+    four = [units.get(protocol, {}).get(name, nothing) for name in (method, other) for protocol in (ours, theirs)]
     values = pd.concat(four, axis=1, join="inner").to_numpy(np.float64)
     explained: Vector = (values[:, 0] - values[:, 1] + values[:, 2] - values[:, 3]) / 2
     low, high = confidence_interval(explained, POINTS)

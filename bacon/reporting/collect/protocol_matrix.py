@@ -51,8 +51,8 @@ _Group = tuple[dict[str, Any], dict[str, pd.DataFrame]]
 def _groups(accuracies: Mapping[str, pd.DataFrame]) -> Iterator[_Group]:
     """(Data set, network, IPC) -> rows on final images under each protocol, the full data set's with every IPC."""
     final = {protocol: rows[rows["final"]] for protocol, rows in accuracies.items()}
-    first = next(iter(final.values()))
-    for key, _ in first[first["method"] != FULL].groupby(_GROUP, sort=False):
+    methods = pd.concat([rows.loc[rows["method"] != FULL, _GROUP] for rows in final.values()])
+    for key in methods.drop_duplicates().itertuples(index=False, name=None):
         place = dict(zip(_GROUP, key, strict=True))
         yield place, {protocol: _at(rows, place) for protocol, rows in final.items()}
 
@@ -75,13 +75,15 @@ def _group_rows(
     ranks = {protocol: one.rank(ascending=False, method="min") for protocol, one in means.items()}
     first = next(iter(under))
     for protocol, rows in under.items():
-        tau = _tau(means[first], means[protocol])
+        both = [name for name in means[protocol].index if name in means[first].index]
+        tau = _tau(means[first][both], means[protocol][both])
         for method, of_method in rows.groupby("method", sort=False):
             is_full, is_first = method == FULL, protocol == first
-            changes = {} if is_full or is_first else {
+            lacks_first = method not in means[first].index
+            changes = {} if is_full or is_first or lacks_first else {
                 "rank_change": ranks[first][method] - ranks[protocol][method],
                 "change_supported": any(
-                    _reversed(units[first], units[protocol], str(method), other) for other in means[protocol].index
+                    _reversed(units[first], units[protocol], str(method), other) for other in both
                 ),
             }  # fmt: skip
             yield {

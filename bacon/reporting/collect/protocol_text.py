@@ -22,6 +22,8 @@ from bacon.settings.evaluation import EvaluationSettings
 FULL = "full"
 CLASSES = "classes"
 """What an evaluation file calls the labels of images that carry no soft ones."""
+WHITENED = "ZCA-whitened images"
+"""What a protocol says of networks that were trained and tested on whitened images."""
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -30,7 +32,8 @@ def protocol_of(content: Mapping[str, Any]) -> str:
 
     Args:
         content: of the file; ``labels`` and ``learned_rates`` are missing where the images carry neither. Its records say how
-            many epochs there were where the settings leave that to the number of images.
+            many epochs there were where the settings leave that to the number of images. ``whitened``, which the file of a
+            cell leaves to the plan, says that images are whitened.
     """
     settings = EvaluationSettings.model_validate(content["settings"]["evaluation"])
     return protocol_text(
@@ -38,6 +41,7 @@ def protocol_of(content: Mapping[str, Any]) -> str:
         labels=str(content.get("labels", CLASSES)),
         learned_rates=int(content.get("learned_rates", 0)),
         epochs=_trained_epochs(content.get("records", ()), settings) if settings.epochs_by_images else None,
+        whitened=bool(content.get("whitened", False)),
     )
 
 
@@ -49,7 +53,12 @@ def _trained_epochs(records: Sequence[Any], settings: EvaluationSettings) -> int
 
 
 def protocol_text(
-    settings: EvaluationSettings, *, labels: str = CLASSES, learned_rates: int = 0, epochs: int | None = None
+    settings: EvaluationSettings,
+    *,
+    labels: str = CLASSES,
+    learned_rates: int = 0,
+    epochs: int | None = None,
+    whitened: bool = False,
 ) -> str:
     """One line for an evaluation protocol (docs/evaluation.md).
 
@@ -58,15 +67,17 @@ def protocol_text(
         labels: what the images carry: ``classes`` alone, or ``probabilities`` or ``logits`` besides.
         learned_rates: learned learning rates that the images carry.
         epochs: trained, where the number of images decides; ``None``: what the settings say.
+        whitened: images are whitened by ZCA.
 
     Returns:
         For example ``100 epochs, SGD lr 0.01 (÷10 halfway), batch 256, DSA without flip, last epoch``. Momentum and weight
         decay of SGD are named when they are not 0.9 and 0.0005; labels where the images have soft ones.
     """
+    images = [WHITENED] if whitened else []
     if settings.regression != "none":
         has_soft = labels != CLASSES
         return ", ".join(
-            ["kernel ridge regression", *regression_text(settings), *labels_text(settings, has_soft=has_soft)]
+            ["kernel ridge regression", *regression_text(settings), *images, *labels_text(settings, has_soft=has_soft)]
         )
     steps = learned_rates if settings.lr == "learned" and learned_rates > 1 else settings.steps
     count = epochs or settings.epochs
@@ -75,6 +86,7 @@ def protocol_text(
         duration,
         *optimiser_text(settings, steps or count, learned_rates=learned_rates),
         _batch_text(settings),
+        *images,
         augmentations_text(settings),
         *step_text(settings),
         *labels_text(settings, has_soft=labels != CLASSES),
@@ -86,6 +98,11 @@ def protocol_text(
 def is_soft(protocol: str) -> bool:
     """Whether a protocol of :func:`protocol_text` says that networks were trained with soft labels."""
     return any(part == SOFT or part.startswith(OF_TEACHERS) for part in protocol.split(", "))
+
+
+def is_whitened(protocol: str) -> bool:
+    """Whether a protocol of :func:`protocol_text` says that images were whitened."""
+    return WHITENED in protocol.split(", ")
 
 
 def _counted(count: int, unit: str) -> str:
@@ -169,7 +186,7 @@ def differences(accuracy: pd.DataFrame, described: pd.Series[str]) -> str:
 
 
 def _scope(rows: pd.DataFrame, accuracy: pd.DataFrame) -> str:
-    """Names what ``rows`` are among ``accuracy``: data sets where they are not all, then methods where not all."""
+    """Names what ``rows`` are among ``accuracy``: data sets where they are not all, then methods and IPCs where not all."""
     parts = []
     datasets = rows["dataset"].unique()
     if set(datasets) != set(accuracy["dataset"]):
@@ -182,4 +199,7 @@ def _scope(rows: pd.DataFrame, accuracy: pd.DataFrame) -> str:
         parts.append(titles)
     if set(rows["network"]) != set(around["network"]):
         parts.append(", ".join(rows["network"].unique()))
+    own, ipcs = around[around["method"].isin(rows["method"].unique())], set(rows["ipc"].dropna())
+    if ipcs != set(own["ipc"].dropna()):
+        parts.append(f"IPC {', '.join(str(int(ipc)) for ipc in sorted(ipcs))}")
     return " ".join(parts) or "some seeds"

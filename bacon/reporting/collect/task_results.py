@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,12 +25,13 @@ WHAT = ["metric", "condition", "at"]
 """Columns that tell the measurements of a group apart."""
 
 
-def collect_task(plan: Plan, name: str) -> pd.DataFrame:
+def collect_task(plan: Plan, name: str, absent: Collection[Path] = ()) -> pd.DataFrame:
     """One row for each measurement of each repetition.
 
     Args:
         plan: of a grid with the task.
         name: of the task.
+        absent: files that are not read.
 
     Returns:
         Columns: dataset, dataset_title, method, method_title, ipc and seed (missing for the full data set), network (empty for
@@ -39,15 +41,22 @@ def collect_task(plan: Plan, name: str) -> pd.DataFrame:
     Raises:
         BaconError: a file is missing, damaged, of another cell or of another fingerprint.
     """
-    rows = [row for place in plan.tasks.places(name) for row in _rows(plan, name, *place)]
+    places = [
+        (cell, network) for cell, network in plan.tasks.places(name) if _path(plan, name, cell, network) not in absent
+    ]
+    rows = [row for place in places for row in _rows(plan, name, *place)]
     if not rows:
-        raise BaconError(f"downstream.{name}.cells leaves no cell; {RERUN}")
+        raise BaconError(f"downstream.{name}: there is no result of any of its cells. {RERUN}")
     return pd.DataFrame(rows).astype({"ipc": "Int64", "seed": "Int64", "at": "float64"})
+
+
+def _path(plan: Plan, name: str, cell: Cell, network: str) -> Path:
+    return plan.directory / cell.downstream_path(name, network)
 
 
 def read_task(plan: Plan, name: str, cell: Cell, network: str) -> dict[str, Any]:
     """A file of a task, its fingerprint and its cell checked; errors as :func:`collect_task`."""
-    path = plan.directory / cell.downstream_path(name, network)
+    path = _path(plan, name, cell, network)
     content = read_task_results(path)
     expected = plan.tasks.fingerprint(name, cell, network)
     check_fingerprint(path, expected=expected, found=content.get("fingerprint"))
@@ -117,7 +126,7 @@ def _summary(group: pd.DataFrame, possible: tuple[float, float]) -> dict[str, An
     }
 
 
-def task_summary(plan: Plan, name: str) -> pd.DataFrame:
+def task_summary(plan: Plan, name: str, absent: Collection[Path] = ()) -> pd.DataFrame:
     """:func:`summarise_task` of a task of a plan, within the bounds that its columns give; an accuracy is always a fraction."""
     possible = {"accuracy": (0.0, 1.0)} | {column.metric: column.possible for column in plan.tasks.columns(name)}
-    return summarise_task(collect_task(plan, name), possible)
+    return summarise_task(collect_task(plan, name, absent), possible)

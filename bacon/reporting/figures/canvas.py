@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +15,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.textpath import text_to_path
 from matplotlib.ticker import FixedLocator
 
 from bacon.reporting.collect.protocol_text import FULL
@@ -129,11 +131,34 @@ def add_title(figure: Figure, title: str) -> None:
 
 def wrap_caption(caption: str, width: float) -> str:
     """The caption broken into lines that fit ``width`` inches."""
-    # 0.53 em is the mean width of a character of this font in running text.
-    characters = int((width - 0.15) * _POINTS_PER_INCH / (CAPTION_SIZE * 0.53))
-    # "n = 15" stays on one line: textwrap breaks only at ordinary spaces.
+    # "n = 15" stays on one line: only ordinary spaces end one.
     kept = re.sub(r"\bn = (?=\d)", f"n{_BLANK}={_BLANK}", caption)
-    return textwrap.fill(kept, characters).replace(_BLANK, " ")
+    points, blank = (width - 0.15) * _POINTS_PER_INCH, _caption_points(_BLANK)
+    lines: list[list[str]] = [[]]
+    used = 0.0
+    for word in (piece for whole in kept.split(" ") for piece in _pieces(whole, points)):
+        if lines[-1] and used + blank + _caption_points(word) > points:
+            lines.append([])
+            used = 0.0
+        used += _caption_points(word) + (blank if lines[-1] else 0.0)
+        lines[-1].append(word)
+    return "\n".join(" ".join(line) for line in lines).replace(_BLANK, " ")
+
+
+def _pieces(word: str, points: float) -> list[str]:
+    """A word, cut where it is longer than a line."""
+    length = _caption_points(word)
+    if length <= points:
+        return [word] if word else []
+    most = max(1, int(len(word) * points / length * 0.8))
+    return [word[start : start + most] for start in range(0, len(word), most)]
+
+
+@lru_cache(maxsize=4096)
+def _caption_points(text: str) -> float:
+    """Width of a word of a caption, in points, as it is drawn."""
+    font = FontProperties(size=CAPTION_SIZE)
+    return float(text_to_path.get_text_width_height_descent(text, font, ismath=False)[0])
 
 
 def add_caption(figure: Figure, text: str) -> None:

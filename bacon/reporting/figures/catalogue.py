@@ -6,6 +6,7 @@ empty. Snakemake asks here while it parses, so nothing here imports what draws.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bacon.reporting.collect.sensitivity_study import sensitivity_points
 from bacon.reporting.collect.source_rules import source_rules
+from bacon.reporting.figures.protocol_pages import layout, page_title, paged
 from bacon.settings.cells import FIGURES
 from bacon.settings.pools import NetworkQueue
 
@@ -24,6 +26,7 @@ KINDS = ("png", "pdf", "json")
 EVOLUTION = "evolution"
 EMBEDDING = "embedding"
 PARETO = "pareto"
+PROTOCOLS = "protocols"
 DOWNSTREAM = "downstream"
 
 
@@ -43,6 +46,8 @@ class DrawnFigure:
     ipc: int | None = None
     task: str = ""
     """The downstream task whose results it shows; empty for others."""
+    page: int = 0
+    """Which page of a figure of several, from 0."""
 
     def path(self, kind: str) -> Path:
         """One of its files, relative to the working directory."""
@@ -88,14 +93,26 @@ def snapshot_methods(plan: Plan, dataset: str, ipc: int) -> tuple[str, ...]:
 
 
 def _found(plan: Plan) -> list[Found]:
-    found = [_one(topic, title, reason(plan)) for topic, title, reason in _TOPICS]
+    found = [_one(plan, topic, title, reason(plan)) for topic, title, reason in _TOPICS]
     return [*found, _pareto(plan), _downstream(plan), _evolution(plan), _embedding(plan)]
 
 
-def _one(topic: str, title: str, reason: str | None) -> Found:
+def _one(plan: Plan, topic: str, title: str, reason: str | None) -> Found:
     if reason is not None:
         return LeftOut(topic=topic, title=title, reason=reason)
+    if topic == PROTOCOLS:
+        count = protocol_pages(plan)
+        numbered = ((page, paged(topic, page), page_title(title, page, count)) for page in range(count))
+        return tuple(DrawnFigure(name=name, topic=topic, title=text, page=page) for page, name, text in numbered)
     return (DrawnFigure(name=topic, topic=topic, title=title),)
+
+
+def protocol_pages(plan: Plan) -> int:
+    """Pages of the heat maps of methods under every protocol."""
+    ipcs = [len({cell.ipc for cell in plan.cells if cell.dataset == dataset}) for dataset in plan.datasets]
+    methods = {cell.method for cell in (*plan.references, *plan.cells)}
+    chosen = layout(methods=len(methods), protocols=len(plan.protocols), ipcs=max(ipcs))
+    return math.ceil(sum(ipcs) * len(plan.networks) / chosen.panels)
 
 
 def _pareto(plan: Plan) -> Found:
@@ -231,7 +248,7 @@ _TOPICS: tuple[tuple[str, str, Callable[[Plan], str | None]], ...] = (
     ("seconds", "Accuracy against distillation time", _curve),
     ("cost", "Accuracy and cost of distillation", _cost),
     ("cross_architecture", "Accuracy by evaluation network", _cross),
-    ("protocols", "Accuracy by evaluation protocol", _protocols),
+    (PROTOCOLS, "Accuracy by evaluation protocol", _protocols),
     ("classes", "Accuracy by class", _always),
     ("confusion", "Confusion of classes", _always),
     ("sensitivity", "Sensitivity to single settings", _sensitivity),

@@ -29,6 +29,7 @@ from bacon.reporting.figures.catalogue import (
     EMBEDDING,
     EVOLUTION,
     PARETO,
+    PROTOCOLS,
     DrawnFigure,
     drawn,
     snapshot_methods,
@@ -113,19 +114,23 @@ class FigureInputs:
         return collect_classes(expected_evaluations(self.plan), class_names=names, network=self.plan.networks[0])
 
 
-DRAW: Mapping[str, Callable[[FigureInputs], FigurePage]] = {
-    "accuracy": lambda inputs: accuracy_figure(inputs.accuracy),
-    "curve": lambda inputs: curve_figure(inputs.accuracy),
-    "figure3": lambda inputs: figure3(inputs.accuracy, inputs.summary),
-    "seconds": lambda inputs: curve_figure(with_seconds(inputs.accuracy, inputs.cost), abscissa=SECONDS),
-    "cost": lambda inputs: cost_figure(inputs.summary, summarise_cost(inputs.cost), inputs.accuracy),
-    "cross_architecture": lambda inputs: cross_architecture_figure(cross_architecture(inputs.summary), inputs.accuracy),
-    "protocols": lambda inputs: protocols_figure(inputs.matrix),
-    "classes": lambda inputs: classes_figure(inputs.classes, inputs.accuracy),
-    "confusion": lambda inputs: confusion_figure(inputs.classes, inputs.accuracy),
-    "sensitivity": lambda inputs: sensitivity_figure(sensitivity_points(inputs.plan), inputs.summary, inputs.accuracy),
-    "loss": lambda inputs: loss_figure(inputs.history, term_titles=inputs.plan.term_titles),
-    "queue": lambda inputs: queue_figure(collect_history(inputs.distilled, windows=WINDOWS)),
+DRAW: Mapping[str, Callable[[FigureInputs, DrawnFigure], FigurePage]] = {
+    "accuracy": lambda inputs, _: accuracy_figure(inputs.accuracy),
+    "curve": lambda inputs, _: curve_figure(inputs.accuracy),
+    "figure3": lambda inputs, _: figure3(inputs.accuracy, inputs.summary),
+    "seconds": lambda inputs, _: curve_figure(with_seconds(inputs.accuracy, inputs.cost), abscissa=SECONDS),
+    "cost": lambda inputs, _: cost_figure(inputs.summary, summarise_cost(inputs.cost), inputs.accuracy),
+    "cross_architecture": lambda inputs, _: cross_architecture_figure(
+        cross_architecture(inputs.summary), inputs.accuracy
+    ),
+    PROTOCOLS: lambda inputs, figure: protocols_figure(inputs.matrix, page=figure.page),
+    "classes": lambda inputs, _: classes_figure(inputs.classes, inputs.accuracy),
+    "confusion": lambda inputs, _: confusion_figure(inputs.classes, inputs.accuracy),
+    "sensitivity": lambda inputs, _: sensitivity_figure(
+        sensitivity_points(inputs.plan), inputs.summary, inputs.accuracy
+    ),
+    "loss": lambda inputs, _: loss_figure(inputs.history, term_titles=inputs.plan.term_titles),
+    "queue": lambda inputs, _: queue_figure(collect_history(inputs.distilled, windows=WINDOWS)),
 }
 """Topic -> what draws it; the evolution of images is drawn by :func:`draw_evolution`."""
 
@@ -146,7 +151,7 @@ def make(plan: Plan, *, fingerprint: str, outputs: dict[str, Path], published: P
             elif figure.topic == EMBEDDING:
                 save(draw_embedding(plan, figure), fingerprint=fingerprint, outputs=list(files.values()))
             else:
-                save(DRAW[figure.topic](inputs), fingerprint=fingerprint, outputs=list(files.values()))
+                save(DRAW[figure.topic](inputs, figure), fingerprint=fingerprint, outputs=list(files.values()))
 
 
 def draw_evolution(plan: Plan, figure: DrawnFigure, *, fingerprint: str, files: Mapping[str, Path]) -> None:
@@ -174,6 +179,7 @@ def draw_embedding(plan: Plan, figure: DrawnFigure) -> FigurePage:
     assert figure.ipc is not None
     cells = _first_seeds(plan, figure.dataset, figure.ipc)
     network = plan.settings(cells[0]).network
+    # The data set's own form: sets that were distilled in the other one are brought into it.
     real = ExpectedDataset(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
     found = embed(real, [expected_distilled(plan, cell) for cell in cells], network=network)
     words = network_text(network.model_dump(mode="json"))

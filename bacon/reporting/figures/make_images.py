@@ -17,5 +17,5 @@ if TYPE_CHECKING:
 
 def make(plan: Plan, cell: Cell, *, fingerprint: str, outputs: Sequence[Path]) -> None:
     """Write the figure of ``cell``; refuses a distilled set or data set whose fingerprint is not the plan's."""
-    real = ExpectedDataset(path=plan.directory / cell.data_path, fingerprint=plan.data_fingerprint(cell.dataset))
+    real = ExpectedDataset(path=plan.directory / plan.data_path(cell), fingerprint=plan.cell_data_fingerprint(cell))
     plot_images(expected_distilled(plan, cell), fingerprint=fingerprint, outputs=outputs, real=real)

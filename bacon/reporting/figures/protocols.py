@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,29 +12,38 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, panels
+from bacon.reporting.figures.canvas import FigurePage, finish, panels
 from bacon.reporting.figures.heatmap import MAP, RANGE, column_names, readable
+from bacon.reporting.figures.protocol_pages import COLUMN, FRAME, MANY, NAMES, layout, page_title, pages
 from bacon.reporting.tables.protocol_tables import DOWN, UP, controls_first, rank_text
 
 TITLE = "Accuracy by evaluation protocol"
 
 
-def protocols_figure(table: pd.DataFrame) -> FigurePage:
+def protocols_figure(table: pd.DataFrame, *, page: int = 0) -> FigurePage:
     """One panel per data set, network and IPC: methods down, protocols across; mean, half an interval, n, rank.
 
     Args:
         table: rows of :func:`bacon.reporting.collect.protocol_matrix.protocol_matrix`.
+        page: which of the pages, from 0 (:mod:`bacon.reporting.figures.protocol_pages`).
     """
-    groups = list(table.groupby(["dataset", "network", "ipc"], sort=False))
+    parts = table.groupby(["dataset", "network"], sort=False)
+    groups = [one for _, part in parts for one in part.groupby("ipc", sort=False)]
     columns, methods = table["protocol"].nunique(), table["method"].nunique()
-    rows, across = grid_shape(len(groups), widest=1 if columns > 4 else 2)
-    figure, axes = panels(rows, across, width=1.6 + 0.95 * columns, height=1.2 + 0.42 * methods)
+    chosen = layout(methods=methods, protocols=columns, ipcs=max(part["ipc"].nunique() for _, part in parts))
+    every = pages([group for _, group in groups], chosen)
+    shown = every[page]
+    across = min(chosen.across, len(shown))
+    width = (NAMES if chosen.lines > 1 or across == 1 else NAMES / across) + COLUMN * columns
+    figure, axes = panels(math.ceil(len(shown) / across), across, width=width, height=FRAME + chosen.row * methods)
     flat = np.array(axes).ravel()
-    several = table["network"].nunique() > 1
-    for ax, ((_, network, ipc), group) in zip(flat, groups, strict=False):
-        _panel(ax, group)
-        ax.set(title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}, IPC {ipc}", ylabel="")
-    for unused in flat[len(groups) :]:
+    named: list[str] = []
+    for place, (ax, group) in enumerate(zip(flat, shown, strict=False)):
+        # Beside a panel with the same rows, which names them.
+        named = _panel(ax, group, beside=named if place % across and methods >= MANY else [])
+        network = f", {group['network'].iloc[0]}" if table["network"].nunique() > 1 else ""
+        ax.set(title=f"{group['dataset_title'].iloc[0]}{network}, IPC {group['ipc'].iloc[0]}", ylabel="")
+    for unused in flat[len(shown) :]:
         unused.set_visible(False)
     first = table["protocol_title"].iloc[0]
     caption = (
@@ -41,11 +51,12 @@ def protocols_figure(table: pd.DataFrame) -> FigurePage:
         f"methods, without the full data set; {UP} {DOWN} places gained or lost against {first}, * where the order with "
         f"another method is reversed beyond the noise. {RANGE}"
     )
-    finish(figure, title=TITLE, caption=caption)
+    finish(figure, title=page_title(TITLE, page, len(every)), caption=caption)
     return figure
 
 
-def _panel(ax: Axes, group: pd.DataFrame) -> None:
+def _panel(ax: Axes, group: pd.DataFrame, *, beside: Sequence[str]) -> list[str]:
+    """Draw a panel, without names where the rows ``beside`` it are its own; its rows."""
     ordered = controls_first(group)
     rows, columns = list(ordered["method"].drop_duplicates()), list(group["protocol_title"].drop_duplicates())
     values = np.full((len(rows), len(columns)), np.nan)
@@ -66,11 +77,12 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
         annot_kws={"fontsize": 6},
         cbar=False,
         xticklabels=columns,
-        yticklabels=list(titles),
+        yticklabels=list(titles) if rows != list(beside) else False,
         linewidths=0.4,
     )
     readable(ax)
     column_names(ax, columns, level=11)
+    return rows
 
 
 def _text(row: pd.Series[Any]) -> str:

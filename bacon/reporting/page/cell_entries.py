@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -72,8 +73,9 @@ def report_cell(
     links: Links,
     alike: Cell | None = None,
     height: int = MAX_HEIGHT,
-) -> CellReport:
-    """One cell.
+    absent: Collection[Path] = (),
+) -> CellReport | None:
+    """One cell; ``None`` where nothing of it is there.
 
     Args:
         plan: the plan; what has another fingerprint than the plan's is refused.
@@ -83,16 +85,22 @@ def report_cell(
         links: to files beside the page.
         alike: an earlier cell that shows the images, and has the same settings but for those listed; ``None``: this one does.
         height: pixels of the picture.
+        absent: files that are not read.
 
     Raises:
         BaconError: an artifact is missing, unreadable, incomplete or of another fingerprint.
     """
-    distilled = None if cell.ipc is None else distilled_artifact(plan, cell, links)
-    evaluations = [evaluation_artifact(plan, cell, network, links) for network in plan.networks]
+    has_set = cell.ipc is not None and plan.directory / cell.distilled_path not in absent
+    distilled = distilled_artifact(plan, cell, links) if has_set else None
+    networks = [name for name in plan.networks if plan.directory / plan.evaluation_path(cell, name) not in absent]
+    evaluations = [evaluation_artifact(plan, cell, network, links) for network in networks]
     artifacts = tuple(evaluations) if distilled is None else (distilled, *evaluations)
-    own = [network_accuracy(accuracy[str(cell), network, plan.config.protocol]) for network in plan.networks]
+    every = every_accuracy(plan, cell, accuracy)
+    if not artifacts and not every:
+        return None
+    own = {one: network_accuracy(accuracy[str(cell), one, plan.config.protocol]) for one in networks}
     picture, caption = None, ""
-    if cell.ipc is not None and alike is None:
+    if has_set and alike is None:
         picture, caption = cell_picture(expected_distilled(plan, cell), height=height)
     view = CellView(
         name=str(cell),
@@ -102,12 +110,12 @@ def report_cell(
             Value(text=plan.dataset_title(cell.dataset)),
             Value(text=plan.method_title(cell.method)),
             *(Value(text=MISSING if number is None else str(number), sort=number) for number in (cell.ipc, cell.seed)),
-            *(Value(text=one.text, sort=one.mean) for one in own),
+            *(_accuracy(own.get(name)) for name in plan.networks),
             _time(None if distilled is None else distilled.seconds),
-            _time(sum(one.seconds for one in evaluations)),
-            Value(text=artifacts[0].device),
+            _time(sum(one.seconds for one in evaluations) if evaluations else None),
+            Value(text=artifacts[0].device if artifacts else MISSING),
         ),
-        accuracies=tuple(own) if len(plan.protocols) == 1 else every_accuracy(plan, cell, accuracy),
+        accuracies=tuple(own.values()) if len(plan.protocols) == 1 else every,
         settings=tuple(setting(*row) for row in own_settings(plan, cell, alike)),
         artifacts=tuple(one.view for one in artifacts),
         picture=picture,
@@ -125,11 +133,14 @@ def cell_anchor(cell: Cell) -> str:
 def every_accuracy(
     plan: Plan, cell: Cell, accuracy: Mapping[tuple[str, str, str], pd.DataFrame]
 ) -> tuple[NetworkAccuracy, ...]:
-    """The networks of a cell under every protocol, each named with its protocol."""
+    """The networks of a cell that are there under every protocol, each named with its protocol."""
     found = []
     for protocol in plan.protocols:
         for network in plan.networks:
-            one = network_accuracy(accuracy[str(cell), network, protocol])
+            rows = accuracy.get((str(cell), network, protocol))
+            if rows is None:
+                continue
+            one = network_accuracy(rows)
             found.append(replace(one, network=f"{network}, {plan.config.protocol_title(protocol)}"))
     return tuple(found)
 
@@ -160,6 +171,10 @@ def network_accuracy(final: pd.DataFrame) -> NetworkAccuracy:
 def setting(key: str, value: object, layer: str) -> Setting:
     """A setting as a person reads it: text as it is, everything else as JSON."""
     return Setting(key=key, value=value if isinstance(value, str) else json.dumps(value), layer=layer)
+
+
+def _accuracy(one: NetworkAccuracy | None) -> Value:
+    return Value(text=MISSING) if one is None else Value(text=one.text, sort=one.mean)
 
 
 def _time(seconds: float | None) -> Value:

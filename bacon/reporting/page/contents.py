@@ -44,29 +44,39 @@ class ReportFigure:
     ipc: int | None = None
 
 
-def report_figures(plan: Plan) -> list[ReportFigure]:
+def report_figures(plan: Plan, *, all_drawn: bool = True) -> list[ReportFigure]:
     """Every figure that the workflow drew for a plan, those of the whole grid first, then each distilled set's images.
+
+    Args:
+        plan: the grid.
+        all_drawn: whether a figure that is missing is an error; else it is passed over.
 
     Raises:
         BaconError: a figure is missing, or the file with its caption is damaged.
     """
     found = []
     for figure in drawn(plan):
-        title, caption = _words(plan.directory / figure.path("json"))
+        path = plan.directory / figure.path("json")
+        if not all_drawn and not path.is_file():
+            continue
+        title, caption = _words(path)
         files = {kind: plan.directory / figure.path(kind) for kind in figure.kinds if kind != "json"}
         found.append(
             ReportFigure(
                 topic=figure.topic, title=title, caption=caption, files=files, dataset=figure.dataset, ipc=figure.ipc
             )
         )
-    return found + _image_figures(plan)
+    return found + _image_figures(plan, all_drawn=all_drawn)
 
 
-def _image_figures(plan: Plan) -> list[ReportFigure]:
+def _image_figures(plan: Plan, *, all_drawn: bool) -> list[ReportFigure]:
     found = []
     for dataset, method, ipc in dict.fromkeys((cell.dataset, cell.method, cell.ipc or 0) for cell in plan.cells):
         paths = {path.suffix[1:]: plan.directory / path for path in image_paths(dataset, method, ipc)}
-        title, caption = _words(paths.pop("json"))
+        words = paths.pop("json")
+        if not all_drawn and not words.is_file():
+            continue
+        title, caption = _words(words)
         found.append(
             ReportFigure(
                 topic="images", title=title, caption=caption, files=paths, dataset=dataset, method=method, ipc=ipc

@@ -8,10 +8,25 @@ from bacon.reporting.page.contents import ReportFigure
 from bacon.reporting.page.links import Links
 from bacon.reporting.page.pictures import animation, figure_picture
 from bacon.reporting.page.views import FigureView, Link
+from bacon.runtime.errors import BaconError
 
 IMAGES = "images"
 ANIMATION_BYTES = 16_000_000
 """Characters of the page that animations may take: about what the images of 200 cells take."""
+
+
+def drawn_now(figures: Iterable[ReportFigure], fingerprint: str) -> list[ReportFigure]:
+    """The figures of the whole grid that can be shown: their pictures are there, of this fingerprint, and whole."""
+    found = []
+    for figure in figures:
+        try:
+            figure_picture(figure.files["png"], fingerprint)
+            if "gif" in figure.files:
+                animation(figure.files["gif"], fingerprint)
+        except BaconError:
+            continue
+        found.append(figure)
+    return found
 
 
 def figure_views(figures: Iterable[ReportFigure], fingerprint: str, links: Links) -> list[FigureView]:

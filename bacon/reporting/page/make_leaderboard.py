@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from bacon.reporting.collect.protocol_text import is_whitened
 from bacon.reporting.collect.result_folders import Collected, collect_folders
 from bacon.reporting.collect.standings import BEST_ONE, TIE, UNTESTED, Standing, standings
 from bacon.reporting.page.artifact_facts import duration_text
@@ -47,6 +48,7 @@ _NOTES = (
     "highest mean. Tie: not significantly worse than the best (p of at least 0.05, adjusted by Holm for all pairs of the "
     "group; paired t test over common distillation seeds within a source, Welch's t test between sources). No test: one of "
     "the two has a single seed, or the seeds do not spread. Alone: nothing to compare with.",
+    "ZCA after a method's name: its sets, and the test images, are whitened by ZCA, in place of normalisation.",
     "Labels: what the networks were trained with: classes (hard), soft labels stored with the images, or those of a teacher "
     "network trained on the real set. Storage: bytes of images, labels and decoder of one set, uncompressed, and of the "
     "teachers where networks need them. Distillation: mean wall time of one set on its source's machine; unknown for files "
@@ -110,9 +112,7 @@ def _row(row: Standing, cards: tuple[Link, ...]) -> tuple[Value, ...]:
     ipc = "all" if row.networks["ipc"].isna().all() else row.one("ipc")
     size = float(first["stored_bytes"]) + float(row.networks["teacher_bytes"].max())
     return (
-        Value(
-            text=row.one("method_title"), choice=row.one("method_title"), context=f"{_where(row)}; {row.one('source')}"
-        ),
+        Value(text=_title(row), choice=row.one("method_title"), context=f"{_where(row)}; {row.one('source')}"),
         Value(
             text=interval_text(ours.mean, ours.ci_low, ours.ci_high),
             sort=ours.mean,
@@ -201,8 +201,14 @@ def _where(row: Standing) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def _title(row: Standing) -> str:
+    """The method, and whether its images are whitened: it is ranked with the others, for the test images are the same."""
+    whitened = row.networks["protocol"].map(is_whitened).any()
+    return f"{row.one('method_title')}{', ZCA' if whitened else ''}"
+
+
 def _named(row: Standing) -> str:
-    return f"{row.one('method_title')} ({row.one('source')})"
+    return f"{_title(row)} ({row.one('source')})"
 
 
 def _protocols(rows: Sequence[Standing]) -> tuple[ProtocolView, ...]:

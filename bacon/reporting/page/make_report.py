@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bacon.reporting.collect.absent import COMPLETE, EVALUATION, Absent, evaluation_kinds
 from bacon.reporting.collect.data_facts import PreparedFacts, collect_data
+from bacon.reporting.collect.expected import expected_distilled
 from bacon.reporting.collect.overview import overview
+from bacon.reporting.figures.catalogue import drawn
 from bacon.reporting.page.all_results import results_table
 from bacon.reporting.page.answer import answer_parts, answer_tables
 from bacon.reporting.page.artifact_facts import Artifact, duration_text
 from bacon.reporting.page.best_methods import best_table, state
 from bacon.reporting.page.cell_entries import CellReport, accuracy_by_cell, cell_columns, report_cell
 from bacon.reporting.page.contents import left_out, report_figures, report_tables
-from bacon.reporting.page.figure_entries import figure_views, image_links
+from bacon.reporting.page.figure_entries import IMAGES, drawn_now, figure_views, image_links
 from bacon.reporting.page.grids import grid_tables
 from bacon.reporting.page.html import render
 from bacon.reporting.page.links import Links
 from bacon.reporting.page.pictures import picture_height
-from bacon.reporting.page.views import MANY_CELLS, DataView, Page, TableGroup
+from bacon.reporting.page.views import MANY_CELLS, DataView, Page, Table, TableGroup
 from bacon.reporting.tables.protocol_tables import missing_controls
 from bacon.runtime.atomic import write_text
 
@@ -38,7 +42,15 @@ _EVERYTHING = "accuracy"
 _MOST_OPEN, _MANY_PARTS = 2, 12
 
 
-def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path, published: Path) -> None:
+def make(
+    plan: Plan,
+    *,
+    fingerprint: str,
+    figures_fingerprint: str,
+    output: Path,
+    published: Path,
+    absent: Absent = COMPLETE,
+) -> None:
     """Write the report.
 
     Args:
@@ -47,41 +59,71 @@ def make(plan: Plan, *, fingerprint: str, figures_fingerprint: str, output: Path
         figures_fingerprint: that the figures must carry.
         output: the HTML file; logs and data are linked relative to it.
         published: the CSV of published accuracies.
+        absent: results that the report does without, and says so; the figures that are there are then shown.
 
     Raises:
         BaconError: an artifact or a figure is missing, damaged or of another fingerprint.
     """
-    tables, figures = report_tables(plan, published=published), report_figures(plan)
-    links, every = Links(output), tables["accuracy"].frame
-    accuracies = {name: every[every["protocol_name"] == name] for name in (plan.config.protocol, *plan.protocols)}
+    tables, links = report_tables(plan, published=published, absent=absent), Links(output)
+    figures, undrawn = shown_figures(plan, figures_fingerprint, absent)
+    every = tables["accuracy"].frame
+    named = (name for name in dict.fromkeys((plan.config.protocol, *plan.protocols)))
+    accuracies = {name: every[every["protocol_name"] == name] for name in named}
+    accuracies = {name: rows for name, rows in accuracies.items() if len(rows)}
     protocols = {name: plan.config.protocol_title(name) for name in accuracies}
     places = overview(accuracies, {name: variant.method for name, variant in plan.config.variants.items()})
     groups, beneath = answers(accuracies[plan.config.protocol], tables["summary"].frame)
-    cells = report_cells(plan, every, figures, links)
+    cells = report_cells(plan, every, figures, links, absent)
     artifacts = [artifact for cell in cells for artifact in cell.artifacts]
+    sets = len(absent.without(expected_distilled(plan, cell) for cell in plan.cells))
+    lacks = tuple(absent.note(evaluation_kinds(plan)))
     page = Page(
         title=f"Dataset distillation: {', '.join(plan.dataset_title(name) for name in plan.datasets)}",
         fingerprint=fingerprint,
-        best=best_table(places, protocols),
-        state=tuple(state(places, len(plan.cells), cells, missing_controls(plan))),
-        answers=tuple(groups),
+        incomplete=absent.counts(),
+        absent=tuple(absent.lines()),
+        best=noted(best_table(places, protocols), lacks),
+        state=tuple(state(places, sets, cells, missing_controls(plan))),
+        answers=tuple(noted_group(group, absent.note([(EVALUATION, plan.config.protocol)])) for group in groups),
         answer_notes=beneath,
-        results=results_table(places, protocols, tables["cost"].frame),
+        results=noted(results_table(places, protocols, tables["cost"].frame), lacks),
         figures=tuple(figure_views(figures, figures_fingerprint, links)),
-        left_out=tuple((figure.title, figure.reason) for figure in left_out(plan)),
+        left_out=(*((figure.title, figure.reason) for figure in left_out(plan)), *undrawn),
         tables=tuple(further_tables(tables)),
         tables_left_out=tuple(empty_tables(tables)),
         cell_columns=cell_columns(plan.networks),
         cells=tuple(cell.view for cell in cells),
         data=tuple(data_view(facts) for facts in collect_data(plan)),
         origin=(
-            ("distilled sets", str(len(plan.cells))),
+            ("distilled sets", str(sets)),
             *origin(artifacts),
             ("preset", plan.config.preset),
             ("fingerprint of this report", fingerprint),
         ),
     )
     write_text(output, render(page))
+
+
+def noted(table: Table, lines: Sequence[str]) -> Table:
+    """A table with lines before its notes."""
+    return replace(table, notes=(*lines, *table.notes))
+
+
+def noted_group(group: TableGroup, lines: Sequence[str]) -> TableGroup:
+    """Tables with lines before the notes of each."""
+    return replace(group, tables=tuple(noted(table, lines) for table in group.tables))
+
+
+def shown_figures(plan: Plan, fingerprint: str, absent: Absent) -> tuple[list[ReportFigure], list[tuple[str, str]]]:
+    """The figures, and title and reason of those that are not drawn where results may be absent."""
+    figures = report_figures(plan, all_drawn=not absent.allowed)
+    if not absent.allowed:
+        return figures, []
+    whole = drawn_now((one for one in figures if one.topic != IMAGES), fingerprint)
+    there = {one.files["png"] for one in whole}
+    reason = "`snakemake` draws it when every result is there"
+    undrawn = [(one.title, reason) for one in drawn(plan) if plan.directory / one.path("png") not in there]
+    return [*whole, *(one for one in figures if one.topic == IMAGES)], undrawn
 
 
 def data_view(facts: PreparedFacts) -> DataView:
@@ -92,12 +134,19 @@ def data_view(facts: PreparedFacts) -> DataView:
     return DataView(title=facts.title, contents=contents, warnings=facts.warnings)
 
 
-def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFigure], links: Links) -> list[CellReport]:
+def report_cells(
+    plan: Plan,
+    accuracy: pd.DataFrame,
+    figures: Sequence[ReportFigure],
+    links: Links,
+    absent: Absent = COMPLETE,
+) -> list[CellReport]:
     """Every cell of a plan, the full data sets first; where there are many, only the first seed of each shows images."""
     by_cell, images = accuracy_by_cell(accuracy), image_links(figures, links)
-    alike = alike_cells(plan.cells)
-    height = picture_height(len(plan.cells) - len(alike))
-    return [
+    made = [cell for cell in plan.cells if plan.directory / cell.distilled_path not in absent.paths]
+    alike = alike_cells(made)
+    height = picture_height(len(made) - len(alike))
+    found = [
         report_cell(
             plan,
             cell,
@@ -106,9 +155,11 @@ def report_cells(plan: Plan, accuracy: pd.DataFrame, figures: Sequence[ReportFig
             links=links,
             alike=alike.get(cell),
             height=height,
+            absent=absent.paths,
         )
         for cell in (*plan.references, *plan.cells)
     ]
+    return [one for one in found if one is not None]
 
 
 def alike_cells(cells: Sequence[Cell]) -> dict[Cell, Cell]:

@@ -195,6 +195,10 @@ class Page:
 
     title: str
     fingerprint: str
+    incomplete: str
+    """How many results are not there; empty: all are."""
+    absent: tuple[str, ...]
+    """Which."""
     best: Table
     """Which method is the best, and what that is worth."""
     state: tuple[PageRemark, ...]

@@ -11,6 +11,8 @@ from bacon.config.model import ALL, BEST
 from bacon.reporting.collect.comparisons import ALPHA, BEST_FAMILY, FAMILY, METHODS, REFERENCES
 from bacon.reporting.tables.markup import ITSELF, MISSING, UNDEFINED, Grid
 
+ONE_WHITENED = "‡"
+
 
 def comparison_grids(table: pd.DataFrame) -> list[Grid]:
     """Rows of :func:`bacon.reporting.collect.comparisons.compare_methods`.
@@ -87,6 +89,7 @@ def _row(row: pd.Series[Any]) -> tuple[str, ...]:
 def _difference(row: pd.Series[Any]) -> str:
     interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:+.1f}, {row['ci_high']:+.1f}]"
     mark = "*" if not pd.isna(row["significant"]) and row["significant"] else ""
+    mark += ONE_WHITENED if row["one_whitened"] else ""
     difference = f"{row['difference_points']:+.1f}"
     # No sign where nothing is left of the number.
     return f"{'0.0' if difference in ('+0.0', '-0.0') else difference}{interval}{mark}"
@@ -119,6 +122,8 @@ def comparison_notes(table: pd.DataFrame, references: Sequence[str] = (ALL,)) ->
     if families & {REFERENCES, BEST_FAMILY}:
         lines.append("comparisons.csv has t, the p value before the adjustment and effect sizes; `report.references` in the "
             "configuration sets what methods are compared with.")  # fmt: skip
+    if table["one_whitened"].any():
+        lines.append(f"{ONE_WHITENED} one of the two is on images whitened by ZCA and the other is not.")
     reasons = table.loc[table["untested"] != "", "untested"].drop_duplicates()
     undefined = (
         [f"p is {UNDEFINED} where no test is possible: with {'; or with '.join(reasons)}."] if len(reasons) else []

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from bacon.reporting.collect.task_results import PLACE, task_summary
 from bacon.reporting.tables.markup import MISSING, Grid
-from bacon.reporting.tables.names import downstream_table_name
 from bacon.reporting.tables.protocol_tables import interval_text
 from bacon.reporting.tables.report_table import ReportTable
 
@@ -23,14 +23,15 @@ _N = (
 )
 
 
-def downstream_tables(plan: Plan) -> dict[str, ReportTable]:
-    """Name -> the table of each downstream task of a plan, in the order of the registry."""
-    return {downstream_table_name(name): downstream_table(plan, name) for name in plan.tasks.names}
+def downstream_table(plan: Plan, name: str, absent: Collection[Path] = ()) -> ReportTable:
+    """The table of a task; errors as :func:`bacon.reporting.collect.task_results.collect_task`.
 
-
-def downstream_table(plan: Plan, name: str) -> ReportTable:
-    """The table of a task; errors as :func:`bacon.reporting.collect.task_results.collect_task`."""
-    frame, task = task_summary(plan, name), plan.tasks.task(name)
+    Args:
+        plan: of a grid with the task.
+        name: of the task.
+        absent: files that are not read.
+    """
+    frame, task = task_summary(plan, name, absent), plan.tasks.task(name)
     lines = [
         *task.notes(plan.tasks.settings(name)),
         _N.format(protocol=plan.config.protocol_title(plan.config.protocol)),

@@ -1,4 +1,4 @@
-"""Methods under several protocols, and what protocols explain of published gaps, arranged for reading."""
+"""Methods under several protocols, arranged for reading."""
 
 from __future__ import annotations
 
@@ -10,54 +10,32 @@ import numpy as np
 import pandas as pd
 
 from bacon.methods.registry import METHODS
-from bacon.reporting.collect.protocol_gaps import protocol_gaps
 from bacon.reporting.collect.protocol_matrix import protocol_matrix
 from bacon.reporting.collect.protocol_text import FULL, differences
-from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.tables.markup import MISSING, Grid
 from bacon.reporting.tables.report_table import ReportTable
-from bacon.settings.cells import Cell
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
 
 UP, DOWN = "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}"
-MOST_PAIRS = 40
-"""Pairs of methods in the table for reading, those with the largest published gaps first; the CSV has all."""
 
 
-def protocol_tables(
-    plan: Plan, accuracies: Mapping[str, pd.DataFrame], results: PublishedResults
-) -> dict[str, ReportTable]:
-    """The tables ``protocols`` and ``protocol_gaps``.
+def matrix_table(plan: Plan, accuracies: Mapping[str, pd.DataFrame]) -> ReportTable:
+    """The table ``protocols``.
 
     Args:
         plan: of several protocols.
         accuracies: protocol -> rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
-        results: published accuracies.
     """
     matrix = matrix_of(plan, accuracies)
-    gaps = protocol_gaps(
-        in_order(plan, accuracies),
-        results,
-        lambda dataset, method, ipc: plan.published_protocol(Cell(dataset, method, ipc, 0)),
+    lines = matrix_notes(matrix, missing_controls(plan))
+    return ReportTable(
+        title="Methods under every protocol",
+        frame=matrix,
+        notes=lines,
+        grids=[(grid, lines) for grid in matrix_grids(matrix)],
     )
-    lines, gap_lines = matrix_notes(matrix, missing_controls(plan)), gap_notes(gaps)
-    titles = {name: plan.config.protocol_title(name) for name in accuracies}
-    return {
-        "protocols": ReportTable(
-            title="Methods under every protocol",
-            frame=matrix,
-            notes=lines,
-            grids=[(grid, lines) for grid in matrix_grids(matrix)],
-        ),
-        "protocol_gaps": ReportTable(
-            title="What protocols explain of published gaps",
-            frame=gaps,
-            notes=gap_lines,
-            grids=[(grid, gap_lines) for grid in gap_grids(gaps, titles)],
-        ),
-    }
 
 
 def matrix_of(plan: Plan, accuracies: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
@@ -160,55 +138,3 @@ def matrix_notes(table: pd.DataFrame, missing: Sequence[str]) -> list[str]:
     under = table.groupby("protocol_title", sort=False)
     lines += [f"{title}: {differences(one, one['protocol_text'])}." for title, one in under]
     return lines
-
-
-def gap_grids(table: pd.DataFrame, titles: Mapping[str, str]) -> list[Grid]:
-    """A grid per data set, network and IPC, the largest published gaps first."""
-    columns = (
-        "Methods", "Protocols", "Published gap", "Our gap", "Explained by protocols", "Share of the published gap", "n",
-    )  # fmt: skip
-    return [
-        Grid(
-            title=f"{group['dataset_title'].iloc[0]}, {network}, IPC {ipc}: published gaps",
-            groups=(),
-            columns=columns,
-            rows=tuple(
-                _gap_row(row, titles)
-                for _, row in group.sort_values("published_gap_points", ascending=False, kind="stable")
-                .head(MOST_PAIRS)
-                .iterrows()
-            ),
-        )
-        for (_, network, ipc), group in table.groupby(["dataset", "network", "ipc"], sort=False)
-    ]
-
-
-def _gap_row(row: pd.Series[Any], titles: Mapping[str, str]) -> tuple[str, ...]:
-    return (
-        f"{row['method_title']} - {row['other_title']}",
-        f"{titles[row['protocol']]}, {titles[row['other_protocol']]}",
-        f"{row['published_gap_points']:.1f}",
-        interval_text(row["our_gap_points"], math.nan, math.nan),
-        interval_text(row["explained_points"], row["explained_low"], row["explained_high"]),
-        interval_text(row["share"], row["share_low"], row["share_high"], 2),
-        str(row["seeds"]),
-    )
-
-
-def gap_notes(table: pd.DataFrame) -> list[str]:
-    """Notes below the gaps."""
-    if table.empty:
-        return [
-            "No two methods of the grid with published numbers are published under different protocols that are both among "
-            "`grid.protocols`."
-        ]
-    sources = dict.fromkeys([*table["published_source"], *table["other_published_source"]])
-    return [
-        "Each method under the protocol of its own publication. Published gap: difference of the two published accuracies, "
-        "in points; our gap: that of ours, each under its own protocol. Explained by protocols: what changing the other "
-        "method's protocol for the method's own adds to the same images, the mean over the images of both methods; the rest "
-        "of our gap is what the images of one add to those of the other under the same protocol. Share: the explained points "
-        "divided by the published gap. [95 % confidence interval], Student's t over the n distillation seeds that all four "
-        f"have; published numbers are taken as they are printed. At most {MOST_PAIRS} pairs are shown; the CSV has all.",
-        f"Sources: {'; '.join(sources)}.",
-    ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -20,6 +20,12 @@ class ReportTable:
     """What the numbers mean, n and protocol: one paragraph each."""
     grids: Sequence[tuple[Grid, Sequence[str]]] = ()
     """The same arranged for reading, each part with its own notes; the table of every network has none."""
+
+    def with_notes(self, lines: Sequence[str]) -> ReportTable:
+        """The same with lines before its notes and those of its parts."""
+        if not lines:
+            return self
+        return replace(self, notes=[*lines, *self.notes], grids=[(grid, [*lines, *own]) for grid, own in self.grids])
 
     @property
     def caption(self) -> str:

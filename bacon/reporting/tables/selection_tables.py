@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from bacon.reporting.collect.absent import COMPLETE, Absent
 from bacon.reporting.collect.expected import expected_evaluations
 from bacon.reporting.collect.selection import collect_points, selection
 from bacon.reporting.tables.markup import Grid
@@ -22,14 +23,15 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def selection_table(plan: Plan, networks: Mapping[str, pd.DataFrame]) -> ReportTable:
+def selection_table(plan: Plan, networks: Mapping[str, pd.DataFrame], absent: Absent = COMPLETE) -> ReportTable:
     """The table ``selection``.
 
     Args:
         plan: of a grid with test curves.
         networks: protocol -> rows of :func:`bacon.reporting.collect.evaluations.collect_networks`.
+        absent: results that are not there.
     """
-    points = {name: collect_points(expected_evaluations(each)) for name, each in plan.protocols.items()}
+    points = {name: collect_points(absent.without(expected_evaluations(plan.protocols[name]))) for name in networks}
     frame = selection(points, networks, titles={name: plan.config.protocol_title(name) for name in networks})
     lines = selection_notes()
     return ReportTable(

@@ -14,20 +14,25 @@ function choiceOf(cell) {
   return cell.dataset.choice ?? cell.textContent;
 }
 
+// What a row is searched by, put together when something is searched for.
+function textOf(row) {
+  return (row.text ??= row.body.rows[0].textContent.toLowerCase());
+}
+
 // Each row of a table is one tbody: the row, and the details that go with it.
 class SortableTable {
   constructor(table) {
     this.table = table;
     table.classList.add("ready");
     this.headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
-    this.rows = [...table.tBodies].map((body) => ({ body, cells: [...body.rows[0].cells], text: body.rows[0].textContent.toLowerCase() }));
+    this.rows = [...table.tBodies].map((body) => ({ body, cells: [...body.rows[0].cells] }));
     // A table of methods is read as a whole; the cells are looked up.
     this.paged = this.rows.length > 25 && (table.id === "cells-table" || table.classList.contains("long"));
     this.page = 0;
     this.choices = [];
     this.headings.forEach((heading, column) => this.makeSortable(heading, column));
     if (this.rows.length > (table.parentElement.classList.contains("cards") ? 25 : 5)) this.addControls();
-    if (table.dataset.differences) this.reference = new Reference(this);
+    if ("differences" in table.dataset) this.reference = new Reference(this);
     this.show();
   }
 
@@ -64,7 +69,7 @@ class SortableTable {
 
   // The entries of a column are others now: rows that were sorted by it are sorted again, and its new words are found.
   rewritten(column) {
-    for (const row of this.rows) row.text = row.body.rows[0].textContent.toLowerCase();
+    for (const row of this.rows) delete row.text;
     const order = this.headings[column].getAttribute("aria-sort");
     if (order) this.arrange(column, order === "descending");
     else this.show();
@@ -97,9 +102,9 @@ class SortableTable {
   }
 
   matches(row) {
-    const words = this.search.value.toLowerCase().split(/\s+/);
+    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const chosen = ({ column, select }) => !select.value || choiceOf(row.cells[column]) === select.value;
-    return words.every((word) => row.text.includes(word)) && this.choices.every(chosen);
+    return words.every((word) => textOf(row).includes(word)) && this.choices.every(chosen);
   }
 
   show() {
@@ -160,7 +165,7 @@ class Reference {
   }
 
   write() {
-    this.numbers ??= JSON.parse(this.sortable.table.dataset.differences);
+    this.numbers ??= JSON.parse(document.getElementById(`${this.sortable.table.id}-differences`).textContent);
     const chosen = Number(this.select.value);
     for (const { cells } of this.sortable.rows) {
       const { group, member } = cells[0].dataset;
@@ -203,11 +208,36 @@ function makeToggle(body) {
 }
 
 function open(body, opened) {
+  const place = body.querySelector(".detail div");
   // The browser has left it unread so far.
-  const held = opened && body.querySelector("noscript");
-  if (held) held.parentElement.innerHTML = held.textContent;
+  const text = details.get(place) ?? place.querySelector("noscript")?.textContent;
+  if (opened && text !== undefined) {
+    place.innerHTML = text;
+    details.delete(place);
+  }
   body.classList.toggle("open", opened);
   body.querySelector(".toggle").setAttribute("aria-expanded", String(opened));
+}
+
+// What is beneath the rows of a table that has been read, each as text until it is opened.
+const details = new Map();
+
+const texts = new Map();
+
+// The text that a browser has kept of a table, put together once: it may be of many megabytes.
+function textIn(holder) {
+  if (!texts.has(holder)) texts.set(holder, holder.querySelector("noscript").textContent);
+  return texts.get(holder);
+}
+
+// Makes elements of it, but for details between marks.
+function read(holder) {
+  const [first, ...parts] = textIn(holder).split("<!--detail-->");
+  texts.delete(holder);
+  const pairs = parts.map((part) => part.split("<!--/detail-->"));
+  holder.innerHTML = first + pairs.map(([, after]) => after).join("");
+  holder.classList.remove("held");
+  holder.querySelectorAll(".detail div").forEach((place, number) => details.set(place, pairs[number][0]));
 }
 
 const made = new Map();
@@ -220,14 +250,13 @@ function sortable(table) {
   return made.get(table);
 }
 
-// Tables behind a heading are made when it opens.
+// Tables behind a heading are read and made when it opens.
 function unfold(fold) {
+  for (const holder of fold.querySelectorAll(".held")) read(holder);
   for (const table of fold.querySelectorAll("table.sortable")) sortable(table);
 }
 
-function show(node) {
-  const fold = node.closest("details.fold");
-  if (!fold) return;
+function show(fold) {
   unfold(fold);
   fold.open = true;
 }
@@ -246,23 +275,42 @@ const early = new MutationObserver(() => {
 });
 early.observe(document.documentElement, { childList: true, subtree: true });
 
+// Now, or as soon as the browser has read the whole page.
+function whenRead(act) {
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", act, { once: true });
+  else act();
+}
+
+function showCells(text) {
+  const section = document.getElementById("cells");
+  if (!section) return;
+  const fold = section.querySelector("details.fold");
+  if (fold) show(fold);
+  sortable(document.getElementById("cells-table")).filter(text);
+}
+
 document.addEventListener("click", (event) => {
   const link = event.target.closest("a[data-cells]");
-  const cells = document.getElementById("cells-table");
-  if (!link || !cells) return;
-  show(cells);
-  sortable(cells).filter(link.dataset.cells);
+  if (link) whenRead(() => showCells(link.dataset.cells));
 });
 
 document.addEventListener("DOMContentLoaded", () => {
   early.disconnect();
   prepare("table.sortable");
-  const cells = document.getElementById("cells-table");
-  for (const fold of document.querySelectorAll("details.fold")) fold.addEventListener("toggle", () => unfold(fold));
+  for (const fold of document.querySelectorAll("details.fold")) {
+    fold.addEventListener("toggle", () => unfold(fold));
+    if (fold.open) unfold(fold);
+  }
   const goTo = () => {
-    const body = document.getElementById(location.hash.slice(1));
+    const name = location.hash.slice(1);
+    const fold = document.querySelector("#cells details.fold");
+    const held = fold?.querySelector(".held");
+    // Only an address of a cell has the cells read.
+    if (held && !textIn(held).includes(`<tbody id="${name}">`)) return;
+    if (fold) unfold(fold);
+    const [body, cells] = [document.getElementById(name), document.getElementById("cells-table")];
     if (!body || body.parentElement !== cells) return;
-    show(cells);
+    if (fold) fold.open = true;
     sortable(cells).reveal(body);
     open(body, true);
     body.scrollIntoView();

@@ -1,0 +1,122 @@
+"""A grid with whitened and plain cells: what is prepared and trained, from which form each cell is made, and what is stale."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bacon.config.loading import check_config
+from bacon.operations.products import shown_products
+from bacon.plan import cost, stages
+from bacon.plan.plan import Plan
+from bacon.settings.cells import Cell
+
+PUBLISHED = Path(__file__).parents[2] / "resources" / "published_results.csv"
+ON = {"preprocessing": {"zca": True}}
+MTT, DM, FULL = Cell("digits", "mtt", 1, 0), Cell("digits", "dm", 1, 0), Cell("digits", "full")
+
+
+def plan(methods=("dm", "mtt"), **keys) -> Plan:
+    grid = {"datasets": ["digits"], "methods": list(methods), "ipc": [1], "seeds": 1} | keys.pop("grid", {})
+    return Plan(check_config({"preset": "smoke", "grid": grid, **keys}))
+
+
+def paths(found, stage):
+    return [str(one.path) for one in found if one.stage == stage]
+
+
+def inputs(made: Plan, stage: str, cell: Cell) -> list[str]:
+    (artifact,) = [one for one in stages.STAGES[stage].artifacts(made) if one.cell == cell]
+    return [str(one.path) for one in stages.STAGES[stage].inputs(made, artifact) if one.stage in ("data", "train")]
+
+
+def test_a_second_file_is_prepared_only_where_a_cell_needs_it():
+    assert paths(stages.plan_artifacts(plan()), "data") == ["results/data/digits.h5"]
+    both = ["results/data/digits.h5", "results/data/digits-zca.h5"]
+    assert paths(stages.plan_artifacts(plan(methods=("dm", "mtt"), overrides={"digits/mtt": ON})), "data") == both
+    whole = plan(data={"digits": {"zca": True}}, methods=("dm", "mtt"), overrides={"digits/mtt": ON})
+    assert paths(stages.plan_artifacts(whole), "data") == both[:1]
+
+
+def test_a_cell_is_made_from_its_own_form_and_from_networks_trained_on_it():
+    made = plan(overrides={"digits/mtt": ON})
+    data, experts = inputs(made, "distill", MTT)
+    assert data == "results/data/digits-zca.h5"
+    assert experts.startswith("results/training/digits-zca/")
+    assert inputs(made, "evaluate", MTT) == ["results/data/digits-zca.h5"]
+    assert inputs(made, "distill", DM) == inputs(made, "evaluate", DM) == ["results/data/digits.h5"]
+    data, networks = inputs(made, "evaluate", FULL)
+    assert (data, networks.split("/")[2]) == ("results/data/digits.h5", "digits")
+
+
+def test_networks_of_the_two_forms_are_not_shared():
+    made = plan(methods=("mtt", "white"), variants={"white": {"method": "mtt", **ON}})
+    plain, white = (made.needs(Cell("digits", name, 1, 0))[0] for name in ("mtt", "white"))
+    assert plain.key == white.key
+    assert {("digits", plain.key), ("digits-zca", plain.key)} < set(made.trainings)
+    one, other = (made.training(name, plain.key).fingerprint for name in ("digits", "digits-zca"))
+    assert one != other
+    assert made.same_set(Cell("digits", "white", 1, 0)) is None
+
+
+def test_only_the_cells_that_are_touched_are_stale():
+    before, after = plan(), plan(overrides={"digits/mtt": ON})
+    for cell in (DM, FULL):
+        assert before.evaluation_fingerprint(cell, "convnet") == after.evaluation_fingerprint(cell, "convnet")
+    assert before.distilled_fingerprint(DM) == after.distilled_fingerprint(DM)
+    assert before.data_fingerprint("digits") == after.data_fingerprint("digits")
+    assert before.distilled_fingerprint(MTT) != after.distilled_fingerprint(MTT)
+    assert before.evaluation_fingerprint(MTT, "convnet") != after.evaluation_fingerprint(MTT, "convnet")
+
+
+def test_a_whitened_cell_is_what_it_is_of_a_data_set_that_is_whitened():
+    single, whole = plan(overrides={"digits/mtt": ON}), plan(data={"digits": {"zca": True}})
+    assert single.data_fingerprint("digits-zca") == whole.data_fingerprint("digits")
+    assert single.distilled_fingerprint(MTT) == whole.distilled_fingerprint(MTT)
+    assert single.record_fingerprint(MTT, "convnet") == whole.record_fingerprint(MTT, "convnet")
+
+
+def test_a_plain_cell_of_a_whitened_data_set():
+    made = plan(data={"digits": {"zca": True}}, overrides={"digits/dm": {"preprocessing": {"zca": False}}})
+    assert inputs(made, "distill", DM) == ["results/data/digits-plain.h5"]
+    assert made.data_fingerprint("digits-plain") == plan().data_fingerprint("digits")
+    assert not made.is_whitened(DM)
+    assert made.is_whitened(MTT)
+
+
+def test_teachers_tasks_and_further_protocols_follow_the_cell():
+    made = plan(
+        methods=("dm",),
+        overrides={"digits/dm": ON},
+        grid={"protocols": ["p-dsa", "p-sre2l"], "downstream": ["calibration"]},
+    )
+    keys = [name for name, _ in made.trainings]
+    assert keys.count("digits-zca") == 1, "the teachers of p-sre2l"
+    needed = inputs(made, "evaluate", DM)
+    assert needed[0] == "results/data/digits-zca.h5"
+    assert needed[1].startswith("results/training/digits-zca/")
+    assert inputs(made, "calibration", DM)[0] == "results/data/digits-zca.h5"
+    assert inputs(made, "calibration", FULL)[0] == "results/data/digits.h5"
+
+
+def test_the_picture_of_a_cell_is_made_from_its_form():
+    made = plan(overrides={"digits/mtt": ON})
+    found = {one.name: one.inputs[1] for one in shown_products(made, PUBLISHED) if one.name.startswith("images ")}
+    assert found == {
+        "images digits dm ipc1": "results/data/digits.h5",
+        "images digits mtt ipc1": "results/data/digits-zca.h5",
+    }
+
+
+def test_sizes_and_costs_are_those_of_the_data_set():
+    made = plan(overrides={"digits/mtt": ON})
+    assert cost.data_size(made, "digits-zca") == cost.data_size(made, "digits")
+    assert cost.whitening_seconds(made, "digits") == 0
+    assert cost.whitening_seconds(made, "digits-zca") > 0
+    assert cost.preparing_mb(made, "digits-zca") > cost.preparing_mb(made, "digits") == cost.PREPARING_MB
+    large = Plan(
+        check_config({"preset": "paper", "grid": {"datasets": ["tinyimagenet"], "methods": ["datm"], "ipc": [1]}})
+    )
+    matrices = 6 * 8 * 12288**2 / 1e6
+    assert cost.preparing_mb(large, "tinyimagenet-zca") == pytest.approx(cost.PREPARING_MB + matrices, abs=1)
