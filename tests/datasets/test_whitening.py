@@ -17,6 +17,7 @@ from bacon.distillation.driver import CellIdentity, Running, distil_cell
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation import evaluate_cell as run
 from bacon.evaluation import trained_networks as networks
+from bacon.evaluation.evaluation_inputs import EvaluationFingerprints, EvaluationJob
 from bacon.evaluation.train_and_test import Outcome
 from bacon.interchange.load import load_distilled
 from bacon.reporting.collect.distilled_files import read_images
@@ -160,7 +161,7 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
         )
 
     monkeypatch.setattr(networks, "train_and_test", train_and_test)
-    job = networks.EvaluationJob(
+    job = EvaluationJob(
         dataset="digits",
         method="random",
         ipc=2,
@@ -169,7 +170,7 @@ def test_a_cell_is_distilled_and_evaluated_in_the_whitened_space_and_records_it(
         network=network,
         evaluation=EvaluationSettings(seeds=1),
         protocol="paper",
-        fingerprints=networks.EvaluationFingerprints(rule="rule", record="record", data="data", distilled="cell"),
+        fingerprints=EvaluationFingerprints(rule="rule", record="record", data="data", distilled="cell"),
         cache=tmp_path / "cache",
         device=CPU,
     )
