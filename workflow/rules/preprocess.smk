@@ -6,11 +6,6 @@ nothing to measure when the result comes from the cache.
 """
 
 
-def preparing_minutes(wildcards, attempt):
-    """An hour at least: reading pictures from a slow disk is not in the cost model."""
-    return max(60, minutes_of("data")(wildcards, attempt))
-
-
 rule preprocess:
     input:
         files=raw_files,
