@@ -24,6 +24,11 @@ _PACKAGE_WARNING = re.compile(r"\.py:\d+: \w*Warning: ")
 _LOG_BYTES = 20_000
 _SHOWN = 10
 _LETTERS = 500
+INTERRUPTED = (
+    "Terminating processes on user request",
+    "Will exit after finishing currently running jobs (scheduler)",
+)
+"""How Snakemake starts to say that it was asked to stop, by Ctrl-C (SIGINT) and by SIGTERM: no event of its own says it."""
 
 
 def last_error(log: Path) -> str:
@@ -54,13 +59,14 @@ def _one_line(message: str) -> str:
 
 
 class JobReports(logging.Handler):
-    """Follows Snakemake's events: which jobs finished, and which failed and did not finish at a further attempt."""
+    """Follows Snakemake's events: which jobs finished, failed without finishing at a further attempt, or were stopped."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
         self._started: dict[int, _Job] = {}
         self._failed: dict[int, _Job] = {}
         self._finished: dict[int, _Job] = {}
+        self._is_interrupted = False
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of one of Snakemake's events: a record's ``event`` says which, and has fields of its own."""
@@ -75,12 +81,28 @@ class JobReports(logging.Handler):
             number = int(fields.get("job_id", -1))
             self._failed.pop(number, None)
             self._finished |= {number: self._started[number]} if number in self._started else {}
+        elif str(record.msg).startswith(INTERRUPTED):
+            self._is_interrupted = True
 
     def lines(self) -> list[str]:
-        """One line per warning of finished jobs, however many gave it, then one per failed job, the first few of each."""
+        """One line per warning of finished jobs, however many gave it, one for stopped jobs, and one per failed job."""
         warned = [f"Warning: {_jobs(names)}: {text}" for text, names in self._warnings().items()]
-        failed = [f"Failed: {job.name}: {job.reason()}" for job in self._failed.values()]
-        return [*_few(warned, f"warnings in {LOGS}"), *_few(failed, "failed jobs: `bacon status` lists them")]
+        stopped = self._stopped()
+        failed = [
+            f"Failed: {job.name}: {job.reason()}" for number, job in self._failed.items() if number not in stopped
+        ]
+        return [
+            *_few(warned, f"warnings in {LOGS}"),
+            *([_stopped_line([job.name for job in stopped.values()])] if stopped else ()),
+            *_few(failed, "failed jobs: `bacon status` lists them"),
+        ]
+
+    def _stopped(self) -> dict[int, _Job]:
+        """Jobs that ended with an interrupted run and say of no error; Snakemake need not have told that they ended."""
+        if not self._is_interrupted:
+            return {}
+        begun = {number: job for number, job in self._started.items() if number not in self._finished}
+        return {number: job for number, job in (begun | self._failed).items() if not last_error(Path(job.log))}
 
     def _warnings(self) -> dict[str, list[str]]:
         """Each warning, and the names of the finished jobs that gave it."""
@@ -112,6 +134,10 @@ class _Job:
 def _jobs(names: Sequence[str]) -> str:
     more = len(names) - 1
     return names[0] + (f" and {more} more job{'s' if more > 1 else ''}" if more else "")
+
+
+def _stopped_line(names: Sequence[str]) -> str:
+    return f"Stopped: {_jobs(names)}: the run was interrupted; the same command goes on where it ended"
 
 
 def _few(lines: list[str], what: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from pathlib import Path
 
 import pytest
 
-from bacon.operations.failures import JobReports, last_error, stop, warnings_in
+from bacon.operations.failures import INTERRUPTED, JobReports, last_error, stop, warnings_in
 
 INFO = "2026-01-01 00:00:00 INFO digits/dm: 100/2000 (5%), 3.1/s\n"
 ERROR = "2026-01-01 00:00:01 ERROR {}\n"
@@ -123,6 +124,35 @@ def test_a_warning_of_many_jobs_is_one_line_and_hides_no_other(logger, tmp_path,
         "Warning: distill/12 and 1 more job: it diverges",
         "Warning: distill/14: lower lr_img",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Terminating processes on user request, ...", "Will exit after finishing currently running jobs (scheduler)."],
+)
+def test_jobs_of_an_interrupted_run_were_stopped(logger, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    finish(logger, 0, "preprocess/digits", INFO)
+    for number, name in ((1, "distill/a"), (2, "distill/b"), (3, "distill/c")):
+        log = Path(f"results/logs/{name}.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(INFO)
+        logger.info("a job", extra={"event": "job_info", "jobid": number, "rule_name": "distill", "log": [str(log)]})
+    fail(logger, 1, "distill/a")  # of the second Snakemake tells nothing more
+    fail(logger, 3, "distill/c", "iteration 3: lower lr_img")
+    assert not any(line.startswith("Stopped") for line in logger.jobs.lines()), "the run goes on"
+    logger.info(words)
+    assert logger.jobs.lines() == [
+        "Stopped: distill/a and 1 more job: the run was interrupted; the same command goes on where it ended",
+        "Failed: distill/c: iteration 3: lower lr_img (log: results/logs/distill/c.log)",
+    ]
+
+
+def test_snakemake_still_says_so_when_it_is_interrupted():
+    import snakemake.api  # noqa: F401 - first: Snakemake's modules import each other
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    assert [words for words in INTERRUPTED if words not in inspect.getsource(JobScheduler.schedule)] == []
 
 
 def test_many_failures_and_groups_are_cut(logger, tmp_path, monkeypatch):
