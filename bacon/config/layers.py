@@ -28,6 +28,11 @@ SECTIONS = ("preprocessing", "network", "distillation", "evaluation")
 FINAL_IMAGES = {"evaluation": {"snapshot_seeds": 0}}
 """Of protocols beside `protocol`: earlier snapshots are evaluated only where a layer asks for it."""
 
+OF_TEACHERS = {"evaluation": {"labels": "teacher"}}
+"""What a row of soft labels has of its own."""
+RELABELLED = "grid.relabelled"
+"""The label of that layer."""
+
 
 @dataclass(frozen=True)
 class NamedLayer:
@@ -110,8 +115,11 @@ def _of_the_file(config: Config, cell: Cell) -> Iterator[NamedLayer]:
         chosen = part.methods is None or method in part.methods
         if chosen and (part.dataset, part.ipc) == (cell.dataset, cell.ipc):
             yield NamedLayer.of(f"cells[{number}]", part, strict=part.methods is not None)
-    if cell.method in config.variants:
-        yield NamedLayer.of(f"variants.{cell.method}", config.variants[cell.method], strict=True)
+    variant = config.relabelled_rows.get(cell.method, cell.method)
+    if variant in config.variants:
+        yield NamedLayer.of(f"variants.{variant}", config.variants[variant], strict=True)
+    if variant != cell.method:
+        yield NamedLayer.of(RELABELLED, OF_TEACHERS, strict=True)
     for pattern, layer in config.overrides.items():
         if cell.matches(pattern):
             yield NamedLayer.of(f"overrides[{pattern}]", layer, strict=f"/{cell.method}" in pattern)

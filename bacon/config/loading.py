@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from bacon.config.check_downstream import check_downstream
 from bacon.config.empty_sections import without_empty_sections
 from bacon.config.layering import evaluation_network, resolve, resolve_protocol
-from bacon.config.layers import NamedLayer, OtherLayers, kind
+from bacon.config.layers import OF_TEACHERS, RELABELLED, NamedLayer, OtherLayers, kind
 from bacon.config.model import Config, Layer
 from bacon.config.name_checks import check_names
 from bacon.config.prepared import check_augmentations, check_prepared
@@ -130,9 +130,11 @@ def _check_repeats(config: Config) -> None:
 
 def file_layers(config: Config) -> tuple[tuple[str, Layer], ...]:
     """The layers that the file itself gives, each with the label that errors and ``bacon config`` show."""
+    variants = {name: layer for name, layer in config.variants.items() if name not in config.relabelled_rows}
     return (
         *((f"methods.{name}", layer) for name, layer in config.methods.items()),
-        *((f"variants.{name}", layer) for name, layer in config.variants.items()),
+        *((f"variants.{name}", layer) for name, layer in variants.items()),
+        *([(RELABELLED, Layer.model_validate(OF_TEACHERS))] if config.grid.relabelled else ()),
         *((f"protocols.{name}", Layer(evaluation=own.evaluation)) for name, own in config.protocols.items()),
         *((f"datasets.{name}", layer) for name, layer in config.datasets.items()),
         *((f"cells[{number}]", layer) for number, layer in enumerate(config.cells)),

@@ -24,6 +24,9 @@ BEST, ALL = "best", "all"
 MOST_SEEDS = 10_000
 """Seeds that `grid.seeds` may count."""
 
+SOFT_SUFFIX = "_soft"
+"""After the name of a method: its row of soft labels."""
+
 
 class GridSettings(Strict):
     """Which cells exist: data set x method x IPC x seed, each evaluated with every network."""
@@ -191,6 +194,11 @@ class Config(Strict):
         """Name of a protocol in tables and figures."""
         own = self.protocols.get(protocol)
         return short_title(protocol) if own is None else own.title or protocol
+
+    @property
+    def relabelled_rows(self) -> dict[str, str]:
+        """Row of soft labels -> the method or variant of ``grid.relabelled`` whose sets it evaluates again."""
+        return {f"{name}{SOFT_SUFFIX}": name for name in self.grid.relabelled}
 
     def base_method(self, method: str) -> str:
         """The registered method that a name stands for: a variant's own, otherwise the name itself."""

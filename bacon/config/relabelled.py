@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from bacon.config.layering import resolve
-from bacon.config.layers import protocol_name
+from bacon.config.layers import OF_TEACHERS, protocol_name
 from bacon.config.model import Config, Layer, VariantLayer
 from bacon.methods.registry import METHODS
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
-
-SUFFIX = "_soft"
-"""After the name of a method: its row of soft labels."""
 
 
 def with_relabelled(config: Config) -> Config:
@@ -25,10 +22,10 @@ def with_relabelled(config: Config) -> Config:
     if not config.grid.relabelled:
         return config
     variants, methods = dict(config.variants), list(config.grid.methods)
-    for name in config.grid.relabelled:
+    for own, name in config.relabelled_rows.items():
         if name not in config.grid.methods:
             raise BaconError(f"grid.relabelled: {name!r} is not one of grid.methods ({', '.join(config.grid.methods)})")
-        own, variant = f"{name}{SUFFIX}", _variant(config, name)
+        variant = _variant(config, name)
         if variants.get(own, variant) != variant or own in METHODS:
             raise BaconError(
                 f"grid.relabelled: the row of {name!r} would be called {own!r}, which is there already; rename that"
@@ -50,7 +47,7 @@ def _variant(config: Config, name: str) -> VariantLayer:
         | {
             "method": config.base_method(name),
             "title": f"{title}, soft labels",
-            "evaluation": {**own.get("evaluation", {}), "labels": "teacher"},
+            "evaluation": {**own.get("evaluation", {}), **OF_TEACHERS["evaluation"]},
         }
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from bacon.config.layering import Resolved, resolve
-from bacon.config.layers import NamedLayer, kind, layers
+from bacon.config.layers import RELABELLED, NamedLayer, kind, layers
 from bacon.config.loading import file_layers, grid_cells, reference_cells
 from bacon.config.model import Config
 from bacon.config.sections import Key
@@ -14,7 +14,7 @@ from bacon.config.value_words import shown
 from bacon.downstream.registry import TASKS
 from bacon.settings.cells import Cell
 
-_FILE_LAYERS = ("methods.", "datasets.", "cells[", "variants.", "protocols.", "overrides[")
+_FILE_LAYERS = ("methods.", "datasets.", "cells[", "variants.", RELABELLED, "protocols.", "overrides[")
 
 
 @dataclass
@@ -117,6 +117,8 @@ def _no_cell(config: Config, label: str) -> str:
             f"{label} ({what}) is used for no cell: the grid has data sets {', '.join(grid.datasets)}, "
             f"IPC {', '.join(map(str, grid.ipc))} and methods {', '.join(grid.methods)}"
         )
+    if label == RELABELLED:
+        return f"{label} is used for no cell: grid.exclude leaves its rows out"
     section, name = label.split(".", 1)
     listed, where = {
         "datasets": (grid.datasets, "grid.datasets"),

@@ -36,6 +36,35 @@ def test_a_row_of_a_variant_keeps_its_settings():
     assert (settings.distillation.lr_img, settings.evaluation.epochs) == (0.5, 7)
 
 
+@pytest.mark.parametrize("name", ["dm", "half"])
+def test_a_row_names_the_layers_that_the_file_has(name):
+    config = checked(["dm", "half"], [name], variants=HALF)
+    plain, row = (resolve(config, Cell("digits", each, 1, 0)).origin for each in (name, f"{name}_soft"))
+    labels = ("evaluation", "labels")
+    assert row[labels] == "grid.relabelled"
+    assert {key: layer for key, layer in row.items() if key != labels} == {
+        key: layer for key, layer in plain.items() if key != labels
+    }
+
+
+def test_labels_of_a_method_below_the_row_are_no_warning_and_those_above_it_are():
+    stored = {"evaluation": {"labels": "stored"}}
+    assert not unreached_values(checked(datasets={"digits": stored}))
+    (line,) = unreached_values(checked(overrides={"digits/random_soft/*": stored}))
+    assert line.startswith("grid.relabelled.evaluation.labels = 'teacher' is used for no cell: overrides[")
+    grid = {"methods": ["random"], "relabelled": ["random"], "exclude": ["*/random_soft/*"], "seeds": 1}
+    assert unreached_values(check_config({"preset": "smoke", "grid": grid})) == (
+        "grid.relabelled is used for no cell: grid.exclude leaves its rows out",
+    )
+
+
+def test_a_mistake_in_a_variant_is_told_once():
+    wrong = {"half": {"method": "dm", "distillation": {"lr_imgs": 0.5}}}
+    with pytest.raises(BaconError) as told:
+        checked(["dm", "half"], ["half"], variants=wrong)
+    assert str(told.value).count("lr_imgs") == 1
+
+
 def test_the_row_takes_settings_of_its_own_by_its_name():
     config = checked(overrides={"digits/random_soft/*": {"evaluation": {"teachers": {"epochs": 9}}}})
     assert resolve(config, Cell("digits", "random_soft", 1, 0)).settings.evaluation.teachers.epochs == 9
