@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bacon.config.layering import Resolved, resolve
 from bacon.config.layers import RELABELLED, NamedLayer, kind, layers
@@ -32,7 +32,8 @@ def unreached_values(config: Config) -> tuple[str, ...]:
     - a higher layer sets the key, for every cell, or for all cells of a data set where that layer is a built-in one, which the
       file does not show;
     - it is of a downstream task that the grid does not run;
-    - no method, or no architecture, of the layer's cells has the key.
+    - no method, or no architecture, of the layer's cells has the key;
+    - a row of soft labels repeats its method's under one of several protocols.
 
     Args:
         config: a checked configuration.
@@ -48,7 +49,7 @@ def unreached_values(config: Config) -> tuple[str, ...]:
         for key, value in values.items():
             place = f"{label}.{'.'.join(key)} = {shown(value)}"
             lines += [f"{place} {reason}" for reason in _reasons(fates[label, key])]
-    return (*lines, *_tasks_not_run(config))
+    return (*lines, *_tasks_not_run(config), *_repeated_rows(config))
 
 
 def _tasks_not_run(config: Config) -> Iterator[str]:
@@ -57,6 +58,24 @@ def _tasks_not_run(config: Config) -> Iterator[str]:
         if getattr(config.downstream, name).model_fields_set and name not in config.grid.downstream:
             listed = ", ".join(config.grid.downstream) or "no task"
             yield f"downstream.{name} is used for no cell: grid.downstream lists {listed}, not {name}"
+
+
+def _repeated_rows(config: Config) -> Iterator[str]:
+    """A line for every protocol under which rows of soft labels are evaluated as their methods are."""
+    rows = config.relabelled_rows
+    each = {(cell.dataset, cell.method): cell for cell in grid_cells(config) if cell.method in rows}
+    for protocol in config.evaluated_protocols if rows else ():
+        under = config.under(protocol)
+        same = [cell.method for cell in each.values() if _is_same(under, cell, replace(cell, method=rows[cell.method]))]
+        if named := " and ".join(f"{row} repeats {rows[row]}" for row in dict.fromkeys(same)):
+            yield (
+                f"grid.relabelled changes nothing under protocol {protocol}, whose labels come from teachers already: "
+                f"{named} there"
+            )
+
+
+def _is_same(config: Config, cell: Cell, other: Cell) -> bool:
+    return resolve(config, cell).settings.evaluation == resolve(config, other).settings.evaluation
 
 
 def _fates(config: Config) -> Mapping[tuple[str, Key], _Fate]:

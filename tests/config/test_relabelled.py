@@ -92,3 +92,14 @@ def test_a_row_cannot_be_evaluated_by_regression_under_any_of_several_protocols(
     grid = {"methods": ["random"], "relabelled": ["random"], "protocols": ["p-dsa", "p-kip"], "seeds": 1}
     with pytest.raises(BaconError, match=r"grid.relabelled: 'random' .* under protocol p-kip, .*; leave out either"):
         check_config({"preset": "smoke", "grid": grid})
+
+
+def test_rows_that_repeat_their_methods_under_one_of_several_protocols_are_named():
+    grid = {"methods": ["random", "dm"], "relabelled": ["random", "dm"], "protocols": ["p-dsa", "p-rded"], "seeds": 2}
+    assert unreached_values(check_config({"preset": "smoke", "grid": grid})) == (
+        "grid.relabelled changes nothing under protocol p-rded, whose labels come from teachers already: random_soft repeats "
+        "random and dm_soft repeats dm there",
+    )
+    soft = {"digits/dm_soft/*": {"evaluation": {"teachers": {"epochs": 9}}}}
+    (line,) = unreached_values(check_config({"preset": "smoke", "grid": grid, "overrides": soft}))
+    assert line.endswith(": random_soft repeats random there"), "other teachers are another evaluation"
