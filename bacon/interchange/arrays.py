@@ -65,7 +65,7 @@ def read_arrays(path: Path) -> Export:
         raise
     except Exception as error:  # a tensor is missing, or is none
         raise _unreadable(path, error) from None
-    check_sha256(path, set_sha256(synthetic), metadata["images_sha256"])
+    check_sha256(path, "images and labels", found=set_sha256(synthetic), expected=metadata["images_sha256"])
     metadata = without_checksums(metadata)
     return Export(synthetic=synthetic, metadata=metadata, whitening=_whitening(path, tensors, metadata))
 
@@ -125,8 +125,7 @@ def _whitening(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, An
     parts = [tensors[f"whitening_{name}"] for name in _WHITENING]
     found = tensors_sha256(*parts)
     expected = metadata.pop("whitening_sha256", found)  # the first two versions had none
-    if found != expected:
-        raise BaconError(f"{path}: the whitening has the sha256 {found}, its metadata says {expected}; export it again")
+    check_sha256(path, "mean and matrix of the whitening", found=found, expected=expected)
     mean, matrix = (part.numpy() for part in parts)
     return Whitening(mean=mean, matrix=matrix, epsilon=float(metadata.pop("whitening_epsilon")))
 

@@ -175,9 +175,29 @@ def named_tensors(synthetic: SyntheticSet) -> dict[str, Tensor]:
     return {names.get(name, name): tensor.contiguous() for name, tensor in synthetic.tensors().items()}
 
 
-def check_sha256(path: object, found: str, expected: str) -> None:
-    """Raise :class:`BaconError` unless the content has the checksum that the metadata say."""
-    if found != expected:
-        raise BaconError(
-            f"{path}: images and labels have the sha256 {found}, its metadata says {expected}; export it again"
+RENEW = "get the set again from where it came, or export it again"
+"""What to do about a damaged one."""
+
+
+class ChangedContentError(BaconError):
+    """Tensors of an export are not those that its metadata speak of.
+
+    Args:
+        path: of the export.
+        what: the tensors, in words.
+        found: their SHA-256.
+        expected: that in the metadata.
+    """
+
+    def __init__(self, path: object, what: str, *, found: str, expected: str) -> None:
+        super().__init__(
+            f"{path}: {what} were changed or damaged after the export: they have the sha256 {found}, and had {expected}; "
+            f"{RENEW}"
         )
+        self.what, self.found, self.expected = what, found, expected
+
+
+def check_sha256(path: object, what: str, *, found: str, expected: str) -> None:
+    """Raise :class:`ChangedContentError` unless the tensors have the checksum that the metadata say."""
+    if found != expected:
+        raise ChangedContentError(path, what, found=found, expected=expected)

@@ -110,7 +110,8 @@ def read_folder(folder: Path) -> Export:
         raise BaconError(f"{folder}: not a folder that `bacon export` wrote; {error.filename} is missing") from None
     except (OSError, ValueError, UnidentifiedImageError) as error:
         raise BaconError(f"{folder}: not a readable folder of a distilled set ({error})") from None
-    check_sha256(folder, _sha256(pixels, labels, beside), metadata.pop("pixels_sha256"))
+    found, expected = _sha256(pixels, labels, beside), metadata.pop("pixels_sha256")
+    check_sha256(folder, "images and labels", found=found, expected=expected)
     del metadata["images"], metadata["folders"]
     metadata = without_checksums(metadata)
     mean, std = (torch.tensor(metadata[key], dtype=torch.float32)[:, None, None] for key in ("mean", "std"))

@@ -28,6 +28,7 @@ from bacon.interchange.check_card import (
     read_card,
     stated_card,
 )
+from bacon.interchange.content import RENEW, ChangedContentError
 from bacon.interchange.evaluate_file import evaluate_file
 from bacon.interchange.load import read_export
 from bacon.interchange.requested_set import Request, data_path_of, prepared_forms
@@ -169,7 +170,9 @@ def verify_set(path: Path, how: Retraining | None) -> Verification:
     except NoCardError as error:
         return Verification(path=path, status="not verified", mismatches=[_told(path, error, "a card")])
     except BaconError as error:
-        return Verification(path=path, status="changed", mismatches=[_told(path, error, "a readable card")])
+        return Verification(
+            path=path, status="changed", mismatches=[_told(path, error, f"a card that can be read; {RENEW}")]
+        )
     changed = changed_files(path, card)
     if changed:
         return Verification(path=path, status="changed", mismatches=changed, card=card)
@@ -179,8 +182,10 @@ def verify_set(path: Path, how: Retraining | None) -> Verification:
         changed = [*additional(path, stated)] or contradictions(path, stated, read_export(path))
     except KeyError as error:
         changed = [Mismatch(file=str(card_file(path)), found=f"a card without {error}", expected="a whole one")]
+    except ChangedContentError as error:
+        changed = [_changed_content(path, error)]
     except BaconError as error:
-        changed = [_told(path, error, "what an export of this version holds")]
+        changed = [_told(path, error, f"a set as `bacon export` wrote it; {RENEW}")]
     if changed:
         return Verification(path=path, status="changed", mismatches=changed, card=card)
     if how is None:
@@ -188,11 +193,20 @@ def verify_set(path: Path, how: Retraining | None) -> Verification:
     return _trained(path, stated, how, card)
 
 
+def _changed_content(path: Path, error: ChangedContentError) -> Mismatch:
+    return Mismatch(
+        file=str(card_file(path)),
+        found=f"{error.what} with the sha256 {error.found}",
+        expected=f"{error.expected}, as its card states: they were changed or damaged after the export; {RENEW}",
+    )
+
+
 def _told(path: Path, error: BaconError, expected: str) -> Mismatch:
     """An error as a mismatch; its text names the file first, as all do."""
     file, words = str(card_file(path)), str(error)
     for prefix in (f"{file}: ", f"{path}: "):
         words = words.removeprefix(prefix)
+    words = words.removesuffix("; export it again")  # what is expected says what to do
     return Mismatch(file=file, found=words.replace("\n", " "), expected=expected)
 
 

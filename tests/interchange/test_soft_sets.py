@@ -116,7 +116,7 @@ def test_changed_labels_and_rates_are_refused(tmp_path, kind, part):
     else:
         path = written(made, tmp_path, kind)
         np.save(path / {"soft": "soft_labels.npy", "rates": "rates.npy"}[part], changed.numpy())
-    with pytest.raises(BaconError, match="have the sha256"):
+    with pytest.raises(BaconError, match="were changed or damaged after the export: they have the sha256"):
         read(path)
 
 

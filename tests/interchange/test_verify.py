@@ -17,7 +17,7 @@ from bacon.cli import main
 from bacon.interchange.agreement import AccuracySample, agreement_interval
 from bacon.interchange.arrays import SUFFIXES, read_arrays, write_arrays
 from bacon.interchange.card_seal import sealed
-from bacon.interchange.content import export_of
+from bacon.interchange.content import export_of, set_sha256
 from bacon.interchange.export_cell import FORMATS, export_cell
 from bacon.runtime.errors import BaconError
 from tests.interchange.conftest import CELL
@@ -130,7 +130,12 @@ def test_a_changed_tensor_and_a_changed_readme(sets):
     readme.write_text(readme.read_text().replace("IPC 10", "IPC 1"))
     tensors, folder = results(sets, "--checksums-only", code=1)
     assert [tensors["result"], folder["result"]] == ["changed"] * 2
-    assert "images and labels have the sha256" in tensors["mismatches"][0]["found"]
+    (changed,) = tensors["mismatches"]
+    assert changed["found"] == f"images and labels with the sha256 {set_sha256(export.synthetic)}"
+    assert changed["expected"] == (
+        f"{export.metadata['images_sha256']}, as its card states: they were changed or damaged after the export; get the set "
+        "again from where it came, or export it again"
+    )
     assert folder["mismatches"][0]["file"] == str(readme)
 
 
@@ -140,6 +145,8 @@ def test_a_file_cut_off_is_changed(exported, tmp_path, suffix):
     path.write_bytes((exported / f"{SET}{suffix}").read_bytes()[:-2000])
     (line,) = mismatches(path)
     assert f"not a readable {suffix} file" in line
+    assert line.endswith("; get the set again from where it came, or export it again")
+    assert line.count("export it again") == 1
 
 
 def test_a_changed_whitening_is_found(tmp_path):
@@ -152,7 +159,7 @@ def test_a_changed_whitening_is_found(tmp_path):
     content["whitening_matrix"][0, 0] += 1
     torch.save(content, path)
     (line,) = mismatches(path)
-    assert "the whitening has the sha256" in line
+    assert "mean and matrix of the whitening with the sha256" in line
 
 
 # What cards state
