@@ -57,6 +57,8 @@ def table_command(
     if gap is not None:
         _print_gap(config_file, *gap)
         return
+    if not partial:
+        _check_no_folder(Path(path))
     if pareto:
         terminal_pareto(Path(path).with_name("pareto.csv"))
         return
@@ -65,6 +67,15 @@ def table_command(
     terminal_table(shown, published=PublishedResults.read(PUBLISHED))
     if others := sorted({*accuracy["protocol_name"]} - {*shown["protocol_name"]}):
         click.echo(f"Under {shown['protocol_name'].iloc[0]}; other protocols with --protocol: {', '.join(others)}")
+
+
+def _check_no_folder(path: Path) -> None:
+    """Refuse a folder in place of the table, naming the table in it."""
+    if path.is_dir():
+        places = [path / name / "accuracy.csv" for name in ("", "tables", "results/tables")]
+        there = next((str(place) for place in places if place.is_file()), "")
+        meant = there or "accuracy.csv in the folder results/tables of a run; there is none in this one"
+        raise BaconError(f"{path}: is a folder; --accuracy takes the table itself: {meant}")
 
 
 def _finished(path: Path) -> pd.DataFrame:

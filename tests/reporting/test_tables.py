@@ -6,8 +6,10 @@ from io import StringIO
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from bacon.cli import main
 from bacon.reporting.collect.distilled_files import collect_cost
 from bacon.reporting.collect.evaluations import collect_accuracy
 from bacon.reporting.collect.protocol_text import TIMES
@@ -247,3 +249,17 @@ def test_a_narrow_terminal_breaks_the_table_and_loses_nothing(accuracy_of, publi
     assert "…" not in text
     for number in ("51.5 [38.8, 64.2] (4)", "45.62", "71.5 [58.8, 84.2] (4)", "62.06"):
         assert number in text
+
+
+@pytest.mark.parametrize("options", [[], ["--pareto"]])
+def test_a_folder_in_place_of_the_table_is_refused_with_the_table_that_is_meant(tmp_path, options):
+    def told() -> str:
+        run = CliRunner().invoke(main, ["table", "--accuracy", str(tmp_path), *options])
+        assert run.exit_code == 1
+        return run.output
+
+    assert f"{tmp_path}: is a folder; --accuracy takes the table itself: accuracy.csv in the folder" in told()
+    path = tmp_path / "tables" / "accuracy.csv"
+    path.parent.mkdir()
+    path.touch()
+    assert f"{tmp_path}: is a folder; --accuracy takes the table itself: {path}" in told()
