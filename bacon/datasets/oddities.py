@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from bacon.datasets.channel_statistics import channel_statistics
 from bacon.datasets.folder_layout import alike_names
+from bacon.datasets.source_summary import named_classes
 from bacon.datasets.store import ImageDataset
 
-_NAMED = 10
 # Normalised with their own statistics images have mean 0 and standard deviation 1; beyond this, networks train badly.
 _FAR_MEAN, _FAR_STD = 5.0, 10.0
 
@@ -50,10 +50,7 @@ def _these(which: NDArray[np.bool_]) -> str:
 
 
 def _named(dataset: ImageDataset, which: NDArray[np.bool_]) -> str:
-    """The classes in words: ``class 'cat'``, ``3 classes: 'cat', 'dog', 'fish'``."""
-    names = [repr(dataset.class_names[label]) for label in np.flatnonzero(which)]
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ("class " if len(names) == 1 else f"{len(names)} classes: ") + ", ".join(names[:_NAMED]) + more
+    return named_classes([dataset.class_names[label] for label in np.flatnonzero(which)])
 
 
 def _shared_images(dataset: ImageDataset) -> list[str]:

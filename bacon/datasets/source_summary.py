@@ -11,6 +11,7 @@ import numpy as np
 
 from bacon.datasets.folder_layout import alike_names
 
+_NAMED = 10
 Format = Literal["imagefolder", "npz", "hdf5"]
 
 
@@ -84,10 +85,10 @@ def with_class_problems(summary: SourceSummary) -> SourceSummary:
             "leave the class out, or bring a test set of your own"
         )
     elif single:
-        warnings.append(f"only one training image of {some_names(single)}")
+        warnings.append(f"only one training image of {named_classes(single)}")
     empty = [name for name, count in zip(summary.classes, summary.test_counts or (), strict=False) if count == 0]
     if empty:
-        warnings.append(f"no test images of {some_names(empty)}")
+        warnings.append(f"no test images of {named_classes(empty)}")
     return replace(summary, problems=(*summary.problems, *problems), warnings=(*summary.warnings, *warnings))
 
 
@@ -95,3 +96,9 @@ def some_names(names: Sequence[str]) -> str:
     """The first names in quotes, and how many more."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(map(repr, names[:5])) + more
+
+
+def named_classes(names: Sequence[str]) -> str:
+    """Classes in words, the first ten of them: ``class 'cat'``, ``3 classes: 'cat', 'dog', 'fish'``."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ("class " if len(names) == 1 else f"{len(names)} classes: ") + ", ".join(map(repr, names[:_NAMED])) + more
