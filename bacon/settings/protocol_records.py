@@ -132,7 +132,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
         note="TinyImageNet: 300 (IPC 10) and 40 (IPC 50) epochs. Hard labels. Published: each network's best epoch on test.",
     ),
     "p-cafe": Protocol(title="P-CAFE (CAFE)", evaluation={"epochs": 601, "augmentations": ["none"]}),
-    "p-cafe-dsa": Protocol(title="P-CAFE (CAFE+DSA)", note="The same as P-DSA."),
+    "p-cafe-dsa": Protocol(title="P-CAFE+DSA (CAFE+DSA)", note="The same as P-DSA."),
     "p-sre2l": Protocol(
         title="P-SRe2L (SRe2L)",
         evaluation={

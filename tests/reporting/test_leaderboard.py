@@ -32,6 +32,8 @@ from bacon.reporting.page.make_leaderboard import make, size_class
 from bacon.reporting.tables.make_tables import make as make_tables
 from bacon.reporting.targets import PUBLISHED, TARGETS
 from bacon.runtime.errors import BaconError
+from bacon.settings.protocol_records import PROTOCOLS
+from bacon.settings.protocols import short_title
 from tests.reporting.fakes import EVALUATION, NETWORK, record
 from tests.reporting.page_tree import content, parse, rows
 from tests.reporting.results import PROVENANCE, write_results
@@ -304,6 +306,17 @@ def test_every_row_of_the_page_can_be_chosen_by_what_it_is(alice, tmp_path):
     ]  # fmt: skip
     assert "<b>Theirs" not in (tmp_path / "page.html").read_text()
     assert not [one for one in page.iter() if one.get("src", "").startswith(("http", "//"))]
+
+
+def test_protocols_have_the_titles_that_tables_give_them_and_own_ones_their_names(alice, tmp_path):
+    theirs = tmp_path / "theirs"
+    for name, protocol in (("a", "p-dsa"), ("b", "mine")):
+        file_evaluation(theirs, f"{name}.json", (0.7, 0.72), protocol=protocol)
+    page = page_of([alice, theirs], tmp_path / "page.html")
+    table = page.find(".//table[@id='leaderboard']")
+    column = [content(one) for one in table.find("thead").iter("th")].index("Protocol")
+    assert {row[column] for row in rows(table)[1:]} == {"paper", "P-DSA", "mine"}
+    assert len(set(map(short_title, PROTOCOLS))) == len(PROTOCOLS), "two protocols of one title could not be told apart"
 
 
 def test_numbers_link_to_the_card_the_report_or_the_evaluation(alice, tmp_path):

@@ -18,6 +18,8 @@ from bacon.reporting.page.views import Column, Leaderboard, Link, ProtocolView, 
 from bacon.reporting.tables.markup import MISSING
 from bacon.reporting.tables.protocol_tables import interval_text
 from bacon.runtime.atomic import write_text
+from bacon.settings.protocol_records import PROTOCOLS
+from bacon.settings.protocols import short_title
 
 TITLE = "Dataset distillation: leaderboard"
 _MOST_FINDINGS = 24
@@ -123,7 +125,7 @@ def _row(row: Standing, cards: tuple[Link, ...]) -> tuple[Value, ...]:
         Value(text=row.one("source")),
         Value(text=row.one("dataset_title")),
         Value(text=ipc, sort=None if ipc == "all" else int(ipc)),
-        Value(text=row.one("protocol_name")),
+        Value(text=_protocol(row)),
         Value(text=row.one("network")),
         Value(text=_count_text(row), sort=ours.n),
         Value(text=MISSING if math.isnan(ours.sd) else f"{ours.sd:.1f}", sort=_known(ours.sd)),
@@ -197,8 +199,14 @@ def _finding(rows: Sequence[Standing], best: Standing) -> str:
 def _where(row: Standing) -> str:
     """Its group in words."""
     ipc = row.one("ipc")
-    parts = (row.one("dataset_title"), f"IPC {ipc}" if ipc else "", row.one("protocol_name"), row.one("network"))
+    parts = (row.one("dataset_title"), f"IPC {ipc}" if ipc else "", _protocol(row), row.one("network"))
     return ", ".join(part for part in parts if part)
+
+
+def _protocol(row: Standing) -> str:
+    """What tables call its protocol; one of a configuration's own, whose title is not in the results, by its name."""
+    name = row.one("protocol_name")
+    return short_title(name) if name in PROTOCOLS else name
 
 
 def _title(row: Standing) -> str:
@@ -218,9 +226,9 @@ def _protocols(rows: Sequence[Standing]) -> tuple[ProtocolView, ...]:
         groups.setdefault(row.one("protocol_digest"), []).append(row)
     found = []
     for digest, own in groups.items():
-        names, networks, words = (
-            " | ".join(dict.fromkeys(row.one(column) for row in own))
-            for column in ("protocol_name", "network_text", "protocol")
+        names = " | ".join(dict.fromkeys(map(_protocol, own)))
+        networks, words = (
+            " | ".join(dict.fromkeys(row.one(column) for row in own)) for column in ("network_text", "protocol")
         )
         found.append(ProtocolView(digest=digest, name=names, words=f"{networks}; {words}"))
     return tuple(found)
