@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,12 +117,17 @@ def _print(file: Path, result: Result) -> None:
     columns = ("augmentation", "learning rate", "test accuracy (%)", "sd", "n")
     print_table(f"{file} on {result.dataset}: mean, sample sd over n evaluation seeds", columns, rows)
     said = result.content.format
-    how = f" with mean {list(said.mean)} and std {list(said.std)}" if said.pixels == "normalised" else ""
+    how = f" with mean {_numbers(said.mean)} and std {_numbers(said.std)}" if said.pixels == "normalised" else ""
     click.echo(f"{result.images} training images; pixels {said.pixels}{how}; partition {said.partition}")
     protocol = protocol_of(result.said)
     click.echo(f"{network_text(result.network.model_dump())}, {protocol}")
     if result.selection is not None:
         click.echo("Learning rates were chosen on the validation split, never on test images.")
+
+
+def _numbers(values: Sequence[float]) -> str:
+    """As `--mean` and `--std` take them."""
+    return ",".join(f"{value:.4g}" for value in values)
 
 
 def _row(result: Result, names: list[str]) -> tuple[str, ...]:

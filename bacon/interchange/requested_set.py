@@ -10,6 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from bacon.artifacts.distilled_file import is_distilled
+from bacon.config.setting_errors import nearest
+from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import open_store, read_dataset
 from bacon.interchange.arrays import is_export
 from bacon.interchange.class_images import read_class_images
@@ -150,7 +152,7 @@ def _own_data_path(export: Export) -> Path:
     forms = prepared_forms(name)
     alike = [form for form in forms if form.fingerprint == made_from]
     alike += [form for form in forms if form.whitened == (export.whitening is not None)]
-    return alike[0].path if alike else data_path_of(name)
+    return alike[0].path if alike else data_path_of(name, typed=False)
 
 
 @dataclass(frozen=True)
@@ -183,14 +185,34 @@ def prepared_form(path: Path) -> PreparedForm | None:
         return None
 
 
-def data_path_of(data: str) -> Path:
-    """The file of a prepared data set, given by name or path; raises :class:`BaconError` if it is not there."""
+def data_path_of(data: str, *, typed: bool = True) -> Path:
+    """The file of a prepared data set.
+
+    Args:
+        data: its name or path.
+        typed: by the user, who may have mistyped it.
+
+    Raises:
+        BaconError: it is not there.
+    """
     path = Path(data) if data.endswith(".h5") else Path(DATA.format(dataset=data))
     if not path.is_file():
         raise BaconError(
-            f"{path}: the data set is not prepared; `snakemake {path}` prepares a data set of the configuration"
+            f"{path}: the data set is not prepared{_near_data(data, path) if typed else ''}; `snakemake {path}` prepares a "
+            "data set of the configuration"
         )
     return path
+
+
+def _near_data(data: str, path: Path) -> str:
+    """The prepared data set with the nearest name, or else a registered one; none for a name that is known."""
+    if path.stem.removesuffix(f"-{WHITENED}").removesuffix(f"-{PLAIN}") in REGISTRY:
+        return ""
+    near = nearest(path.stem, [file.stem for file in path.parent.glob("*.h5")])
+    if near is not None and data.endswith(".h5"):
+        return f"; did you mean {path.with_name(near + '.h5')}?"
+    near = near or nearest(path.stem, REGISTRY)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _stated(request: Request, labels: Tensor, data_path: Path) -> FileFormat:

@@ -302,7 +302,7 @@ def test_the_same_file_published_by_others_gives_the_same_as_ours(here, theirs, 
     for part in (
         "400 training images",
         "partition 2",
-        f"mean {list(mean)}",
+        f"pixels normalised with mean {mean[0]:.4g} and std ",
         "3 epochs, SGD lr 0.01",
         "DSA without flip",
     ):
@@ -372,6 +372,9 @@ def test_protocols_and_networks(here, tmp_path):
             ["--data", "digits", "--pixels", "normalised", "--mean", "0", "--std", "0", "--partition", 1],
             ["--std '0': must be positive"],
         ),
+        (["--data", "digit"], ["results/data/digit.h5: the data set is not prepared; did you mean 'digits'?"]),
+        (["--data", "results/data/digit.h5"], ["did you mean results/data/digits.h5?"]),
+        (["--data", "cifr10"], ["results/data/cifr10.h5: the data set is not prepared; did you mean 'cifar10'?"]),
         (["--data", "cifar10"], ["results/data/cifar10.h5: the data set is not prepared", "snakemake results/data"]),
         (
             [
