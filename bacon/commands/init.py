@@ -72,7 +72,8 @@ def _check_free(file: Path, *, force: bool) -> None:
 def _machine() -> Machine:
     """This machine, measured; a job starts about as PyTorch does here, and reads its data besides."""
     start = time.perf_counter()
-    from bacon.jobs.machine_speed import START_SECONDS, measure_machine
+    from bacon.jobs.machine_speed import measure_machine
+    from bacon.plan.machine import START_SECONDS
 
     return measure_machine(max(START_SECONDS, 2 * (time.perf_counter() - start)))
 

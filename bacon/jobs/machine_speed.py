@@ -14,9 +14,6 @@ from bacon.plan.machine import Machine, usable_cores, usable_memory_mb
 from bacon.settings.network import NetworkSettings
 from bacon.training.recipe_loss import hard_cross_entropy
 
-START_SECONDS = 2.0
-"""Of a job, at least: Python, PyTorch from a warm disk, the data set."""
-
 _CHANNELS, _SIZE, _CLASSES = 3, 32, 10
 _NETWORK = NetworkSettings(width=32, depth=3)
 _BATCHES = {"cpu": (8, 64), "cuda": (64, 2048)}

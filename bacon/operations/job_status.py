@@ -14,6 +14,7 @@ from bacon.operations.failures import last_error
 from bacon.plan import cost
 from bacon.plan.headers import Header, read_header, training_input
 from bacon.plan.inventory import read_artifacts
+from bacon.plan.machine import START_SECONDS
 from bacon.plan.plan import Plan
 from bacon.plan.planned_artifact import PlannedArtifact, evaluation_artifact
 from bacon.plan.stages import STAGES, evaluations_of, stage_of
@@ -39,7 +40,7 @@ class Job:
             ``stopped``: its last run was stopped or killed, the next continues; ``waiting``: not made yet.
         detail: why it is stale, how far it is, or what the error says.
         log: its log file, if there is one.
-        seconds_left: estimated computing time that is left.
+        seconds_left: estimated time that is left: of computing, and of the start of a job that has not begun to compute.
         fraction: share that is done, in [0, 1].
     """
 
@@ -68,7 +69,7 @@ class Status:
 
     @property
     def seconds_left(self) -> float:
-        """Estimated computing time of everything that is not done, in device-seconds."""
+        """Estimated time of everything that is not done, jobs' starts with it, in device-seconds."""
         return sum(job.seconds_left for job in self.jobs)
 
     @property
@@ -91,7 +92,7 @@ def _job(plan: Plan, artifact: PlannedArtifact, header: Header | None, factors: 
     estimate = stage.seconds(plan, artifact) * factors[stage.name]
     state, detail, fraction, left = _state(plan, artifact, header, log)
     if left is None:
-        left = 0.0 if state == "done" else estimate * (1 - fraction)
+        left = 0.0 if state == "done" else START_SECONDS + estimate * (1 - fraction)
     there = str(log) if (plan.directory / log).exists() else ""
     return Job(
         stage=stage.name, name=artifact.name, network=artifact.network, state=state, detail=detail,

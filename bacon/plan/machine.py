@@ -8,6 +8,9 @@ from pathlib import Path
 
 _CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
+START_SECONDS = 2.0
+"""Of a job, at least: Python, PyTorch from a warm disk, the data set."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
