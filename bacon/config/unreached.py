@@ -75,7 +75,9 @@ def _repeated_rows(config: Config) -> Iterator[str]:
 
 
 def _is_same(config: Config, cell: Cell, other: Cell) -> bool:
-    return resolve(config, cell).settings.evaluation == resolve(config, other).settings.evaluation
+    """Whether teachers give both cells the same labels, and nothing else of their evaluation differs."""
+    one, two = (resolve(config, each).settings.evaluation for each in (cell, other))
+    return one == two and one.labels == "teacher"
 
 
 def _fates(config: Config) -> Mapping[tuple[str, Key], _Fate]:

@@ -50,8 +50,9 @@ def test_a_row_names_the_layers_that_the_file_has(name):
 def test_labels_of_a_method_below_the_row_are_no_warning_and_those_above_it_are():
     stored = {"evaluation": {"labels": "stored"}}
     assert not unreached_values(checked(datasets={"digits": stored}))
-    (line,) = unreached_values(checked(overrides={"digits/random_soft/*": stored}))
-    assert line.startswith("grid.relabelled.evaluation.labels = 'teacher' is used for no cell: overrides[")
+    for above in (stored, {"evaluation": {"labels": "hard"}}):
+        (line,) = unreached_values(checked(overrides={"digits/random_soft/*": above}))
+        assert line.startswith("grid.relabelled.evaluation.labels = 'teacher' is used for no cell: overrides[")
     grid = {"methods": ["random"], "relabelled": ["random"], "exclude": ["*/random_soft/*"], "seeds": 1}
     assert unreached_values(check_config({"preset": "smoke", "grid": grid})) == (
         "grid.relabelled is used for no cell: grid.exclude leaves its rows out",
