@@ -128,11 +128,6 @@ def minutes_of(stage):
     )
 
 
-def preparing_minutes(wildcards, attempt):
-    """An hour at least: reading pictures from a slow disk is not in the cost model."""
-    return max(60, minutes_of("data")(wildcards, attempt))
-
-
 def memory_of(stage):
     return lambda wildcards, attempt: stages.memory_mb(
         PLAN, artifact(stage, wildcards), attempt=attempt

@@ -20,7 +20,10 @@ rule preprocess:
     resources:
         gpu=gpus_of("data"),
         mem_mb=memory_of("data"),
-        runtime=preparing_minutes,
+        # An hour at least: reading pictures from a slow disk is not in the cost model.
+        runtime=lambda wildcards, attempt: max(
+            60, minutes_of("data")(wildcards, attempt)
+        ),
     params:
         fingerprint=fingerprint_of("data"),
     message:
