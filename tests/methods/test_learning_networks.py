@@ -153,7 +153,7 @@ def test_on_a_gpu_a_network_is_waited_for_when_its_turn_comes_and_never_otherwis
     monkeypatch.setattr(learning_networks, "Streams", lambda _, count: gpu.streams(count))
     made = engine(courses=2, iterations=3, inner=2)
     for owner, name in ((Course, "advance"), (Course, "show"), (IDC, "match")):
-        launching(monkeypatch, gpu, owner, name)
+        gpu.note(owner, name)
     for _ in range(3):
         made.step()
         gpu.launch("end")
@@ -166,16 +166,6 @@ def test_on_a_gpu_a_network_is_waited_for_when_its_turn_comes_and_never_otherwis
         ("stream1", "advance"), *step, ("stream1", "advance"), *step, ("main", "end"),
         ("main", "stream1"), *step, *step, ("main", "end"),
     ]  # fmt: skip
-
-
-def launching(monkeypatch, gpu, owner, name):
-    original = getattr(owner, name)
-
-    def call(*args):
-        gpu.launch(name)
-        return original(*args)
-
-    monkeypatch.setattr(owner, name, call)
 
 
 @pytest.mark.parametrize("at", [1, 3, 6])
