@@ -100,7 +100,6 @@ class FRePo(VariableAlgorithm):
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: images and labels by LAMB, then the network by Adam."""
-        self.pool.begin(iteration)
         for each in self.variables.all.values():
             if each.update is not None:
                 each.update.rate = self.rate(iteration)

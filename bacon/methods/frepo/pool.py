@@ -87,9 +87,6 @@ class PrototypePool:
         optimiser = make_adam(AdamSettings(kind="adam", lr=rate), network.parameters(), rate)
         return _Member(serial, network, optimiser, steps)
 
-    def begin(self, iteration: int) -> None:
-        """Nothing: networks are replaced when their turn comes."""
-
     def _place(self, iteration: int) -> int:
         drawn = uniform(self._seed, "pool-draw", count=1, iteration=iteration)[0]
         return int(drawn * len(self.members))
