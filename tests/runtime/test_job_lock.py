@@ -26,10 +26,16 @@ def test_who_holds_a_lock_is_said_once_and_waited_for(tmp_path, monkeypatch, cap
     assert f"process {os.getpid()})" in record.message
 
 
-@pytest.mark.parametrize("lock", [job_lock, free_job_lock])
-def test_an_error_lets_a_lock_go(lock, tmp_path):
-    path = tmp_path / "a.lock"
-    with pytest.raises(ValueError, match="of the job"), lock(path):
+def fail(lock, path):
+    with lock(path):
         assert is_held(path)
         raise ValueError("of the job")
-    assert not is_held(path)
+
+
+@pytest.mark.parametrize("lock", [job_lock, free_job_lock])
+def test_an_error_lets_a_lock_go(lock, tmp_path):
+    """At once, while its traceback still holds the frames."""
+    path = tmp_path / "a.lock"
+    with pytest.raises(ValueError, match="of the job") as error:
+        fail(lock, path)
+    assert not is_held(path), error.traceback
