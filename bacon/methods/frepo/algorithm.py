@@ -91,7 +91,6 @@ class FRePo(VariableAlgorithm):
         """Continue where :meth:`state_dict` was taken."""
         super().load_state_dict(state)
         self.pool.load_state_dict(state["pool"])
-        self.replays.clear()  # the variables are in other places
 
     def rate(self, iteration: int) -> float:
         """Learning rate of an iteration: a cosine from ``lr`` to a tenth of it."""
