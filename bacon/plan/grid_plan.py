@@ -11,7 +11,7 @@ from bacon.config.layering import Resolved, evaluation_network, resolve, resolve
 from bacon.config.layers import OtherLayers, kind, same_protocol
 from bacon.config.loading import grid_cells, reference_cells
 from bacon.config.model import Config
-from bacon.config.prepared import PreparedData, prepared_data
+from bacon.config.prepared import PreparedData, prepared_data, prepared_named
 from bacon.methods.registry import METHODS
 from bacon.plan.titles import Titles
 from bacon.plan.trainings import cell_needs, full_set_needs, most_runs
@@ -42,6 +42,7 @@ class GridPlan(Titles):
         self._kind = self._shared("_kind", partial(kind, config))
         self._needs = self._shared("_needs", self._cell_needs)
         self._prepared = self._shared("_prepared", partial(prepared_data, config))
+        self._named = self._shared("_named", partial(prepared_named, config))
         self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
@@ -115,9 +116,8 @@ class GridPlan(Titles):
         return {name: prepared for forms in found.values() for name, prepared in forms.items()}
 
     def prepared_set(self, name: str) -> PreparedData:
-        """The prepared form of that name; of a name that the plan has no cell of, the data set's own."""
-        known = self.prepared_sets.get(name)
-        found: PreparedData = self._prepared(name) if known is None else known
+        """The prepared form of that name, whether a cell of the grid uses it or not."""
+        found: PreparedData = self._named(name)
         return found
 
     def prepared(self, cell: Cell) -> PreparedData:

@@ -85,6 +85,25 @@ def test_a_plain_cell_of_a_whitened_data_set():
     assert made.is_whitened(MTT)
 
 
+def test_a_cell_outside_the_grid_is_of_its_own_form_too():
+    """No cell of the grid uses that form, so its name alone says what it is."""
+    whitened = [{"dataset": "digits", "ipc": 1, "methods": ["mtt"], **ON}]
+    outside, inside = plan(methods=("dm",), cells=whitened), plan(cells=whitened)
+    assert "digits-zca" not in outside.prepared_sets
+    assert outside.distilled_fingerprint(MTT) == inside.distilled_fingerprint(MTT)
+    assert cost.data_size(outside, "digits-zca") == cost.data_size(inside, "digits")
+    (need,) = outside.needs(MTT)
+    assert outside.training_of("digits-zca", need).fingerprint == inside.training("digits-zca", need.key).fingerprint
+
+
+def test_a_data_set_that_is_called_as_a_form_would_be_is_itself(tmp_path):
+    named = {"digits-zca": {"format": "npz", "path": str(tmp_path / "a.npz")}}
+    made = plan(methods=("dm",), data=named, grid={"datasets": ["digits"]})
+    assert made.prepared_set("digits-zca").dataset == "digits-zca"
+    assert not made.prepared_set("digits-zca").settings.zca
+    assert made.prepared_set("digits-plain").dataset == "digits-plain", "digits is plain as it is"
+
+
 def test_teachers_tasks_and_further_protocols_follow_the_cell():
     made = plan(
         methods=("dm",),
