@@ -89,13 +89,17 @@ class GridPlan(Titles):
     @cached_property
     def has_test_curves(self) -> bool:
         """Whether networks of some cell are tested before the end of their training too."""
-        grid = {self.kind(cell): cell for cell in (*self.references, *self.cells)}
-        return any(self.settings(cell).evaluation.test_curve for cell in grid.values())
+        return any(self.settings(cell).evaluation.test_curve for cell in self._one_of_each_kind)
 
     @cached_property
     def references(self) -> tuple[Cell, ...]:
         """The full data set of each data set in the grid."""
         return reference_cells(self.config) if self is self.headline else self.headline.references
+
+    @cached_property
+    def _one_of_each_kind(self) -> tuple[Cell, ...]:
+        """A cell of each kind, the full data sets first: what depends on settings alone is asked of these."""
+        return tuple({self.kind(cell): cell for cell in (*self.references, *self.cells)}.values())
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -107,12 +111,9 @@ class GridPlan(Titles):
         """Name -> each prepared form of each data set: its own, and then the other one where a cell uses it."""
         if self is not self.headline:
             return self.headline.prepared_sets
-        found: dict[str, dict[str, PreparedData]] = {name: {} for name in self.datasets}
-        for dataset, forms in found.items():
-            forms[dataset] = self._prepared(dataset)
-        for cell in {self.kind(cell): cell for cell in (*self.references, *self.cells)}.values():
-            prepared = self.prepared(cell)
-            found[cell.dataset][prepared.name] = prepared
+        found: dict[str, dict[str, PreparedData]] = {name: {name: self._prepared(name)} for name in self.datasets}
+        for cell in self._one_of_each_kind:
+            found[cell.dataset][self.data_name(cell)] = self.prepared(cell)
         return {name: prepared for forms in found.values() for name, prepared in forms.items()}
 
     def prepared_set(self, name: str) -> PreparedData:
