@@ -49,6 +49,16 @@ def prepared_data(config: Config, dataset: str, zca: bool | None = None) -> Prep
     return PreparedData(f"{dataset}-{suffix}", dataset, own.model_copy(update={"zca": zca}))
 
 
+def prepared_named(config: Config, name: str) -> PreparedData:
+    """The form of that name: a data set's own, or the other one of a data set where none has the name itself."""
+    dataset, _, suffix = name.rpartition("-")
+    if suffix in (WHITENED, PLAIN) and name not in (*config.data, *REGISTRY):
+        other = prepared_data(config, dataset, suffix == WHITENED)
+        if other.name == name:
+            return other
+    return prepared_data(config, name)
+
+
 def check_prepared(config: Config, cell: Cell, resolved: Resolved) -> None:
     """Refuse whitening that the images of a cell cannot have, and a name that two data sets would share.
 

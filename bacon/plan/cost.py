@@ -38,9 +38,8 @@ BASE_MB = 2000
 # Of a cell that a GPU's job works on beside its own, on the host: objects, streams, recorded graphs; not its tensors.
 BESIDE_MB = 250
 PREPARING_MB = 6000  # of any data set: its images pass in batches
-_EIGENVECTORS = (
-    12  # operations per cube of the dimension, of the eigenvectors of a symmetric matrix and the product of ZCA
-)
+# Operations per cube of the dimension: eigenvectors of a symmetric matrix, and ZCA's product of matrices.
+_EIGENVECTORS = 12
 _MATRICES = 6  # of float64 that are alive while ZCA is fitted: the covariance, its eigenvectors and their workspace
 _USUAL_PIXELS = 32 * 32  # of the images that run.chunk_images counts; of larger ones, fewer are computed at a time
 _MAPS = 6  # feature maps of a block's size that are alive in forward and backward

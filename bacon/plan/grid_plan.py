@@ -11,7 +11,7 @@ from bacon.config.layering import Resolved, evaluation_network, resolve, resolve
 from bacon.config.layers import OtherLayers, kind, same_protocol
 from bacon.config.loading import grid_cells, reference_cells
 from bacon.config.model import Config
-from bacon.config.prepared import PreparedData, prepared_data
+from bacon.config.prepared import PreparedData, prepared_data, prepared_named
 from bacon.methods.registry import METHODS
 from bacon.plan.titles import Titles
 from bacon.plan.trainings import cell_needs, full_set_needs, most_runs
@@ -42,6 +42,7 @@ class GridPlan(Titles):
         self._kind = self._shared("_kind", partial(kind, config))
         self._needs = self._shared("_needs", self._cell_needs)
         self._prepared = self._shared("_prepared", partial(prepared_data, config))
+        self._named = self._shared("_named", partial(prepared_named, config))
         self._evaluated: dict[tuple[object, ...], tuple[TrainingNeed, ...]] = {}
         self._teachers = lru_cache(maxsize=None)(self._cell_teachers)
         self._full_set_needs = lru_cache(maxsize=None)(self._reference_needs)
@@ -88,13 +89,17 @@ class GridPlan(Titles):
     @cached_property
     def has_test_curves(self) -> bool:
         """Whether networks of some cell are tested before the end of their training too."""
-        grid = {self.kind(cell): cell for cell in (*self.references, *self.cells)}
-        return any(self.settings(cell).evaluation.test_curve for cell in grid.values())
+        return any(self.settings(cell).evaluation.test_curve for cell in self._one_of_each_kind)
 
     @cached_property
     def references(self) -> tuple[Cell, ...]:
         """The full data set of each data set in the grid."""
         return reference_cells(self.config) if self is self.headline else self.headline.references
+
+    @cached_property
+    def _one_of_each_kind(self) -> tuple[Cell, ...]:
+        """A cell of each kind, the full data sets first: what depends on settings alone is asked of these."""
+        return tuple({self.kind(cell): cell for cell in (*self.references, *self.cells)}.values())
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -106,18 +111,14 @@ class GridPlan(Titles):
         """Name -> each prepared form of each data set: its own, and then the other one where a cell uses it."""
         if self is not self.headline:
             return self.headline.prepared_sets
-        found: dict[str, dict[str, PreparedData]] = {name: {} for name in self.datasets}
-        for dataset, forms in found.items():
-            forms[dataset] = self._prepared(dataset)
-        for cell in {self.kind(cell): cell for cell in (*self.references, *self.cells)}.values():
-            prepared = self.prepared(cell)
-            found[cell.dataset][prepared.name] = prepared
+        found: dict[str, dict[str, PreparedData]] = {name: {name: self._prepared(name)} for name in self.datasets}
+        for cell in self._one_of_each_kind:
+            found[cell.dataset][self.data_name(cell)] = self.prepared(cell)
         return {name: prepared for forms in found.values() for name, prepared in forms.items()}
 
     def prepared_set(self, name: str) -> PreparedData:
-        """The prepared form of that name; of a name that the plan has no cell of, the data set's own."""
-        known = self.prepared_sets.get(name)
-        found: PreparedData = self._prepared(name) if known is None else known
+        """The prepared form of that name, whether a cell of the grid uses it or not."""
+        found: PreparedData = self._named(name)
         return found
 
     def prepared(self, cell: Cell) -> PreparedData:

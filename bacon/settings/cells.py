@@ -10,6 +10,7 @@ from pathlib import Path
 from bacon.runtime.errors import BaconError
 
 DATA = "results/data/{dataset}.h5"
+"""A prepared data set, by the name of its form; which one a cell uses, the plan says."""
 WHITENED, PLAIN = "zca", "plain"
 """After the name of a data set and a hyphen: its form with or without ZCA whitening, where its own is the other one."""
 TRAINED = "results/training/{dataset}/{training}/runs{first}-{last}.json"
@@ -82,11 +83,6 @@ class Cell:
     def distilled_path(self) -> Path:
         """Path of the distilled set; the full data set has none."""
         return Path(DISTILLED.format(dataset=self.dataset, method=self.method, ipc=self.ipc, seed=self.seed))
-
-    @property
-    def data_path(self) -> Path:
-        """Path of the data set as ``data`` prepares it; that of the form that the cell uses is ``Plan.data_path``."""
-        return Path(DATA.format(dataset=self.dataset))
 
     @property
     def distill_log(self) -> Path:

@@ -111,7 +111,7 @@ def finished_cell(tmp_path, monkeypatch):
             "run": {"device": "cpu"},
         }
         plan, cell = Plan(check_config(config), tmp_path), Cell("digits", "dm", 1, 0)
-        data, output = tmp_path / cell.data_path, tmp_path / cell.distilled_path
+        data, output = tmp_path / plan.data_path(cell), tmp_path / cell.distilled_path
         source = {"download_dir": tmp_path, "output": data, "fingerprint": plan.data_fingerprint("digits")}
         prepare("digits", DataSettings(), **source)
         run_cell(plan, cell, data=data, output=output, threads=1)

@@ -10,6 +10,7 @@ from bacon.downstream.architecture_search.algorithm import ArchitectureSearch
 from bacon.downstream.architecture_search.rankings import rank
 from bacon.downstream.architecture_search.record import DC_SPACE, ArchitectureSearchSettings, needs
 from bacon.evaluation.train_and_test import measure_network
+from bacon.plan.cost import weights
 from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.distillation import SelectionSettings
@@ -99,6 +100,13 @@ def test_a_search_ranks_by_images_that_its_accuracies_are_not_measured_on(tmp_pa
     network = given.train_network(given.train, seed=(1, 1), network=SETTINGS.candidates()[chosen])
     assert found.details["proxy"][chosen] == measure_network(network, ranking, classes=CLASSES).test_accuracy
     assert values["time_share"] > 0
+
+
+def test_each_candidate_is_trained_in_its_own_architecture(tmp_path):
+    given = context(tmp_path, synthetic=selection(), epochs=1)
+    for network in SETTINGS.candidates().values():
+        made = given.train_network(given.train, seed=(1, 0), network=network)
+        assert sum(each.numel() for each in made.parameters()) == weights(network, channels=1, size=8, classes=CLASSES)
 
 
 def test_candidates_that_leave_nothing_of_an_image_are_refused_with_the_configuration():

@@ -80,6 +80,19 @@ def test_each_step_is_a_training_from_scratch_on_the_classes_seen(tmp_path):
     assert after[4.0] > 0.8
 
 
+def test_teacher_and_validation_images_are_those_of_the_classes_seen(tmp_path, monkeypatch):
+    given = context(tmp_path, synthetic=selection(), data={"validation": 16}, labels="teacher", epochs=1)
+    given.cell_networks.networks.teacher = lambda images: torch.arange(float(CLASSES)).expand(len(images), CLASSES)
+    asked = []
+    monkeypatch.setattr(algorithm, "trained_network", lambda one: asked.append(one) or trained_network(one))
+    Continual(ContinualSettings(steps=2), given).measure(0)
+    order = class_order(CLASSES, 0)
+    for one, seen in zip(asked, (order[:2], order), strict=True):
+        assert one.teacher(given.train.images[:1]).tolist() == [list(seen)]
+        assert one.validation.labels.unique().tolist() == list(range(len(seen)))
+        assert len(one.validation) == 4 * len(seen)
+
+
 def test_a_stopped_stream_goes_on_after_its_last_step(tmp_path, monkeypatch):
     task = Continual(ContinualSettings(steps=4), context(tmp_path, synthetic=selection(), epochs=2))
     whole = task.measure(0)

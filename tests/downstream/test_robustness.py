@@ -118,7 +118,7 @@ def test_a_published_protocol_gives_way_to_what_is_said_beside_it():
     [
         ({}, ""),
         ({"steps": 4}, ""),  # exactly 8/255
-        ({"epsilons": [0.03], "steps": 10, "step_size": 0.003}, ""),  # 0.03 but for rounding
+        ({"epsilons": [0.024], "steps": 10, "step_size": 0.0024}, ""),  # 0.024 but for rounding
         (
             {"steps": 3},
             r"3 steps of 2/255 move a pixel by 6/255 at most from where it begins, less than epsilon 8/255:",

@@ -28,7 +28,7 @@ def finished(tmp_path_factory, monkeypatch_session) -> Plan:
     directory = tmp_path_factory.mktemp("finished")
     monkeypatch_session.setenv("BACON_LOCK_DIR", str(directory / "locks"))
     plan = Plan(check_config(CONFIG), directory)
-    data = directory / CELL.data_path
+    data = directory / plan.data_path(CELL)
     prepare(
         "digits",
         plan.config.data.get("digits") or _default_data(),

@@ -287,7 +287,7 @@ def test_the_same_file_published_by_others_gives_the_same_as_ours(here, theirs, 
     assert found.exit_code == 0, found.output
     assert accuracies(tmp_path / "o.json") == accuracies(tmp_path / "t.json")
     source = json.loads((tmp_path / "t.json").read_text())["source"]
-    mean = read_dataset(here / CELL.data_path).mean
+    mean = read_dataset(here / "results/data/digits.h5").mean
     assert {name: source[name] for name in ("pixels", "mean", "partition", "training_images")} == {
         "pixels": "normalised",
         "mean": list(mean),

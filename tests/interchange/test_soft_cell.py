@@ -40,7 +40,7 @@ def plan(tmp_path_factory, monkeypatch_session) -> Plan:
     monkeypatch_session.setenv("BACON_LOCK_DIR", str(directory / "locks"))
     config = CONFIG | {"datasets": {"digits": {"network": {"width": 8}, "evaluation": SOFT}}}
     made = Plan(check_config(config), directory)
-    data, images = directory / CELL.data_path, directory / CELL.distilled_path
+    data, images = directory / made.data_path(CELL), directory / CELL.distilled_path
     fingerprint = made.data_fingerprint("digits")
     prepare("digits", DataSettings(), download_dir=Path("none"), output=data, fingerprint=fingerprint)
     run_cell(made, CELL, data=data, output=images, threads=1)

@@ -251,7 +251,7 @@ def test_a_wrong_accuracy_in_the_card_is_found(finished, sets):
         card["evaluations"][0].update(mean=mean, sd=0.001, interval=[mean - half, min(1.0, mean + half)])
 
     edit_card(folder, better)
-    data = finished.directory / CELL.data_path
+    data = finished.directory / finished.data_path(CELL)
     done = verify(folder, "--device", "cpu", "--data", data, "--confidence", "0.5", "--networks", "3")
     assert done.exit_code == 1
     assert "accuracy outside" in done.output
@@ -313,7 +313,7 @@ def test_networks_are_kept_only_where_they_are_asked_for(sets, tmp_path, monkeyp
     ],
 )
 def test_wrong_use_has_an_exit_code_of_its_own(finished, exported, arguments, words):
-    places = {"set": exported / SET, "data": finished.directory / CELL.data_path}
+    places = {"set": exported / SET, "data": finished.directory / finished.data_path(CELL)}
     done = verify(*(argument.format(**places) for argument in arguments))
     assert done.exit_code == 2
     assert words in " ".join(done.output.split())

@@ -37,7 +37,7 @@ def plan(finished, tmp_path_factory) -> Plan:
     layer = {"network": {"width": 4}, "evaluation": {"snapshot_seeds": 0, "seeds": 2, **TEACHER}}
     grid = {"datasets": ["digits"], "methods": ["random"], "ipc": [1], "seeds": 1}
     made = Plan(check_config(CONFIG | {"grid": grid, "datasets": {"digits": layer}}), tmp_path_factory.mktemp("taught"))
-    data, images = finished.directory / CELL.data_path, made.directory / CELL.distilled_path
+    data, images = finished.directory / finished.data_path(CELL), made.directory / CELL.distilled_path
     for training in made.trainings.values():
         for block in training.blocks:
             run_training(made, block, data=data, output=made.directory / block.path, threads=1)
@@ -62,7 +62,7 @@ def edited(plan: Plan, folder: Path, change) -> Path:
 
 
 def verify(finished, path: Path, *arguments, code: int = 0):
-    data = str(finished.directory / CELL.data_path)
+    data = str(finished.directory / finished.data_path(CELL))
     done = CliRunner().invoke(
         main, ["verify", str(path), "--device", "cpu", "--data", data, "--json", *map(str, arguments)]
     )

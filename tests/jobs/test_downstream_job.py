@@ -46,7 +46,7 @@ def measured(tmp_path_factory):
     plan = Plan(config(), folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BACON_LOCK_DIR", str(folder / "locks"))
-        data = {"data": folder / CELL.data_path, "threads": 1}
+        data = {"data": folder / plan.data_path(CELL), "threads": 1}
         fingerprint = plan.data_fingerprint("digits")
         settings = DataSettings(validation=0.1)
         prepare("digits", settings, download_dir=Path(), output=data["data"], fingerprint=fingerprint)
@@ -74,7 +74,7 @@ def trained(monkeypatch):
 
 def run(plan):
     images, output = plan.directory / CELL.distilled_path, path(plan)
-    data = plan.directory / CELL.data_path
+    data = plan.directory / plan.data_path(CELL)
     run_downstream(plan, TASK, CELL, "convnet", data=data, images=images, output=output, threads=1)
     return read_task_results(output)
 

@@ -47,8 +47,14 @@ def evaluated(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BACON_LOCK_DIR", str(folder / "locks"))
         fingerprint = plan.data_fingerprint("digits")
-        prepare("digits", DataSettings(), download_dir=Path(), output=folder / CELL.data_path, fingerprint=fingerprint)
-        run_cell(plan, CELL, data=folder / CELL.data_path, output=folder / CELL.distilled_path, threads=1)
+        prepare(
+            "digits",
+            DataSettings(),
+            download_dir=Path(),
+            output=folder / plan.data_path(CELL),
+            fingerprint=fingerprint,
+        )
+        run_cell(plan, CELL, data=folder / plan.data_path(CELL), output=folder / CELL.distilled_path, threads=1)
         evaluate(plan)
     return plan
 
@@ -74,7 +80,7 @@ def trained(monkeypatch):
 
 
 def evaluate(plan):
-    paths = {"data": CELL.data_path, "images": CELL.distilled_path, "output": CELL.evaluations_path}
+    paths = {"data": plan.data_path(CELL), "images": CELL.distilled_path, "output": CELL.evaluations_path}
     run_evaluations(plan, CELL, **{name: plan.directory / path for name, path in paths.items()}, threads=1)
 
 
@@ -139,7 +145,7 @@ def test_results_of_one_protocol_stay_valid_beside_others(folder, trained):
     before = read_evaluation(path)["fingerprint"]
     assert before == alone.evaluation_fingerprint(CELL, "convnet"), "another fingerprint beside a second protocol"
     assert not alone.has_protocols
-    paths = {"data": folder / CELL.data_path, "images": folder / CELL.distilled_path, "output": path}
+    paths = {"data": folder / alone.data_path(CELL), "images": folder / CELL.distilled_path, "output": path}
     run_evaluation(alone, CELL, "convnet", **paths, threads=1)
     evaluate(Plan(config("p-dc", "mine"), folder))
     assert not trained

@@ -154,6 +154,15 @@ def test_each_seed_has_weights_of_its_own_that_wait_on_the_host():
     assert beside("mtt", cells_at_once=3) - beside("mtt") == pytest.approx(2 * (cost.BESIDE_MB + waiting), abs=1)
 
 
+def test_a_set_that_is_copied_asks_for_no_memory_of_other_seeds():
+    grid = {"datasets": ["cifar10"], "methods": ["mtt", "longer"], "ipc": [10], "seeds": 5}
+    variants = {"longer": {"method": "mtt", "evaluation": {"epochs": 7}}}
+    plan = Plan(check_config({"grid": grid, "variants": variants, "run": {"cells_at_once": 3}}))
+    copied = Cell("cifar10", "longer", 10, 0)
+    assert plan.same_set(copied) is not None
+    assert stages.memory_mb(plan, stages.distilled_artifact(plan, copied)) == cost.memory_mb(plan, copied)
+
+
 def test_weights_that_wait_are_bounded_as_the_job_bounds_them(monkeypatch):
     monkeypatch.setattr(cost, "weights", lambda *_: 10**9)
     weights = torch.empty(10**6)

@@ -85,6 +85,47 @@ def test_a_plain_cell_of_a_whitened_data_set():
     assert made.is_whitened(MTT)
 
 
+def test_a_cell_outside_the_grid_is_of_its_own_form_too():
+    """No cell of the grid uses that form, so its name alone says what it is."""
+    whitened = [{"dataset": "digits", "ipc": 1, "methods": ["mtt"], **ON}]
+    outside, inside = plan(methods=("dm",), cells=whitened), plan(cells=whitened)
+    assert "digits-zca" not in outside.prepared_sets
+    assert outside.distilled_fingerprint(MTT) == inside.distilled_fingerprint(MTT)
+    assert cost.data_size(outside, "digits-zca") == cost.data_size(inside, "digits")
+    (need,) = outside.needs(MTT)
+    assert outside.training_of("digits-zca", need).fingerprint == inside.training("digits-zca", need.key).fingerprint
+
+
+def test_a_data_set_that_is_called_as_a_form_would_be_is_itself(tmp_path):
+    named = {"digits-zca": {"format": "npz", "path": str(tmp_path / "a.npz")}}
+    made = plan(methods=("dm",), data=named, grid={"datasets": ["digits"]})
+    assert made.prepared_set("digits-zca").dataset == "digits-zca"
+    assert not made.prepared_set("digits-zca").settings.zca
+    assert made.prepared_set("digits-plain").dataset == "digits-plain", "digits is plain as it is"
+
+
+def test_a_whitened_full_training_set_is_what_it_is_of_a_data_set_that_is_whitened():
+    grid = {"downstream": ["calibration", "architecture_search"]}
+    single, whole = (
+        plan(methods=("dm",), grid=grid, **keys)
+        for keys in ({"overrides": {"digits/full": ON}}, {"data": {"digits": {"zca": True}}})
+    )
+    assert list(single.prepared_sets) == ["digits", "digits-zca"], "no cell that is distilled uses the second"
+    assert single.evaluation_fingerprint(FULL, "convnet") == whole.evaluation_fingerprint(FULL, "convnet")
+    for task, network in (("calibration", "convnet"), ("architecture_search", "")):
+        assert single.tasks.fingerprint(task, FULL, network) == whole.tasks.fingerprint(task, FULL, network)
+
+
+@pytest.mark.parametrize("whitened", ["digits/*", "digits/full", "digits/dm/*"])
+def test_whatever_an_artifact_is_made_from_the_plan_makes(whitened):
+    grid = {"protocols": ["p-dsa", "p-sre2l"], "downstream": ["calibration", "architecture_search", "membership"]}
+    made = plan(methods=("dm", "mtt"), overrides={whitened: ON}, grid=grid)
+    known = {one.path: one.fingerprint for one in stages.plan_artifacts(made)}
+    for one in stages.plan_artifacts(made):
+        for needed in stages.stage_of(one).inputs(made, one):
+            assert known[needed.path] == needed.fingerprint
+
+
 def test_teachers_tasks_and_further_protocols_follow_the_cell():
     made = plan(
         methods=("dm",),
@@ -120,3 +161,6 @@ def test_sizes_and_costs_are_those_of_the_data_set():
     )
     matrices = 6 * 8 * 12288**2 / 1e6
     assert cost.preparing_mb(large, "tinyimagenet-zca") == pytest.approx(cost.PREPARING_MB + matrices, abs=1)
+    # A covariance of 100,000 images, and 12 operations per cube of the dimension for eigenvectors and matrix, at 1e10 a second.
+    whole = 2e5 * 12288**2 + 12 * 12288**3
+    assert cost.whitening_seconds(large, "tinyimagenet-zca") == pytest.approx(whole / 1e10)

@@ -71,7 +71,7 @@ def write_data(plan) -> None:
         class_names=tuple(f"class {label}" for label in range(10)), mean=(0.5,) * 3, std=(0.25,) * 3,
         fingerprint=plan.data_fingerprint("cifar10"), warnings=(WARNING,),
     )  # fmt: skip
-    path = plan.directory / plan.cells[0].data_path
+    path = plan.directory / plan.data_path(plan.cells[0])
     path.parent.mkdir(parents=True, exist_ok=True)
     write_dataset(path, made)
 
@@ -128,7 +128,7 @@ def test_every_table_is_written_and_is_the_one_of_a_report(plan):
 
 
 def test_a_data_set_of_another_fingerprint_is_refused(plan, tmp_path):
-    path = plan.directory / plan.cells[0].data_path
+    path = plan.directory / plan.data_path(plan.cells[0])
     kept = path.read_bytes()
     with h5py.File(path, "r+") as file:
         file.attrs["fingerprint"] = "old"

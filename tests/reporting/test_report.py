@@ -76,7 +76,7 @@ def test_data_sets_are_shown_with_what_is_odd_about_them(plan):
         fingerprint=plan.data_fingerprint("cifar10"),
         warnings=("no test images of class 'c'", HOSTILE),
     )
-    path = plan.directory / plan.cells[0].data_path
+    path = plan.directory / plan.data_path(plan.cells[0])
     path.parent.mkdir(parents=True)
     write_dataset(path, made)
     shown = content(by_id(parse(write_report(plan).read_text()), "data"))

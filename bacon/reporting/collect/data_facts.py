@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bacon.datasets.store import check_fingerprint, open_store, stored_warnings
-from bacon.settings.cells import Cell
+from bacon.settings.cells import DATA
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -44,7 +44,7 @@ def collect_data(plan: Plan) -> list[PreparedFacts]:
     """
     facts = []
     for dataset in plan.datasets:
-        path = plan.directory / Cell(dataset, "full").data_path
+        path = plan.directory / DATA.format(dataset=dataset)
         if not path.exists():
             continue
         with open_store(path) as file:

@@ -49,6 +49,7 @@ from bacon.reporting.figures.task_figures import TASK_FIGURES
 from bacon.reporting.tables.cost_tables import summarise_cost
 from bacon.reporting.tables.cross_tables import cross_architecture
 from bacon.reporting.tables.protocol_tables import matrix_of
+from bacon.settings.cells import DATA
 
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
@@ -180,7 +181,8 @@ def draw_embedding(plan: Plan, figure: DrawnFigure) -> FigurePage:
     cells = _first_seeds(plan, figure.dataset, figure.ipc)
     network = plan.settings(cells[0]).network
     # The data set's own form: sets that were distilled in the other one are brought into it.
-    real = ExpectedDataset(path=plan.directory / cells[0].data_path, fingerprint=plan.data_fingerprint(figure.dataset))
+    path = plan.directory / DATA.format(dataset=figure.dataset)
+    real = ExpectedDataset(path=path, fingerprint=plan.data_fingerprint(figure.dataset))
     found = embed(real, [expected_distilled(plan, cell) for cell in cells], network=network)
     words = network_text(network.model_dump(mode="json"))
     return embedding_figure(found, title=figure.title, ipc=figure.ipc, network=words)
