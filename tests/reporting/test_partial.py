@@ -63,7 +63,7 @@ def test_what_is_absent_is_named_with_the_reason(absent):
         "digits/random/ipc1, seed 1: evaluation with convnet under P-DSA (out of date)",
         "digits/idm/ipc1, seed 0: evaluation with convnet under P-IDC (missing)",
     ]
-    assert absent.counts([(EVALUATION, "p-idc")]) == "2 of 10 evaluations"
+    assert absent.of([(EVALUATION, "p-idc")]).counts() == "2 of 10 evaluations"
     assert COMPLETE.lines() == []
     assert COMPLETE.note([(EVALUATION, "p-idc")]) == []
 
