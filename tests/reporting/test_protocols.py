@@ -345,3 +345,5 @@ def test_the_terminal_and_the_table_show_chosen_gaps(written, tmp_path, monkeypa
     assert "the gap cannot be split" in report_tables(plan, published=PUBLISHED)["protocol_gaps"].notes[0]
     with pytest.raises(BaconError, match=r"report\.gaps.*idn"):
         check_config(CONFIG | {"report": {"gaps": [["dm", "idn"]]}})
+    with pytest.raises(BaconError, match=r"report\.gaps: \[dm, dm\] names one method twice"):
+        check_config(CONFIG | {"report": {"gaps": [["dm", "dm"]]}})
