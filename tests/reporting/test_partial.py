@@ -181,3 +181,17 @@ def test_the_terminal_shows_what_is_there_the_headline_protocol_first_if_it_is(t
     run = CliRunner().invoke(main, ["table", "--config", "config.yaml", "--gap", "random", "dm"])
     assert run.exit_code == 0, run.output
     assert "the gap cannot be split" in run.stdout
+
+
+def test_of_many_cells_the_first_seed_that_is_there_shows_the_images(tmp_path, monkeypatch):
+    config = CONFIG | {"grid": CONFIG["grid"] | {"methods": ["random"]}}
+    write_results(tmp_path, config)
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    (tmp_path / "results/distilled/digits/random/ipc1/seed0.h5").unlink()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bacon.reporting.page.make_report.MANY_CELLS", 1)
+    run = CliRunner().invoke(main, ["report", "--config", "config.yaml", "--partial"])
+    assert run.exit_code == 0, run.output
+    page = parse((tmp_path / "results/report_partial.html").read_text())
+    shown = [one.get("id") for one in page.iter("tbody") if one.get("id") and list(one.iter("img"))]
+    assert shown == ["digits/random/ipc1/seed1"]
