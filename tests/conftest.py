@@ -4,8 +4,9 @@ import os
 import hypothesis
 import pytest
 
-from bacon.networks.kernels import block, first
-from bacon.runtime import draws, recording
+from bacon.networks.kernels import block, block_gpu, first, first_gpu
+from bacon.runtime import draws, draws_gpu, recording
+from bacon.transforms import affine_pass_gpu
 from tests import recorded_operations
 
 # PyTorch reads it once, at the first product of matrices on a GPU (bacon.runtime.devices.set_up_arithmetic).
@@ -31,6 +32,17 @@ def _own_logging():
 def draws_on_device(monkeypatch):
     """Random words are made in torch, as on a GPU; on a CPU numpy makes them, which counts as traffic with the host."""
     monkeypatch.setattr(draws, "_is_host", lambda _: False)
+
+
+@pytest.fixture
+def forgotten_kernels():
+    """Which kernels can be used is asked anew, here and afterwards."""
+    known = (block_gpu.gpu_kernel, first_gpu.gpu_first, affine_pass_gpu.gpu_kernel, draws_gpu.gpu_kernel)
+    for each in known:
+        each.cache_clear()
+    yield
+    for each in known:
+        each.cache_clear()
 
 
 @pytest.fixture

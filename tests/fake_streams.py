@@ -24,7 +24,7 @@ class FakeGpu:
     """Takes the place of PyTorch's functions; ``log`` holds every wait, and what :meth:`launch` was told."""
 
     def __init__(self, monkeypatch):
-        self.log, self._made = [], 0
+        self.log, self._made, self._monkeypatch = [], 0, monkeypatch
         self._current = [FakeStream("main", self.log)]
         monkeypatch.setattr(torch.cuda, "Stream", self._stream)
         monkeypatch.setattr(torch.cuda, "stream", self._on)
@@ -37,6 +37,16 @@ class FakeGpu:
     def launch(self, what):
         """Something is launched on the current stream."""
         self.log.append((self._current[-1].name, what))
+
+    def note(self, owner, name):
+        """From here on, a call of the method ``name`` of a class is launched on the current stream."""
+        original = getattr(owner, name)
+
+        def call(*args):
+            self.launch(name)
+            return original(*args)
+
+        self._monkeypatch.setattr(owner, name, call)
 
     def _stream(self, *_):
         self._made += 1

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.adamw import adamw
 
 from bacon.distillation.real_images import RealImages
+from bacon.training.adam import Adam
 
 
 class Turn(Protocol):
@@ -88,46 +88,32 @@ class AdamWTurn:
     """
 
     def __init__(self, like: Tensor, *, rate: float, weight_decay: float) -> None:
-        self.rate, self._weight_decay = rate, weight_decay
-        self._turns = torch.zeros((), device=like.device)  # exact up to 2^24
-        self._mean, self._square = torch.zeros_like(like), torch.zeros_like(like)
+        self.rate = rate
+        self._adam = Adam([like], lr=rate, betas=(0.9, 0.999), epsilon=1e-8, weight_decay=weight_decay, decoupled=True)
 
     def places(self) -> list[Tensor]:
         """Both means, and the number of turns."""
-        return [self._mean, self._square, self._turns]
+        return self._adam.places()
 
     def step(self, pixels: Tensor, gradient: Tensor, classes: slice, place: int) -> None:
         """One step of ``classes``."""
-        adamw(
-            [pixels],
-            [gradient],
-            [self._mean[classes]],
-            [self._square[classes]],
-            [],
-            [self._turns + place],
-            fused=True,
-            foreach=False,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self.rate,
-            weight_decay=self._weight_decay,
-            eps=1e-8,
-            maximize=False,
-        )
+        mean, square, turns = self.places()
+        own = self._adam.at([pixels], [mean[classes], square[classes], turns + place])
+        own.lr = self.rate
+        own.step([gradient])
 
     def end(self, turns: int) -> None:
         """The means have seen so many steps more."""
-        self._turns.add_(turns)
+        self.places()[-1].add_(turns)
 
     def state_dict(self) -> dict[str, Any]:
-        """Rate, number of turns, and both means."""
-        return {"rate": self.rate, "turns": self._turns, "mean": self._mean, "square": self._square}
+        """Rate, both means, and the number of turns."""
+        return {"rate": self.rate, **self._adam.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over what :meth:`state_dict` gave."""
-        self.rate, self._turns = state["rate"], state["turns"]
-        self._mean, self._square = state["mean"], state["square"]
+        self.rate = state["rate"]
+        self._adam.load_state_dict(state)
 
 
 class TurnedImages:

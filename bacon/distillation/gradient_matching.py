@@ -7,7 +7,7 @@ gradients, then some epochs of the network on the images.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -81,11 +81,6 @@ class GradientMatching(VariableAlgorithm):
         )
         self.variables.step({"images": gradient})
         return torch.stack([distances.mean(), distances.sum()])
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        super().load_state_dict(state)
-        self.replays.clear()  # the images are in another place
 
     @torch.no_grad()
     def _prepare(self, network: Network, occasion: int) -> None:

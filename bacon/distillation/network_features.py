@@ -18,11 +18,11 @@ class Representation(Protocol):
     def of(self, images: Tensor) -> Tensor:
         """(N, P) float64 of images (N, C, H, W), without a graph."""
 
-    def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
-        """The gradient by the images (N, C, H, W) of a function whose gradient by :meth:`of` is ``cotangent`` (N, P)."""
-
     def traced(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """:meth:`of` images, and their :meth:`pull_back`, once; in between the graph is kept where memory allows it."""
+        """:meth:`of` images, and what pulls gradients back to them; in between the graph is kept where memory allows it.
+
+        It is called once, with the gradient (N, P) of a function by the representation, and gives that by the images.
+        """
 
 
 class FlatImages:
@@ -32,13 +32,9 @@ class FlatImages:
         """(N, C H W) float64."""
         return images.detach().flatten(1).double()
 
-    def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
-        """``cotangent`` in the form and the precision of the images."""
-        return cotangent.view_as(images).to(images.dtype)
-
     def traced(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """There is no graph."""
-        return self.of(images), partial(self.pull_back, images)
+        """A gradient is brought into the form and the precision of the images."""
+        return self.of(images), lambda cotangent: cotangent.view_as(images).to(images.dtype)
 
 
 class NetworkFeatures:
@@ -59,7 +55,7 @@ class NetworkFeatures:
         """(N, P) float64."""
         return torch.cat([self._features(some) for some in images.split(self._at_once)])
 
-    def pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
+    def _pull_back(self, images: Tensor, cotangent: Tensor) -> Tensor:
         """(N, C, H, W), in the precision of the images; features are computed once more, with their graph."""
         found = []
         for some, theirs in zip(images.split(self._at_once), cotangent.split(self._at_once), strict=True):
@@ -70,7 +66,7 @@ class NetworkFeatures:
     def traced(self, images: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """With the graph of at most half as many images as are computed at a time, and then without computing them again."""
         if len(images) > self._at_once // 2:
-            return self.of(images), partial(self.pull_back, images)
+            return self.of(images), partial(self._pull_back, images)
         leaf = images.detach().requires_grad_()
         features = self._features(leaf)
         return features.detach(), lambda cotangent: torch.autograd.grad(features, leaf, cotangent)[0]

@@ -6,7 +6,7 @@ A toolkit for methods, which choose initial images, labels and the window of epo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -169,11 +169,6 @@ class TrajectoryMatching(VariableAlgorithm, ABC):
             constant_memory=settings.constant_memory,
             images_at_once=self._images_at_once(),
         )
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        super().load_state_dict(state)
-        self.replays.clear()  # the variables are in other places
 
     def _images_at_once(self) -> int | None:
         """Images of a batch whose graph is kept at a time; all of them where the network couples them."""

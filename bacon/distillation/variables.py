@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SoftKind, SyntheticSet
+from bacon.distillation.recorded_steps import RecordedSteps
 from bacon.runtime.errors import BaconError
 from bacon.training.adam import Adam
 
@@ -285,6 +286,9 @@ class Variables:
 class VariableAlgorithm:
     """The part of an algorithm that is the same wherever all that it keeps are its :class:`Variables`.
 
+    What it has recorded in :class:`~bacon.distillation.recorded_steps.RecordedSteps` of its own is recorded anew after it has
+    taken over a state.
+
     Attributes:
         variables: what it optimises.
     """
@@ -307,6 +311,9 @@ class VariableAlgorithm:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
         self.variables.load_state_dict(state["variables"])
+        for each in vars(self).values():
+            if isinstance(each, RecordedSteps):  # of variables in other places
+                each.clear()
 
 
 def _positive(rates: Tensor) -> Tensor:

@@ -7,10 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from bacon.runtime.logs import get_logger
-from bacon.runtime.user_cache import keep_triton_kernels
-
-log = get_logger(__name__)
+from bacon.runtime.gpu_kernels import can_run
 
 
 @lru_cache(maxsize=16)
@@ -21,14 +18,12 @@ def gpu_kernel(device: torch.device) -> bool:
     """
     if device.type != "cuda":
         return False
-    keep_triton_kernels()
-    try:
+
+    def run() -> None:
         one = torch.ones(1, dtype=torch.int64, device=device)
         words((1, 2), count=5, lanes=one, iteration=one[0])
-    except Exception as error:  # whatever a compiler, a driver or a missing package raise
-        log.info("the GPU kernel for random words cannot be used (%s); using PyTorch's slower operations", error)
-        return False
-    return True
+
+    return can_run(run, name="the GPU kernel for random words", instead="PyTorch's slower operations")
 
 
 def words(key: tuple[int, int], *, count: int, lanes: Tensor, iteration: Tensor) -> Tensor:

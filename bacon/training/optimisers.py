@@ -11,7 +11,7 @@ from bacon.training.adam import Adam
 from bacon.training.sgd import Sgd
 
 if TYPE_CHECKING:
-    from bacon.settings.recipe import OptimiserSettings
+    from bacon.settings.recipe import AdamSettings, OptimiserSettings
 
 
 class Optimiser(Protocol):
@@ -40,6 +40,11 @@ def make_optimiser(settings: OptimiserSettings, parameters: Iterable[Tensor], lr
             weight_decay=settings.weight_decay,
             nesterov=settings.nesterov,
         )
+    return make_adam(settings, parameters, lr)
+
+
+def make_adam(settings: AdamSettings, parameters: Iterable[Tensor], lr: float) -> Adam:
+    """A new Adam or AdamW of ``parameters``, which begins with the learning rate ``lr``."""
     return Adam(
         parameters,
         lr=lr,

@@ -231,15 +231,18 @@ class SuccessiveTraining:
     Args:
         device: of the networks.
         steps: how many there will be of all networks together, or the least of it.
+
+    Attributes:
+        is_recorded: whether they are many on a GPU.
     """
 
     def __init__(self, device: torch.device, steps: int) -> None:
-        self._record = worth_recording(device, steps)
+        self.is_recorded = worth_recording(device, steps)
         self._shared: SharedStep | None = None
 
     def __call__(self, network: Network, optimiser: Sgd, batches: Iterable[tuple[Tensor, ...]]) -> None:
         """Take a step of ``network``, in training mode, on each of ``batches``, which are as for :class:`SharedStep`."""
-        if self._record:
+        if self.is_recorded:
             self._shared = self._shared or SharedStep(network, optimiser, record=True)
             self._shared.train(network, optimiser, batches)
             return

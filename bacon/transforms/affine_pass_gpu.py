@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
 
-from bacon.runtime.logs import get_logger
-from bacon.runtime.user_cache import keep_triton_kernels
-
-log = get_logger(__name__)
+from bacon.runtime.gpu_kernels import can_run
 
 _DTYPES = (torch.float32, torch.float64)
 
@@ -29,18 +26,12 @@ def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bo
     """
     if dtype not in _DTYPES or min(height, width) < 2:
         return False
-    keep_triton_kernels()
-    try:
-        _compile(dtype, channels, height, width, torch.device("cuda", torch.cuda.current_device()))
-    except Exception as error:  # whatever a compiler, a driver or a missing package raise
-        log.info(
-            "the augmentation's GPU kernel for %dx%d images cannot be used (%s); using PyTorch's slower operations",
-            height,
-            width,
-            error,
-        )
-        return False
-    return True
+    device = torch.device("cuda", torch.cuda.current_device())
+    return can_run(
+        partial(_compile, dtype, channels, height, width, device),
+        name=f"the augmentation's GPU kernel for {height}x{width} images",
+        instead="PyTorch's slower operations",
+    )
 
 
 def _compile(dtype: torch.dtype, channels: int, height: int, width: int, device: torch.device) -> None:

@@ -52,8 +52,6 @@ class Speed:
     def iteration(self, work: Work, image: cost.Operations, layers: int) -> float:
         """Of an iteration: the passes that wait for each other, or, if that takes longer, all passes on a full device."""
         waiting = sum(self.seconds(passes, image, layers) for passes in work.passes if not passes.ahead)
-        if not any(passes.ahead for passes in work.passes):
-            return waiting
         return max(waiting, sum(self.seconds(passes, image, layers, share=self.shared) for passes in work.passes))
 
 

@@ -285,7 +285,7 @@ def test_on_a_gpu_the_matching_comes_between_copies_in_and_copies_out(real32, mo
     algorithm, pool = engine.algorithm, engine.algorithm.pool
     pool._is_shared = True
     for owner, name in ((Round, "begin"), (Round, "end"), (type(algorithm), "gradient"), (Queue, "draw")):
-        _launching(monkeypatch, gpu, owner, name)
+        gpu.note(owner, name)
     engine.step()
     assert gpu.log == [
         ("main", "draw"),
@@ -294,13 +294,3 @@ def test_on_a_gpu_the_matching_comes_between_copies_in_and_copies_out(real32, mo
         ("main", "stream1"), ("main", "stream2"),
         ("main", "end"), ("main", "end"),
     ]  # fmt: skip
-
-
-def _launching(monkeypatch, gpu, owner, name):
-    original = getattr(owner, name)
-
-    def call(*args):
-        gpu.launch(name)
-        return original(*args)
-
-    monkeypatch.setattr(owner, name, call)

@@ -90,6 +90,7 @@ def test_rounds_equal_a_loop_of_steps(kind):
                 (((pixels[place] - 0.5) / 0.25) ** 4).sum().backward()
                 optimiser.step()
         torch.testing.assert_close(turned.pixels, pixels.detach(), rtol=0, atol=1e-12)
+        turn.rate = optimiser.param_groups[0]["lr"] = turn.rate / 2
 
 
 def test_whitened_images_have_no_pixels_and_no_bounds():

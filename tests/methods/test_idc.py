@@ -159,7 +159,7 @@ def test_steps_through_shared_buffers_are_the_plain_ones():
         training, network = algorithm.training, algorithm.context.build(0)
         optimiser = training.begin(network, 0)
         if shared:
-            training._steps._record, training._steps._shared = True, SharedStep(network, optimiser, record=False)
+            training._steps.is_recorded, training._steps._shared = True, SharedStep(network, optimiser, record=False)
         for occasion in range(3):
             training(network, optimiser, occasion)
         weights.append([parameter.detach().clone() for parameter in network.parameters()])

@@ -28,7 +28,7 @@ def engine(name="idc", *, courses=0, recorded=False, **changes):
     settings = small(METHODS[name], **SHORT | (DREAM if name == "dream" else {}) | changes)
     made = engine_of(METHODS[name], settings)
     made.algorithm.learning.courses = courses
-    made.algorithm.replays.records = made.algorithm.training.is_recorded = recorded
+    made.algorithm.replays.records = made.algorithm.training._steps.is_recorded = recorded
     return made
 
 
@@ -153,7 +153,7 @@ def test_on_a_gpu_a_network_is_waited_for_when_its_turn_comes_and_never_otherwis
     monkeypatch.setattr(learning_networks, "Streams", lambda _, count: gpu.streams(count))
     made = engine(courses=2, iterations=3, inner=2)
     for owner, name in ((Course, "advance"), (Course, "show"), (IDC, "match")):
-        launching(monkeypatch, gpu, owner, name)
+        gpu.note(owner, name)
     for _ in range(3):
         made.step()
         gpu.launch("end")
@@ -166,16 +166,6 @@ def test_on_a_gpu_a_network_is_waited_for_when_its_turn_comes_and_never_otherwis
         ("stream1", "advance"), *step, ("stream1", "advance"), *step, ("main", "end"),
         ("main", "stream1"), *step, *step, ("main", "end"),
     ]  # fmt: skip
-
-
-def launching(monkeypatch, gpu, owner, name):
-    original = getattr(owner, name)
-
-    def call(*args):
-        gpu.launch(name)
-        return original(*args)
-
-    monkeypatch.setattr(owner, name, call)
 
 
 @pytest.mark.parametrize("at", [1, 3, 6])
@@ -233,7 +223,7 @@ def on_a_gpu(monkeypatch, *, network=None, streamed=False):
     made = engine(inner=100)
     if network is not None:
         object.__setattr__(made.algorithm.context, "network", network)
-    made.algorithm.training.is_recorded, made.algorithm.real.is_streamed = True, streamed
+    made.algorithm.training._steps.is_recorded, made.algorithm.real.is_streamed = True, streamed
     return made.algorithm.learning._affordable()
 
 
@@ -243,7 +233,7 @@ def test_networks_learn_ahead_on_a_gpu_where_nothing_of_them_depends_on_the_matc
     assert on_a_gpu(monkeypatch, network=NetworkSettings(width=6, depth=2, norm="batch")) == 0, "statistics move"
     assert on_a_gpu(monkeypatch, streamed=True) == 0, "the host gathers for one at a time"
     few = engine().algorithm.learning
-    few._training.is_recorded = False
+    few._training._steps.is_recorded = False
     assert few._affordable() == 0
 
 

@@ -109,16 +109,7 @@ def test_the_kernels_compile_for_gpus_without_spills(tmp_path):
     assert list(tmp_path.rglob("*.cubin"))
 
 
-@pytest.fixture
-def _forgotten():
-    for known in (block_gpu.gpu_kernel, first_gpu.gpu_first):
-        known.cache_clear()
-    yield
-    for known in (block_gpu.gpu_kernel, first_gpu.gpu_first):
-        known.cache_clear()
-
-
-@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("no ptxas")
@@ -132,7 +123,7 @@ def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     assert "no ptxas" in record.message
 
 
-@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.usefixtures("forgotten_kernels")
 @pytest.mark.parametrize(
     ("dtype", "height", "width"), [(torch.float16, 8, 8), (torch.float32, 7, 8), (torch.float32, 8, 258)]
 )
@@ -141,7 +132,7 @@ def test_maps_that_it_does_not_take_are_not_compiled(monkeypatch, dtype, height,
     assert not block_gpu.gpu_kernel(dtype, 8, height, width)
 
 
-@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.usefixtures("forgotten_kernels")
 def test_where_the_first_block_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("no ptxas")
@@ -155,7 +146,7 @@ def test_where_the_first_block_cannot_be_compiled_one_line_says_so(monkeypatch, 
     assert "no ptxas" in record.message
 
 
-@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.usefixtures("forgotten_kernels")
 @pytest.mark.parametrize(
     ("inputs", "rows", "columns", "padding"), [(5, 8, 8, 1), (3, 7, 8, 1), (3, 8, 258, 1), (3, 8, 8, 0)]
 )

@@ -121,14 +121,7 @@ def test_the_kernel_makes_the_same_words_on_a_gpu():
     check_words(GPU)
 
 
-@pytest.fixture
-def _forgotten():
-    draws_gpu.gpu_kernel.cache_clear()
-    yield
-    draws_gpu.gpu_kernel.cache_clear()
-
-
-@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.usefixtures("forgotten_kernels")
 def test_where_the_kernel_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     """Also where there is a GPU; without one, no tensor can be made there."""
 

@@ -52,14 +52,7 @@ def test_the_kernel_compiles_for_a_gpu(tmp_path):
     assert list(tmp_path.rglob("*.cubin"))
 
 
-@pytest.fixture
-def _forgotten():
-    affine_pass_gpu.gpu_kernel.cache_clear()
-    yield
-    affine_pass_gpu.gpu_kernel.cache_clear()
-
-
-@pytest.mark.usefixtures("_forgotten")
+@pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     def broken(*_):
         raise RuntimeError("no ptxas")

@@ -66,7 +66,6 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
         super().load_state_dict(state)
         self.pool.load_state_dict(state["pool"])
-        self.replays.clear()  # the images are in another place
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: match, move the images, let the pool go on."""

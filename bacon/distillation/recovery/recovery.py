@@ -80,11 +80,6 @@ class Recovery(VariableAlgorithm):
         update.rate = self.settings.lr_img * 0.5 * (1 + math.cos(math.pi * iteration / self.iterations))
         return self.replays.iterate(self._gradient, Given(number=iteration), iteration=iteration, move=self._move)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        super().load_state_dict(state)
-        self.replays.clear()  # the images are in another place
-
     def _move(self, gradients: Mapping[str, Tensor], given: Given) -> None:
         del given
         self.settled()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -83,11 +83,6 @@ class DD(VariableAlgorithm):
         count = self.settings.networks
         weights = tuple(self._fresh(iteration * count + number) for number in range(count))
         return self.replays.iterate(self.gradients, Given(number=iteration, tensors=weights), iteration=iteration)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        super().load_state_dict(state)
-        self.replays.clear()  # the variables are in other places
 
     def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The gradient by each variable of the mean loss on the real batch over the networks that are given, and the terms."""

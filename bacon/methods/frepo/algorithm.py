@@ -91,7 +91,6 @@ class FRePo(VariableAlgorithm):
         """Continue where :meth:`state_dict` was taken."""
         super().load_state_dict(state)
         self.pool.load_state_dict(state["pool"])
-        self.replays.clear()  # the variables are in other places
 
     def rate(self, iteration: int) -> float:
         """Learning rate of an iteration: a cosine from ``lr`` to a tenth of it."""
@@ -100,7 +99,6 @@ class FRePo(VariableAlgorithm):
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: images and labels by LAMB, then the network by Adam."""
-        self.pool.begin(iteration)
         for each in self.variables.all.values():
             if each.update is not None:
                 each.update.rate = self.rate(iteration)

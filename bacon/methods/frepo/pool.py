@@ -18,6 +18,7 @@ from bacon.runtime.draws import uniform
 from bacon.runtime.streams import Streams
 from bacon.settings.recipe import AdamSettings
 from bacon.training.adam import Adam
+from bacon.training.optimisers import make_adam
 from bacon.training.steps import PlainStep
 
 if TYPE_CHECKING:
@@ -82,19 +83,9 @@ class PrototypePool:
         return self._member(serial, steps)
 
     def _member(self, serial: int, steps: int) -> _Member:
-        network, usual = self._build(serial), AdamSettings(kind="adam", lr=self.settings.lr_net)
-        optimiser = Adam(
-            network.parameters(),
-            lr=usual.lr,
-            betas=usual.betas,
-            epsilon=usual.epsilon,
-            weight_decay=usual.weight_decay,
-            decoupled=False,
-        )
+        network, rate = self._build(serial), self.settings.lr_net
+        optimiser = make_adam(AdamSettings(kind="adam", lr=rate), network.parameters(), rate)
         return _Member(serial, network, optimiser, steps)
-
-    def begin(self, iteration: int) -> None:
-        """Nothing: networks are replaced when their turn comes."""
 
     def _place(self, iteration: int) -> int:
         drawn = uniform(self._seed, "pool-draw", count=1, iteration=iteration)[0]

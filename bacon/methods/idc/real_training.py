@@ -17,7 +17,7 @@ from bacon.settings.augmentations import Idc
 from bacon.settings.recipe import CutMix
 from bacon.training.batches import batch_sizes
 from bacon.training.sgd import Sgd
-from bacon.training.steps import SuccessiveTraining, worth_recording
+from bacon.training.steps import SuccessiveTraining
 from bacon.transforms.augmentation import Stream
 from bacon.transforms.idc import augmentation
 from bacon.transforms.mixing import mix
@@ -50,9 +50,6 @@ class RealTraining:
         settings: batches, optimiser, augmentation, CutMix.
         context: real images, seed, memory.
         passes: how many there will be; on a GPU, many steps are worth recording.
-
-    Attributes:
-        is_recorded: whether they are.
     """
 
     def __init__(self, settings: RealTrainingSettings, context: Context, *, passes: int) -> None:
@@ -60,9 +57,12 @@ class RealTraining:
         self._augment = augmentation(Idc(strategy=settings.idc_strategy))
         train = len(self._real.labels)
         self._images = min(settings.steps(train) * settings.batch, train)
-        steps = passes * settings.steps(train)
-        self.is_recorded = worth_recording(context.device, steps)
-        self._steps = SuccessiveTraining(context.device, steps)
+        self._steps = SuccessiveTraining(context.device, passes * settings.steps(train))
+
+    @property
+    def is_recorded(self) -> bool:
+        """Whether steps are worth recording."""
+        return self._steps.is_recorded
 
     def optimiser(self, network: Network) -> Sgd:
         """The optimiser of a new network."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -55,11 +55,6 @@ class KIP(VariableAlgorithm):
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: a batch of real images, a step of Adam."""
         return self.replays.iterate(self.gradients, Given(number=iteration), iteration=iteration)
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where :meth:`state_dict` was taken, with the same bits as if nothing had happened."""
-        super().load_state_dict(state)
-        self.replays.clear()  # the variables are in other places
 
     def gradients(self, given: Given) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """The gradient of the loss by each variable, and loss and accuracy (0-d) of real images."""

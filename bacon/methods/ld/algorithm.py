@@ -95,8 +95,6 @@ class LD(VariableAlgorithm):
         super().load_state_dict(state)
         self._serial, self._best = state["serial"], state["best"]
         self.rule.load_state_dict(state["rule"])
-        for each in (self.replays, self.trials):
-            each.clear()  # the labels are in another place
 
     def step(self, iteration: int) -> dict[str, Tensor]:
         """One iteration: labels, then the network, each by Adam; a restart or a trial of the labels where one is due.

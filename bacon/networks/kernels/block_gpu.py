@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bacon.networks.kernels.block_plain import Cotangents, Saved, second_gradients
-from bacon.networks.kernels.native import cache_folder
-from bacon.runtime.logs import get_logger
-
-log = get_logger(__name__)
+from bacon.runtime.gpu_kernels import can_run
 
 LARGEST_SIDE = 256
 """Of the maps; larger ones go through PyTorch's layers."""
@@ -29,23 +25,12 @@ def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bo
     """
     if dtype not in _DTYPES or height % 2 or width % 2 or max(height, width) > LARGEST_SIDE:
         return False
-    keep_compiled_kernels()
-    try:
-        _compile(dtype, channels, height, width, torch.device("cuda", torch.cuda.current_device()))
-    except Exception as error:  # whatever a compiler, a driver or a missing package raise
-        log.info(
-            "the fused GPU kernel for %dx%d maps cannot be used (%s); using PyTorch's slower layers",
-            height,
-            width,
-            error,
-        )
-        return False
-    return True
-
-
-def keep_compiled_kernels() -> None:
-    """Let Triton keep them in the user's cache; to be called before it is imported, when it reads where."""
-    os.environ.setdefault("TRITON_CACHE_DIR", str(cache_folder() / "triton"))
+    device = torch.device("cuda", torch.cuda.current_device())
+    return can_run(
+        partial(_compile, dtype, channels, height, width, device),
+        name=f"the fused GPU kernel for {height}x{width} maps",
+        instead="PyTorch's slower layers",
+    )
 
 
 def _compile(dtype: torch.dtype, channels: int, height: int, width: int, device: torch.device) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
@@ -10,10 +10,8 @@ from torch import Tensor, nn
 
 from bacon.networks.arithmetic import tf32_allowed
 from bacon.networks.convolution import ConvolutionForm, convolved
-from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads, keep_compiled_kernels
-from bacon.runtime.logs import get_logger
-
-log = get_logger(__name__)
+from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads
+from bacon.runtime.gpu_kernels import can_run
 
 _MOST_INPUTS = 4
 _MAPS = {torch.float32, torch.bfloat16}
@@ -57,14 +55,12 @@ def gpu_first(kind: str, inputs: int, rows: int, columns: int, padding: int, cha
     small = inputs <= _MOST_INPUTS and max(height, width) <= LARGEST_SIDE
     if padding < 1 or height % 2 or width % 2 or not small:
         return False
-    keep_compiled_kernels()
     device = torch.device("cuda", torch.cuda.current_device())
-    try:
-        _compile(kind, (2, inputs, rows, columns), padding, channels, device)
-    except Exception as error:  # whatever a compiler, a driver or a missing package raise
-        log.info("the fused first block for %dx%d images cannot be used (%s); using its layers", rows, columns, error)
-        return False
-    return True
+    return can_run(
+        partial(_compile, kind, (2, inputs, rows, columns), padding, channels, device),
+        name=f"the fused first block for {rows}x{columns} images",
+        instead="its layers",
+    )
 
 
 def _compile(kind: str, size: tuple[int, ...], padding: int, channels: int, device: torch.device) -> None:

@@ -49,18 +49,13 @@ def load(name: str, files: Mapping[str, str], constants: Mapping[str, int]) -> c
         return None
     try:
         flags = (*_FLAGS, *(f"-D{constant}={value}" for constant, value in constants.items()))
-        path = cache_folder() / f"{name}-{_key(files, compiler, flags)}.so"
+        path = user_cache() / f"{name}-{_key(files, compiler, flags)}.so"
         if not path.is_file():
             _compile(compiler, flags, files, path)
         return ctypes.CDLL(str(path))
     except (OSError, subprocess.SubprocessError) as error:
         log.info("%s runs in PyTorch, which is slower on the CPU: %s cannot compile it (%s)", name, compiler, error)
         return None
-
-
-def cache_folder() -> Path:
-    """Where compiled libraries are kept: the user's cache."""
-    return user_cache()
 
 
 def _key(files: Mapping[str, str], compiler: str, flags: tuple[str, ...]) -> str:

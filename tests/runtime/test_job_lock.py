@@ -1,0 +1,43 @@
+"""One process at a time computes an artifact; the others say whom they wait for."""
+
+import os
+
+import pytest
+from filelock import FileLock
+
+from bacon.runtime.job_lock import free_job_lock, is_held, job_lock
+
+
+def test_who_holds_a_lock_is_said_once_and_waited_for(tmp_path, monkeypatch, caplog):
+    path, slept = tmp_path / "new" / "a.lock", []
+    other = free_job_lock(path)
+    assert other.__enter__()
+
+    def sleep(seconds):
+        slept.append(seconds)
+        if len(slept) == 3:
+            other.__exit__(None, None, None)
+
+    monkeypatch.setattr("bacon.runtime.job_lock.time.sleep", sleep)
+    with caplog.at_level("INFO"), job_lock(path) as waited:
+        assert waited
+        assert len(slept) == 3
+        assert is_held(path)
+    (record,) = caplog.records
+    assert f"process {os.getpid()})" in record.message
+
+
+def fail(lock, path):
+    with lock(path):
+        raise ValueError("of the job")
+
+
+@pytest.mark.parametrize("lock", [job_lock, free_job_lock])
+def test_an_error_lets_a_lock_go(lock, tmp_path, monkeypatch):
+    """Whoever still refers to it: a lock that nobody refers to is let go anyway."""
+    path, taken = tmp_path / "a.lock", []
+    monkeypatch.setattr("bacon.runtime.job_lock.FileLock", lambda path: taken.append(FileLock(path)) or taken[-1])
+    with pytest.raises(ValueError, match="of the job"):
+        fail(lock, path)
+    assert len(taken) == 1
+    assert not is_held(path)
