@@ -116,9 +116,9 @@ def _print_gap(config_file: str | None, method: str, other: str) -> None:
     absent = find_absent(plan, methods=pair).of(evaluation_kinds(plan))
     print_absent(absent)
     found = chosen_gaps(plan, present_accuracies(plan, absent, methods=pair), PublishedResults.read(PUBLISHED), [pair])
-    if not found.tables and not found.unsplit:
+    if not found.grids and not found.unsplit:
         raise BaconError(f"--gap: {method} and {other} are not both evaluated on any data set at an IPC with a network")
-    for title, columns, rows in found.tables:
-        print_table(title, columns, rows)
+    for grid in found.grids:
+        print_table(grid.title, grid.columns, grid.rows)
     for line in gap_lines(found):
         click.echo(line)

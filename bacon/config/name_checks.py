@@ -72,8 +72,7 @@ def _check_known(config: Config) -> None:
     _check_each("grid.downstream", config.grid.downstream, TASKS)
     _check_each("methods: key", config.methods, METHODS)
     _check_each("report.references", config.report.references, (*GRID_METHODS, BEST, ALL))
-    named = [name for pair in config.report.gaps for name in pair]
-    _check_each("report.gaps", named, (*GRID_METHODS, *config.variants))
+    _check_gaps(config)
     _check_each("datasets: key", config.datasets, _datasets(config), extra=_OWN)
 
 
@@ -81,6 +80,15 @@ def _check_each(what: str, names: Iterable[str], allowed: Iterable[str], *, extr
     allowed = tuple(allowed)
     for name in names:
         check_name(what, name, allowed, extra=extra)
+
+
+def _check_gaps(config: Config) -> None:
+    for pair in config.report.gaps:
+        _check_each("report.gaps", pair, (*GRID_METHODS, *config.variants))
+        if pair[0] == pair[1]:
+            raise BaconError(
+                f"report.gaps: [{', '.join(pair)}] names one method twice; name two, such as [ncfm, bacon]"
+            )
 
 
 def _check_variants(config: Config) -> None:

@@ -63,7 +63,7 @@ def test_what_is_absent_is_named_with_the_reason(absent):
         "digits/random/ipc1, seed 1: evaluation with convnet under P-DSA (out of date)",
         "digits/idm/ipc1, seed 0: evaluation with convnet under P-IDC (missing)",
     ]
-    assert absent.counts([(EVALUATION, "p-idc")]) == "2 of 10 evaluations"
+    assert absent.of([(EVALUATION, "p-idc")]).counts() == "2 of 10 evaluations"
     assert COMPLETE.lines() == []
     assert COMPLETE.note([(EVALUATION, "p-idc")]) == []
 
@@ -130,11 +130,68 @@ def test_without_any_evaluated_set_there_is_nothing_to_report(tmp_path):
         report_tables(empty, published=PUBLISHED, absent=find_absent(empty))
 
 
-def test_a_partial_report_of_complete_results_lacks_nothing_and_is_no_complete_one(tmp_path):
+def test_a_partial_report_of_complete_results_lacks_nothing_and_is_no_complete_one(tmp_path, absent):
     whole = write_results(tmp_path, CONFIG | {"grid": CONFIG["grid"] | {"methods": ["random"], "seeds": 1}})
     found = find_absent(whole)
     assert (found.counts(), found.lines()) == ("", [])
     assert partial_fingerprint("abc", found) != "abc"
+    assert partial_fingerprint("abc", found) != partial_fingerprint("abc", absent)
     tables = report_tables(whole, published=PUBLISHED, absent=found)
     expected = report_tables(whole, published=PUBLISHED)
     assert {name: one.notes for name, one in tables.items()} == {name: one.notes for name, one in expected.items()}
+
+
+def test_tables_lack_what_they_are_made_from_and_one_without_any_of_it_is_empty(tmp_path):
+    grid = CONFIG["grid"] | {"methods": ["random"], "seeds": 1, "downstream": ["calibration"]}
+    whole = write_results(tmp_path, CONFIG | {"grid": grid})
+    found = find_absent(whole)
+    assert found.counts() == "2 of 2 downstream results"
+    assert found.lines() == [
+        f"digits/{cell}: calibration with convnet (missing)" for cell in ("full", "random/ipc1, seed 0")
+    ]
+    tables = report_tables(whole, published=PUBLISHED, absent=found)
+    lacking = {name: one for name, one in tables.items() if any(line.startswith("Incomplete") for line in one.notes)}
+    assert list(lacking) == ["downstream_calibration"]
+    assert lacking["downstream_calibration"].frame.empty
+    reason = "downstream.calibration: there is no result of any of its cells"
+    assert lacking["downstream_calibration"].notes[1].startswith(reason)
+
+
+def test_a_gap_is_told_what_its_two_methods_lack_alone(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run = CliRunner().invoke(main, ["table", "--config", "config.yaml", "--gap", "dm", "idm"])
+    assert run.exit_code == 0, run.output
+    assert "digits/idm/ipc1, seed 0: evaluation with convnet under P-IDC (missing)" in run.stderr
+    assert "digits/random" not in run.stderr
+
+
+def test_the_terminal_shows_what_is_there_the_headline_protocol_first_if_it_is(tmp_path, monkeypatch):
+    grid = CONFIG["grid"] | {"methods": ["random", "dm"], "seeds": 1, "protocols": ["p-idc", "p-dsa"]}
+    config = CONFIG | {"protocol": "p-dsa", "grid": grid}
+    write_results(tmp_path, config)
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    (tmp_path / "results/evaluation/digits/full/p-idc/convnet.json").unlink()
+    monkeypatch.chdir(tmp_path)
+    run = CliRunner().invoke(main, ["table", "--config", "config.yaml", "--partial"])
+    assert run.exit_code == 0, run.output
+    assert "incomplete: 1 of 6 evaluations are not there:" in run.stderr
+    assert "Under p-dsa; other protocols with --protocol: p-idc" in run.stdout
+    for method in ("random", "dm"):
+        (tmp_path / CELL.format(method, 0, "")).unlink()
+    run = CliRunner().invoke(main, ["table", "--config", "config.yaml", "--gap", "random", "dm"])
+    assert run.exit_code == 0, run.output
+    assert "the gap cannot be split" in run.stdout
+
+
+def test_of_many_cells_the_first_seed_that_is_there_shows_the_images(tmp_path, monkeypatch):
+    config = CONFIG | {"grid": CONFIG["grid"] | {"methods": ["random"]}}
+    write_results(tmp_path, config)
+    (tmp_path / "config.yaml").write_text(json.dumps(config))
+    (tmp_path / "results/distilled/digits/random/ipc1/seed0.h5").unlink()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bacon.reporting.page.make_report.MANY_CELLS", 1)
+    run = CliRunner().invoke(main, ["report", "--config", "config.yaml", "--partial"])
+    assert run.exit_code == 0, run.output
+    page = parse((tmp_path / "results/report_partial.html").read_text())
+    shown = [one.get("id") for one in page.iter("tbody") if one.get("id") and list(one.iter("img"))]
+    assert shown == ["digits/random/ipc1/seed1"]

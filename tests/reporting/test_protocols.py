@@ -22,7 +22,7 @@ from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.make_figures import FigureInputs
 from bacon.reporting.figures.protocols import protocols_figure
 from bacon.reporting.page.contents import report_tables
-from bacon.reporting.tables.gap_tables import unsplit_lines
+from bacon.reporting.tables.gap_tables import gap_grids, unsplit_lines
 from bacon.reporting.tables.markup import latex, markdown
 from bacon.reporting.tables.protocol_tables import matrix_grids, matrix_notes
 from bacon.reporting.tables.run_tables import write_accuracy
@@ -307,6 +307,20 @@ def test_a_chosen_gap_is_that_of_the_table_whichever_method_is_named_first():
         assert unsplit == []
 
 
+def test_chosen_gaps_come_first_then_the_largest_each_method_s_protocol_before_the_other_s():
+    (gap,) = gaps(old=OLD, new=NEW).to_dict("records")
+    rows = [
+        gap | {"method_title": title, "published_gap_points": points, "chosen": chosen}
+        for title, points, chosen in (("SMALL", 1.0, False), ("LARGE", 20.0, False), ("CHOSEN", 5.0, True))
+    ]
+    (grid,) = gap_grids(pd.DataFrame(rows), {"new": "New", "old": "Old"})
+    assert [row[:3] for row in grid.rows] == [
+        ("CHOSEN - B", "New, Old", "5.0"),
+        ("LARGE - B", "New, Old", "20.0"),
+        ("SMALL - B", "New, Old", "1.0"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("pair", "own", "reason"),
     [
@@ -345,3 +359,5 @@ def test_the_terminal_and_the_table_show_chosen_gaps(written, tmp_path, monkeypa
     assert "the gap cannot be split" in report_tables(plan, published=PUBLISHED)["protocol_gaps"].notes[0]
     with pytest.raises(BaconError, match=r"report\.gaps.*idn"):
         check_config(CONFIG | {"report": {"gaps": [["dm", "idn"]]}})
+    with pytest.raises(BaconError, match=r"report\.gaps: \[dm, dm\] names one method twice"):
+        check_config(CONFIG | {"report": {"gaps": [["dm", "dm"]]}})

@@ -74,12 +74,12 @@ class Absent:
         """Those of the expected files that are there."""
         return [one for one in expected if one.path not in self.paths]
 
-    def counts(self, kinds: Collection[Kind] | None = None) -> str:
-        """``3 of 40 evaluations, 1 of 20 distilled sets``, of some kinds or of all; empty: nothing is absent."""
-        absent = Counter(one.kind[0] for one in self.results if kinds is None or one.kind in kinds)
+    def counts(self) -> str:
+        """``3 of 40 evaluations, 1 of 20 distilled sets``; empty: nothing is absent."""
+        absent = Counter(one.kind[0] for one in self.results)
         wanted = Counter[str]()
-        for kind, count in self.expected.items():
-            wanted[kind[0]] += count if kinds is None or kind in kinds else 0
+        for (name, _), count in self.expected.items():
+            wanted[name] += count
         return ", ".join(f"{count} of {wanted[name]} {name}s" for name, count in absent.items())
 
     def of(self, kinds: Collection[Kind]) -> Absent:
@@ -90,7 +90,7 @@ class Absent:
 
     def note(self, kinds: Collection[Kind]) -> list[str]:
         """A line for a table that is made from these kinds of results; none where all of them are there."""
-        counts = self.counts(kinds)
+        counts = self.of(kinds).counts()
         return [f"Incomplete: {counts} are not there, listed at the top of the report. {ITS_MEANS}"] if counts else []
 
     def lines(self) -> list[str]:

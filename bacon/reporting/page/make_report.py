@@ -67,9 +67,7 @@ def make(
     tables, links = report_tables(plan, published=published, absent=absent), Links(output)
     figures, undrawn = shown_figures(plan, figures_fingerprint, absent)
     every = tables["accuracy"].frame
-    named = (name for name in dict.fromkeys((plan.config.protocol, *plan.protocols)))
-    accuracies = {name: every[every["protocol_name"] == name] for name in named}
-    accuracies = {name: rows for name, rows in accuracies.items() if len(rows)}
+    accuracies = {str(name): rows for name, rows in every.groupby("protocol_name", sort=False)}  # the plan's own first
     protocols = {name: plan.config.protocol_title(name) for name in accuracies}
     places = overview(accuracies, {name: variant.method for name, variant in plan.config.variants.items()})
     groups, beneath = answers(accuracies[plan.config.protocol], tables["summary"].frame)

@@ -36,9 +36,9 @@ class ChosenGaps:
     """Protocol -> its name in tables."""
 
     @property
-    def tables(self) -> list[tuple[str, tuple[str, ...], tuple[tuple[str, ...], ...]]]:
-        """Title, columns and rows of a table per data set, network and IPC."""
-        return [(grid.title, grid.columns, grid.rows) for grid in gap_grids(self.frame, self.titles)]
+    def grids(self) -> list[Grid]:
+        """A grid per data set, network and IPC."""
+        return gap_grids(self.frame, self.titles)
 
 
 def gaps_table(plan: Plan, accuracies: Mapping[str, pd.DataFrame], results: PublishedResults) -> ReportTable:

@@ -47,9 +47,9 @@ def matrix_of(plan: Plan, accuracies: Mapping[str, pd.DataFrame]) -> pd.DataFram
 
 
 def in_order(plan: Plan, accuracies: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """The same with the protocol of headline tables first."""
-    first = plan.headline.config.protocol
-    return {first: accuracies[first]} | dict(accuracies)
+    """The same with the protocol of headline tables first, where it is among them."""
+    ordered = dict.fromkeys((plan.headline.config.protocol, *accuracies))
+    return {name: accuracies[name] for name in ordered if name in accuracies}
 
 
 def missing_controls(plan: Plan) -> tuple[str, ...]:
