@@ -137,3 +137,8 @@ def test_published_settings_of_ncfm_and_dance():
     chosen = ncfm.settings_model()
     assert (chosen.batch_real, chosen.frequencies, chosen.weight, chosen.optimiser) == (1024, 4096, 300, "adamw")
     assert ncfm.published["cifar100", 10]["distillation"] == {"optimiser": "sgd", "lr_img": 0.01}
+    # Four blocks on TinyImageNet for NCFM, three for DANCE.
+    assert {key: own["network"]["depth"] for key, own in ncfm.published.items() if "network" in own} == {
+        ("tinyimagenet", ipc): 4 for ipc in (1, 10, 50)
+    }
+    assert not dance.published

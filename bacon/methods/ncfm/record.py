@@ -49,7 +49,10 @@ NCFM = Method(
         name: {"distillation": {**layer["distillation"], "frequencies": count}}
         for (name, layer), count in zip(scales(150).items(), (512, 32), strict=True)
     },
-    published={("cifar100", 10): {"distillation": {"optimiser": "sgd", "lr_img": 0.01}}},
+    published={
+        ("cifar100", 10): {"distillation": {"optimiser": "sgd", "lr_img": 0.01}},
+        **{("tinyimagenet", ipc): {"network": {"depth": 4}} for ipc in (1, 10, 50)},
+    },
     protocol="p-ncfm",
     needs=endpoints,
     cost=calibrated_work,
