@@ -39,7 +39,7 @@ class NaiveCalibrated:
                 loss.backward()
                 self.optimiser.step()
                 losses.append(float(loss.detach()))
-        self.after(sum(losses[: self.real.classes]) / self.real.classes)
+        self.after(sum(losses) / self.real.classes)  # of matching and of calibration
         return seen
 
     def load(self, weights):

@@ -140,11 +140,14 @@ class NCFM(CalibratedMatching):
         return AdamWTurn(pixels, rate=settings.lr_img, weight_decay=settings.weight_decay)
 
     def step(self, iteration: int) -> dict[str, Tensor]:
-        """A round of matching and one of calibration; then the schedule reads the loss, which waits for the device."""
+        """A round of matching and one of calibration; then the schedule reads both losses, which waits for the device."""
         terms = super().step(iteration)
         if self.loss.sampler is not None:
             self.loss.sampler.ascend()
-        self._schedule.step(float(terms["loss"]))
+        total = terms["loss"]
+        if "calibration" in terms:
+            total = total + self.settings.calibration_weight * terms["calibration"]
+        self._schedule.step(float(total))
         self.turn.rate = float(self._schedule.optimizer.param_groups[0]["lr"])
         return terms
 
