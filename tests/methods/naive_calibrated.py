@@ -114,11 +114,15 @@ class NaiveNCFM(NaiveCalibrated):
             )
             self.sampler = [parameter.clone().requires_grad_() for parameter in network.parameters]
             self.upwards = torch.optim.SGD(self.sampler, lr=1e-3, momentum=0.5, maximize=True)
-        w1, b1, w2, b2, w3, b3, scale, shift = self.sampler
+        w1, b1, w2, b2, w3, b3, *norms = self.sampler
+
+        def normed(hidden, scale, shift):
+            return (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt() * scale + shift
+
         hidden = self.normal("sampling-noise", count // 16, dimensions, it) @ w1.T + b1
-        hidden = (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt() * scale + shift
-        hidden = F.leaky_relu(F.leaky_relu(hidden, 0.2) @ w2.T + b2, 0.2)
-        return (hidden @ w3.T + b3).tanh()
+        hidden = F.leaky_relu(normed(hidden, *norms[:2]), 0.2) @ w2.T + b2
+        hidden = F.leaky_relu(normed(hidden, *norms[2:4]), 0.2) @ w3.T + b3
+        return normed(hidden, *norms[4:]).tanh()
 
     def normal(self, purpose, count, dimensions, it):
         drawn = device_normal(

@@ -20,7 +20,7 @@ ROWS_REPEATED = 16
 
 
 class SamplingNetwork:
-    """Three linear layers from noise to frequencies: batch norm and leaky ReLU, leaky ReLU, tanh; SGD upwards.
+    """Three linear layers from noise to frequencies, each with batch norm, then leaky ReLU twice and tanh; SGD upwards.
 
     Args:
         dimensions: D, of noise and frequencies.
@@ -42,10 +42,8 @@ class SamplingNetwork:
             )
             drawn = drawn * (2 * bound) - bound
             self.parameters += [drawn[outputs:].view(outputs, inputs).clone(), drawn[:outputs].clone()]
-        self.parameters += [
-            torch.ones(width, device=device, dtype=dtype),
-            torch.zeros(width, device=device, dtype=dtype),
-        ]
+        for outputs in sizes[1:]:
+            self.parameters += [fill(outputs, device=device, dtype=dtype) for fill in (torch.ones, torch.zeros)]
         self._momenta = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def leaves(self) -> list[Tensor]:
@@ -63,11 +61,14 @@ class SamplingNetwork:
             dtype=first.dtype,
             iteration=iteration,
         ).view(count, self._dimensions)
-        scale, shift = parameters[6:]
-        hidden = F.linear(noise, parameters[0], parameters[1])
-        hidden = F.leaky_relu(F.batch_norm(hidden, None, None, scale, shift, training=True), _SLOPE)
-        hidden = F.leaky_relu(F.linear(hidden, parameters[2], parameters[3]), _SLOPE)
-        return F.linear(hidden, parameters[4], parameters[5]).tanh()
+        layers, norms = parameters[: 2 * _LAYERS], parameters[2 * _LAYERS :]
+        made = noise
+        for layer in range(_LAYERS):
+            place = slice(2 * layer, 2 * layer + 2)
+            made = F.linear(made, *layers[place])
+            made = F.batch_norm(made, None, None, *norms[place], training=True)
+            made = F.leaky_relu(made, _SLOPE) if layer + 1 < _LAYERS else made.tanh()
+        return made
 
     @torch.no_grad()
     def ascend(self, gradients: list[Tensor]) -> None:
