@@ -20,7 +20,7 @@ class NaiveCafe:
         seen, s = self.x.detach().clone(), self.settings
         if it in [int(part * s.iterations) for part in s.lr_milestones]:
             self.optimiser.param_groups[0]["lr"] /= 2
-        self.it, self.measured, self.carried = it, 0, 0.0
+        self.it, self.measured = it, 0
         self.net = build(self.real, self.network, self.seed, it)
         self.net_optimiser = torch.optim.SGD(self.net.parameters(), lr=s.lr_net)
         outer, epochs = [], 0
@@ -28,7 +28,7 @@ class NaiveCafe:
             self.optimiser.zero_grad()
             self.loss(it * s.max_outer + step).backward()
             self.optimiser.step()
-            outer.append(self.accuracy())
+            outer.append(self.accuracy(outer))
             last = outer[-s.window :]
             if (len(last) == s.window and max(last) - min(last) < s.outer_spread) or step + 1 == s.max_outer:
                 break
@@ -36,10 +36,9 @@ class NaiveCafe:
             for _ in range(s.max_epochs):
                 self.train(epochs)
                 epochs += 1
-                inner.append(self.accuracy())
+                inner.append(self.accuracy(inner))
                 last = inner[-s.window :]
                 if len(last) == s.window and max(last) - min(last) > s.inner_spread:
-                    self.carried = 0.0
                     break
         return seen
 
@@ -67,7 +66,7 @@ class NaiveCafe:
             total = total + s.discrimination_weight * F.cross_entropy(logits, labels, reduction="sum")
         return total
 
-    def accuracy(self):
+    def accuracy(self, before):
         shares = []
         for c in range(self.real.classes):
             size = min(self.settings.query, self.real.counts[c])
@@ -76,8 +75,8 @@ class NaiveCafe:
             shares.append(float((self.net(self.real.batch(indices)).argmax(1) == c).double().mean()))
         self.measured += 1
         value = sum(shares) / len(shares)
-        if self.settings.accuracy == "published_code":
-            value = self.carried = value + self.carried / self.real.classes
+        if self.settings.accuracy == "published_code" and before:
+            value += before[-1] / self.real.classes
         return value
 
     def train(self, epoch):

@@ -42,16 +42,22 @@ def test_limits_end_loops_that_would_not_end_and_are_counted():
     assert counts == Counts(outer_steps=3, epochs=6, limited=3)
 
 
-def test_the_published_accuracy_carries_over_until_a_loop_ends():
+def test_the_published_accuracy_carries_over_within_a_loop():
     values = iter([0.4, 0.4, 0.4, 0.4])
     meter = Meter(lambda: next(values), classes=10, carries_over=True)
     assert [meter.value(), meter.value(), meter.value()] == pytest.approx([0.4, 0.44, 0.444])
-    meter.restart()
-    assert meter.value() == pytest.approx(0.4)
+    assert meter.of_a_loop().value() == pytest.approx(0.4)
     # So a rule can end a loop where the accuracies themselves have not spread enough.
     assert block([0.0, 0.4, 0.4, 0.0], window=2, inner_spread=0.035, outer_spread=0.5)[0].epochs == 2
     with pytest.raises(StopIteration):
         block([0.0, 0.4, 0.4, 0.0], window=2, inner_spread=0.035, outer_spread=0.5, accuracy="clean")
+
+
+def test_each_loop_carries_over_its_own_accuracies():
+    # After steps .5, .55, .555, whatever was trained between them; after epochs .5, .55 each time.
+    counts, done = block([0.5] * 7, window=2)
+    assert counts == Counts(outer_steps=3, epochs=4, limited=0)
+    assert done == ["move 0", "train 0", "train 1", "move 1", "train 2", "train 3", "move 2"]
 
 
 def test_real_images_are_classified_by_the_synthetic_class_centres():

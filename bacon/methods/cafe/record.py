@@ -40,7 +40,7 @@ class CafeSettings(MatchingSettings):
     query: int = Field(128, ge=1, description="Real images per class that an accuracy is measured on.")
     accuracy: Literal["clean", "published_code"] = Field(
         "published_code",
-        description="clean: as measured; published_code: plus the previous value divided by the number of classes.",
+        description="clean: as measured; published_code: plus the loop's previous value divided by the number of classes.",
     )
     window: int = Field(
         10, ge=2, description="Number of accuracies whose spread (largest minus smallest) is looked at."

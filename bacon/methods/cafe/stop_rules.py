@@ -43,12 +43,12 @@ class Window:
 
 
 class Meter:
-    """Accuracies as the rules see them.
+    """Accuracies as the rule of a loop sees them.
 
     Args:
         measure: accuracy of the network in [0, 1].
         classes: number of classes C.
-        carries_over: the published code adds the previous value divided by C, until a loop has ended.
+        carries_over: the published code adds the loop's previous value divided by C.
     """
 
     def __init__(self, measure: Callable[[], float], *, classes: int, carries_over: bool) -> None:
@@ -61,9 +61,9 @@ class Meter:
             measured = self._previous = measured + self._previous / self._classes
         return measured
 
-    def restart(self) -> None:
-        """Forget the previous value."""
-        self._previous = 0.0
+    def of_a_loop(self) -> Meter:
+        """The same accuracies for another loop, into which nothing is carried over."""
+        return Meter(self._measure, classes=self._classes, carries_over=self._carries_over)
 
 
 def alternate(
@@ -73,7 +73,7 @@ def alternate(
 
     Args:
         settings: window, spreads and limits.
-        meter: the accuracies.
+        meter: the accuracies after steps of the images; training has a meter of its own each time.
         move: takes a step of the images; gets its number, from 0.
         train: trains the network for an epoch; gets its number, from 0.
     """
@@ -83,12 +83,11 @@ def alternate(
         counts.outer_steps += 1
         spread = window.spread(meter.value())
         if spread is not None and spread < settings.outer_spread:
-            meter.restart()
             return counts
         if counts.outer_steps == settings.max_outer:
             counts.limited += 1
             return counts
-        _train(settings, meter, train, counts)
+        _train(settings, meter.of_a_loop(), train, counts)
 
 
 def _train(settings: CafeSettings, meter: Meter, train: Callable[[int], None], counts: Counts) -> None:
@@ -99,6 +98,5 @@ def _train(settings: CafeSettings, meter: Meter, train: Callable[[int], None], c
         counts.epochs += 1
         spread = window.spread(meter.value())
         if spread is not None and spread > settings.inner_spread:
-            meter.restart()
             return
     counts.limited += 1
