@@ -92,9 +92,11 @@ def layers(
     known = protocol if own is None else _known_protocol(own.base, config.base_method(cell.method))
     if beside:
         yield NamedLayer.of("protocols beside `protocol`", FINAL_IMAGES, strict=False)
-    yield NamedLayer.of(f"protocol {known}", {"evaluation": protocol_settings(known, _facts(cell))}, strict=False)
+    yield NamedLayer.of(
+        f"protocol {known}", {"evaluation": protocol_settings(known, _facts(config, cell))}, strict=False
+    )
     yield from others.record
-    length = preset_length(known, config.preset, _facts(cell))
+    length = preset_length(known, config.preset, _facts(config, cell))
     if length:
         yield NamedLayer.of(f"preset {config.preset}", {"evaluation": length}, strict=False)
     if own is not None:
@@ -130,9 +132,9 @@ def protocol_name(config: Config, method: str) -> str:
     return _known_protocol(config.protocol, config.base_method(method))
 
 
-def same_protocol(first: str, second: str, cell: Cell) -> bool:
+def same_protocol(config: Config, first: str, second: str, cell: Cell) -> bool:
     """Whether two known protocols are the same for a cell's data set and IPC."""
-    facts = _facts(cell)
+    facts = _facts(config, cell)
     return published_settings(first, facts) == published_settings(second, facts)
 
 
@@ -154,10 +156,12 @@ def _of_the_record(config: Config, cell: Cell, method: Method) -> Iterator[Named
         yield NamedLayer.of(f"published {method.name}, {cell.dataset}, IPC {cell.ipc}", published, strict=False)
 
 
-def _facts(cell: Cell) -> DataFacts:
-    """What a protocol may depend on; of own data sets size and classes are known when they are prepared."""
-    known = REGISTRY.get(cell.dataset)
+def _facts(config: Config, cell: Cell) -> DataFacts:
+    """What a protocol may depend on; what no setting says of own data sets is known when they are prepared."""
+    known, data = REGISTRY.get(cell.dataset), config.data.get(cell.dataset)
     size, classes = (known.shape[-1], known.classes) if known is not None else (None, None)
+    if data is not None and data.size is not None:
+        size = data.size
     return DataFacts(name=cell.dataset, size=size, classes=classes, ipc=cell.ipc)
 
 

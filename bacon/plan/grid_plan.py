@@ -224,7 +224,7 @@ class GridPlan(Titles):
         """
         native = METHODS[self.config.base_method(cell.method)].protocol
         known = [name for name in self.protocols if name in PROTOCOLS]
-        return next((name for name in known if same_protocol(name, native, cell)), None)
+        return next((name for name in known if same_protocol(self.config, name, native, cell)), None)
 
     def evaluation_path(self, cell: Cell, network: str) -> Path:
         """A cell's evaluation file under this plan's protocol; that of the headline's lies where it lies without others."""

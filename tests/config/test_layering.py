@@ -221,3 +221,15 @@ def test_the_schema_lets_those_parts_be_null_and_no_others():
     assert experts["properties"]["sharpness"]["type"] == ["object", "null"]
     assert experts["type"] == "object"
     assert layer["evaluation"]["properties"]["teachers"]["properties"]["network"]["type"] == ["object", "null"]
+
+
+def test_the_size_that_a_data_set_is_brought_to_decides_what_a_protocol_takes_for_large():
+    def rules(name, **data):
+        config = check_config(
+            {"preset": "paper", "protocol": "p-idc", "data": {name: data}, "grid": {"datasets": [name]}}
+        )
+        return len(resolve(config, Cell(name, "random", 10, 0)).settings.evaluation.epochs_by_images)
+
+    own = {"format": "imagefolder", "path": "mine"}
+    assert [rules("mine", **own, **size) for size in ({}, {"size": 64}, {"size": 128})] == [0, 0, 5]
+    assert [rules("cifar10"), rules("cifar10", size=128)] == [0, 5]
