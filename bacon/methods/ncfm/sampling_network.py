@@ -66,7 +66,8 @@ class SamplingNetwork:
         for layer in range(_LAYERS):
             place = slice(2 * layer, 2 * layer + 2)
             made = F.linear(made, *layers[place])
-            made = F.batch_norm(made, None, None, *norms[place], training=True)
+            scale, shift = norms[place]
+            made = F.batch_norm(made, None, None, scale, shift, training=True)
             made = F.leaky_relu(made, _SLOPE) if layer + 1 < _LAYERS else made.tanh()
         return made
 
