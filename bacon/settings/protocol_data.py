@@ -47,21 +47,28 @@ def dc(facts: DataFacts) -> Mapping[str, Any]:
 
 
 def idc(facts: DataFacts) -> Mapping[str, Any]:
-    """On ImageNet's subsets epochs follow the number of training images per class, two thirds of them with 100 classes."""
+    """On ImageNet's subsets epochs follow the number of training images per class; SVHN's digits are not mirrored.
+
+    With 100 classes, epochs are two thirds of the others', rounded down to hundreds.
+    """
+    if facts.name == "svhn":
+        return {"idc_strategy": "color_crop_scale_rotate"}
     if not facts.large:
         return {}
     many = (facts.classes or 0) >= 100
-    share = 2 / 3 if many else 1
-    by_images = [[bound, int(epochs * share)] for bound, epochs in _IDC_EPOCHS]
+
+    def passes(epochs: int) -> int:
+        return 2 * epochs // 300 * 100 if many else epochs
+
+    by_images = [[bound, passes(epochs)] for bound, epochs in _IDC_EPOCHS]
     own = {"lr_net": 0.1, "weight_decay": 1e-4, "batch_size": 128} if many else {}
-    return {"epochs_by_images": by_images, "epochs": int(300 * share), "mixing_probability": 1.0, **own}
+    return {"epochs_by_images": by_images, "epochs": passes(300), "mixing_probability": 1.0, **own}
 
 
 def dance(facts: DataFacts) -> Mapping[str, Any]:
-    """ImageNet's subsets: IDC's rule."""
-    return {
-        key: value for key, value in idc(facts).items() if key in ("epochs_by_images", "epochs", "mixing_probability")
-    }
+    """ImageNet's subsets and SVHN: IDC's rules."""
+    kept = ("epochs_by_images", "epochs", "mixing_probability", "idc_strategy")
+    return {key: value for key, value in idc(facts).items() if key in kept}
 
 
 def ncfm(facts: DataFacts) -> Mapping[str, Any]:

@@ -105,8 +105,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
         title="P-IDC (IDC, DREAM)",
         evaluation=_IDC,
         by_data=protocol_data.idc,
-        note="Images from 128 pixels on: epochs by training images per class, CutMix on every batch. The code's exceptions for "
-        "MNIST with factor 2 and SVHN with IPC 1 and factor 1 (no CutMix) are left to the configuration.",
+        note="Images from 128 pixels on: epochs by training images per class, CutMix on every batch; published with the usual "
+        "augmentation of ImageNet instead of IDC's list. SVHN is not mirrored. The code's exceptions for MNIST with factor 2 "
+        "and SVHN with IPC 1 and factor 1 (no CutMix) are left to the configuration.",
     ),
     "p-dance": Protocol(
         title="P-DANCE (DANCE)",

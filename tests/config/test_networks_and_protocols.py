@@ -13,9 +13,10 @@ from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
-from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.evaluation import EvaluationSettings, merged_evaluation
+from bacon.settings.protocol_data import DataFacts
 from bacon.settings.protocol_records import PROTOCOLS
-from bacon.settings.protocols import ProtocolName
+from bacon.settings.protocols import ProtocolName, protocol_settings
 from bacon.settings.recipe import LossTermSettings
 from bacon.settings.trained_networks import EnsembleSettings
 from bacon.training.schedules import rate
@@ -229,6 +230,22 @@ def test_a_preset_that_shortens_epochs_leaves_a_protocol_that_counts_steps_enoug
     assert chosen.steps is None, "a file that says how many epochs means no steps"
     assert chosen.epochs == 7
     assert frepo("digits", 1, preset="smoke").steps is None
+
+
+@pytest.mark.parametrize("classes", [10, 100])
+@pytest.mark.parametrize("protocol", ["p-idc", "p-dance"])
+def test_idcs_epochs_on_imagenet_are_hundreds_and_with_a_hundred_classes_about_two_thirds(protocol, classes):
+    settings = merged_evaluation(protocol_settings(protocol, DataFacts(name="own", size=224, classes=classes, ipc=1)))
+    found = [settings.passes(images=each * classes, classes=classes) for each in (1, 10, 50, 200, 500, 501)]
+    assert found == {10: [3000, 2000, 1500, 1000, 500, 300], 100: [2000, 1300, 1000, 600, 300, 200]}[classes]
+
+
+@pytest.mark.parametrize("protocol", ["p-idc", "p-dance"])
+@pytest.mark.parametrize(("dataset", "mirrored"), [("svhn", False), ("cifar10", True), ("digits", False)])
+def test_idc_mirrors_no_digits(protocol, dataset, mirrored):
+    chosen = config(protocol=protocol, preset="paper", grid={"datasets": [dataset], "methods": ["random"], "ipc": [1]})
+    augmentation = resolve(chosen, Cell(dataset, "random", 1, 0)).settings.evaluation.augmentation("idc")
+    assert augmentation.strategy == "flip_color_crop_scale_rotate"[0 if mirrored else 5 :]
 
 
 @pytest.mark.parametrize(
