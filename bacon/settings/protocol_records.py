@@ -67,8 +67,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
         title="DC-BENCH (Cui et al., NeurIPS 2022): the average over six augmentations",
         evaluation={
             "augmentations": ["none", "auto", "rand", "imagenet", "cifar", "dsa"],
-            "epochs": 1000,
-            "epochs_plain": 300,
+            "epochs": 1001,
+            "epochs_plain": 301,
             "snapshot_seeds": 0,
         },
     ),
