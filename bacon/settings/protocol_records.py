@@ -198,7 +198,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "batch_size": 100,
             "optimiser": "adamw",
             "lr_net": 0.001,
-            "weight_decay": 0.01,
+            "weight_decay": 0.0,
             "schedule": "cosine",
             "augmentations": ["random_resized_crop"],
             "mixing": "cutmix",
@@ -209,7 +209,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
         by_data=protocol_data.gvbsm,
         preset_length={"demo": 400},
         note="Five teachers of five architectures (evaluation.teachers), whose logits are averaged as they are: the published "
-        "code has the scaling to equal norms (teacher_norms: equal) in a comment. Published: the best on test.",
+        "code has the scaling to equal norms (teacher_norms: equal) in a comment. CIFAR-100 and TinyImageNet: SGD. Published: "
+        "the best on test.",
     ),
     "p-frepo": Protocol(
         title="P-FRePo (FRePo)",

@@ -293,6 +293,21 @@ def test_the_demo_leaves_every_protocol_steps_in_which_a_network_can_move(protoc
             assert sum_of_rates(demo, images) >= 0.1 - 1e-9
 
 
+@pytest.mark.parametrize(
+    ("dataset", "expected"),
+    [
+        ("cifar10", {"optimiser": "adamw", "lr_net": 0.001, "weight_decay": 0.0, "batch_size": 100, "epochs": 1000}),
+        ("cifar100", {"optimiser": "sgd", "lr_net": 0.1, "weight_decay": 5e-4, "batch_size": 64, "epochs": 1000}),
+        ("tinyimagenet", {"optimiser": "sgd", "lr_net": 0.1, "weight_decay": 5e-4, "batch_size": 100, "epochs": 100}),
+    ],
+)
+def test_gvbsms_networks_are_trained_as_the_script_of_each_data_set_says(dataset, expected):
+    settings = merged_evaluation(protocol_settings("p-gvbsm", DataFacts(name=dataset, ipc=10)))
+    assert {name: getattr(settings, name) for name in expected} == expected
+    assert (settings.momentum, settings.schedule) == (0.9, "cosine")
+    assert settings.loss[1].weight == (0.1 if dataset == "tinyimagenet" else 0.15)
+
+
 def test_dc_bench_trains_longer_with_augmentation_unless_a_preset_shortens_both():
     published = resolve(config(protocol="dc-bench", preset="paper"), CELL).settings.evaluation
     epochs = {name: published.with_augmentation(name, 0.01).epochs for name in published.augmentations}
