@@ -131,10 +131,17 @@ def gvbsm(facts: DataFacts) -> Mapping[str, Any]:
 
 
 def frepo(facts: DataFacts) -> Mapping[str, Any]:
-    """Steps by the number of images; a number that is not published takes those of the next larger one."""
-    images = (facts.ipc or 0) * (facts.classes or 10)
+    """Steps by the number of images; a number that is not published takes those of the next larger one.
+
+    FashionMNIST is not mirrored, as no augmentation is where the strategy of DSA has no flip.
+    """
+    plain = {"dsa_strategy": "color_crop_cutout_scale_rotate"} if facts.name == "fashionmnist" else {}
+    return {"steps": _frepo_steps((facts.ipc or 0) * (facts.classes or 10)), **plain}
+
+
+def _frepo_steps(images: int) -> int:
     if images == _TINY_IMAGES:
-        return {"steps": 20_000}
+        return 20_000
     if not images:
-        return {"steps": _MOST_FREPO_STEPS}
-    return {"steps": next((steps for most, steps in _FREPO_STEPS if images <= most), _MOST_FREPO_STEPS)}
+        return _MOST_FREPO_STEPS
+    return next((steps for most, steps in _FREPO_STEPS if images <= most), _MOST_FREPO_STEPS)

@@ -222,6 +222,11 @@ def test_frepos_protocol_counts_its_steps_by_the_number_of_images(dataset, ipc, 
     assert recipe.ema is None, "the published code keeps an average and tests the network without it"
 
 
+@pytest.mark.parametrize(("dataset", "mirrored"), [("mnist", False), ("fashionmnist", False), ("cifar10", True)])
+def test_frepos_protocol_mirrors_neither_mnist_nor_fashionmnist(dataset, mirrored):
+    assert ("flip" in frepo(dataset, 1, preset="paper").augmentation("frepo").strategy) == mirrored
+
+
 def test_a_preset_that_shortens_epochs_leaves_a_protocol_that_counts_steps_enough_of_them():
     """A hundred steps of Adam at 3e-4, a fifth of its warm-up, would be a network that has hardly moved."""
     cells = (("digits", 1), ("digits", 10), ("cifar10", 50))
