@@ -226,27 +226,25 @@ def naive_frepo(image, operation, numbers):
         return image.flip(-1) if numbers[0] < 0.5 else image
     if operation == "color":
         image = image + (2 * numbers[0] - 1) * 0.25
-        image = (image - image.mean()) * (1 + (2 * numbers[1] - 1) * 0.25) + image.mean()
+        image = (image - image.mean()) * math.exp((2 * numbers[1] - 1) * 0.25) + image.mean()
         mean = image.mean(dim=0, keepdim=True)
-        return (image - mean) * (1 + (2 * numbers[2] - 1) * 0.25) + mean
+        return (image - mean) * math.exp((2 * numbers[2] - 1) * 0.25) + mean
     side = image.shape[-1]
     if operation == "zoom":
-        size = 1 / (0.8 + 0.45 * numbers[0])
+        size = 1.25 ** (1 - 2 * numbers[0])  # log-uniform
         x, y = (abs(1 - size) * (2 * number - 1) for number in numbers[1:])
         return affine(image, [[size, 0, x], [0, size, y]])
     if operation == "cutout":
         size = side // 4
-        top, left = (math.floor(number * (side + 1 - size % 2)) - size // 2 for number in numbers[:2])
+        top, left = (math.floor(number * (side - size + 1)) for number in numbers[:2])
         image = image.clone()
-        image[:, max(top, 0) : max(top + size, 0), max(left, 0) : max(left + size, 0)] = 0
+        image[:, top : top + size, left : left + size] = 0
         return image
     if operation == "rotate":
         angle = math.radians((2 * numbers[0] - 1) * 15)
         return affine(image, [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]])
-    reach = side // 8
-    padded = F.pad(image, (reach,) * 4)
-    top, left = (math.floor(number * (2 * reach + 1)) for number in numbers[:2])
-    return padded[:, top : top + side, left : left + side]
+    y, x = ((2 * number - 1) / 4 for number in numbers[:2])  # an eighth of the side, which is 2 long
+    return affine(image, [[1, 0, x], [0, 1, y]])
 
 
 @pytest.mark.parametrize("operation", ["flip", "color", "zoom", "rotate", "translate", "cutout"])
