@@ -86,7 +86,8 @@ class RandomResizedCrop(Strict):
         1,
         ge=1,
         le=8,
-        description="Shuffle patches x patches tiles of each image before the crop (RDED); 1: no shuffling.",
+        description="Shuffle the rows and the columns of patches x patches tiles of each image before the crop (RDED); 1: no "
+        "shuffling.",
     )
 
     @model_validator(mode="after")

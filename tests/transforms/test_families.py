@@ -354,6 +354,14 @@ def test_tiles_are_shuffled_and_kept_whole():
         resized_crop.shuffle_patches(images, torch.arange(9).expand(5, 9))
 
 
+def test_rows_and_columns_of_tiles_are_shuffled_as_wholes():
+    chosen = settings("random_resized_crop", patches=2, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=False)
+    image = torch.arange(4.0, dtype=torch.float64).view(1, 1, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    found = augment(chosen, image.expand(200, 1, 8, 8), [200], stream())
+    seen = {tuple(made[0, ::4, ::4].flatten().round().int().tolist()) for made in found}
+    assert seen == {(0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0)}
+
+
 def test_affine_sampling_of_groups_is_the_naive_one():
     images = pictures(2, 2, 6)
     theta = torch.tensor([[0.9, 0.1, 0.2], [-0.3, 1.1, 0.0]], dtype=torch.float64)
