@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.config.layering import resolve
 from bacon.config.loading import check_config
 from bacon.distillation.recovery.batch_views import views
 from bacon.distillation.recovery.layer_statistics import channel_moments
@@ -106,6 +107,27 @@ def test_data_sets_without_flip_are_never_mirrored():
     settings = ViewSettings(shift=(0, 0), flip=True)
     assert torch.equal(views(settings, images, lanes, seed=1, iteration=0, mirror=False), images.flatten(0, 1))
     assert not torch.equal(views(settings, images, lanes, seed=1, iteration=0, mirror=True), images.flatten(0, 1))
+
+
+def test_teachers_see_what_each_published_script_shows_them():
+    """SRe2L leaves crops out on CIFAR-100 and has them on TinyImageNet; SRe2L++ has them everywhere."""
+    grid = {
+        "datasets": ["cifar10", "cifar100", "tinyimagenet"],
+        "methods": ["sre2l", "sre2l_plus"],
+        "ipc": [10],
+        "seeds": 1,
+    }
+    chosen = check_config({"preset": "paper", "grid": grid})
+    found = {
+        (dataset, method): resolve(chosen, Cell(dataset, method, 10, 0)).settings.distillation.view
+        for dataset in grid["datasets"]
+        for method in grid["methods"]
+    }
+    shifted, cropped = ViewSettings(), ViewSettings(crop="resized", flip=True)
+    for dataset in ("cifar10", "cifar100"):
+        assert (found[dataset, "sre2l"], found[dataset, "sre2l_plus"]) == (shifted, cropped)
+    assert found["tinyimagenet", "sre2l"] == ViewSettings(crop="resized", flip=True, shift=(-4, 4))
+    assert found["tinyimagenet", "sre2l_plus"] == cropped
 
 
 @pytest.mark.parametrize("name", ["sre2l", "gvbsm"])
