@@ -274,6 +274,19 @@ def test_crop_flip(fill, flip, channels, side):
     assert torch.equal(found, torch.stack(expected))
 
 
+def test_what_is_added_to_normalised_images_is_black():
+    """As published code, which crops pixels and normalises them then; whitened images have no black."""
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in ((0.1, 0.5, 0.9), (0.2, 0.3, 0.4))
+    )
+    pixels, pad = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(1)) + 0.1, 3
+    known = Stream(seed=1, purpose="test", first_iteration=0, mean=mean, std=std)
+    found = augment(settings("crop_flip", pad=pad), (pixels - mean) / std, [6], known) * std + mean
+    expected = augment(settings("crop_flip", pad=pad), pixels, [6], stream(0, 1))
+    assert (expected == 0).any(), "some crops reach over the border"
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
 def test_a_reflection_wider_than_the_image_is_an_error():
     with pytest.raises(BaconError, match="8 pixels cannot be reflected from images of 8x8"):
         augment(settings("crop_flip", fill="reflect", pad=8), pictures(2, 1, 8), [2], stream())
