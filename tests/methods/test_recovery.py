@@ -21,6 +21,7 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
+from bacon.settings.recipe import SgdSettings
 from bacon.settings.recovery import ViewSettings
 from tests.methods.test_contract import NETWORK, engine_of, finished, small
 
@@ -189,6 +190,9 @@ def test_the_five_networks_of_the_published_code():
     assert [need.network.architecture for need in needs] == titles
     assert {need.network.norm for need in needs} == {"batch"}
     assert {need.recipe.epochs for need in needs} == {5}
+    recipe = needs[0].recipe
+    assert (recipe.batch_size, recipe.augmentation.family) == (64, "crop_flip")
+    assert recipe.optimiser == SgdSettings(lr=0.05, momentum=0.9, weight_decay=0)
 
 
 def test_the_cost_of_a_teacher_in_passes_of_the_common_network():
