@@ -243,6 +243,7 @@ def test_idcs_epochs_on_imagenet_are_hundreds_and_with_a_hundred_classes_about_t
     settings = merged_evaluation(protocol_settings(protocol, DataFacts(name="own", size=224, classes=classes, ipc=1)))
     found = [settings.passes(images=each * classes, classes=classes) for each in (1, 10, 50, 200, 500, 501)]
     assert found == {10: [3000, 2000, 1500, 1000, 500, 300], 100: [2000, 1300, 1000, 600, 300, 200]}[classes]
+    assert settings.mixing_probability == (1.0 if protocol == "p-idc" else 0.5)
 
 
 @pytest.mark.parametrize("protocol", ["p-idc", "p-dance"])
