@@ -71,7 +71,10 @@ class CropFlip(Strict):
 
     family: Literal["crop_flip"] = "crop_flip"
     pad: int = Field(4, ge=0, description="Pixels added on each side before the crop.")
-    fill: Literal["zero", "reflect"] = Field("zero", description="Value of the added pixels.")
+    fill: Literal["zero", "reflect"] = Field(
+        "zero",
+        description="Value of the added pixels: zero (black; 0 where images are whitened), or the image reflected.",
+    )
     flip: bool = Field(True, description="Mirror left and right with probability one half.")
 
 
@@ -86,7 +89,8 @@ class RandomResizedCrop(Strict):
         1,
         ge=1,
         le=8,
-        description="Shuffle patches x patches tiles of each image before the crop (RDED); 1: no shuffling.",
+        description="Shuffle the rows and the columns of patches x patches tiles of each image before the crop (RDED); 1: no "
+        "shuffling.",
     )
 
     @model_validator(mode="after")

@@ -150,7 +150,9 @@ class EvaluationSettings(Strict):
     )
     dc_strategy: str = Field("crop_scale_rotate", description="Operations of the augmentation dc joined by _.")
     crop_pad: int = Field(4, ge=0, description="crop_flip: pixels added on each side.")
-    crop_fill: Literal["zero", "reflect"] = Field("zero", description="crop_flip: what the added pixels hold.")
+    crop_fill: Literal["zero", "reflect"] = Field(
+        "zero", description="crop_flip: what the added pixels hold: zero (black), or the image reflected."
+    )
     resized_crop_scale: tuple[float, float] = Field((0.08, 1.0), description="random_resized_crop: shares of the area.")
     shuffle_patches: int = Field(1, ge=1, le=8, description="random_resized_crop: tiles per side shuffled before it.")
     mixing: Literal["none", "mixup", "cutmix"] = Field("none", description="Mixes pairs of images of a batch.")

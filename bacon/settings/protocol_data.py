@@ -47,21 +47,28 @@ def dc(facts: DataFacts) -> Mapping[str, Any]:
 
 
 def idc(facts: DataFacts) -> Mapping[str, Any]:
-    """On ImageNet's subsets epochs follow the number of training images per class, two thirds of them with 100 classes."""
+    """On ImageNet's subsets epochs follow the number of training images per class; SVHN's digits are not mirrored.
+
+    With 100 classes, epochs are two thirds of the others', rounded down to hundreds.
+    """
+    if facts.name == "svhn":
+        return {"idc_strategy": "color_crop_scale_rotate"}
     if not facts.large:
         return {}
     many = (facts.classes or 0) >= 100
-    share = 2 / 3 if many else 1
-    by_images = [[bound, int(epochs * share)] for bound, epochs in _IDC_EPOCHS]
+
+    def passes(epochs: int) -> int:
+        return 2 * epochs // 300 * 100 if many else epochs
+
+    by_images = [[bound, passes(epochs)] for bound, epochs in _IDC_EPOCHS]
     own = {"lr_net": 0.1, "weight_decay": 1e-4, "batch_size": 128} if many else {}
-    return {"epochs_by_images": by_images, "epochs": int(300 * share), "mixing_probability": 1.0, **own}
+    return {"epochs_by_images": by_images, "epochs": passes(300), "mixing_probability": 1.0, **own}
 
 
 def dance(facts: DataFacts) -> Mapping[str, Any]:
-    """ImageNet's subsets: IDC's rule."""
-    return {
-        key: value for key, value in idc(facts).items() if key in ("epochs_by_images", "epochs", "mixing_probability")
-    }
+    """ImageNet's subsets and SVHN: IDC's rules, but for CutMix, which half of the batches have everywhere."""
+    kept = ("epochs_by_images", "epochs", "idc_strategy")
+    return {key: value for key, value in idc(facts).items() if key in kept}
 
 
 def ncfm(facts: DataFacts) -> Mapping[str, Any]:
@@ -114,17 +121,27 @@ def images_per_step(images: int, classes: int) -> int:
 
 
 def gvbsm(facts: DataFacts) -> Mapping[str, Any]:
-    """TinyImageNet: fewer epochs, less cross-entropy."""
-    if facts.name != "tinyimagenet":
-        return {}
-    return {"epochs": 100, "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.1}]}
+    """CIFAR-100 and TinyImageNet: SGD, with smaller batches or for fewer epochs with less cross-entropy."""
+    sgd = {"optimiser": "sgd", "lr_net": 0.1, "weight_decay": 5e-4}
+    by_name: dict[str, dict[str, Any]] = {
+        "cifar100": {**sgd, "batch_size": 64},
+        "tinyimagenet": {**sgd, "epochs": 100, "loss": [{"kind": "mse"}, {"kind": "ce", "weight": 0.1}]},
+    }
+    return by_name.get(facts.name, {})
 
 
 def frepo(facts: DataFacts) -> Mapping[str, Any]:
-    """Steps by the number of images; a number that is not published takes those of the next larger one."""
-    images = (facts.ipc or 0) * (facts.classes or 10)
+    """Steps by the number of images; a number that is not published takes those of the next larger one.
+
+    FashionMNIST is not mirrored, as no augmentation is where the strategy of DSA has no flip.
+    """
+    plain = {"dsa_strategy": "color_crop_cutout_scale_rotate"} if facts.name == "fashionmnist" else {}
+    return {"steps": _frepo_steps((facts.ipc or 0) * (facts.classes or 10)), **plain}
+
+
+def _frepo_steps(images: int) -> int:
     if images == _TINY_IMAGES:
-        return {"steps": 20_000}
+        return 20_000
     if not images:
-        return {"steps": _MOST_FREPO_STEPS}
-    return {"steps": next((steps for most, steps in _FREPO_STEPS if images <= most), _MOST_FREPO_STEPS)}
+        return _MOST_FREPO_STEPS
+    return next((steps for most, steps in _FREPO_STEPS if images <= most), _MOST_FREPO_STEPS)

@@ -67,8 +67,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
         title="DC-BENCH (Cui et al., NeurIPS 2022): the average over six augmentations",
         evaluation={
             "augmentations": ["none", "auto", "rand", "imagenet", "cifar", "dsa"],
-            "epochs": 1000,
-            "epochs_plain": 300,
+            "epochs": 1001,
+            "epochs_plain": 301,
             "snapshot_seeds": 0,
         },
     ),
@@ -105,8 +105,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
         title="P-IDC (IDC, DREAM)",
         evaluation=_IDC,
         by_data=protocol_data.idc,
-        note="Images from 128 pixels on: epochs by training images per class, CutMix on every batch. The code's exceptions for "
-        "MNIST with factor 2 and SVHN with IPC 1 and factor 1 (no CutMix) are left to the configuration.",
+        note="Images from 128 pixels on: epochs by training images per class, CutMix on every batch; published with the usual "
+        "augmentation of ImageNet instead of IDC's list. SVHN is not mirrored. The code's exceptions for MNIST with factor 2 "
+        "and SVHN with IPC 1 and factor 1 (no CutMix) are left to the configuration.",
     ),
     "p-dance": Protocol(
         title="P-DANCE (DANCE)",
@@ -197,7 +198,7 @@ PROTOCOLS: Mapping[str, Protocol] = {
             "batch_size": 100,
             "optimiser": "adamw",
             "lr_net": 0.001,
-            "weight_decay": 0.01,
+            "weight_decay": 0.0,
             "schedule": "cosine",
             "augmentations": ["random_resized_crop"],
             "mixing": "cutmix",
@@ -208,7 +209,8 @@ PROTOCOLS: Mapping[str, Protocol] = {
         by_data=protocol_data.gvbsm,
         preset_length={"demo": 400},
         note="Five teachers of five architectures (evaluation.teachers), whose logits are averaged as they are: the published "
-        "code has the scaling to equal norms (teacher_norms: equal) in a comment. Published: the best on test.",
+        "code has the scaling to equal norms (teacher_norms: equal) in a comment. CIFAR-100 and TinyImageNet: SGD. Published: "
+        "the best on test.",
     ),
     "p-frepo": Protocol(
         title="P-FRePo (FRePo)",

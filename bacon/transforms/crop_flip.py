@@ -21,16 +21,23 @@ NUMBERS = 3
 
 
 def augmentation(settings: CropFlip) -> BatchAugmentation:
-    """Crop and flip for training batches; zeros are the mean colour of normalised images."""
+    """Crop and flip for training batches."""
 
     def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
-        return crop_flip(settings, images, stream.per_image("crop-flip", sizes, NUMBERS, images))
+        black = None if stream.mean is None or stream.std is None else -stream.mean / stream.std
+        return crop_flip(settings, images, stream.per_image("crop-flip", sizes, NUMBERS, images), black)
 
     return augment
 
 
-def crop_flip(settings: CropFlip, images: Tensor, numbers: Tensor) -> Tensor:
+def crop_flip(settings: CropFlip, images: Tensor, numbers: Tensor, black: Tensor | None = None) -> Tensor:
     """Images (N, C, H, W), each by its ``numbers`` (N, 3) in [0, 1).
+
+    Args:
+        settings: how.
+        images: normalised or whitened.
+        numbers: drawn.
+        black: (C, 1, 1), what a pixel of 0 is once it is normalised: published code pads before it normalises. ``None``: 0.
 
     Raises:
         BaconError: the images are too small to be reflected.
@@ -44,8 +51,17 @@ def crop_flip(settings: CropFlip, images: Tensor, numbers: Tensor) -> Tensor:
         rows, columns = _reflected(row - pad, height), _reflected(column - pad, width)
         cropped = operations.at_pixels(images[:, None], rows, columns)
     else:
-        cropped = operations.window(F.pad(images, (pad,) * 4)[:, None], row, column, height, width)
+        cropped = operations.window(padded(images, pad, black)[:, None], row, column, height, width)
     return (operations.flip(cropped, [mirror]) if settings.flip else cropped)[:, 0]
+
+
+def padded(images: Tensor, pad: int, black: Tensor | None) -> Tensor:
+    """Images (N, C, H, W) with ``pad`` pixels of ``black`` (C, 1, 1) on each side; ``None``: of 0."""
+    larger = F.pad(images, (pad,) * 4)
+    if black is None:
+        return larger
+    outside = 1 - F.pad(torch.ones_like(images[:1, :1]), (pad,) * 4)
+    return larger + outside * black.to(images.dtype)
 
 
 def _reflected(start: Tensor, side: int) -> Tensor:

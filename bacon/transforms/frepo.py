@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from bacon.transforms import affine_pass, operations, pass_numbers
-from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, sent
+from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
 from bacon.transforms.operations import Operation, apply_each
 from bacon.transforms.pass_numbers import Columns, Numbers
 from bacon.transforms.sampling import reach_of_rotations
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _PARAMETERS = 3
 _COLOR = 0.25
-_ZOOM = (0.8, 1.25)
-_CUTOUT_RATIO = 0.25
+_ZOOM = 1.25
+_TRANSLATION = 0.125
+_CUTOUT = 4  # a side's share
 
 
 def augmentation(settings: Frepo) -> BatchAugmentation:
@@ -51,19 +52,19 @@ def _augment_each(names: npt.NDArray[np.object_], parameters: Tensor, images: Te
 
 
 def _color(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
-    """Brightness by up to .25, then contrast and saturation by a factor of up to .25 more or less."""
+    """Brightness by up to .25, then contrast and saturation by a factor whose logarithm is up to .25 more or less than 0."""
     brightness, contrast, saturation = (change.view(-1, 1, 1, 1, 1) for change in _color_changes(drawn))
     images = images + brightness
     mean = images.mean(dim=(2, 3, 4), keepdim=True)
-    images = (images - mean) * (1 + contrast) + mean
+    images = (images - mean) * contrast + mean
     mean = images.mean(dim=2, keepdim=True)
-    return (images - mean) * (1 + saturation) + mean
+    return (images - mean) * saturation + mean
 
 
 def _color_changes(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Changes of brightness, contrast and saturation."""
+    """What is added to the brightness, and the factors of contrast and saturation."""
     brightness, contrast, saturation = ((2 * number - 1) * _COLOR for number in drawn)
-    return brightness, contrast, saturation
+    return brightness, contrast.exp(), saturation.exp()
 
 
 def _color_columns(drawn: Sequence[Tensor], height: int, width: int) -> Columns:
@@ -73,13 +74,16 @@ def _color_columns(drawn: Sequence[Tensor], height: int, width: int) -> Columns:
     return {
         "colored": torch.ones_like(brightness),
         "brightness": brightness,
-        "saturation": 1 + saturation,
-        "contrast": 1 + contrast,
+        "saturation": saturation,
+        "contrast": contrast,
     }
 
 
 def _zoom(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
-    """Enlarge or shrink by a factor in [.8, 1.25], the window anywhere that holds, or lies within, the image."""
+    """Enlarge or shrink by a factor in [.8, 1.25], uniform in its logarithm.
+
+    The window is anywhere that holds, or lies within, the image.
+    """
     size, x, y = _window(drawn)
     zero = torch.zeros_like(size)
     return operations.affine(images, torch.stack([size, zero, x, zero, size, y], dim=1).view(-1, 2, 3))
@@ -87,8 +91,7 @@ def _zoom(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
 
 def _window(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Size of the window in images, and where its middle is, -1 to 1 over the image."""
-    low, high = _ZOOM
-    size = 1 / (drawn[0] * (high - low) + low)
+    size = ((1 - 2 * drawn[0]) * math.log(_ZOOM)).exp()
     x, y = ((1 - size).abs() * (2 * number - 1) for number in drawn[1:])
     return size, x, y
 
@@ -98,13 +101,54 @@ def _zoom_columns(drawn: Sequence[Tensor], height: int, width: int) -> Columns:
     return {"xx": size, "yy": size, "dx": x * (width / 2), "dy": y * (height / 2)}
 
 
+def _translate(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+    """Shift by up to an eighth of the side each way, zeros moving in."""
+    y, x = _shifts(drawn)
+    one, zero = torch.ones_like(x), torch.zeros_like(x)
+    return operations.affine(images, torch.stack([one, zero, x, zero, one, y], dim=1).view(-1, 2, 3))
+
+
+def _shifts(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """How far an image is sampled from its place, down and to the right, -1 to 1 over the image."""
+    y, x = ((2 * number - 1) * 2 * _TRANSLATION for number in drawn[:2])
+    return y, x
+
+
+def _translate_columns(drawn: Sequence[Tensor], height: int, width: int) -> Columns:
+    y, x = _shifts(drawn)
+    return {"dx": x * (width / 2), "dy": y * (height / 2)}
+
+
+def _cutout(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
+    """Zero a square of a quarter of the side, anywhere within the image."""
+    height, width = images.shape[-2:]
+    edges = _cutout_columns(drawn, height, width)
+    rows, columns = (torch.arange(side, device=images.device) for side in (height, width))
+    inside = [
+        (place >= edges[first][:, None]) & (place < edges[last][:, None])
+        for place, first, last in ((rows, "top", "bottom"), (columns, "left", "right"))
+    ]
+    keep = ~(inside[0][:, :, None] & inside[1][:, None, :])  # (G, H, W)
+    return images * keep[:, None, None].to(images.dtype)
+
+
+def _cutout_columns(drawn: Sequence[Tensor], height: int, width: int) -> Columns:
+    edges = {}
+    names = ("top", "bottom"), ("left", "right")
+    for (first, last), number, side in zip(names, drawn[:2], (height, width), strict=True):
+        size = side // _CUTOUT
+        start = integers(number, side - size + 1)
+        edges[first], edges[last] = start.to(number.dtype), (start + size).to(number.dtype)
+    return edges
+
+
 _OPERATIONS: dict[str, Operation] = {
     "flip": operations.flip,
     "color": _color,
     "zoom": _zoom,
     "rotate": operations.rotate,
-    "translate": operations.crop,
-    "cutout": partial(operations.cutout, ratio=_CUTOUT_RATIO),
+    "translate": _translate,
+    "cutout": _cutout,
 }
 
 _NUMBERS: dict[str, Numbers] = {
@@ -112,6 +156,6 @@ _NUMBERS: dict[str, Numbers] = {
     "color": _color_columns,
     "zoom": _zoom_columns,
     "rotate": pass_numbers.rotate,
-    "translate": pass_numbers.crop,
-    "cutout": partial(pass_numbers.cutout, ratio=_CUTOUT_RATIO),
+    "translate": _translate_columns,
+    "cutout": _cutout_columns,
 }

@@ -31,8 +31,8 @@ def augmentation(settings: RandomResizedCrop) -> BatchAugmentation:
 
     def augment(images: Tensor, sizes: Sequence[int], stream: Stream) -> Tensor:
         if settings.patches > 1:
-            drawn = stream.per_image("patches", sizes, settings.patches**2, images)
-            images = shuffle_patches(images, drawn.argsort(dim=1, stable=True))
+            drawn = stream.per_image("patches", sizes, 2 * settings.patches, images)
+            images = shuffle_patches(images, tile_order(drawn))
         numbers = stream.per_image("resized-crop", sizes, 2 * _TRIES + 3, images)
         box = crop_box(settings.scale, settings.ratio, numbers, *images.shape[-2:])
         cropped = resized(images, box)
@@ -107,6 +107,19 @@ def _positions(start: Tensor, size: Tensor, side: int, count: int, dtype: torch.
     steps = torch.arange(count, device=start.device, dtype=torch.float64) + 0.5
     inside = (steps * (size[:, None] / count) - 0.5).clamp(min=0).minimum(size[:, None] - 1.0)
     return ((2 * (start[:, None] + inside) + 1) / side - 1).to(dtype)
+
+
+def tile_order(numbers: Tensor) -> Tensor:
+    """Where the tiles of images come from: the columns of tiles are shuffled, and the rows, but no tile by itself (RDED).
+
+    Args:
+        numbers: (N, 2 tiles a side) in [0, 1), whose order in each half is the order of rows, and of columns.
+
+    Returns:
+        (N, tiles a side squared) int64, as :func:`shuffle_patches` takes it.
+    """
+    rows, columns = (half.argsort(dim=1, stable=True) for half in numbers.chunk(2, dim=1))
+    return (rows[:, :, None] * rows.shape[1] + columns[:, None, :]).flatten(1)
 
 
 def shuffle_patches(images: Tensor, order: Tensor) -> Tensor:

@@ -192,11 +192,11 @@ class NaiveGVBSM(NaiveRecovery):
                 iteration=place,
                 lanes=some,
             )
+            pixels = F.pad(images * self.real.pixel_std + self.real.pixel_mean, (4, 4, 4, 4))
+            images = (pixels - self.real.pixel_mean) / self.real.pixel_std
             images = torch.stack(
                 [
-                    F.pad(image, (4, 4, 4, 4))[:, whole(a, 9) : whole(a, 9) + 8, whole(b, 9) : whole(b, 9) + 8].flip(-1)
-                    if c < 0.5
-                    else F.pad(image, (4, 4, 4, 4))[:, whole(a, 9) : whole(a, 9) + 8, whole(b, 9) : whole(b, 9) + 8]
+                    image[:, whole(a, 9) : whole(a, 9) + 8, whole(b, 9) : whole(b, 9) + 8].flip(-1 if c < 0.5 else ())
                     for image, (a, b, c) in zip(images, drawn, strict=True)
                 ]
             )

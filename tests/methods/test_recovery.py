@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.config.layering import resolve
 from bacon.config.loading import check_config
 from bacon.distillation.recovery.batch_views import views
 from bacon.distillation.recovery.layer_statistics import channel_moments
@@ -20,6 +21,7 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
 from bacon.settings.network import NetworkSettings
+from bacon.settings.recipe import SgdSettings
 from bacon.settings.recovery import ViewSettings
 from tests.methods.test_contract import NETWORK, engine_of, finished, small
 
@@ -108,6 +110,27 @@ def test_data_sets_without_flip_are_never_mirrored():
     assert not torch.equal(views(settings, images, lanes, seed=1, iteration=0, mirror=True), images.flatten(0, 1))
 
 
+def test_teachers_see_what_each_published_script_shows_them():
+    """SRe2L leaves crops out on CIFAR-100 and has them on TinyImageNet; SRe2L++ has them everywhere."""
+    grid = {
+        "datasets": ["cifar10", "cifar100", "tinyimagenet"],
+        "methods": ["sre2l", "sre2l_plus"],
+        "ipc": [10],
+        "seeds": 1,
+    }
+    chosen = check_config({"preset": "paper", "grid": grid})
+    found = {
+        (dataset, method): resolve(chosen, Cell(dataset, method, 10, 0)).settings.distillation.view
+        for dataset in grid["datasets"]
+        for method in grid["methods"]
+    }
+    shifted, cropped = ViewSettings(), ViewSettings(crop="resized", flip=True)
+    for dataset in ("cifar10", "cifar100"):
+        assert (found[dataset, "sre2l"], found[dataset, "sre2l_plus"]) == (shifted, cropped)
+    assert found["tinyimagenet", "sre2l"] == ViewSettings(crop="resized", flip=True, shift=(-4, 4))
+    assert found["tinyimagenet", "sre2l_plus"] == cropped
+
+
 @pytest.mark.parametrize("name", ["sre2l", "gvbsm"])
 def test_images_keep_to_what_pixels_can_be(name):
     method = METHODS[name]
@@ -167,6 +190,9 @@ def test_the_five_networks_of_the_published_code():
     assert [need.network.architecture for need in needs] == titles
     assert {need.network.norm for need in needs} == {"batch"}
     assert {need.recipe.epochs for need in needs} == {5}
+    recipe = needs[0].recipe
+    assert (recipe.batch_size, recipe.augmentation.family) == (64, "crop_flip")
+    assert recipe.optimiser == SgdSettings(lr=0.05, momentum=0.9, weight_decay=0)
 
 
 def test_the_cost_of_a_teacher_in_passes_of_the_common_network():

@@ -226,27 +226,25 @@ def naive_frepo(image, operation, numbers):
         return image.flip(-1) if numbers[0] < 0.5 else image
     if operation == "color":
         image = image + (2 * numbers[0] - 1) * 0.25
-        image = (image - image.mean()) * (1 + (2 * numbers[1] - 1) * 0.25) + image.mean()
+        image = (image - image.mean()) * math.exp((2 * numbers[1] - 1) * 0.25) + image.mean()
         mean = image.mean(dim=0, keepdim=True)
-        return (image - mean) * (1 + (2 * numbers[2] - 1) * 0.25) + mean
+        return (image - mean) * math.exp((2 * numbers[2] - 1) * 0.25) + mean
     side = image.shape[-1]
     if operation == "zoom":
-        size = 1 / (0.8 + 0.45 * numbers[0])
+        size = 1.25 ** (1 - 2 * numbers[0])  # log-uniform
         x, y = (abs(1 - size) * (2 * number - 1) for number in numbers[1:])
         return affine(image, [[size, 0, x], [0, size, y]])
     if operation == "cutout":
         size = side // 4
-        top, left = (math.floor(number * (side + 1 - size % 2)) - size // 2 for number in numbers[:2])
+        top, left = (math.floor(number * (side - size + 1)) for number in numbers[:2])
         image = image.clone()
-        image[:, max(top, 0) : max(top + size, 0), max(left, 0) : max(left + size, 0)] = 0
+        image[:, top : top + size, left : left + size] = 0
         return image
     if operation == "rotate":
         angle = math.radians((2 * numbers[0] - 1) * 15)
         return affine(image, [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]])
-    reach = side // 8
-    padded = F.pad(image, (reach,) * 4)
-    top, left = (math.floor(number * (2 * reach + 1)) for number in numbers[:2])
-    return padded[:, top : top + side, left : left + side]
+    y, x = ((2 * number - 1) / 4 for number in numbers[:2])  # an eighth of the side, which is 2 long
+    return affine(image, [[1, 0, x], [0, 1, y]])
 
 
 @pytest.mark.parametrize("operation", ["flip", "color", "zoom", "rotate", "translate", "cutout"])
@@ -274,6 +272,19 @@ def test_crop_flip(fill, flip, channels, side):
         cropped = padded[:, top : top + side, left : left + side]
         expected.append(cropped.flip(-1) if flip and w < 0.5 else cropped)
     assert torch.equal(found, torch.stack(expected))
+
+
+def test_what_is_added_to_normalised_images_is_black():
+    """As published code, which crops pixels and normalises them then; whitened images have no black."""
+    mean, std = (
+        torch.tensor(values, dtype=torch.float32).view(3, 1, 1) for values in ((0.1, 0.5, 0.9), (0.2, 0.3, 0.4))
+    )
+    pixels, pad = torch.rand(6, 3, 8, 8, generator=torch.Generator().manual_seed(1)) + 0.1, 3
+    known = Stream(seed=1, purpose="test", first_iteration=0, mean=mean, std=std)
+    found = augment(settings("crop_flip", pad=pad), (pixels - mean) / std, [6], known) * std + mean
+    expected = augment(settings("crop_flip", pad=pad), pixels, [6], stream(0, 1))
+    assert (expected == 0).any(), "some crops reach over the border"
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
 
 
 def test_a_reflection_wider_than_the_image_is_an_error():
@@ -354,6 +365,14 @@ def test_tiles_are_shuffled_and_kept_whole():
             assert torch.equal(made[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4], tiles[source])
     with pytest.raises(BaconError, match="cannot be cut into 3x3 equal tiles"):
         resized_crop.shuffle_patches(images, torch.arange(9).expand(5, 9))
+
+
+def test_rows_and_columns_of_tiles_are_shuffled_as_wholes():
+    chosen = settings("random_resized_crop", patches=2, scale=(1.0, 1.0), ratio=(1.0, 1.0), flip=False)
+    image = torch.arange(4.0, dtype=torch.float64).view(1, 1, 2, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    found = augment(chosen, image.expand(200, 1, 8, 8), [200], stream())
+    seen = {tuple(made[0, ::4, ::4].flatten().round().int().tolist()) for made in found}
+    assert seen == {(0, 1, 2, 3), (1, 0, 3, 2), (2, 3, 0, 1), (3, 2, 1, 0)}
 
 
 def test_affine_sampling_of_groups_is_the_naive_one():

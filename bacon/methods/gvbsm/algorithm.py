@@ -8,7 +8,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bacon.distillation.algorithm import Context
@@ -28,6 +27,7 @@ from bacon.networks.network import Network
 from bacon.runtime.draws import device_permutation, device_uniform, uniform
 from bacon.transforms import operations
 from bacon.transforms.augmentation import integers
+from bacon.transforms.crop_flip import padded
 
 if TYPE_CHECKING:
     from bacon.methods.gvbsm.record import GVBSMSettings
@@ -121,14 +121,16 @@ class GVBSM(Recovery):
         return [partial(self._real_batch, some, number) for number, some in enumerate(chosen)]
 
     def _real_batch(self, chosen: Tensor, number: int) -> Tensor:
-        context = self.context
-        images = context.real.batch(chosen)[:, None]
+        context, real = self.context, self.context.real
+        # Black, as published code crops pixels; whitened images have no black.
+        black = None if real.is_whitened else -real.pixel_mean / real.pixel_std
+        images = padded(real.batch(chosen), _PAD, black)[:, None]
         numbers = device_uniform(
             context.seed, "gvbsm-statistics-view", count=3, device=context.device, dtype=torch.float64,
             iteration=number, lanes=chosen,
         )  # fmt: skip
         top, left = (integers(numbers[:, place], 2 * _PAD + 1) for place in range(2))
-        cropped = operations.window(F.pad(images, (_PAD,) * 4), top, left, *images.shape[-2:])
+        cropped = operations.window(images, top, left, *real.shape[1:])
         mirrored = operations.flip(cropped, [numbers[:, 2]]) if "flip" in self.settings.dsa_strategy else cropped
         return mirrored[:, 0]
 

@@ -110,8 +110,9 @@ SCALES: dict[str, dict[str, Any]] = {
 
 
 def _published(epochs: int) -> dict[str, Any]:
-    """``epochs`` of the teachers, in recovery and in evaluation."""
-    return {"distillation": {"teachers": {"epochs": epochs}}, "evaluation": {"teachers": {"epochs": epochs}}}
+    """How the teachers are trained, in recovery and in evaluation, for ``epochs``."""
+    teachers = {"epochs": epochs, "lr": 0.05, "batch_size": 64, "weight_decay": 0.0, "augmentation": "crop_flip"}
+    return {"distillation": {"teachers": teachers}, "evaluation": {"teachers": teachers}}
 
 
 PUBLISHED: dict[tuple[str, int], Any] = {

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from bacon.methods.base import Method
 from bacon.methods.sre2l.record import SRE2L, SRe2LSettings, scales, teachers_needed, work
+from bacon.settings.recovery import ViewSettings
 
 
 class SRe2LPlusSettings(SRe2LSettings):
@@ -20,6 +21,9 @@ class SRe2LPlusSettings(SRe2LSettings):
         description="Keep a snapshot of the images every N iterations, and at iteration 0 and the end (0: at the end only).",
     )
     init: Literal["noise", "real"] = Field("real", description="Initial synthetic images: N(0, 1), or real images.")
+    view: ViewSettings = Field(
+        ViewSettings(crop="resized", flip=True), description="What the teachers see of a batch in each iteration."
+    )
 
 
 # What the released program of CV-DD sets; its scripts for CIFAR-10 recover in 200 iterations.
