@@ -81,14 +81,20 @@ class Recording:
 
 
 def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """A CUDA graph of ``work``, which is done a few times before: libraries set themselves up and kernels are compiled."""
+    """A CUDA graph of ``work``, which is done a few times before: libraries set themselves up and kernels are compiled.
+
+    What is launched next on the current stream comes after all of it, also where it fails, and it stays the current stream.
+    """
     stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
     stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            work()
-    current.wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                work()
+    finally:
+        current.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    # Where recording fails, PyTorch leaves the stream of the recording as the current one; the outer context does not.
+    with torch.cuda.stream(current), torch.cuda.graph(graph, stream=stream):
         work()
     return graph
