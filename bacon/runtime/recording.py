@@ -6,7 +6,8 @@ from one time to the next is written into such a tensor before. The same code ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -95,6 +96,21 @@ def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
         current.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     # Where recording fails, PyTorch leaves the stream of the recording as the current one; the outer context does not.
-    with torch.cuda.stream(current), torch.cuda.graph(graph, stream=stream):
+    with torch.cuda.stream(current), _own_workspaces(), torch.cuda.graph(graph, stream=stream):
         work()
     return graph
+
+
+@contextmanager
+def _own_workspaces() -> Iterator[None]:
+    """What cuBLAS needs beside a product's factors is a graph's own, in its memory, when it is recorded meanwhile.
+
+    PyTorch has a workspace for each of its 32 streams, which it gives out again and again. A graph would keep that of the
+    stream it was recorded on, write there while others launch products on that stream, and lose it with the first other graph
+    of that stream that is freed.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
