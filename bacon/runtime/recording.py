@@ -54,7 +54,7 @@ class Recording:
         """Do the work once."""
         if self._record and self._graph is None:
             self._capture()
-            if self._graph is not None:
+            if self.is_recorded:
                 # They lead back to the recording's owner: with it, the graph's memory would stay until Python looks for cycles.
                 del self._work, self._moved
         if self._graph is None:
