@@ -7,7 +7,8 @@ from one time to the next is written into such a tensor before. The same code ru
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -96,7 +97,12 @@ def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
         current.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     # Where recording fails, PyTorch leaves the stream of the recording as the current one; the outer context does not.
-    with torch.cuda.stream(current), _own_workspaces(), torch.cuda.graph(graph, stream=stream):
+    with (
+        torch.cuda.stream(current),
+        _own_workspaces(),
+        _own_pool() as pool,
+        torch.cuda.graph(graph, pool=pool, stream=stream),
+    ):
         work()
     return graph
 
@@ -114,3 +120,19 @@ def _own_workspaces() -> Iterator[None]:
         yield
     finally:
         torch._C._cuda_clearCublasWorkspaces()
+
+
+@contextmanager
+def _own_pool() -> Iterator[Any]:
+    """Memory for one graph, out of which nothing is taken any more when its recording has failed.
+
+    PyTorch 2.11 and 2.12 do not see to that, and then refuse for good to record another graph and to give memory back.
+    """
+    pool = torch.cuda.graph_pool_handle()
+    try:
+        yield pool
+    except BaseException:
+        if not hasattr(torch.cuda.CUDAGraph, "capture_end_pre"):  # of later versions, which do
+            with suppress(RuntimeError):  # what failed was not the recording itself, which has ended
+                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        raise

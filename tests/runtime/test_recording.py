@@ -15,14 +15,20 @@ def gpu(monkeypatch):
     fake = FakeGpu(monkeypatch)
 
     @contextmanager
-    def graph(_, *, stream):
+    def graph(_, *, pool, stream):
+        assert pool == (0, 7)
         fake.enter(stream)  # as torch.cuda.graph, which does not go back where ending the recording is an error
         fake.launch("record")
         yield
         raise RuntimeError("operation failed due to a previous error during capture")
 
     monkeypatch.setattr(torch.cuda, "graph", graph)
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(
+        torch.cuda, "CUDAGraph", object
+    )  # of a PyTorch that leaves a recording's memory to the recorder
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 7))
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *pool: fake.launch(pool), raising=False)
     monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: fake.launch("clear"), raising=False)
     return fake
 
@@ -35,7 +41,7 @@ def test_what_follows_a_recording_that_fails_is_on_the_stream_that_was_current(g
     step = recording(lambda: gpu.launch("step"))
     step()
     step()
-    steps = [entry for entry in gpu.log if entry[1] not in ("record", "clear")]
+    steps = [entry for entry in gpu.log if entry[1] in ("step", "main", "stream1")]
     warmed_up = [("stream1", "main"), *[("stream1", "step")] * 3, ("main", "stream1")]
     assert steps == [*warmed_up, ("stream1", "step"), ("main", "step"), ("main", "step")]
     assert not step.is_recorded
@@ -44,7 +50,31 @@ def test_what_follows_a_recording_that_fails_is_on_the_stream_that_was_current(g
 def test_a_recording_begins_and_ends_without_a_workspace_that_others_use(gpu):
     recording(lambda: gpu.launch("step"))()
     begun = gpu.log.index(("main", "stream1")) + 1
-    assert [what for _, what in gpu.log[begun : begun + 4]] == ["clear", "record", "step", "clear"]
+    assert [what for _, what in gpu.log[begun : begun + 5]] == ["clear", "record", "step", (0, (0, 7)), "clear"]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_no_memory_is_taken_for_a_recording_that_has_failed(gpu, monkeypatch, later):
+    """Later versions of PyTorch end that themselves, and ending it twice would end the process."""
+
+    class Graph:
+        if later:
+            capture_end_pre = None
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    recording(lambda: None)()
+    assert ((0, (0, 7)) in [what for _, what in gpu.log]) == (not later)
+
+
+@pytest.mark.usefixtures("gpu")
+def test_the_error_of_what_is_recorded_is_told_where_the_recording_itself_has_ended(monkeypatch, caplog):
+    def ended(*_):
+        raise RuntimeError("not currently recording to mempool_id")
+
+    monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", ended)
+    with caplog.at_level("INFO"):
+        recording(lambda: None)()
+    assert "previous error during capture" in caplog.text
 
 
 def test_what_follows_an_error_before_the_recording_comes_after_what_was_launched(gpu):
