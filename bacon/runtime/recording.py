@@ -82,17 +82,21 @@ class Recording:
                     tensor.copy_(before)
 
 
-def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
+def recorded(work: Callable[[], object], *, warm_up: Callable[[], object] | None = None) -> torch.cuda.CUDAGraph:
     """A CUDA graph of ``work``, which is done a few times before: libraries set themselves up and kernels are compiled.
 
     What is launched next on the current stream comes after all of it, also where it fails, and it stays the current stream.
+
+    Args:
+        work: launches the same kernels on the same tensors whenever it is called.
+        warm_up: done before in its place: a part of it that launches each of its kernels.
     """
     stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
     stream.wait_stream(current)
     try:
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
-                work()
+                (warm_up or work)()
     finally:
         current.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
