@@ -38,6 +38,10 @@ class FakeGpu:
         """Something is launched on the current stream."""
         self.log.append((self._current[-1].name, what))
 
+    def enter(self, stream):
+        """``stream`` is the current one until a context of an earlier one ends."""
+        self._current[-1:] = [stream]
+
     def note(self, owner, name):
         """From here on, a call of the method ``name`` of a class is launched on the current stream."""
         original = getattr(owner, name)

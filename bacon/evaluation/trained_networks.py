@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict
 from functools import cached_property, lru_cache
@@ -69,8 +70,10 @@ class Networks:
         self._cache = RecordCache(
             folder=job.cache, fingerprint=job.fingerprints.record, augmentations=job.fingerprints.augmentations
         )
-        # Iterations come one after the other, so there are no more training sets in memory than networks in training.
-        self.train = lru_cache(maxsize=self.at_once)(lambda iteration: training_set(self.dataset, iteration))
+        # Iterations come one after the other, so there are no more training sets in memory than networks in training. With
+        # itself in the cache, all that is read here would stay, beside the next evaluations', until Python looks for cycles.
+        own = weakref.proxy(self)
+        self.train = lru_cache(maxsize=self.at_once)(lambda iteration: training_set(own.dataset, iteration))
 
     @cached_property
     def dataset(self) -> ImageDataset:

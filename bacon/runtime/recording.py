@@ -6,7 +6,9 @@ from one time to the next is written into such a tensor before. The same code ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +55,9 @@ class Recording:
         """Do the work once."""
         if self._record and self._graph is None:
             self._capture()
+            if self.is_recorded:
+                # They lead back to the recording's owner: with it, the graph's memory would stay until Python looks for cycles.
+                del self._work, self._moved
         if self._graph is None:
             self._work()
         else:
@@ -77,15 +82,61 @@ class Recording:
                     tensor.copy_(before)
 
 
-def recorded(work: Callable[[], None]) -> torch.cuda.CUDAGraph:
-    """A CUDA graph of ``work``, which is done a few times before: libraries set themselves up and kernels are compiled."""
+def recorded(work: Callable[[], object], *, warm_up: Callable[[], object] | None = None) -> torch.cuda.CUDAGraph:
+    """A CUDA graph of ``work``, which is done a few times before: libraries set themselves up and kernels are compiled.
+
+    What is launched next on the current stream comes after all of it, also where it fails, and it stays the current stream.
+
+    Args:
+        work: launches the same kernels on the same tensors whenever it is called.
+        warm_up: done before in its place: a part of it that launches each of its kernels.
+    """
     stream, current = torch.cuda.Stream(), torch.cuda.current_stream()
     stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            work()
-    current.wait_stream(stream)
+    try:
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UP):
+                (warm_up or work)()
+    finally:
+        current.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
+    # Where recording fails, PyTorch leaves the stream of the recording as the current one; the outer context does not.
+    with (
+        torch.cuda.stream(current),
+        _own_workspaces(),
+        _own_pool() as pool,
+        torch.cuda.graph(graph, pool=pool, stream=stream),
+    ):
         work()
     return graph
+
+
+@contextmanager
+def _own_workspaces() -> Iterator[None]:
+    """What cuBLAS needs beside a product's factors is a graph's own, in its memory, when it is recorded meanwhile.
+
+    PyTorch has a workspace for each of its 32 streams, which it gives out again and again. A graph would keep that of the
+    stream it was recorded on, write there while others launch products on that stream, and lose it with the first other graph
+    of that stream that is freed.
+    """
+    torch._C._cuda_clearCublasWorkspaces()
+    try:
+        yield
+    finally:
+        torch._C._cuda_clearCublasWorkspaces()
+
+
+@contextmanager
+def _own_pool() -> Iterator[Any]:
+    """Memory for one graph, out of which nothing is taken any more when its recording has failed.
+
+    PyTorch 2.11 and 2.12 do not see to that, and then refuse for good to record another graph and to give memory back.
+    """
+    pool = torch.cuda.graph_pool_handle()
+    try:
+        yield pool
+    except BaseException:
+        if not hasattr(torch.cuda.CUDAGraph, "capture_end_pre"):  # of later versions, which do
+            with suppress(RuntimeError):  # what failed was not the recording itself, which has ended
+                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+        raise

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import torch
 
+from bacon.runtime.recording import recorded
 from benchmarks.machine import seconds_of
 
-_WARM_UP = 3
 _TOGETHER = 10
 """Runs of the work in one recording or one stretch of time."""
 _STRETCHES = 5
@@ -26,12 +26,12 @@ def device_seconds(work: Callable[[], object], device: torch.device) -> tuple[fl
         work()
         return min(seconds_of(work, device) for _ in range(_STRETCHES)), False
     try:
-        replay, recorded = _recorded(work), True
+        replay, is_recorded = recorded(_launched(work), warm_up=work).replay, True
     except RuntimeError:  # it needs the host: it is launched again and again
         torch.cuda.synchronize(device)
-        replay, recorded = _launched(work), False
+        replay, is_recorded = _launched(work), False
     replay()
-    return statistics.median(_elapsed(replay) for _ in range(_STRETCHES)) / _TOGETHER, recorded
+    return statistics.median(_elapsed(replay) for _ in range(_STRETCHES)) / _TOGETHER, is_recorded
 
 
 def _launched(work: Callable[[], object]) -> Callable[[], object]:
@@ -40,19 +40,6 @@ def _launched(work: Callable[[], object]) -> Callable[[], object]:
             work()
 
     return run
-
-
-def _recorded(work: Callable[[], object]) -> Callable[[], object]:
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(stream):
-        for _ in range(_WARM_UP):
-            work()
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, stream=stream):
-        _launched(work)()
-    return graph.replay
 
 
 def _elapsed(work: Callable[[], object]) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import shutil
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -123,6 +125,24 @@ def trained(monkeypatch) -> list[tuple]:
 
 def stable(records: list[dict]) -> list[dict]:
     return [{name: value for name, value in record.items() if name != "wall_seconds"} for record in records]
+
+
+@pytest.mark.usefixtures("dataset", "distilled")
+def test_an_evaluation_leaves_nothing_of_what_it_has_read_in_memory(paths, monkeypatch):
+    """Data set, images of all snapshots, networks: a job has many evaluations, one after another."""
+    there, made = weakref.WeakSet(), networks.Networks.__init__
+
+    def noted(self, *args, **options):
+        there.add(self)
+        made(self, *args, **options)
+
+    monkeypatch.setattr(networks.Networks, "__init__", noted)
+    gc.disable()
+    try:
+        evaluate(paths)
+        assert not there
+    finally:
+        gc.enable()
 
 
 @pytest.mark.usefixtures("dataset", "distilled")

@@ -1,7 +1,9 @@
 """Steps on buffers that stay where they are: the same bits as plain steps, whatever is recorded of them."""
 
 import copy
+import gc
 import logging
+import weakref
 from functools import partial
 from unittest import mock
 
@@ -134,6 +136,27 @@ def test_recording_leaves_the_network_as_it_was_and_its_replay_moves_it(monkeypa
     plain, static = (evaluate(train, static=flag, epochs=4, norm="batch", record=flag) for flag in (False, True))
     for one, two in zip(plain, static, strict=True):
         assert torch.equal(one, two)
+
+
+def test_a_trained_network_gives_the_memory_of_its_recordings_back_at_once(monkeypatch):
+    """And not only when Python looks for cycles, which it may not do for as long as an evaluation of many networks takes."""
+    graphs = weakref.WeakSet()
+
+    class Graph:
+        def __init__(self, work):
+            work()
+            graphs.add(self)
+
+        def replay(self):
+            pass
+
+    monkeypatch.setattr(recording, "recorded", Graph)
+    gc.disable()
+    try:
+        evaluate(image_set(11), static=True, epochs=2, record=True)
+        assert not graphs
+    finally:
+        gc.enable()
 
 
 def test_where_recording_fails_one_line_says_so_and_the_numbers_are_the_same(monkeypatch, caplog):
