@@ -170,6 +170,23 @@ def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution(monkeypatc
     assert first_gpu.fits_gpu(x, torch.zeros(8, 3, 3, 3).double(), 1) is None
 
 
+@pytest.mark.parametrize(("kind", "mantissa"), [("tf32", 11), ("bf16", 8)])
+def test_rounding_alone_does_not_fail_the_checks_of_the_first_block(kind, mantissa, monkeypatch):
+    """Layers whose factors are rounded stand in for the kernels, at a size of which some signs hang on rounding."""
+
+    def rounded(tensor):
+        digits, exponent = torch.frexp(tensor.detach())
+        return tensor + (torch.ldexp(torch.round(digits * 2**mantissa) / 2**mantissa, exponent) - tensor.detach())
+
+    def layers(inputs, padding, *_):
+        x, filters, weight, bias = inputs
+        return first_on_gpu.plain(rounded(x), rounded(filters), weight, bias, padding).to(first_on_gpu.PRODUCTS[kind])
+
+    monkeypatch.setattr(first_on_gpu, "fused", layers)
+    monkeypatch.setattr(first_on_gpu, "without_gradients", lambda *given: layers(given[:4], given[5]))
+    first_on_gpu.check_first_block(torch.device("cpu"), kind, (9, 3, 32, 32, 1, 32), LAYOUTS[0])
+
+
 class TestOnAGpu:
     pytestmark = on_a_gpu
 
