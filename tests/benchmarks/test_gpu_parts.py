@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from bacon.runtime.errors import BaconError
-from benchmarks.cells import ROOT, measured
+from benchmarks import published
+from benchmarks.cells import ROOT, measured, random_dataset
 from benchmarks.gpu import data, part_tests
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
@@ -23,6 +24,7 @@ from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.published_programs import PublishedPrograms
 from benchmarks.gpu.request import SCALES, Request
 from benchmarks.gpu.summary import COLUMNS, Expected, Line, expectations, summary
+from benchmarks.published import BACON_FILES, Published
 
 MISSING = ("snakemake", "matplotlib", "seaborn", "jinja2", "torchnet", "kornia")
 """What a bare GPU machine need not have."""
@@ -286,3 +288,19 @@ def test_a_published_program_that_ends_leaves_ours_and_is_named():
         with pytest.raises(BaconError, match="bad: no torchnet"):
             programs.check()
     assert good.asked == [{"epochs": 3}, {"epochs": 3}, "end"]
+
+
+def test_a_published_program_that_ends_between_its_turns_leaves_ours_too(tmp_path, monkeypatch):
+    for name in BACON_FILES:
+        (tmp_path / name).write_text("")
+    driver = tmp_path / "benchmarks" / "published_driver.py"
+    driver.parent.mkdir()
+    driver.write_text("for _ in range(2): print('{}', flush=True)\nraise SystemExit('out of memory')\n")
+    monkeypatch.setattr(published, "ROOT", tmp_path)
+    program = Published(tmp_path, random_dataset("digits"), threads=1, specification={})
+    with PublishedPrograms({"bad": program}) as programs:
+        programs.wait()
+        program._process.wait()
+        assert [programs.ask("bad") for _ in range(2)] == [None, None]
+        with pytest.raises(BaconError, match=r"bad: .* ended with status 1: out of memory"):
+            programs.check()
