@@ -143,12 +143,12 @@ def test_tests_that_fail_are_counted_and_fail_the_part(tmp_path):
     assert found.figures == {"tests passed": 1, "tests failed": 1, "tests skipped": 0}
 
 
-def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch):
+def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch, capsys):
     (tmp_path / "test_a.py").write_text(MARK)
 
     def late(command, *, timeout, **_):
         assert 290 < timeout < 300
-        raise subprocess.TimeoutExpired(command, timeout)
+        raise subprocess.TimeoutExpired(command, timeout, output=b"..F")  # as subprocess.run does, also with text=True
 
     monkeypatch.setattr(part_tests.subprocess, "run", late)
     found = Findings(tmp_path / "tests.json")
@@ -156,6 +156,7 @@ def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch):
         part_tests.measure(Request(folder=tmp_path, tests=(str(tmp_path),)), found, Deadline(300))
     assert [row["ended"] for row in found.rows["tests"]] == [False]
     assert list(found.skipped.values()) == ["they did not end in time"]
+    assert "did not end in time\n..F" in capsys.readouterr().out
 
 
 def test_time_in_which_no_kernel_runs():
