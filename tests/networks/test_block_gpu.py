@@ -79,6 +79,14 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     compiled(first_back_triton._backward, dtype, back, capability, **numbers)
     share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     compiled(first_images_triton._shares, dtype, share, capability)
+for dtype in (half, torch.float32):
+    small = {name.upper(): size for name, size in colour._asdict().items()} | {"LANES": colour.lanes, "num_warps": 4}
+    strides = {f"{what}_{axis}": "i32" for what in ("stride", "filter") for axis in "nchwi"}
+    compiled(first_triton._prepare, dtype, small | {"NUMBERS": 1024}, copies="i32", **strides)
+    sums = {name: small[name] for name in ("INPUTS", "CHANNELS", "LANES", "num_warps")} | {"ROWS": 256, "COLUMNS": 16}
+    compiled(first_back_triton._add_groups, dtype, sums, groups="i32", **strides)
+    del small["CHANNELS"]
+    compiled(first_images_triton._add_shares, dtype, small | {"NUMBERS": 512}, **strides)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)
 
