@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -131,8 +132,9 @@ class Published:
     def ask(self, **order: Any) -> dict[str, Any]:
         """Let the program go on, and return what it measured."""
         assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": "go"} | order) + "\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, which reading says
+            self._process.stdin.write(json.dumps({"do": "go"} | order) + "\n")
+            self._process.stdin.flush()
         return self._read()
 
     def _read(self) -> dict[str, Any]:
@@ -154,7 +156,8 @@ class Published:
     ) -> None:
         """End the program."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # an order that nobody read
+            self._process.stdin.close()
         self._process.wait()
         self._log.close()
         self._folder.cleanup()

@@ -12,12 +12,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bacon._version import __version__
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     import torch
 
-_PACKAGES = ("torch", "torchvision", "numpy", "h5py", "bacon-distillation")
+_PACKAGES = ("torch", "torchvision", "numpy", "h5py")
+_OWN_PACKAGE = "bacon-distillation"
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +55,8 @@ def provenance(device: str, *, deterministic: bool) -> dict[str, Any]:
         deterministic: whether it gives the same bits in every run (``bacon.runtime.devices.is_deterministic``).
     """
     return {
-        "packages": installed_versions(_PACKAGES),
+        # The version of this code itself: a checkout need not be installed.
+        "packages": installed_versions(_PACKAGES) | {_OWN_PACKAGE: __version__},
         "python": platform.python_version(),
         "commit": commit(),
         "device": device,

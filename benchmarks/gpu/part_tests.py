@@ -96,7 +96,10 @@ def _run(file: Path, folder: Path, deadline: Deadline) -> Outcome:
             capture_output=True,
             text=True,
         )
-    except subprocess.TimeoutExpired:
+    except subprocess.TimeoutExpired as late:
+        written: list[bytes | None] = [late.stdout, late.stderr]  # bytes, in spite of `text`
+        begun = b"".join(part or b"" for part in written).decode(errors="replace")
+        print(f"{name}: did not end in time\n{begun}", flush=True)
         return Outcome(name, ended=False)
     print(f"{name}: status {done.returncode}\n{done.stdout}{done.stderr}", flush=True)
     if done.returncode == _NOTHING_CHOSEN:

@@ -48,7 +48,11 @@ class PublishedPrograms:
         """What the program ``name`` measures next; ``None``: there is none, or it has ended."""
         if name not in self._programs or name in self.errors:
             return None
-        return self._programs[name].ask(**self._order)
+        try:
+            return self._programs[name].ask(**self._order)
+        except BaconError as error:  # ours is measured without it
+            self.errors[name] = str(error)
+            return None
 
     def check(self) -> None:
         """Raise :class:`BaconError` when a program ended: then it was not measured."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,9 @@ def reproduce(
     for target in targets:
         try:
             unfinished |= not _reproduce(target, place, results, seconds, at, networks, need_seconds)
-        except BaconError as error:
+        except (BaconError, RuntimeError) as error:  # RuntimeError: memory, or an operation that a GPU refuses
+            if isinstance(error, RuntimeError):
+                traceback.print_exc()
             results["errors"][str(target.cell)] = str(error)
             click.echo(f"{target.cell}: failed: {error}", err=True)
         for path in {folder / "reproduce.json", output} - {None}:

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from bacon.runtime.errors import BaconError
-from benchmarks.cells import ROOT, measured
+from benchmarks import published
+from benchmarks.cells import ROOT, measured, random_dataset
 from benchmarks.gpu import data, part_tests
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
@@ -23,6 +24,7 @@ from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.published_programs import PublishedPrograms
 from benchmarks.gpu.request import SCALES, Request
 from benchmarks.gpu.summary import COLUMNS, Expected, Line, expectations, summary
+from benchmarks.published import BACON_FILES, Published
 
 MISSING = ("snakemake", "matplotlib", "seaborn", "jinja2", "torchnet", "kornia")
 """What a bare GPU machine need not have."""
@@ -141,12 +143,12 @@ def test_tests_that_fail_are_counted_and_fail_the_part(tmp_path):
     assert found.figures == {"tests passed": 1, "tests failed": 1, "tests skipped": 0}
 
 
-def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch):
+def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch, capsys):
     (tmp_path / "test_a.py").write_text(MARK)
 
     def late(command, *, timeout, **_):
         assert 290 < timeout < 300
-        raise subprocess.TimeoutExpired(command, timeout)
+        raise subprocess.TimeoutExpired(command, timeout, output=b"..F")  # as subprocess.run does, also with text=True
 
     monkeypatch.setattr(part_tests.subprocess, "run", late)
     found = Findings(tmp_path / "tests.json")
@@ -154,6 +156,7 @@ def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch):
         part_tests.measure(Request(folder=tmp_path, tests=(str(tmp_path),)), found, Deadline(300))
     assert [row["ended"] for row in found.rows["tests"]] == [False]
     assert list(found.skipped.values()) == ["they did not end in time"]
+    assert "did not end in time\n..F" in capsys.readouterr().out
 
 
 def test_time_in_which_no_kernel_runs():
@@ -286,3 +289,19 @@ def test_a_published_program_that_ends_leaves_ours_and_is_named():
         with pytest.raises(BaconError, match="bad: no torchnet"):
             programs.check()
     assert good.asked == [{"epochs": 3}, {"epochs": 3}, "end"]
+
+
+def test_a_published_program_that_ends_between_its_turns_leaves_ours_too(tmp_path, monkeypatch):
+    for name in BACON_FILES:
+        (tmp_path / name).write_text("")
+    driver = tmp_path / "benchmarks" / "published_driver.py"
+    driver.parent.mkdir()
+    driver.write_text("for _ in range(2): print('{}', flush=True)\nraise SystemExit('out of memory')\n")
+    monkeypatch.setattr(published, "ROOT", tmp_path)
+    program = Published(tmp_path, random_dataset("digits"), threads=1, specification={})
+    with PublishedPrograms({"bad": program}) as programs:
+        programs.wait()
+        program._process.wait()
+        assert [programs.ask("bad") for _ in range(2)] == [None, None]
+        with pytest.raises(BaconError, match=r"bad: .* ended with status 1: out of memory"):
+            programs.check()

@@ -236,14 +236,15 @@ def test_options_that_make_no_sense(request_of, more, words):
     assert words in result.output
 
 
-def test_a_cell_that_fails_does_not_stop_the_others(request_of, monkeypatch):
+@pytest.mark.parametrize("error", [BaconError, torch.OutOfMemoryError])
+def test_a_cell_that_fails_does_not_stop_the_others(request_of, monkeypatch, error):
     from benchmarks.reproduction import command as module
 
     real = module.distil
 
     def failing(target, *arguments, **options):
         if target.cell.method == "dm":
-            raise BaconError("not finite")
+            raise error("not finite")
         return real(target, *arguments, **options)
 
     monkeypatch.setattr(module, "distil", failing)

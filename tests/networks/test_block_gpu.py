@@ -79,6 +79,14 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     compiled(first_back_triton._backward, dtype, back, capability, **numbers)
     share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     compiled(first_images_triton._shares, dtype, share, capability)
+for dtype in (half, torch.float32):
+    small = {name.upper(): size for name, size in colour._asdict().items()} | {"LANES": colour.lanes, "num_warps": 4}
+    strides = {f"{what}_{axis}": "i32" for what in ("stride", "filter") for axis in "nchwi"}
+    compiled(first_triton._prepare, dtype, small | {"NUMBERS": 1024}, copies="i32", **strides)
+    sums = {name: small[name] for name in ("INPUTS", "CHANNELS", "LANES", "num_warps")} | {"ROWS": 256, "COLUMNS": 16}
+    compiled(first_back_triton._add_groups, dtype, sums, groups="i32", **strides)
+    del small["CHANNELS"]
+    compiled(first_images_triton._add_shares, dtype, small | {"NUMBERS": 512}, **strides)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)
 
@@ -168,6 +176,23 @@ def test_the_arithmetic_of_the_first_block_is_that_of_its_convolution(monkeypatc
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
     assert first_gpu.arithmetic(x) == "fp32"
     assert first_gpu.fits_gpu(x, torch.zeros(8, 3, 3, 3).double(), 1) is None
+
+
+@pytest.mark.parametrize(("kind", "mantissa"), [("tf32", 11), ("bf16", 8)])
+def test_rounding_alone_does_not_fail_the_checks_of_the_first_block(kind, mantissa, monkeypatch):
+    """Layers whose factors are rounded stand in for the kernels, at a size of which some signs hang on rounding."""
+
+    def rounded(tensor):
+        digits, exponent = torch.frexp(tensor.detach())
+        return tensor + (torch.ldexp(torch.round(digits * 2**mantissa) / 2**mantissa, exponent) - tensor.detach())
+
+    def layers(inputs, padding, *_):
+        x, filters, weight, bias = inputs
+        return first_on_gpu.plain(rounded(x), rounded(filters), weight, bias, padding).to(first_on_gpu.PRODUCTS[kind])
+
+    monkeypatch.setattr(first_on_gpu, "fused", layers)
+    monkeypatch.setattr(first_on_gpu, "without_gradients", lambda *given: layers(given[:4], given[5]))
+    first_on_gpu.check_first_block(torch.device("cpu"), kind, (9, 3, 32, 32, 1, 32), LAYOUTS[0])
 
 
 class TestOnAGpu:

@@ -2,12 +2,14 @@
 
 import ast
 import os
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon._version import __version__
 from bacon.methods.gvbsm import density
 from bacon.runtime.devices import is_deterministic, set_up_arithmetic
 from bacon.runtime.provenance import provenance
@@ -105,6 +107,19 @@ def test_the_process_computes_in_full_float32():
 @pytest.mark.parametrize("value", [True, False])
 def test_provenance_says_it(value):
     assert provenance("a device", deterministic=value)["deterministic"] is value
+
+
+def test_a_checkout_that_is_not_installed_has_a_provenance(monkeypatch):
+    """As on a machine to which only the files were copied."""
+
+    def version(name):
+        if name == "bacon-distillation":
+            raise PackageNotFoundError(name)
+        return "1.2"
+
+    monkeypatch.setattr("bacon.runtime.provenance.version", version)
+    packages = provenance("a device", deterministic=True)["packages"]
+    assert (packages["bacon-distillation"], packages["torch"]) == (__version__, "1.2")
 
 
 def names_called(path):

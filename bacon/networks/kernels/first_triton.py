@@ -68,9 +68,8 @@ def _prepare(
         lane = at % LANES
         row, column = at // LANES // across - PADDING, at // LANES % across - PADDING
         inside = (lane < INPUTS) & (row >= 0) & (row < ROWS) & (column >= 0) & (column < COLUMNS)
-        number = tl.load(
-            x + image * stride_n + lane * stride_c + row * stride_h + column * stride_w, mask=inside, other=0.0
-        )
+        place = x + image * stride_n + lane * stride_c + row * stride_h + column * stride_w
+        number = tl.load(place, mask=inside, other=0.0).to(tl.float32)  # as that of the filters: a name has one type
         tl.store(images + image * size + at, number.to(images.dtype.element_ty), mask=at < size)
     else:
         at = (program - copies) * NUMBERS + tl.arange(0, NUMBERS)
