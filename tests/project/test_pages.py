@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bacon.settings.protocol_records import PROTOCOLS
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bacon"
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -136,3 +138,29 @@ def exists(name: str) -> bool:
             raise
         return exists(module) and hasattr(importlib.import_module(module), attribute)
     return True
+
+
+def first_number(cell: str) -> str:
+    """The mean of a cell such as ``71.7 ± 22.2 #29`` or ``71.7 [49.4, 93.9] (15)``."""
+    return re.match(r"[\d.]+", cell)[0]
+
+
+def test_the_digits_have_the_same_means_on_every_page():
+    """The demo's, the selections' and the findings' cells are the same ones: preset `demo`, P-DSA, n = 15."""
+    one = {method: first_number(cells[0]) for method, cells in rows("docs/findings.md", "| P-DSA | P-DC").items()}
+    ten = {
+        method: first_number(cells[0])
+        for method, cells in rows("docs/findings.md", "| accuracy | minus Random").items()
+    }
+    for method, cells in rows("README.md", "Method | IPC 1").items():
+        assert [first_number(cells[0]), first_number(cells[2])] == [one[method], ten[method]], method
+    selections = rows("docs/algorithms.md", "| Random | Herding | K-Center")
+    methods = ("Random", "Herding", "K-Center", "k-means", "RDED", "Forgetting")
+    assert [first_number(cell) for cell in selections["IPC 1"]] == [one[method] for method in methods]
+    assert [first_number(cell) for cell in selections["IPC 10"]] == [ten[method] for method in methods]
+
+
+def test_the_findings_count_the_networks_that_protocols_train():
+    text = (ROOT / "docs" / "findings.md").read_text()
+    said = {name.lower(): int(number) for name, number in re.findall(r"(P-\w+): (\d+)(?=[,)])", text)}
+    assert said == {name: PROTOCOLS[name].evaluation["seeds"] for name in ("p-dc", "p-ncfm")}
