@@ -5,11 +5,16 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
+from bacon.config.loading import check_config
+from bacon.plan.plan import Plan
+from bacon.plan.stages import plan_artifacts
 from bacon.settings.protocol_records import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
@@ -164,3 +169,18 @@ def test_the_findings_count_the_networks_that_protocols_train():
     text = (ROOT / "docs" / "findings.md").read_text()
     said = {name.lower(): int(number) for name, number in re.findall(r"(P-\w+): (\d+)(?=[,)])", text)}
     assert said == {name: PROTOCOLS[name].evaluation["seeds"] for name in ("p-dc", "p-ncfm")}
+
+
+def test_the_page_on_slurm_counts_the_jobs_of_the_demo():
+    """Those through sbatch, and the rest: tables, figures, report, `all`, and the images of each distilled set."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    plan = Plan(check_config(config | {"preset": "smoke", "grid": config["grid"] | {"ipc": [1], "seeds": 1}}))
+    jobs = Counter(artifact.stage for artifact in plan_artifacts(plan))
+    shown = rows("docs/slurm.md", "rule | jobs through sbatch")
+    evaluations = int(shown["evaluate"][0]) + int(shown["evaluate_full"][0])
+    assert evaluations == jobs["evaluate"]
+    assert {rule: int(shown[rule][0]) for rule in ("train", "distill")} == {
+        rule: jobs[rule] for rule in ("train", "distill")
+    }
+    text = (ROOT / "docs" / "slurm.md").read_text()
+    assert int(re.search(r"are (\d+) more jobs", text)[1]) == 4 + jobs["distill"]
