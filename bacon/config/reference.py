@@ -184,7 +184,8 @@ def _table(rows: list[tuple[str, Any]]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in rows:
         default = "required" if field.is_required() else f"`{_default(field)}`"
-        lines.append(f"| `{name}` | {_type(field)} | {default} | {field.description or ''} |")
+        words = (field.description or "").replace("|", r"\|")  # a bar would end the cell
+        lines.append(f"| `{name}` | {_type(field)} | {default} | {words} |")
     return "\n".join(lines) + "\n"
 
 
@@ -221,6 +222,8 @@ def _words(schema: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{schema['const']}`"
+    if "prefixItems" in schema:  # a tuple of so many values
+        return f"[{', '.join(_words(part) for part in schema['prefixItems'])}]"
     if schema.get("type") == "array":
         return f"list of {_words(schema.get('items', {}))}"
     names = {"object": "keys with values", "integer": "whole number", "string": "text", "boolean": "true or false"}
