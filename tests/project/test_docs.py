@@ -10,6 +10,7 @@ import tokenize
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -113,6 +114,27 @@ def test_documented_make_targets_exist():
     for target in found:
         done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def examples() -> list[tuple[str, str]]:
+    """(Page, text) of every configuration that a page shows; a list is a part of something else, such as a CI's steps."""
+    found = [
+        (page, text)
+        for page in PAGES
+        for text in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    ]
+    return [(page, text) for page, text in found if isinstance(yaml.safe_load(text), dict)]
+
+
+@pytest.mark.parametrize(("page", "text"), examples())
+def test_every_configuration_on_a_page_is_one(page, text):
+    from bacon.config.loading import check_config
+
+    values = yaml.safe_load(text)
+    if page == "docs/add-a-method.md":  # its method is none of ours
+        values["grid"]["methods"].remove("standardised")
+        del values["methods"]["standardised"]
+    check_config(values)
 
 
 def test_no_place_is_left_to_fill():
