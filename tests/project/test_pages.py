@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bacon.config.loading import check_config
+from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
 from bacon.plan.stages import plan_artifacts
 from bacon.settings.protocol_records import PROTOCOLS
@@ -184,3 +185,25 @@ def test_the_page_on_slurm_counts_the_jobs_of_the_demo():
     }
     text = (ROOT / "docs" / "slurm.md").read_text()
     assert int(re.search(r"are (\d+) more jobs", text)[1]) == 4 + jobs["distill"]
+
+
+def test_the_page_on_evaluation_says_how_many_networks_protocols_train():
+    """Where it is not the usual five; KIP's own trains none."""
+    lines = rows("docs/evaluation.md", "`protocol` | training").items()
+    shown = {name: cells[0] for names, cells in lines for name in re.findall(r"`([\w-]+)`", names)}
+    assert shown.keys() == {*PROTOCOLS, "native"}
+    for name, protocol in PROTOCOLS.items():
+        if "seeds" in protocol.evaluation and "regression" not in protocol.evaluation:
+            assert f"{protocol.evaluation['seeds']} networks" in shown[name], name
+
+
+def test_the_page_on_evaluation_has_every_network_known_by_name():
+    section = (ROOT / "docs" / "evaluation.md").read_text().partition("\n## Networks\n")[2]
+    between = {
+        "convnet_w64",
+        "convnet_w128",
+        "convnet_d2",
+        "convnet_d3",
+        "convnet_d4",
+    }  # of `convnet_w32` to `convnet_w256`
+    assert NETWORKS.keys() - between <= set(re.findall(r"`(\w+)`", section))
