@@ -9,6 +9,7 @@ import subprocess
 import tokenize
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 
@@ -106,6 +107,17 @@ def test_documented_bacon_commands_exist():
         assert words[1] in main.commands, command
         known = {name for option in main.commands[words[1]].params for name in option.opts}
         assert {word for word in words if word.startswith("--")} <= known, command
+
+
+def test_the_evaluation_of_a_published_file_has_the_options_that_its_help_requires():
+    """The README's file has classes as labels: `--labels` is not among them."""
+    from bacon.commands.evaluate import evaluate_command
+
+    (words,) = [shlex.split(command) for command in commands("bacon evaluate") if "res_DM" in command]
+    options = [option for option in evaluate_command.params if isinstance(option, click.Option)]
+    required = {option.opts[0] for option in options if "required for files not written" in (option.help or "")}
+    assert required == {"--pixels", "--partition"}
+    assert required <= {*words}
 
 
 def test_documented_make_targets_exist():
