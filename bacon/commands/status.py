@@ -63,6 +63,7 @@ def as_dict(status: Status) -> dict[str, object]:
         "jobs": [asdict(job) for job in status.jobs],
         "counts": status.counts,
         "seconds_left": status.seconds_left,
+        "measured": status.measured,
         "running": status.running,
         "training_bytes": status.training_bytes,
     }
@@ -133,6 +134,8 @@ def summary_line(status: Status) -> str:
         text += f" About {duration(status.seconds_left)} of computing time left"
         if status.running:
             text += f", {duration(status.seconds_left / status.running)} with {status.running} at a time"
+        if not status.measured:
+            text += f", by an assumed rate of {status.assumed_device} until the first job is done here"
         text += "."
     if status.training_bytes:
         text += f" Networks trained on real sets take {size(status.training_bytes)} on the disk."

@@ -61,6 +61,9 @@ class Status:
     jobs: list[Job] = field(default_factory=list)
     training_bytes: int = 0
     """Bytes that the networks trained on real sets take on the disk when all are there."""
+    measured: bool = True
+    """Whether times left follow from jobs that computed here; if not, from assumed rates of ``assumed_device``."""
+    assumed_device: str = "a GPU"
 
     @property
     def counts(self) -> dict[str, int]:
@@ -83,13 +86,16 @@ def read_status(plan: Plan) -> Status:
     artifacts = read_artifacts(plan)
     factors = _measured_factors(plan, artifacts)
     jobs = [_job(plan, artifact, header, factors) for artifact, header in artifacts]
-    return Status(jobs, sum(cost.stored_bytes(plan, training) for training in plan.trainings.values()))
+    stored = sum(cost.stored_bytes(plan, training) for training in plan.trainings.values())
+    measured = any(STAGES[name].heartbeat is not None for name in factors)
+    device = "a CPU thread" if plan.config.run.device == "cpu" else "a GPU"
+    return Status(jobs, stored, measured=measured, assumed_device=device)
 
 
 def _job(plan: Plan, artifact: PlannedArtifact, header: Header | None, factors: dict[str, float]) -> Job:
     stage = stage_of(artifact)
     log = stage.log(artifact)
-    estimate = stage.seconds(plan, artifact) * factors[stage.name]
+    estimate = stage.seconds(plan, artifact) * factors.get(stage.name, 1.0)
     state, detail, fraction, left = _state(plan, artifact, header, log)
     if left is None:
         left = 0.0 if state == "done" else START_SECONDS + estimate * (1 - fraction)
@@ -200,16 +206,21 @@ def _changed_settings(now: dict[str, Any], made_by: dict[str, Any]) -> list[str]
 
 
 def _measured_factors(plan: Plan, artifacts: list[tuple[PlannedArtifact, Header | None]]) -> dict[str, float]:
-    """Measured over assumed time of each stage, from what is done; 1 as long as nothing is."""
-    factors = {}
-    for stage in STAGES.values():
-        done = [
-            (stage.seconds(plan, artifact), header.seconds)
-            for artifact, header in artifacts
-            if header and artifact.stage == stage.name and header.fingerprint == artifact.fingerprint
-        ]
-        assumed, measured = (sum(times) for times in zip(*done, strict=True)) if done else (0.0, 0.0)
-        factors[stage.name] = measured / assumed if assumed > 0 else 1.0
+    """Measured over assumed time, by stage, from what is done.
+
+    A stage of networks of which nothing is done takes the factor of the others together; none is there as long as no stage of
+    networks has anything done.
+    """
+    times: dict[str, tuple[float, float]] = {}
+    for artifact, header in artifacts:
+        if header and header.fingerprint == artifact.fingerprint:
+            assumed, took = times.get(artifact.stage, (0.0, 0.0))
+            times[artifact.stage] = assumed + stage_of(artifact).seconds(plan, artifact), took + header.seconds
+    networks = [name for name, stage in STAGES.items() if stage.heartbeat is not None]
+    factors = {name: took / assumed for name, (assumed, took) in times.items() if assumed > 0}
+    if known := [times[name] for name in networks if name in factors]:
+        assumed, took = (sum(each) for each in zip(*known, strict=True))
+        factors = dict.fromkeys(networks, took / assumed) | factors
     return factors
 
 

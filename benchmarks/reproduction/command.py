@@ -13,6 +13,7 @@ from bacon.commands.printing import print_table
 from bacon.plan import cost
 from bacon.runtime.devices import device_name, set_up_arithmetic
 from bacon.runtime.errors import BaconError
+from bacon.runtime.logs import set_up_logging
 from benchmarks.options import chosen_device, common
 from benchmarks.report import save, show, text
 from benchmarks.reproduction import prediction
@@ -87,6 +88,7 @@ def reproduce(
 
     The same command goes on where the last one ended. A cell is evaluated with the protocol p-dsa, and with its method's own.
     """
+    set_up_logging()  # hours in the background are followed in a file
     place = chosen_device(device, threads)
     request = Request(data=data, folder=folder.resolve(), config=config, zca=zca, device=place.type, threads=threads)
     parsed = [parsed_cell(cell) for cell in dict.fromkeys(cells)]

@@ -147,7 +147,7 @@ class _Run:
             self._select()
         elif engine.iteration < total:
             try:
-                with Progress(str(self.target.cell), total, seconds=10.0, done=engine.iteration) as progress:
+                with Progress(str(self.target.cell), total, seconds=30.0, done=engine.iteration) as progress:
                     engine.run(progress, self._after_iteration)
             except _TimeIsUpError:
                 engine.check()

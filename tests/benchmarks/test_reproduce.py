@@ -73,6 +73,9 @@ def test_cells_are_distilled_and_evaluated_with_both_protocols(request_of):
     assert (chosen["of"], chosen["seconds per iteration"]) == (0, None)
     assert f"1 of {iterations}" in result.output
     assert "nothing published with convnet" in result.output
+    assert f"digits/dc/ipc1/seed0: started, {iterations} steps" in result.stderr, (
+        "followed in a file where there is no terminal"
+    )
 
 
 def test_the_images_are_those_of_the_workflow_also_in_pieces(request_of, tmp_path):

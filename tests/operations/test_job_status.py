@@ -147,6 +147,25 @@ def test_a_killed_job_is_stopped_and_counts_what_it_did(folder):
     assert found.seconds_left - START_SECONDS == pytest.approx(0.75 * (waiting.seconds_left - START_SECONDS))
 
 
+def test_times_follow_what_finished_jobs_took_of_any_stage_of_networks(folder):
+    def computing():
+        found = read_status(plan(folder))
+        cells = DM, Cell("digits", "random", 1, 0)
+        return found, [job(found, "distill", str(cell)).seconds_left - START_SECONDS for cell in cells]
+
+    shutil.rmtree(folder / "results/distilled")
+    found, by_others = computing()
+    assert found.measured
+    for name in ("evaluation", "training"):
+        shutil.rmtree(folder / "results" / name, ignore_errors=True)
+    found, assumed = computing()
+    assert not found.measured, "the data set alone says nothing of the speed of networks"
+    assert found.assumed_device == "a GPU"  # run.device is auto
+    factors = [other / own for other, own in zip(by_others, assumed, strict=True)]
+    assert factors[0] == pytest.approx(factors[1])
+    assert factors[0] != pytest.approx(1.0)
+
+
 def test_a_failed_job_says_its_error_and_its_log(folder):
     (folder / DM.distilled_path).unlink()
     log = "results/logs/distill/digits/dm/ipc1/seed0.log"

@@ -17,3 +17,10 @@ def test_a_line_counts_jobs_and_says_what_is_left():
         "2.6 MB on the disk."
     )
     assert summary_line(Status([job("done", 0)])) == "1 jobs: 1 done."
+
+
+def test_a_time_by_assumed_rates_says_so():
+    line = summary_line(Status([job("waiting", 60)], measured=False, assumed_device="a CPU thread"))
+    assert line.endswith(
+        "About 60 s of computing time left, by an assumed rate of a CPU thread until the first job is done here."
+    )
