@@ -149,6 +149,13 @@ def test_every_configuration_on_a_page_is_one(page, text):
     check_config(values)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_headings_stand_apart(page):
+    """After an empty line: some readers take a heading right below a table for a row of it."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    assert re.findall(r"[^\n]\n(#+ .+)", text) == []
+
+
 def test_no_place_is_left_to_fill():
     for page in PAGES:
         assert "FILL" not in (ROOT / page).read_text(), f"{page}: measured values are missing"
