@@ -16,6 +16,8 @@ from bacon.config.loading import check_config
 from bacon.config.presets import NETWORKS
 from bacon.plan.plan import Plan
 from bacon.plan.stages import plan_artifacts
+from bacon.reporting.tables.names import NETWORKS as NETWORK_TABLE
+from bacon.reporting.tables.names import TABLE_TITLES
 from bacon.settings.protocol_records import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
@@ -207,3 +209,9 @@ def test_the_page_on_evaluation_has_every_network_known_by_name():
         "convnet_d4",
     }  # of `convnet_w32` to `convnet_w256`
     assert NETWORKS.keys() - between <= set(re.findall(r"`(\w+)`", section))
+
+
+def test_the_page_on_architecture_names_every_table():
+    written = rows("docs/architecture.md", "rule | makes")["`tables`"][0]
+    names = {"downstream_{task}" if name.startswith("downstream_") else name for name in TABLE_TITLES}
+    assert {name.removesuffix(".csv") for name in re.findall(r"`([\w{}.]+)`", written)} == names | {NETWORK_TABLE}
