@@ -6,6 +6,7 @@ import ast
 import importlib
 import re
 from collections import Counter
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import yaml
 
 from bacon.config.loading import check_config
 from bacon.config.presets import NETWORKS
+from bacon.methods.base import Method
 from bacon.plan.plan import Plan
 from bacon.plan.stages import plan_artifacts
 from bacon.reporting.tables.names import NETWORKS as NETWORK_TABLE
@@ -215,3 +217,10 @@ def test_the_page_on_architecture_names_every_table():
     written = rows("docs/architecture.md", "rule | makes")["`tables`"][0]
     names = {"downstream_{task}" if name.startswith("downstream_") else name for name in TABLE_TITLES}
     assert {name.removesuffix(".csv") for name in re.findall(r"`([\w{}.]+)`", written)} == names | {NETWORK_TABLE}
+
+
+def test_the_page_on_methods_names_every_part_of_a_record():
+    page = (ROOT / "docs" / "add-a-method.md").read_text()
+    assert [
+        part.name for part in fields(Method) if not re.search(rf"`{part.name}\b|^    {part.name}=", page, re.MULTILINE)
+    ] == []
