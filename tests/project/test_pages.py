@@ -224,3 +224,12 @@ def test_the_page_on_methods_names_every_part_of_a_record():
     assert [
         part.name for part in fields(Method) if not re.search(rf"`{part.name}\b|^    {part.name}=", page, re.MULTILINE)
     ] == []
+
+
+def test_the_page_on_evaluation_names_every_protocol_that_is_published_with_the_best_on_test():
+    sentence = re.search(r"The code of (.+) reports the best on", (ROOT / "docs" / "evaluation.md").read_text())[1]
+    published = [
+        protocol for protocol in PROTOCOLS.values() if re.search(r"Published: .*best .*on test", protocol.note)
+    ]
+    assert len(published) > 4
+    assert {protocol.title.partition(" (")[0] for protocol in published} <= set(re.split(r", | and ", sentence))
