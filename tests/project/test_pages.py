@@ -18,8 +18,11 @@ from bacon.config.presets import NETWORKS
 from bacon.methods.base import Method
 from bacon.plan.plan import Plan
 from bacon.plan.stages import plan_artifacts
+from bacon.plan.trainings import full_set_needs
 from bacon.reporting.tables.names import NETWORKS as NETWORK_TABLE
 from bacon.reporting.tables.names import TABLE_TITLES
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_records import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
@@ -233,3 +236,16 @@ def test_the_page_on_evaluation_names_every_protocol_that_is_published_with_the_
     ]
     assert len(published) > 4
     assert {protocol.title.partition(" (")[0] for protocol in published} <= set(re.split(r", | and ", sentence))
+
+
+def test_the_page_on_training_says_when_the_full_set_is_trained_by_its_evaluation():
+    """Each setting that it names, and no protocol for another reason."""
+    text = re.search(
+        r"as it does for a\ndistilled set: (.+?)\.\n", (ROOT / "docs" / "training.md").read_text(), re.DOTALL
+    )[1]
+    named = {tuple(words.split(": ")) for words in re.findall(r"`([^`]+)`", text)}
+    for name, protocol in PROTOCOLS.items():
+        settings = EvaluationSettings.model_validate(dict(protocol.evaluation))
+        unlike = {key for key, value in settings if value != getattr(EvaluationSettings(), key)}
+        reasons = {said for said in named if said[0] in unlike and said[1:] in ((), (getattr(settings, said[0]),))}
+        assert bool(reasons) == (not full_set_needs(settings, NetworkSettings())), name
