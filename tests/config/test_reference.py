@@ -56,6 +56,20 @@ def test_values_that_stand_together_are_not_called_keys():
     assert types["loss"] == "list of keys with values"
 
 
+def test_defaults_of_a_section_that_a_method_has_otherwise_are_named():
+    """Beneath the table of the section, whose defaults are the model's."""
+    sections = dict(re.findall(r"^### `(distillation\.[\w.]+)`\n(.*?)(?=^#)", PAGE, re.MULTILINE | re.DOTALL))
+    assert "Other defaults of `dm_iid`, `idm_iid`: `epochs: 40`." in sections["distillation.extractors"]
+    assert (
+        "Other defaults of `datm`: `rho: 0.01`, `adaptive: true`, `gap: 0.3`."
+        in sections["distillation.experts.sharpness"]
+    )
+    assert (
+        "Other defaults of `frepo`: `architecture: frepo_convnet`, `norm: batch`." in sections["distillation.network"]
+    )
+    assert "Other defaults" not in sections["distillation.feature_networks"]
+
+
 def test_every_row_of_a_table_has_as_many_cells_as_its_heading():
     """A bar in a description would end its cell, and readers would not see the rest."""
     tables = re.findall(r"^\|.*\|\n\|-.*\|\n(?:\|.*\|\n)+", PAGE, re.MULTILINE)
