@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.option(
     "--pixels",
     type=click.Choice(("raw", "uint8", "normalised")),
-    help="Scale of the pixels; required for files not written by this project.",
+    help="Scale of the pixels; required for files not written by this project, but not for folders of images.",
 )
 @click.option(
     "--mean", default="", help="Mean of the normalisation, one number per channel: 0.49,0.48,0.45; or `data`."
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 @click.option(
     "--labels",
     type=click.Choice(("classes", "probabilities", "logits")),
-    help="Kind of the soft labels; required for files not written by this project.",
+    help="Kind of the labels; required for files with soft labels that this project did not write.",
 )
 @click.option(
     "--experiment", type=click.IntRange(min=0), help="Which set to use if the file holds several, counted from 0."

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     "results/data/NAME.h5; digits need none]",
 )
 @click.option(
-    "--networks", type=click.IntRange(1, 1000), help="Networks to train for each accuracy.  [default: as in the card]"
+    "--networks",
+    type=click.IntRange(1, 1000),
+    help="Networks to train for each accuracy.  [default: as in the card, and at least two]",
 )
 @click.option(
     "--confidence",

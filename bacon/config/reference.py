@@ -90,7 +90,8 @@ def _distillation(methods: tuple[Method, ...]) -> Iterable[str]:
         yield f"### Keys of {model.__name__}\n\n{words}\n\n{_table(own)}"
     for key, models in section_models(methods).items():
         if key[0] == "distillation" and len(key) > 1:
-            yield _model_part(f"`{'.'.join(key)}`", models)
+            notes = {model: _other_defaults(key[1:], model, methods) for model in models}
+            yield _model_part(f"`{'.'.join(key)}`", models, notes)
     for method in methods:
         yield from _own_part(method)
 
@@ -156,14 +157,50 @@ def _own_part(method: Method) -> Iterable[str]:
         yield f"### Method `{method.name}`\n\n{sets}{table}"
 
 
-def _model_part(title: str, models: Iterable[type[BaseModel]]) -> str:
+def _model_part(
+    title: str, models: Iterable[type[BaseModel]], notes: Mapping[type[BaseModel], str] | None = None
+) -> str:
+    """A section: each model that may stand there, with what is to be said of it beneath."""
     parts = [f"### {title}\n"]
     for model in models:
         if model is NetworkSettings and title != "`network`":
             parts.append("A network, with the keys of [`network`](#network).\n")
         else:
             parts.append(f"{_first_line(model)}\n\n{_table(_rows(model))}")
+        if notes and notes[model]:
+            parts.append(f"{notes[model]}\n")
     return "\n".join(parts)
+
+
+def _other_defaults(section: Key, model: type[BaseModel], methods: Iterable[Method]) -> str:
+    """Which methods have other defaults in a section than its model, and which; the same ones are said once."""
+    found: dict[str, list[str]] = {}
+    for method in methods:
+        values = _section_values(method, section)
+        if type(values) is model and (words := _unlike_the_model(values)):
+            found.setdefault(words, []).append(f"`{method.name}`")
+    return " ".join(f"Other defaults of {', '.join(names)}: {words}." for words, names in found.items())
+
+
+def _section_values(method: Method, section: Key) -> Any:
+    """What a method has in a section of `distillation` by default; ``None`` where it has no such section."""
+    values: Any = None if method.settings_model is None else method.settings_model()
+    for key in section:
+        names = {field.alias or name: name for name, field in getattr(type(values), "model_fields", {}).items()}
+        values = getattr(values, names[key]) if key in names else None
+    return values
+
+
+def _unlike_the_model(values: BaseModel) -> str:
+    """The values that are not the defaults of their model, as a configuration writes them."""
+    fields = {name: field for name, field in type(values).model_fields.items() if not nested_models(field)}
+    found = {
+        field.alias or name: getattr(values, name)
+        for name, field in fields.items()
+        if getattr(values, name) != field.get_default(call_default_factory=True)
+    }
+    written = {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
+    return ", ".join(f"`{key}: {value}`" for key, value in written.items())
 
 
 def _first_line(model: type[BaseModel]) -> str:
@@ -184,7 +221,8 @@ def _table(rows: list[tuple[str, Any]]) -> str:
     lines = ["| key | type | default | meaning |", "|---|---|---|---|"]
     for name, field in rows:
         default = "required" if field.is_required() else f"`{_default(field)}`"
-        lines.append(f"| `{name}` | {_type(field)} | {default} | {field.description or ''} |")
+        words = (field.description or "").replace("|", r"\|")  # a bar would end the cell
+        lines.append(f"| `{name}` | {_type(field)} | {default} | {words} |")
     return "\n".join(lines) + "\n"
 
 
@@ -221,6 +259,8 @@ def _words(schema: Mapping[str, Any]) -> str:
         return "one of " + ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{schema['const']}`"
+    if "prefixItems" in schema:  # a tuple of so many values
+        return f"[{', '.join(_words(part) for part in schema['prefixItems'])}]"
     if schema.get("type") == "array":
         return f"list of {_words(schema.get('items', {}))}"
     names = {"object": "keys with values", "integer": "whole number", "string": "text", "boolean": "true or false"}

@@ -47,6 +47,38 @@ def test_every_key_of_every_section_is_on_the_page():
     assert {method.name for method in OWN} <= keys
 
 
+def test_values_that_stand_together_are_not_called_keys():
+    """A tuple of so many values, as `value_range`, says what they are; only models are keys with values."""
+    types = dict(re.findall(r"^\| `([\w-]+)` \| ([^|]+) \|", PAGE, re.MULTILINE))
+    assert types["value_range"] == "[number, number] or null"
+    assert types["epochs_by_images"] == "list of [whole number, whole number]"
+    assert types["gaps"] == "list of [text, text]"
+    assert types["loss"] == "list of keys with values"
+
+
+def test_defaults_of_a_section_that_a_method_has_otherwise_are_named():
+    """Beneath the table of the section, whose defaults are the model's."""
+    sections = dict(re.findall(r"^### `(distillation\.[\w.]+)`\n(.*?)(?=^#)", PAGE, re.MULTILINE | re.DOTALL))
+    assert "Other defaults of `dm_iid`, `idm_iid`: `epochs: 40`." in sections["distillation.extractors"]
+    assert (
+        "Other defaults of `datm`: `rho: 0.01`, `adaptive: true`, `gap: 0.3`."
+        in sections["distillation.experts.sharpness"]
+    )
+    assert (
+        "Other defaults of `frepo`: `architecture: frepo_convnet`, `norm: batch`." in sections["distillation.network"]
+    )
+    assert "Other defaults" not in sections["distillation.feature_networks"]
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_heading():
+    """A bar in a description would end its cell, and readers would not see the rest."""
+    tables = re.findall(r"^\|.*\|\n\|-.*\|\n(?:\|.*\|\n)+", PAGE, re.MULTILINE)
+    assert len(tables) > 50
+    for table in tables:
+        heading, *others = [len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()]
+        assert {*others} == {heading}, table
+
+
 def test_a_method_adds_its_own_keys_and_a_line():
     record = example.record()
     before, after = PAGE.splitlines(), reference_text((*OWN, record)).splitlines()

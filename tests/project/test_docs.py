@@ -9,7 +9,9 @@ import subprocess
 import tokenize
 from pathlib import Path
 
+import click
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -107,12 +109,51 @@ def test_documented_bacon_commands_exist():
         assert {word for word in words if word.startswith("--")} <= known, command
 
 
+def test_the_evaluation_of_a_published_file_has_the_options_that_its_help_requires():
+    """The README's file has classes as labels: `--labels` is not among them."""
+    from bacon.commands.evaluate import evaluate_command
+
+    (words,) = [shlex.split(command) for command in commands("bacon evaluate") if "res_DM" in command]
+    options = [option for option in evaluate_command.params if isinstance(option, click.Option)]
+    required = {option.opts[0] for option in options if "required for files not written" in (option.help or "")}
+    assert required == {"--pixels", "--partition"}
+    assert required <= {*words}
+
+
 def test_documented_make_targets_exist():
     found = {target for command in commands("make") for target in re.findall(r"^make ([a-z]+)", command)}
     assert {"demo", "test"} <= found
     for target in found:
         done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def examples() -> list[tuple[str, str]]:
+    """(Page, text) of every configuration that a page shows; a list is a part of something else, such as a CI's steps."""
+    found = [
+        (page, text)
+        for page in PAGES
+        for text in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    ]
+    return [(page, text) for page, text in found if isinstance(yaml.safe_load(text), dict)]
+
+
+@pytest.mark.parametrize(("page", "text"), examples())
+def test_every_configuration_on_a_page_is_one(page, text):
+    from bacon.config.loading import check_config
+
+    values = yaml.safe_load(text)
+    if page == "docs/add-a-method.md":  # its method is none of ours
+        values["grid"]["methods"].remove("standardised")
+        del values["methods"]["standardised"]
+    check_config(values)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_headings_stand_apart(page):
+    """After an empty line: some readers take a heading right below a table for a row of it."""
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    assert re.findall(r"[^\n]\n(#+ .+)", text) == []
 
 
 def test_no_place_is_left_to_fill():

@@ -65,6 +65,11 @@ def lock() -> list[SimpleNamespace]:
     return lock_entries((ROOT / "requirements.lock").read_text())
 
 
+def test_the_readme_names_the_cuda_of_the_lock(lock):
+    said = re.search(r"built for CUDA (\d+)", (ROOT / "README.md").read_text())[1]
+    assert pinned(lock, PYTHONS[0])["cuda-toolkit"].split(".")[0] == said
+
+
 @pytest.mark.parametrize("python", PYTHONS)
 def test_the_lock_satisfies_every_range_of_pyproject(lock, python):
     versions = pinned(lock, python)

@@ -5,10 +5,25 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+from collections import Counter
+from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
+
+from bacon.config.loading import check_config
+from bacon.config.presets import NETWORKS
+from bacon.methods.base import Method
+from bacon.plan.plan import Plan
+from bacon.plan.stages import plan_artifacts
+from bacon.plan.trainings import full_set_needs
+from bacon.reporting.tables.names import NETWORKS as NETWORK_TABLE
+from bacon.reporting.tables.names import TABLE_TITLES
+from bacon.settings.evaluation import EvaluationSettings
+from bacon.settings.network import NetworkSettings
+from bacon.settings.protocol_records import PROTOCOLS
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bacon"
@@ -136,3 +151,101 @@ def exists(name: str) -> bool:
             raise
         return exists(module) and hasattr(importlib.import_module(module), attribute)
     return True
+
+
+def first_number(cell: str) -> str:
+    """The mean of a cell such as ``71.7 ± 22.2 #29`` or ``71.7 [49.4, 93.9] (15)``."""
+    return re.match(r"[\d.]+", cell)[0]
+
+
+def test_the_digits_have_the_same_means_on_every_page():
+    """The demo's, the selections' and the findings' cells are the same ones: preset `demo`, P-DSA, n = 15."""
+    one = {method: first_number(cells[0]) for method, cells in rows("docs/findings.md", "| P-DSA | P-DC").items()}
+    ten = {
+        method: first_number(cells[0])
+        for method, cells in rows("docs/findings.md", "| accuracy | minus Random").items()
+    }
+    for method, cells in rows("README.md", "Method | IPC 1").items():
+        assert [first_number(cells[0]), first_number(cells[2])] == [one[method], ten[method]], method
+    selections = rows("docs/algorithms.md", "| Random | Herding | K-Center")
+    methods = ("Random", "Herding", "K-Center", "k-means", "RDED", "Forgetting")
+    assert [first_number(cell) for cell in selections["IPC 1"]] == [one[method] for method in methods]
+    assert [first_number(cell) for cell in selections["IPC 10"]] == [ten[method] for method in methods]
+
+
+def test_the_findings_count_the_networks_that_protocols_train():
+    text = (ROOT / "docs" / "findings.md").read_text()
+    said = {name.lower(): int(number) for name, number in re.findall(r"(P-\w+): (\d+)(?=[,)])", text)}
+    assert said == {name: PROTOCOLS[name].evaluation["seeds"] for name in ("p-dc", "p-ncfm")}
+
+
+def test_the_page_on_slurm_counts_the_jobs_of_the_demo():
+    """Those through sbatch, and the rest: tables, figures, report, `all`, and the images of each distilled set."""
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    plan = Plan(check_config(config | {"preset": "smoke", "grid": config["grid"] | {"ipc": [1], "seeds": 1}}))
+    jobs = Counter(artifact.stage for artifact in plan_artifacts(plan))
+    shown = rows("docs/slurm.md", "rule | jobs through sbatch")
+    evaluations = int(shown["evaluate"][0]) + int(shown["evaluate_full"][0])
+    assert evaluations == jobs["evaluate"]
+    assert {rule: int(shown[rule][0]) for rule in ("train", "distill")} == {
+        rule: jobs[rule] for rule in ("train", "distill")
+    }
+    text = (ROOT / "docs" / "slurm.md").read_text()
+    assert int(re.search(r"are (\d+) more jobs", text)[1]) == 4 + jobs["distill"]
+
+
+def test_the_page_on_evaluation_says_how_many_networks_protocols_train():
+    """Where it is not the usual five; KIP's own trains none."""
+    lines = rows("docs/evaluation.md", "`protocol` | training").items()
+    shown = {name: cells[0] for names, cells in lines for name in re.findall(r"`([\w-]+)`", names)}
+    assert shown.keys() == {*PROTOCOLS, "native"}
+    for name, protocol in PROTOCOLS.items():
+        if "seeds" in protocol.evaluation and "regression" not in protocol.evaluation:
+            assert f"{protocol.evaluation['seeds']} networks" in shown[name], name
+
+
+def test_the_page_on_evaluation_has_every_network_known_by_name():
+    section = (ROOT / "docs" / "evaluation.md").read_text().partition("\n## Networks\n")[2]
+    between = {
+        "convnet_w64",
+        "convnet_w128",
+        "convnet_d2",
+        "convnet_d3",
+        "convnet_d4",
+    }  # of `convnet_w32` to `convnet_w256`
+    assert NETWORKS.keys() - between <= set(re.findall(r"`(\w+)`", section))
+
+
+def test_the_page_on_architecture_names_every_table():
+    written = rows("docs/architecture.md", "rule | makes")["`tables`"][0]
+    names = {"downstream_{task}" if name.startswith("downstream_") else name for name in TABLE_TITLES}
+    assert {name.removesuffix(".csv") for name in re.findall(r"`([\w{}.]+)`", written)} == names | {NETWORK_TABLE}
+
+
+def test_the_page_on_methods_names_every_part_of_a_record():
+    page = (ROOT / "docs" / "add-a-method.md").read_text()
+    assert [
+        part.name for part in fields(Method) if not re.search(rf"`{part.name}\b|^    {part.name}=", page, re.MULTILINE)
+    ] == []
+
+
+def test_the_page_on_evaluation_names_every_protocol_that_is_published_with_the_best_on_test():
+    sentence = re.search(r"The code of (.+) reports the best on", (ROOT / "docs" / "evaluation.md").read_text())[1]
+    published = [
+        protocol for protocol in PROTOCOLS.values() if re.search(r"Published: .*best .*on test", protocol.note)
+    ]
+    assert len(published) > 4
+    assert {protocol.title.partition(" (")[0] for protocol in published} <= set(re.split(r", | and ", sentence))
+
+
+def test_the_page_on_training_says_when_the_full_set_is_trained_by_its_evaluation():
+    """Each setting that it names, and no protocol for another reason."""
+    text = re.search(
+        r"as it does for a\ndistilled set: (.+?)\.\n", (ROOT / "docs" / "training.md").read_text(), re.DOTALL
+    )[1]
+    named = {tuple(words.split(": ")) for words in re.findall(r"`([^`]+)`", text)}
+    for name, protocol in PROTOCOLS.items():
+        settings = EvaluationSettings.model_validate(dict(protocol.evaluation))
+        unlike = {key for key, value in settings if value != getattr(EvaluationSettings(), key)}
+        reasons = {said for said in named if said[0] in unlike and said[1:] in ((), (getattr(settings, said[0]),))}
+        assert bool(reasons) == (not full_set_needs(settings, NetworkSettings())), name
