@@ -118,8 +118,12 @@ def is_locked(directory: Path) -> bool:
 
 
 def is_run(workflow: Any) -> bool:
-    """Whether a call computes: no dry run, and none of the calls that only look at the graph."""
-    return workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    """Whether a call computes: no dry run, and none of the calls that only look at the graph.
+
+    Beside another call in the folder that is not known before it starts: Snakemake refuses it where both make a file.
+    """
+    computes = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    return computes and not is_locked(Path())
 
 
 def force(workflow: Any, paths: Iterable[str]) -> None:

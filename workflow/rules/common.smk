@@ -70,7 +70,14 @@ shell.prefix(
 )
 
 
+def record():
+    """Record that this configuration is run."""
+    overridden = bool(workflow.config_settings.config)
+    recorded_runs.record_or_warn(config, workflow.configfiles, overridden, logger)
+
+
 onstart:
+    record()
     try:
         workflow_plan.write_config(config)
     except OSError as error:
@@ -152,8 +159,7 @@ def settle_files():
     if not workflow.is_main_process:
         return None
     if snakemake_internals.is_run(workflow):
-        overridden = bool(workflow.config_settings.config)
-        recorded_runs.record_or_warn(config, workflow.configfiles, overridden, logger)
+        record()
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
