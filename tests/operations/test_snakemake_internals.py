@@ -9,7 +9,13 @@ import snakemake.api  # noqa: F401 - first: Snakemake's modules import each othe
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import DAG, PersistenceBase, Workflow
 
-from bacon.operations.snakemake_internals import check_classes, check_snakemake, is_run, wake_with_one_timer
+from bacon.operations.snakemake_internals import (
+    check_classes,
+    check_snakemake,
+    is_run,
+    is_scheduled,
+    wake_with_one_timer,
+)
 from bacon.runtime.errors import BaconError
 
 
@@ -56,6 +62,11 @@ def test_a_call_that_computes_is_a_run_unless_another_may_keep_it_from_computing
     (tmp_path / ".snakemake/locks").mkdir(parents=True)
     (tmp_path / ".snakemake/locks/0.output.lock").touch()
     assert not is_run(SimpleNamespace(**call)), "Snakemake may refuse it"
+
+
+@pytest.mark.parametrize("where", [{"remote_exec": True}, {"non_local_exec": True}, {}], ids=["job", "call", "here"])
+def test_a_scheduler_is_known_to_the_call_and_to_its_jobs(where):
+    assert is_scheduled(SimpleNamespace(**{"remote_exec": False, "non_local_exec": False} | where)) == bool(where)
 
 
 class Scheduler:

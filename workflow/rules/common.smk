@@ -142,7 +142,9 @@ def memory_of(stage):
 
 
 def gpus_of(stage):
-    return stages.STAGES[stage].gpus
+    return lambda wildcards: stages.gpus(
+        PLAN, stage, is_scheduled=snakemake_internals.is_scheduled(workflow)
+    )
 
 
 def source_fingerprint(wildcards):
