@@ -12,12 +12,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bacon._version import __version__
 from bacon.runtime.errors import BaconError
 
 if TYPE_CHECKING:
     import torch
 
-_PACKAGES = ("torch", "torchvision", "numpy", "h5py", "bacon-distillation")
+_PACKAGES = ("torch", "torchvision", "numpy", "h5py")
 
 
 @lru_cache(maxsize=1)
@@ -53,7 +54,8 @@ def provenance(device: str, *, deterministic: bool) -> dict[str, Any]:
         deterministic: whether it gives the same bits in every run (``bacon.runtime.devices.is_deterministic``).
     """
     return {
-        "packages": installed_versions(_PACKAGES),
+        # Of this package the source tells it: an environment that Snakemake makes has it not installed.
+        "packages": installed_versions(_PACKAGES) | {"bacon-distillation": __version__},
         "python": platform.python_version(),
         "commit": commit(),
         "device": device,

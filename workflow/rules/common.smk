@@ -6,7 +6,6 @@ import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
-from shlex import quote
 
 from snakemake.logging import logger
 
@@ -38,7 +37,8 @@ gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
-PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+HAS_OWN_PYTHON = bool(workflow.deployment_settings.deployment_method)
+PYTHON = "python" if HAS_OWN_PYTHON else sys.executable
 
 try:
     # By our rules: Snakemake's reader lets a repeated key win, and takes 5e-4 for text.
@@ -66,7 +66,10 @@ CONFIG = workflow_plan.config_path(config)
 
 # Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
 shell.prefix(
-    f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
+    workflow_plan.shell_prefix(
+        {"PYTHON": PYTHON, "SCRIPTS": SCRIPTS, "CONFIG": CONFIG},
+        checkout=SCRIPTS.parents[1] if HAS_OWN_PYTHON else None,
+    )
 )
 
 
