@@ -144,9 +144,9 @@ def _checkpoints(plans: Sequence[Plan]) -> list[Path]:
     }
     found = []
     for path in sorted((plan.directory / CHECKPOINTS).rglob("*/")):
-        name, folder = _CHECKPOINTS_OF.fullmatch(path.name), path.relative_to(plan.directory)
-        if name is not None and folder.with_name(name[1]) not in wanted and not _runs(plan, folder.parent):
-            found.append(folder)
+        name, place = _CHECKPOINTS_OF.fullmatch(path.name), path.relative_to(plan.directory)
+        if name is not None and place.with_name(name[1]) not in wanted and not _runs(plan, place.parent):
+            found.append(place)
     return found
 
 
