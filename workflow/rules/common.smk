@@ -37,8 +37,8 @@ gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
-HAS_OWN_PYTHON = bool(workflow.deployment_settings.deployment_method)
-PYTHON = "python" if HAS_OWN_PYTHON else sys.executable
+CHECKOUT = SCRIPTS.parents[1] if workflow.deployment_settings.deployment_method else None
+PYTHON = "python" if CHECKOUT else sys.executable
 
 try:
     # By our rules: Snakemake's reader lets a repeated key win, and takes 5e-4 for text.
@@ -65,22 +65,12 @@ if workflow.is_main_process:
 CONFIG = workflow_plan.config_path(config)
 
 # Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
-shell.prefix(
-    workflow_plan.shell_prefix(
-        {"PYTHON": PYTHON, "SCRIPTS": SCRIPTS, "CONFIG": CONFIG},
-        checkout=SCRIPTS.parents[1] if HAS_OWN_PYTHON else None,
-    )
-)
-
-
-def record():
-    """Record that this configuration is run."""
-    overridden = bool(workflow.config_settings.config)
-    recorded_runs.record_or_warn(config, workflow.configfiles, overridden, logger)
+NAMES = {"PYTHON": PYTHON, "SCRIPTS": SCRIPTS, "CONFIG": CONFIG}
+shell.prefix(workflow_plan.shell_prefix(NAMES, checkout=CHECKOUT))
 
 
 onstart:
-    record()
+    recorded_runs.record_call(workflow, config, logger)
     try:
         workflow_plan.write_config(config)
     except OSError as error:
@@ -164,7 +154,7 @@ def settle_files():
     if not workflow.is_main_process:
         return None
     if snakemake_internals.is_run(workflow):
-        record()
+        recorded_runs.record_call(workflow, config, logger)
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
