@@ -37,7 +37,9 @@ gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
-CHECKOUT = SCRIPTS.parents[1] if workflow.deployment_settings.deployment_method else None
+CHECKOUT = (
+    SCRIPTS.parents[1] if workflow.deployment_settings.deployment_method else None
+)
 PYTHON = "python" if CHECKOUT else sys.executable
 
 try:
@@ -135,9 +137,8 @@ def memory_of(stage):
 
 
 def gpus_of(stage):
-    return lambda wildcards: stages.gpus(
-        PLAN, stage, is_scheduled=snakemake_internals.is_scheduled(workflow)
-    )
+    ask = snakemake_internals.is_scheduled
+    return lambda wildcards: stages.gpus(PLAN, stage, is_scheduled=ask(workflow))
 
 
 def source_fingerprint(wildcards):
