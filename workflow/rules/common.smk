@@ -37,10 +37,8 @@ gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
-CHECKOUT = (
-    SCRIPTS.parents[1] if workflow.deployment_settings.deployment_method else None
-)
-PYTHON = "python" if CHECKOUT else sys.executable
+OWN = workflow.deployment_settings.deployment_method
+PYTHON, CHECKOUT = ("python", SCRIPTS.parents[1]) if OWN else (sys.executable, None)
 
 try:
     # By our rules: Snakemake's reader lets a repeated key win, and takes 5e-4 for text.
