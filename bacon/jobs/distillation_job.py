@@ -75,11 +75,16 @@ def run_cell(plan: Plan, cell: Cell, *, data: Path, output: Path, threads: int) 
 
 
 def other_seeds(plan: Plan, cell: Cell) -> list[Cell]:
-    """The cells of the grid that differ from ``cell`` in the seed alone and are distilled, those after it first."""
+    """The cells of the grid that differ from ``cell`` in the seed alone and are distilled, those after it first.
+
+    Not one that is distilled from the other form of the data set, as an override of its seed may say: they share the images.
+    """
     alike = [
         other
         for other in plan.cells
-        if (other.dataset, other.method, other.ipc) == (cell.dataset, cell.method, cell.ipc) and other != cell
+        if (other.dataset, other.method, other.ipc) == (cell.dataset, cell.method, cell.ipc)
+        and other != cell
+        and plan.data_name(other) == plan.data_name(cell)
     ]
     return sorted((other for other in alike if plan.same_set(other) is None), key=lambda other: (other < cell, other))
 

@@ -124,6 +124,8 @@ class _Job:
         return cls(str(Path(log).with_suffix("")).removeprefix(f"{LOGS}/") if log else str(fields["rule_name"]), log)
 
     def reason(self) -> str:
+        if self.log and not Path(self.log).exists():
+            return "there is no log, as of a job that did not start; Snakemake says above what happened"
         said = (
             last_error(Path(self.log))
             or "it ended without an error message: stopped, out of memory, or the disk is full"

@@ -31,7 +31,8 @@ from bacon.settings.cells import (
 )
 
 _WRITING_SECONDS = 3600.0
-_FINGERPRINT = re.compile(r"[0-9a-f]{32}")
+_CHECKPOINTS_OF = re.compile(r"([0-9a-f]{32})(-free)?")
+"""Folder of an artifact's checkpoints: its fingerprint, and whether ``run.deterministic`` was false."""
 
 
 def orphans(plan: Plan, *, records: bool = False, others: Sequence[Plan] = ()) -> list[Path]:
@@ -141,9 +142,12 @@ def _checkpoints(plans: Sequence[Plan]) -> list[Path]:
         for artifact in plan_artifacts(each)
         if (folder := stage_of(artifact).checkpoints) is not None and not inventory.is_right(artifact)
     }
-    folders = sorted(path for path in (plan.directory / CHECKPOINTS).rglob("*/") if _FINGERPRINT.fullmatch(path.name))
-    relative = (folder.relative_to(plan.directory) for folder in folders)
-    return [folder for folder in relative if folder not in wanted and not _runs(plan, folder.parent)]
+    found = []
+    for path in sorted((plan.directory / CHECKPOINTS).rglob("*/")):
+        name, place = _CHECKPOINTS_OF.fullmatch(path.name), path.relative_to(plan.directory)
+        if name is not None and place.with_name(name[1]) not in wanted and not _runs(plan, place.parent):
+            found.append(place)
+    return found
 
 
 def _runs(plan: Plan, checkpoints: Path) -> bool:

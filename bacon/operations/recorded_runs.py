@@ -106,6 +106,11 @@ def record_or_warn(
         log.warning(f"The configuration of this run cannot be recorded: {error}")
 
 
+def record_call(workflow: Any, config: Mapping[str, Any], log: logging.Logger) -> None:
+    """As :func:`record_or_warn`, of a call of Snakemake."""
+    record_or_warn(config, workflow.configfiles, bool(workflow.config_settings.config), log)
+
+
 def recorded_runs(directory: Path = Path()) -> tuple[RecordedRun, ...]:
     """The runs recorded under ``directory``, oldest first, without those whose configuration was deleted.
 

@@ -53,7 +53,9 @@ def check_classes(dag: type, persistence: type, workflow: type) -> None:
     _check("PersistenceBase.has_metadata, which asks metadata", "metadata" in _names(persistence, "has_metadata"))
     _check("async PersistenceBase.incomplete(job)", _parameters(persistence, "incomplete") == ("self", "job"))
     _check("async PersistenceBase.incomplete", inspect.iscoroutinefunction(persistence.incomplete))  # type: ignore[attr-defined]
-    for name in ("dag", "persistence", "is_main_process", "executor_plugin", "dryrun"):
+    for name in (
+        "dag", "persistence", "is_main_process", "executor_plugin", "dryrun", "remote_exec", "non_local_exec",
+    ):  # fmt: skip
         _check(f"Workflow.{name}", isinstance(inspect.getattr_static(workflow, name, None), property))
 
 
@@ -118,8 +120,17 @@ def is_locked(directory: Path) -> bool:
 
 
 def is_run(workflow: Any) -> bool:
-    """Whether a call computes: no dry run, and none of the calls that only look at the graph."""
-    return workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    """Whether a call computes: no dry run, and none of the calls that only look at the graph.
+
+    Beside another call in the folder that is not known before it starts: Snakemake refuses it where both make a file.
+    """
+    computes = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    return computes and not is_locked(Path())
+
+
+def is_scheduled(workflow: Any) -> bool:
+    """Whether a scheduler such as SLURM runs the jobs of a call, or has given this process one of them."""
+    return bool(workflow.remote_exec or workflow.non_local_exec)
 
 
 def force(workflow: Any, paths: Iterable[str]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from bacon.config.loading import check_config, load_config
@@ -33,6 +35,20 @@ def write_config(config: Mapping[str, Any]) -> None:
     path = config_path(config)
     if not path.exists():
         write_json(path, dict(config))
+
+
+def shell_prefix(variables: Mapping[str, Path | str], *, checkout: Path | None = None) -> str:
+    """What stands before the command of every rule; Snakemake puts values in its braces.
+
+    Args:
+        variables: shell variables that the commands name, and their values.
+        checkout: where jobs find this package, if their environment has it not installed.
+    """
+    lines = [f"{name}={quote(str(value))}; " for name, value in variables.items()]
+    if checkout is not None:
+        searched = os.pathsep.join(filter(None, [str(checkout), os.environ.get("PYTHONPATH", "")]))
+        lines.append(f"export PYTHONPATH={quote(searched)}; ")
+    return "".join(lines).replace("{", "{{").replace("}", "}}")
 
 
 def load_plan(path: Path | str) -> Plan:

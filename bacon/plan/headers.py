@@ -35,7 +35,7 @@ def read_header(path: Path) -> Header:
     """Read what an artifact says of itself; a damaged file has no fingerprint."""
     try:
         return _hdf5_header(path) if path.suffix == ".h5" else _json_header(path)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError):  # h5py reports damaged attributes as the last
         return Header(fingerprint=None)
 
 

@@ -290,5 +290,6 @@ def _irrelevant(data: DataSettings) -> Iterator[str]:
     yield from DATA_PLACES
     if not data.zca:
         yield "zca_epsilon"
-    if data.validation == 0 and data.format != "imagefolder":
+    # Of a folder and of arrays, the test set may be drawn too.
+    if data.validation == 0 and data.format not in ("imagefolder", "npz"):
         yield "split_seed"

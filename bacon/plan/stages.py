@@ -228,6 +228,18 @@ WARNED_RULES = tuple(rule for stage in STAGES.values() if stage.checkpoints for 
 """Snakemake rules whose jobs SLURM must warn before their time limit: they write a checkpoint and end."""
 
 
+def gpus(plan: Plan, stage: str, *, is_scheduled: bool) -> int:
+    """GPUs that a job of a stage asks for.
+
+    Args:
+        plan: with ``run.device: cpu``, no job has a use for one.
+        stage: its name.
+        is_scheduled: a scheduler gives each job what it asks for; otherwise GPUs count the training jobs at a time, those on a
+            CPU too.
+    """
+    return 0 if is_scheduled and plan.config.run.device == "cpu" else STAGES[stage].gpus
+
+
 def plan_artifacts(plan: Plan) -> Iterator[PlannedArtifact]:
     """Every artifact of a plan, each after those that it is made from."""
     for stage in STAGES.values():

@@ -5,6 +5,7 @@ A killed Snakemake leaves its jobs running; the next call would start the same j
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -51,10 +52,25 @@ def is_held(path: Path) -> bool:
     """Whether a process on this machine (or on one that shares its locks) holds the lock."""
     if not path.exists():
         return False
-    lock = _taken(path)
+    try:
+        lock = _taken(path)
+    except OSError:  # another user's, or on a disk that cannot be written: whoever looks may only read it
+        return _seems_held(path)
     if lock is not None:
         lock.release()
     return lock is None
+
+
+def _seems_held(path: Path) -> bool:
+    """As :func:`is_held`, of a file that cannot be written; where it cannot be read either, nobody is known to hold it."""
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _taken(path: Path) -> BaseFileLock | None:

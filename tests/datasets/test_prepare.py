@@ -213,6 +213,17 @@ def test_a_setting_that_nothing_uses_makes_nothing_stale():
     assert data_fingerprint(split_seed=1) == data_fingerprint()
 
 
+def test_the_seed_of_a_test_set_that_is_drawn_from_arrays_is_part_of_the_fingerprint(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    np.savez("own.npz", x_train=np.zeros((4, 8, 8), np.uint8), y_train=np.arange(4) % 2)
+
+    def found(**settings):
+        data = {"own": {"format": "npz", "path": "own.npz", **settings}}
+        return Plan(check_config({"grid": {"datasets": ["own"]}, "data": data})).data_fingerprint("own")
+
+    assert found(split_seed=1) != found()
+
+
 def test_mirrors_must_be_addresses():
     with pytest.raises(BaconError, match=r"data\.mnist.*'/shared/data' is not an http or https address"):
         check_config({"data": {"mnist": {"mirrors": ["/shared/data"]}}})

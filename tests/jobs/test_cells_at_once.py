@@ -39,13 +39,14 @@ def _toy(monkeypatch, caplog, tmp_path):
     monkeypatch.setattr(distillation_job, "has_streams", lambda _: True)
 
 
-def plan_in(folder, *, at_once=3, iterations=ITERATIONS, **run):
+def plan_in(folder, *, at_once=3, iterations=ITERATIONS, overrides=None, **run):
     config = {
         "preset": "smoke",
         "grid": {"datasets": ["digits"], "methods": ["dm"], "ipc": [1], "seeds": len(SEEDS)},
         "datasets": {"digits": {"network": {"width": 4, "depth": 2}}},
         "methods": {"dm": {"distillation": {"iterations": iterations, "snapshot_interval": iterations // 2}}},
         "run": {"device": "cpu", "cells_at_once": at_once, "checkpoint_seconds": 1000.0, **run},
+        "overrides": overrides or {},
     }
     return Plan(check_config(config), folder)
 
@@ -201,6 +202,12 @@ def test_which_seeds_come_first():
     plan = plan_in(".")
     assert other_seeds(plan, SEEDS[1]) == [SEEDS[2], SEEDS[0]]
     assert other_seeds(plan, SEEDS[0]) == SEEDS[1:]
+
+
+def test_a_seed_that_is_distilled_from_whitened_images_does_not_take_those_of_another():
+    plan = plan_in(".", overrides={str(SEEDS[1]): {"preprocessing": {"zca": True}}})
+    assert other_seeds(plan, SEEDS[0]) == [SEEDS[2]]
+    assert other_seeds(plan, SEEDS[1]) == []
 
 
 @pytest.mark.parametrize("change", ["cpu", "slurm"])

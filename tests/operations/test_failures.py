@@ -75,6 +75,15 @@ def test_each_failed_job_is_one_line(logger, tmp_path, monkeypatch):
     ]
 
 
+def test_a_job_that_a_scheduler_refused_is_not_said_to_have_ended(logger, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fields = {"event": "job_error", "jobid": 1, "rule_name": "distill", "log": ["results/logs/distill/a.log"]}
+    logger.error("SLURM sbatch failed", extra=fields)
+    assert logger.jobs.lines() == [
+        "Failed: distill/a: there is no log, as of a job that did not start; Snakemake says above what happened"
+    ]
+
+
 WARNINGS = """2026-01-01 00:00:00 WARNING photos: 8 files are not read: .jfif (8)
 2026-01-01 00:00:01 INFO a line
 2026-01-01 00:00:02 WARNING /lib/torch/a.py:12: UserWarning: of another package

@@ -9,7 +9,13 @@ import snakemake.api  # noqa: F401 - first: Snakemake's modules import each othe
 from snakemake.scheduling.job_scheduler import JobScheduler
 from snakemake.workflow import DAG, PersistenceBase, Workflow
 
-from bacon.operations.snakemake_internals import check_classes, check_snakemake, wake_with_one_timer
+from bacon.operations.snakemake_internals import (
+    check_classes,
+    check_snakemake,
+    is_run,
+    is_scheduled,
+    wake_with_one_timer,
+)
 from bacon.runtime.errors import BaconError
 
 
@@ -45,6 +51,22 @@ def test_the_installed_scheduler_starts_its_timers_where_one_is_put_in_their_pla
     """When this fails, Snakemake may have mended its timers: then ``wake_with_one_timer`` can go."""
     assert list(signature(JobScheduler._schedule_reevalutation).parameters) == ["self", "delay"]
     assert {"_schedule_reevalutation", "_open_jobs"} <= set(JobScheduler.schedule.__code__.co_names)
+
+
+@pytest.mark.parametrize("change", [{"is_main_process": False}, {"executor_plugin": None}, {"dryrun": True}])
+def test_a_call_that_computes_is_a_run_unless_another_may_keep_it_from_computing(tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    call = {"is_main_process": True, "executor_plugin": object(), "dryrun": False}
+    assert is_run(SimpleNamespace(**call))
+    assert not is_run(SimpleNamespace(**call | change))
+    (tmp_path / ".snakemake/locks").mkdir(parents=True)
+    (tmp_path / ".snakemake/locks/0.output.lock").touch()
+    assert not is_run(SimpleNamespace(**call)), "Snakemake may refuse it"
+
+
+@pytest.mark.parametrize("where", [{"remote_exec": True}, {"non_local_exec": True}, {}], ids=["job", "call", "here"])
+def test_a_scheduler_is_known_to_the_call_and_to_its_jobs(where):
+    assert is_scheduled(SimpleNamespace(**{"remote_exec": False, "non_local_exec": False} | where)) == bool(where)
 
 
 class Scheduler:

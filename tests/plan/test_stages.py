@@ -9,6 +9,7 @@ import yte
 from bacon.config.loading import check_config
 from bacon.downstream.registry import TASKS
 from bacon.operations.products import benchmark
+from bacon.plan import stages
 from bacon.plan.plan import Plan
 from bacon.plan.stages import GPU_RULES, STAGES, WARNED_RULES, plan_artifacts, stage_of
 from bacon.settings.cells import Cell
@@ -55,6 +56,13 @@ def test_a_rule_file_follows_its_stage(plan, stage, rule):
         assert measured[1].format(**wildcards) == benchmark(STAGES[stage].log(artifact))
     for value in (f'gpu=gpus_of("{stage}")', f'mem_mb=memory_of("{stage}")', f'fingerprint=fingerprint_of("{stage}")'):
         assert value in text, rule
+
+
+def test_a_scheduler_is_asked_for_no_gpu_that_jobs_on_the_cpu_have_no_use_for():
+    for device, is_scheduled, asked in (("cpu", True, 0), ("cpu", False, 1), ("auto", True, 1), ("auto", False, 1)):
+        plan = Plan(check_config({"preset": "smoke", "grid": GRID, "run": {"device": device}}))
+        found = {stage: stages.gpus(plan, stage, is_scheduled=is_scheduled) for stage in STAGES}
+        assert found == {stage: 0 if stage == "data" else asked for stage in STAGES}
 
 
 def test_the_rules_of_downstream_tasks_follow_their_stages():

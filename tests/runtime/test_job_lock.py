@@ -1,5 +1,6 @@
 """One process at a time computes an artifact; the others say whom they wait for."""
 
+import errno
 import os
 
 import pytest
@@ -40,4 +41,18 @@ def test_an_error_lets_a_lock_go(lock, tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="of the job"):
         fail(lock, path)
     assert len(taken) == 1
+    assert not is_held(path)
+
+
+@pytest.mark.parametrize("error", [PermissionError(errno.EACCES, "denied"), OSError(errno.EROFS, "read-only")])
+def test_a_lock_that_may_only_be_read_is_seen_too(tmp_path, monkeypatch, error):
+    """Of another user, or of results on a disk that cannot be written."""
+    path = tmp_path / "a.lock"
+
+    def refused(_):
+        raise error
+
+    with job_lock(path):
+        monkeypatch.setattr("bacon.runtime.job_lock.FileLock", refused)
+        assert is_held(path)
     assert not is_held(path)

@@ -6,7 +6,6 @@ import signal
 import sys
 from functools import lru_cache
 from pathlib import Path
-from shlex import quote
 
 from snakemake.logging import logger
 
@@ -38,7 +37,8 @@ gc.set_threshold(100_000, 50, 50)
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 # With --sdm conda a job has its own interpreter; otherwise it is the one that runs Snakemake.
-PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
+OWN = workflow.deployment_settings.deployment_method
+PYTHON, CHECKOUT = ("python", SCRIPTS.parents[1]) if OWN else (sys.executable, None)
 
 try:
     # By our rules: Snakemake's reader lets a repeated key win, and takes 5e-4 for text.
@@ -65,12 +65,12 @@ if workflow.is_main_process:
 CONFIG = workflow_plan.config_path(config)
 
 # Commands name these as shell variables, so that they read the same wherever the checkout and its interpreter lie.
-shell.prefix(
-    f"PYTHON={quote(str(PYTHON))}; SCRIPTS={quote(str(SCRIPTS))}; CONFIG={quote(str(CONFIG))}; "
-)
+NAMES = {"PYTHON": PYTHON, "SCRIPTS": SCRIPTS, "CONFIG": CONFIG}
+shell.prefix(workflow_plan.shell_prefix(NAMES, checkout=CHECKOUT))
 
 
 onstart:
+    recorded_runs.record_call(workflow, config, logger)
     try:
         workflow_plan.write_config(config)
     except OSError as error:
@@ -135,7 +135,8 @@ def memory_of(stage):
 
 
 def gpus_of(stage):
-    return stages.STAGES[stage].gpus
+    ask = snakemake_internals.is_scheduled
+    return lambda wildcards: stages.gpus(PLAN, stage, is_scheduled=ask(workflow))
 
 
 def source_fingerprint(wildcards):
@@ -152,8 +153,7 @@ def settle_files():
     if not workflow.is_main_process:
         return None
     if snakemake_internals.is_run(workflow):
-        overridden = bool(workflow.config_settings.config)
-        recorded_runs.record_or_warn(config, workflow.configfiles, overridden, logger)
+        recorded_runs.record_call(workflow, config, logger)
     found = products.look(PLAN, PUBLISHED)
     snakemake_internals.force(workflow, found.outdated_files)
     snakemake_internals.trust(workflow, found.right_files)
