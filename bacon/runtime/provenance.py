@@ -55,7 +55,7 @@ def provenance(device: str, *, deterministic: bool) -> dict[str, Any]:
         deterministic: whether it gives the same bits in every run (``bacon.runtime.devices.is_deterministic``).
     """
     return {
-        # The version of this code itself: a checkout that is copied, or an environment that Snakemake makes, has it not installed.
+        # The version of this code itself: it need not be installed, as in a checkout or in an environment that Snakemake makes.
         "packages": installed_versions(_PACKAGES) | {_OWN_PACKAGE: __version__},
         "python": platform.python_version(),
         "commit": commit(),
