@@ -11,5 +11,5 @@ the CPU; its operations come to Python, where these mistakes are found:
   stream may still use it (``order``). This depends on no timing: a race is found in every run.
 
 What it cannot do: our Triton kernels do not run (PyTorch's operations take their place, as on a GPU that cannot compile them),
-tensors on the device cannot be written to a file, and nothing is learnt about speed, memory or the rounding of TensorFloat-32.
+and nothing is learnt about speed, memory or the rounding of TensorFloat-32.
 """

@@ -10,6 +10,7 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
 from tests.emulated_gpu.graphs import Recorded, recording
 from tests.emulated_gpu.order import HOST, Clock
@@ -118,6 +119,7 @@ class _Cuda:
             "max_memory_allocated": lambda *_: 0,
             "reset_peak_memory_stats": lambda *_: None,
             "empty_cache": lambda: None,
+            "manual_seed_all": lambda _: None,
         }
 
 
@@ -144,6 +146,17 @@ def _subclasses() -> Any:
     return as_subclass
 
 
+def _loading() -> Any:
+    """Of ``torch.load``."""
+    plain = torch.load
+
+    def load(*args: Any, map_location: Any = None, **kwargs: Any) -> Any:
+        found = plain(*args, map_location="cpu", **kwargs)
+        return tree_map_only(Tensor, lambda tensor: tensor.to(map_location), found) if map_location else found
+
+    return load
+
+
 @contextmanager
 def emulated_gpu() -> Iterator[EmulatedGpu]:
     """There is a GPU; needs what ``python -m tests.emulated_gpu`` loads."""
@@ -159,6 +172,7 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
         stack.enter_context(patch.object(Tensor, "record_stream", _recorded_stream))
         stack.enter_context(patch.object(Tensor, "pin_memory", lambda tensor, *_: tensor))
         stack.enter_context(patch.object(Tensor, "as_subclass", _subclasses()))
+        stack.enter_context(patch.object(torch, "load", _loading()))
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         stack.callback(torch._C._set_only_lift_cpu_tensors, only_cpu)
         stack.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwrites)

@@ -55,6 +55,10 @@ class OnGpu(Tensor):
             memo[id(self)] = same
         return memo[id(self)]
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """In a file it is as one of the CPU (``cuda`` brings it back)."""
+        return self.detach().cpu().__reduce_ex__(protocol)
+
     def __repr__(self) -> str:
         return f"OnGpu({self.host})"
 
