@@ -18,6 +18,7 @@ from torch import Tensor
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, class_chunks
+from bacon.distillation.class_draws import ClassDraws
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
@@ -48,6 +49,7 @@ class FeatureMatching(ABC):
         recordable: whether :meth:`gradient` may be recorded on a GPU: the loss and its further terms draw nothing on the host,
             whatever they read keeps its place and its shape, and they may be given the number of the iteration as a tensor.
         replays: records it.
+        draws: those of the gradient that is computed now, for :meth:`siamese`.
     """
 
     recordable: ClassVar[bool] = False
@@ -66,8 +68,14 @@ class FeatureMatching(ABC):
         self.loss, self.pool, self.extra = loss, pool, tuple(extra)
         self.iterations = settings.iterations
         self._is_whole = mixes_images or loss.couples_classes
+        self.draws = ClassDraws(self.real)
         self._real_features = RealFeatures(
-            context, loss, self.siamese, batch_real=settings.batch_real, mixes_images=mixes_images
+            context,
+            loss,
+            self.siamese,
+            batch_real=settings.batch_real,
+            mixes_images=mixes_images,
+            draws=self.draws,
         )
         self._chunks: dict[int, list[ClassChunk]] = {}
         added = (name for term in self.extra for name in (term.name, *term.figures))
@@ -162,11 +170,12 @@ class FeatureMatching(ABC):
         gradient = torch.empty_like(self.images)
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
         totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
-        for chunk in self.chunks():
-            chosen, terms = self._chunk_gradient(chunk, iteration, drawn, beside)
-            shaped[self.real.index(chunk.classes)] = chosen
-            for name, values in terms.items():
-                totals[name] = totals[name] + values.detach().sum() / self.real.classes
+        with self.draws.kept():
+            for chunk in self.chunks():
+                chosen, terms = self._chunk_gradient(chunk, iteration, drawn, beside)
+                shaped[self.real.index(chunk.classes)] = chosen
+                for name, values in terms.items():
+                    totals[name] = totals[name] + values.detach().sum() / self.real.classes
         self.loss.end()
         for term in self.extra:
             totals.update(term.recorded(drawn))
