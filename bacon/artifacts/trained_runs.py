@@ -252,8 +252,3 @@ def forgetting_counts(history: Tensor) -> Tensor:
     Images that were never correct are never forgotten; ``history.any(dim=0)`` tells them apart (Toneva et al., 2019).
     """
     return (history[:-1] & ~history[1:]).sum(dim=0)
-
-
-def last_correct(history: Tensor) -> Tensor:
-    """(N,) bool: whether each image of a history (E, N) was classified correctly in the last epoch."""
-    return torch.as_tensor(history[-1])

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bacon.artifacts import trained_runs
-from bacon.artifacts.trained_runs import TrainedRuns, forgetting_counts, last_correct
+from bacon.artifacts.trained_runs import TrainedRuns, forgetting_counts
 from bacon.runtime.errors import BaconError
 from bacon.training.run_driver import train_block
 from tests.training.blocks import IMAGES, block_job, trained
@@ -109,4 +109,3 @@ def test_forgetting_is_counted_as_published():
     rows = ["0000", "1111", "0110", "1010", "0101"]  # an image each, an epoch a digit
     history = torch.tensor([[digit == "1" for digit in row] for row in rows]).T
     assert forgetting_counts(history).tolist() == [0, 0, 1, 2, 1]
-    assert last_correct(history).tolist() == [False, True, False, False, True]
