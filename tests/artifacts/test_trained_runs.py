@@ -66,8 +66,8 @@ def test_one_epoch_reads_its_chunks_alone(job):
 
 def test_a_file_is_verified_once_and_only_when_it_is_read(job, monkeypatch):
     hashed = []
-    real = trained_runs.file_sha256
-    monkeypatch.setattr(trained_runs, "file_sha256", lambda path: hashed.append(path.name) or real(path))
+    real = trained_runs.file_digest
+    monkeypatch.setattr(trained_runs, "file_digest", lambda path: hashed.append(path.name) or real(path))
     runs = trained(job)
     assert hashed == []
     runs.weights(1)
