@@ -278,12 +278,6 @@ def stored_warnings(file: h5py.File) -> tuple[str, ...]:
     return tuple(json.loads(str(file.attrs.get("warnings", "[]"))))
 
 
-def read_warnings(path: Path | str) -> tuple[str, ...]:
-    """What was odd about the data of a prepared file; errors as :func:`read_dataset`."""
-    with open_store(path) as file:
-        return stored_warnings(file)
-
-
 def write_whitening(file: h5py.File, whitening: Whitening) -> None:
     """Add the group ``whitening`` to an open file."""
     group = file.create_group("whitening")
