@@ -143,6 +143,8 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
                 attributes=attributes,
                 whitening=read_whitening(file),
             )
+    except FileNotFoundError:
+        raise BaconError(f"{path}: the distilled set is missing; run snakemake, which makes it") from None
     except HDF5_DAMAGE as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None
 

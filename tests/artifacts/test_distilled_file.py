@@ -97,6 +97,11 @@ def test_a_file_of_the_first_version_or_damaged_is_a_clear_error(tmp_path, damag
         read_distilled(path)
 
 
+def test_a_set_that_was_not_made_yet_is_called_missing(tmp_path):
+    with pytest.raises(BaconError, match=r"absent\.h5: the distilled set is missing; run snakemake, which makes it"):
+        read_distilled(tmp_path / "absent.h5")
+
+
 def test_an_attribute_that_the_disk_spoilt_is_a_clear_error(tmp_path):
     """h5py has a RuntimeError for it, whoever reads the file."""
     path = tmp_path / "set.h5"
