@@ -43,9 +43,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 def _check_replaceable(target: Path) -> None:
     is_special = target.exists() and not target.is_file() and not target.is_dir()
-    if (
-        is_special or target.absolute().parent in _DEVICES
-    ):  # /dev/stdout is a link, to a file where output is redirected
+    # /dev/stdout is a link, to a file where output is redirected.
+    if is_special or target.absolute().parent in _DEVICES:
         raise BaconError(f"{target}: is a device or a pipe, which a finished file would replace; name a file")
 
 
