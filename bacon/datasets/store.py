@@ -207,7 +207,8 @@ class open_store:  # noqa: N801 - a context manager that reads like the function
 
     def __enter__(self) -> h5py.File:
         if not self._path.is_file():
-            raise BaconError(f"{self._path}: does not exist")
+            kind = "is not a file, which a prepared data set is" if self._path.exists() else "does not exist"
+            raise BaconError(f"{self._path}: {kind}")
         try:
             self._file = h5py.File(self._path, "r")
             check_schema(self._file, self._path, self._advice)

@@ -11,6 +11,7 @@ from bacon.artifacts import trained_runs
 from bacon.artifacts.trained_runs import TrainedRuns, forgetting_counts
 from bacon.runtime.errors import BaconError
 from bacon.training.run_driver import train_block
+from tests.artifacts.synthetic import spoil_attribute
 from tests.training.blocks import IMAGES, block_job, trained
 
 
@@ -87,6 +88,14 @@ def test_a_run_that_is_not_the_indexs_is_refused_and_named(job, damage):
     runs.weights(0)
     with pytest.raises(BaconError, match=r"run1\.h5: .*trains that run again, and no other"):
         runs.weights(1)
+
+
+def test_an_attribute_that_the_disk_spoilt_is_a_clear_error(job):
+    """h5py has a RuntimeError for it; the index is made of the files, before anything knows their checksums."""
+    path = job.run_path(1)
+    spoil_attribute(path, "train_loss")
+    with pytest.raises(BaconError, match=r"run1\.h5: not a readable training run .*which trains it again"):
+        trained_runs.entry_of(path, 1, fingerprint=trained(job).fingerprint)
 
 
 def test_errors_of_indexes(job):
