@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,8 @@ class _Group(click.Group):
 def main() -> None:
     """Inspect, evaluate and export distilled data sets. `snakemake` does the computing."""
     set_up_logging()
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a sign that the terminal's encoding lacks is no reason to stop
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 main.add_command(init_command)

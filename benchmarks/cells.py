@@ -117,11 +117,6 @@ def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int
     )
 
 
-def dataset_of(name: str, data: Path | None) -> ImageDataset:
-    """The preprocessed data set in ``data``, or random data of the shape of ``name``."""
-    return random_dataset(name) if data is None else read_dataset(data)
-
-
 def real_dataset(name: str, data: Path | None) -> ImageDataset:
     """The preprocessed data set in ``data``; the embedded digits need no file."""
     if data is not None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from bacon.artifacts.distilled_layout import FORMAT, VERSION, data_set, snapshot_iterations
+from bacon.artifacts.distilled_layout import FORMAT, HDF5_DAMAGE, VERSION, data_set, snapshot_iterations
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.artifacts.unfailing_file import UnfailingFile
 from bacon.datasets.store import read_whitening, write_whitening
@@ -120,7 +120,7 @@ def is_distilled(path: Path | str) -> bool:
     try:
         with h5py.File(path) as file:
             return bool(file.attrs.get("format") == FORMAT)
-    except (OSError, KeyError, ValueError):
+    except HDF5_DAMAGE:
         return False
 
 
@@ -143,7 +143,9 @@ def read_distilled(path: Path | str, *, expected_fingerprint: str | None = None)
                 attributes=attributes,
                 whitening=read_whitening(file),
             )
-    except (OSError, KeyError, ValueError) as error:
+    except FileNotFoundError:
+        raise BaconError(f"{path}: the distilled set is missing; run snakemake, which makes it") from None
+    except HDF5_DAMAGE as error:
         raise BaconError(f"{path}: not a readable distilled set ({error}); delete it and run snakemake again") from None
 
 

@@ -17,6 +17,8 @@ from bacon.runtime.errors import BaconError
 
 FORMAT = "bacon-distilled"
 VERSION = 2
+HDF5_DAMAGE = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError)
+"""What h5py raises at a damaged file, by the structure that it meets; the last two where a data set is something else now."""
 # Field of the synthetic set -> data set in the file, and group of the snapshots'.
 _PARTS = {
     "images": ("images", "snapshots"),

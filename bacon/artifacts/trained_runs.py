@@ -6,7 +6,6 @@ knows the index, so a job that fails keeps the runs that it has finished.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from bacon.artifacts.training_run import (
     read_weights,
     snapshot_epochs,
 )
+from bacon.datasets.checksums import file_digest
 from bacon.runtime.atomic import write_json
 from bacon.runtime.errors import BaconError
 
@@ -78,7 +78,7 @@ def entry_of(path: Path, run: int, *, fingerprint: str) -> RunEntry:
         run=run,
         file=path.name,
         bytes=path.stat().st_size,
-        sha256=file_sha256(path),
+        sha256=file_digest(path),
         wall_seconds=float(attributes["wall_seconds"]),
         train_loss=float(attributes["train_loss"]),
         train_accuracy=float(attributes["train_accuracy"]),
@@ -93,12 +93,6 @@ def _read_whole(_: str, item: h5py.Group | h5py.Dataset) -> None:
         pieces = item.iter_chunks() if item.chunks else [()]
         for piece in pieces:
             item[piece]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_index(path: Path, content: Mapping[str, Any], runs: Sequence[RunEntry]) -> None:
@@ -242,7 +236,7 @@ def check_file(path: Path, entry: RunEntry) -> None:
     """Raise :class:`BaconError` unless a run's file is the one that its index names."""
     if not path.is_file():
         raise BaconError(f"{path}: the training run is missing; {_AGAIN}")
-    if path.stat().st_size != entry.bytes or file_sha256(path) != entry.sha256:
+    if path.stat().st_size != entry.bytes or file_digest(path) != entry.sha256:
         raise BaconError(f"{path}: damaged, or not the run that its index names; delete it and {_AGAIN}")
 
 
@@ -252,8 +246,3 @@ def forgetting_counts(history: Tensor) -> Tensor:
     Images that were never correct are never forgotten; ``history.any(dim=0)`` tells them apart (Toneva et al., 2019).
     """
     return (history[:-1] & ~history[1:]).sum(dim=0)
-
-
-def last_correct(history: Tensor) -> Tensor:
-    """(N,) bool: whether each image of a history (E, N) was classified correctly in the last epoch."""
-    return torch.as_tensor(history[-1])

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from bacon.artifacts.distilled_file import check_fingerprint
+from bacon.artifacts.distilled_layout import HDF5_DAMAGE
 from bacon.artifacts.unfailing_file import UnfailingFile
 from bacon.runtime.atomic import atomic_path
 from bacon.runtime.errors import BaconError
@@ -121,7 +122,7 @@ def open_run(path: Path | str, *, fingerprint: str | None = None) -> Iterator[h5
                 )
             check_fingerprint(path, file.attrs.get("fingerprint"), fingerprint)
             yield file
-    except (OSError, KeyError, ValueError) as error:
+    except HDF5_DAMAGE as error:
         raise BaconError(
             f"{path}: not a readable training run ({error}); delete it and run snakemake again, which trains it again"
         ) from None

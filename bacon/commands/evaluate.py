@@ -56,7 +56,12 @@ if TYPE_CHECKING:
 )
 @click.option("--device", type=click.Choice(("auto", "cpu", "cuda")), default="auto", show_default=True)
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="CPU threads.")
-@click.option("--cache", type=click.Path(path_type=Path), default=Path("results/.cache/evaluation"), show_default=True)
+@click.option(
+    "--cache",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results/.cache/evaluation"),
+    show_default=True,
+)
 def evaluate_command(
     file: Path,
     seeds: int | None,

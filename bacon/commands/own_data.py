@@ -50,6 +50,8 @@ def existing(path: Path) -> Path:
     if re.match(r"\w{2,}:/", text):
         raise BaconError(f"{text}: is an address; download and unpack it, then run bacon init with the folder")
     path = path.expanduser()
+    if not path.exists() and path.is_symlink():
+        raise BaconError(f"{path}: a link to {path.readlink()}, which does not exist")
     if not path.exists():
         raise BaconError(f"{path}: does not exist (looked in {Path.cwd()}){''.join(_hints(path))}")
     if Path.cwd().is_relative_to(path.resolve()):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @config_option
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="HTML file to write.  [default: results/report.html, with --partial results/report_partial.html]",
 )
 @click.option("--partial", is_flag=True, help="Report what is there, and say what is not.")

@@ -23,6 +23,16 @@ _DOWNSTREAM = "downstream"
 _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "red", "stopped": "magenta"}
 
 
+_LONGEST_PAUSE = 86_400.0
+
+
+def _pause(seconds: float) -> float:
+    """``--seconds``; what is no length of time is refused before anything is read, NaN too."""
+    if not 0 <= seconds <= _LONGEST_PAUSE:
+        raise click.BadParameter(f"{seconds:g} is not a number of seconds from 0 to {_LONGEST_PAUSE:g}")
+    return seconds
+
+
 @click.command("status")
 @config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -31,7 +41,13 @@ _COLOURS = {"done": "green", "stale": "yellow", "running": "cyan", "failed": "re
     is_flag=True,
     help="Refresh every --seconds until everything is done, or nobody computes what is left (exit code 1).",
 )
-@click.option("--seconds", default=5.0, show_default=True, help="Seconds between two refreshes of --watch.")
+@click.option(
+    "--seconds",
+    default=5.0,
+    callback=lambda _context, _option, value: _pause(value),
+    show_default=True,
+    help="Seconds between two refreshes of --watch.",
+)
 @click.option("--all", "everything", is_flag=True, help="List every job, not only those that are not done.")
 def status_command(config_file: str | None, as_json: bool, watch: bool, seconds: float, everything: bool) -> None:
     """Show what is done, stale (and why), running or failed, and how much is left to compute."""

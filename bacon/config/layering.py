@@ -52,19 +52,18 @@ class Resolved:
         return [(".".join(key), value, self.origin.get(key, "default")) for key, value in values]
 
 
-def resolve(config: Config, cell: Cell, *, beside: bool = False) -> Resolved:
+def resolve(config: Config, cell: Cell) -> Resolved:
     """The settings of a cell.
 
     Args:
         config: its `protocol` is that of the evaluation.
         cell: the cell.
-        beside: `protocol` is one of several and not the one that headline tables show.
 
     Raises:
         BaconError: a key or value is not allowed; the message names the layer, the key, the value and what is allowed.
     """
     method, merge = METHODS[config.base_method(cell.method)], _Merge()
-    for layer in layers(config, cell, beside=beside):
+    for layer in layers(config, cell):
         _check_own_network(layer, below=merge.values.get(("network", "architecture"), "convnet"))
         merge.add(layer)
     merged, origin = merge.values, merge.origin
@@ -115,7 +114,7 @@ def resolve_protocol(config: Config, cell: Cell, base: Resolved, others: OtherLa
         cell: the cell.
         base: its settings under any protocol.
         others: its layers that no protocol changes, of evaluation.
-        beside: as :func:`resolve` has it.
+        beside: `protocol` is one of several and not the one that headline tables show.
     """
     merge = _Merge()
     for layer in layers(config, cell, beside=beside, others=others):

@@ -83,7 +83,7 @@ def layers(
     Args:
         config: the configuration.
         cell: the cell.
-        beside: as :func:`resolve` has it.
+        beside: `protocol` is one of several and not the one that headline tables show.
         others: those that no protocol changes, where they are known.
     """
     others = others or OtherLayers.of(config, cell)

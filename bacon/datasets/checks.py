@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +60,7 @@ def _check_split(images: NDArray[np.uint8], labels: NDArray[np.int64], what: str
 
 
 def _check_classes(raw: RawDataset, name: str) -> None:
+    _check_names(raw.class_names, name)
     classes = len(raw.class_names) or int(raw.train_labels.max()) + 1
     for split, labels in (("train", raw.train_labels), ("test", raw.test_labels)):
         low, high = int(labels.min()), int(labels.max())
@@ -89,6 +92,17 @@ def _check_classes(raw: RawDataset, name: str) -> None:
             )
         raise BaconError(
             f"{name}: no training image of class {names}; labels must run 0..{classes - 1} without gaps. {RENUMBER}"
+        )
+
+
+def _check_names(names: Sequence[str], name: str) -> None:
+    """Refuse what no figure and no table can show: folders of archives that were packed with another encoding, for example."""
+    wrong = [each for each in names if any("\ud800" <= sign <= "\udfff" for sign in each)]
+    if wrong:
+        listed = ", ".join(ascii(each) for each in wrong[:5])
+        raise BaconError(
+            f"{name}: the name of class {listed} is not text in UTF-8, so no figure or table could show it; rename the folder, "
+            "or the entry of class_names"
         )
 
 

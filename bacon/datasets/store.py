@@ -207,7 +207,8 @@ class open_store:  # noqa: N801 - a context manager that reads like the function
 
     def __enter__(self) -> h5py.File:
         if not self._path.is_file():
-            raise BaconError(f"{self._path}: does not exist")
+            kind = "is not a file, which a prepared data set is" if self._path.exists() else "does not exist"
+            raise BaconError(f"{self._path}: {kind}")
         try:
             self._file = h5py.File(self._path, "r")
             check_schema(self._file, self._path, self._advice)
@@ -276,12 +277,6 @@ def assembled(file: h5py.File, path: Path | str, arrays: Mapping[str, Any]) -> I
 def stored_warnings(file: h5py.File) -> tuple[str, ...]:
     """What was odd about the data of an open file when it was prepared, in words."""
     return tuple(json.loads(str(file.attrs.get("warnings", "[]"))))
-
-
-def read_warnings(path: Path | str) -> tuple[str, ...]:
-    """What was odd about the data of a prepared file; errors as :func:`read_dataset`."""
-    with open_store(path) as file:
-        return stored_warnings(file)
 
 
 def write_whitening(file: h5py.File, whitening: Whitening) -> None:

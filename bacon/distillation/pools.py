@@ -7,19 +7,13 @@ trained before distillation are in ``bacon.distillation.trained_pools``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.networks.network import Network
-from bacon.runtime.logs import get_logger
-
-if TYPE_CHECKING:
-    pass
-
-log = get_logger(__name__)
 
 Build = Callable[[int], Network]
 

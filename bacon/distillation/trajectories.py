@@ -13,10 +13,9 @@ from bacon.distillation.unroll import FlatNetwork
 from bacon.runtime.draws import uniform, words
 from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
+from bacon.training.run_networks import at_chance
 
 log = get_logger(__name__)
-
-_AT_CHANCE = 1.2  # times the accuracy of guessing: an expert that is no better has learned nothing
 
 
 def trajectory_distance(weights: Tensor, start: Tensor, target: Tensor) -> Tensor:
@@ -104,8 +103,7 @@ def check_experts(runs: TrainedRuns, context: Context, *, last_epoch: int, name:
 
 
 def _check_trained(runs: TrainedRuns, context: Context, name: str) -> None:
-    chance = 1 / context.real.classes
-    weak = []
+    classes, weak = context.real.classes, []
     for run in range(len(runs)):
         entry = runs.entry(run)
         if not math.isfinite(entry.train_loss):
@@ -113,9 +111,9 @@ def _check_trained(runs: TrainedRuns, context: Context, name: str) -> None:
                 f"{context.cell}: the training of run {run} of the {name} diverged (loss {entry.train_loss}); lower its "
                 "learning rate (distillation.experts.lr)"
             )
-        weak += [run] if entry.train_accuracy <= _AT_CHANCE * chance else []
+        weak += [run] if at_chance(runs, run, classes=classes, images=len(context.real.labels)) else []
     if weak:
         log.warning(
             "%s: %d of %d %s are at chance level on the training images (%.1f%%): what is matched is hardly better than noise",
-            context.cell, len(weak), len(runs), name, 100 * chance,
+            context.cell, len(weak), len(runs), name, 100 / classes,
         )  # fmt: skip

@@ -12,13 +12,13 @@ def hard_label_recovery(real: float, synthetic: float) -> float:
         real: accuracy of networks trained on the whole real training set, in [0, 1].
         synthetic: accuracy of networks trained on the distilled set, in [0, 1].
     """
-    _check(real, synthetic)
+    check_fractions(real, synthetic)
     return real - synthetic
 
 
 def improvement_over_random(synthetic: float, random: float) -> float:
     """IOR: how much accuracy is gained over as many random real images; higher is better; accuracies in [0, 1]."""
-    _check(synthetic, random)
+    check_fractions(synthetic, random)
     return synthetic - random
 
 
@@ -49,7 +49,8 @@ def _score(value: float) -> float:
     return (math.exp(value) - math.exp(-1)) / (math.e - math.exp(-1))
 
 
-def _check(*accuracies: float) -> None:
+def check_fractions(*accuracies: float) -> None:
+    """Raise ``ValueError`` unless every accuracy is in [0, 1]."""
     for accuracy in accuracies:
         if not 0 <= accuracy <= 1:
             raise ValueError(f"accuracy {accuracy} is not a fraction in [0, 1]; give fractions, not percentages")

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bacon.datasets.checksums import file_digest
+
 SEAL = "card_sha256"
 FILES = "files"
 _OF_THE_EXPORT_ALONE = (SEAL, FILES)
@@ -37,10 +39,4 @@ def without_checksums(card: Mapping[str, Any]) -> dict[str, Any]:
 def file_checksums(folder: Path) -> dict[str, str]:
     """SHA-256 of every file below ``folder``, by its path relative to it, with slashes."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): file_digest(path) for path in files}

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import ValidationError
 from scipy import stats
 
+from bacon.datasets.checksums import file_digest
 from bacon.interchange.arrays import SUFFIXES, read_metadata
-from bacon.interchange.card_seal import FILES, SEAL, file_sha256, seal_of
+from bacon.interchange.card_seal import FILES, SEAL, seal_of
 from bacon.interchange.content import VERSION, Export, check_metadata
 from bacon.interchange.folders import METADATA, is_own_folder
 from bacon.interchange.stated_card import StatedAccuracy, StatedCard, first_error
@@ -124,7 +125,7 @@ def _changed_beside(folder: Path, checksums: Mapping[str, str]) -> Iterator[Mism
         file = folder / name
         if not file.is_file():
             yield Mismatch(file=str(file), found="no file", expected=f"one with the sha256 {expected}")
-        elif (found := file_sha256(file)) != expected:
+        elif (found := file_digest(file)) != expected:
             yield Mismatch(file=str(file), found=f"the sha256 {found}", expected=str(expected))
 
 

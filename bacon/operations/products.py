@@ -6,7 +6,6 @@ every format shares: whoever makes them writes their fingerprint and each file's
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bacon.datasets.checksums import file_digest
 from bacon.downstream.registry import TASKS
 from bacon.operations.workflow_plan import (
     aggregate_fingerprint,
@@ -171,7 +171,7 @@ def note_made(directory: Path, name: str, fingerprint: str, outputs: Sequence[Pa
         fingerprint: of everything that it was made from.
         outputs: its files, relative to the working directory.
     """
-    files = {str(path): _sha256(directory / path) for path in outputs}
+    files = {str(path): file_digest(directory / path) for path in outputs}
     write_json(_note(directory, name), {"fingerprint": fingerprint, "files": files})
 
 
@@ -180,7 +180,7 @@ def made_with(directory: Path, product: Product) -> str | None:
     try:
         note: dict[str, Any] = json.loads(_note(directory, product.name).read_text(encoding="utf-8"))
         files = {path: note["files"][path] for path in product.outputs if path in note["files"]}
-        if not files or any(_sha256(directory / path) != checksum for path, checksum in files.items()):
+        if not files or any(file_digest(directory / path) != checksum for path, checksum in files.items()):
             return None
         fingerprint = str(note["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -191,8 +191,3 @@ def made_with(directory: Path, product: Product) -> str | None:
 
 def _note(directory: Path, name: str) -> Path:
     return directory / _CHECKSUMS / f"{name.replace(' ', '_')}.json"
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -19,9 +19,6 @@ from bacon.settings.training_need import TrainingNeed
 if TYPE_CHECKING:
     from bacon.plan.plan import Plan
 
-FULL_SET_NETWORKS = "full_set_networks"
-"""Name of the need of networks that stand for a full data set."""
-
 
 class PlannedTasks:
     """The downstream tasks of a plan, under its own protocol.

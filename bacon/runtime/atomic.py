@@ -10,7 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bacon.runtime.errors import BaconError
+
 TEMPORARY = ".tmp-"
+_DEVICES = (Path("/dev"), Path("/dev/fd"), Path("/proc/self/fd"))
 
 
 @contextmanager
@@ -19,8 +22,12 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
     On success the file is flushed to disk and renamed over the target; on any error it is removed and the target, if
     there was one, is left as it was.
+
+    Raises:
+        BaconError: the target is a device or a pipe, which the renamed file would replace.
     """
     target = Path(path)
+    _check_replaceable(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY, suffix="-" + target.name)
     os.close(handle)
@@ -32,6 +39,13 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         publish(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _check_replaceable(target: Path) -> None:
+    is_special = target.exists() and not target.is_file() and not target.is_dir()
+    # /dev/stdout is a link, to a file where output is redirected.
+    if is_special or target.absolute().parent in _DEVICES:
+        raise BaconError(f"{target}: is a device or a pipe, which a finished file would replace; name a file")
 
 
 def publish(temporary: Path, target: Path) -> None:

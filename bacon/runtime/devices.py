@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from bacon.runtime.errors import BaconError
+from bacon.runtime.job_lock import check_has_locks
 from bacon.runtime.logs import get_logger
 from bacon.runtime.memory import keep_freed_memory
 
@@ -67,6 +68,9 @@ def lease_key(keys: list[str], *, jobs_per_key: int = 1, log_seconds: float) -> 
     """Hold a lock of the first free key and yield its position; wait, with a log line, while all are taken.
 
     With several jobs per key, every key is given once before any is given twice.
+
+    Raises:
+        BaconError: the file system of :func:`lock_folder` has no locks; ``BACON_LOCK_DIR`` names another folder.
     """
     folder = lock_folder()
     _open_to_all_users(folder)
@@ -81,6 +85,9 @@ def lease_key(keys: list[str], *, jobs_per_key: int = 1, log_seconds: float) -> 
                 lock.acquire(blocking=False)
             except Timeout:
                 continue
+            except OSError as error:
+                check_has_locks(path, error)
+                raise
             try:
                 yield position
             finally:

@@ -5,6 +5,7 @@ A killed Snakemake leaves its jobs running; the next call would start the same j
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -14,16 +15,23 @@ from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
+from bacon.runtime.errors import BaconError
 from bacon.runtime.logs import get_logger
 
 log = get_logger(__name__)
 
 _POLL_SECONDS = 0.2
+_NO_LOCKS = (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS)
+"""What the system says of a lock on a file system that has none."""
 
 
 @contextmanager
 def job_lock(path: Path, *, log_seconds: float = 30.0) -> Iterator[bool]:
-    """Hold the lock in ``path``; yields whether another process held it first, which is waited for with a log line."""
+    """Hold the lock in ``path``; yields whether another process held it first, which is waited for with a log line.
+
+    Raises:
+        BaconError: the file system has no locks.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     waited, last = False, -float("inf")
     while (lock := _taken(path)) is None:
@@ -38,7 +46,7 @@ def job_lock(path: Path, *, log_seconds: float = 30.0) -> Iterator[bool]:
 
 @contextmanager
 def free_job_lock(path: Path) -> Iterator[bool]:
-    """Hold the lock in ``path`` if nobody does; yields whether it is held now."""
+    """Hold the lock in ``path`` if nobody does; yields whether it is held now. Errors as :func:`job_lock`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = _taken(path)
     if lock is None:
@@ -54,7 +62,7 @@ def is_held(path: Path) -> bool:
         return False
     try:
         lock = _taken(path)
-    except OSError:  # another user's, or on a disk that cannot be written: whoever looks may only read it
+    except (OSError, BaconError):  # another user's, or on a disk that cannot be written: whoever looks may only read it
         return _seems_held(path)
     if lock is not None:
         lock.release()
@@ -80,7 +88,20 @@ def _taken(path: Path) -> BaseFileLock | None:
         lock.acquire(blocking=False)
     except Timeout:
         return None
+    except OSError as error:
+        check_has_locks(path, error)
+        raise
     return lock
+
+
+def check_has_locks(path: Path, error: OSError) -> None:
+    """Raise :class:`BaconError` where ``error``, of locking ``path``, says that the file system has no locks."""
+    if error.errno in _NO_LOCKS:
+        raise BaconError(
+            f"{path}: this file system has no file locks ({error.strerror}), which keep two processes from the same work. Use "
+            "a folder on another disk, or have this one mounted with locks (NFS: the lock service or local_lock=flock; Lustre: "
+            "flock)"
+        ) from None
 
 
 @contextmanager

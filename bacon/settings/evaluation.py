@@ -325,7 +325,3 @@ class EvaluationSettings(Strict):
     def augmentation(self, name: str) -> AugmentationSettings:
         """The augmentation of a name of ``augmentations``, with its settings."""
         return augmentation_of(name, self)
-
-    def lr_drop_epoch(self) -> int:
-        """Zero-based epoch after which the schedule drop lowers the rate (501 for the paper's 1001 epochs)."""
-        return (self.epochs - 1) // 2 + 1

@@ -58,3 +58,11 @@ def result_of(synthetic: SyntheticSet, **changes: Any) -> DistillationResult:
         "provenance": {"commit": "c", "packages": {"torch": "2"}},
     }
     return DistillationResult(synthetic=synthetic, attributes=attributes | changes.pop("attributes", {}), **changes)
+
+
+def spoil_attribute(path, name):
+    """Damage the head of an attribute of an HDF5 file: the version, eight bytes before its name."""
+    content = bytearray(path.read_bytes())
+    assert content.count(name.encode() + b"\0") == 1
+    content[content.index(name.encode() + b"\0") - 8] ^= 4
+    path.write_bytes(content)

@@ -12,7 +12,7 @@ import torch
 from bacon.artifacts.checkpoint import Checkpoint, CheckpointStore
 from bacon.artifacts.distilled_file import read_distilled, write_distilled
 from bacon.runtime.errors import BaconError
-from tests.artifacts.synthetic import drawn, result_of
+from tests.artifacts.synthetic import drawn, result_of, spoil_attribute
 
 CPU = torch.device("cpu")
 EVERY = list(product([None, "probabilities", "logits"], [0, 1, 7], [1, 2]))
@@ -94,6 +94,20 @@ def test_a_file_of_the_first_version_or_damaged_is_a_clear_error(tmp_path, damag
     with h5py.File(path, "r+") as file:
         damage(file)
     with pytest.raises(BaconError, match=message):
+        read_distilled(path)
+
+
+def test_a_set_that_was_not_made_yet_is_called_missing(tmp_path):
+    with pytest.raises(BaconError, match=r"absent\.h5: the distilled set is missing; run snakemake, which makes it"):
+        read_distilled(tmp_path / "absent.h5")
+
+
+def test_an_attribute_that_the_disk_spoilt_is_a_clear_error(tmp_path):
+    """h5py has a RuntimeError for it, whoever reads the file."""
+    path = tmp_path / "set.h5"
+    write_distilled(path, result_of(drawn(20)))
+    spoil_attribute(path, "learned_rates")
+    with pytest.raises(BaconError, match=r"set\.h5: not a readable distilled set"):
         read_distilled(path)
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from bacon.artifacts import trained_runs
-from bacon.artifacts.trained_runs import TrainedRuns, forgetting_counts, last_correct
+from bacon.artifacts.trained_runs import TrainedRuns, forgetting_counts
 from bacon.runtime.errors import BaconError
 from bacon.training.run_driver import train_block
+from tests.artifacts.synthetic import spoil_attribute
 from tests.training.blocks import IMAGES, block_job, trained
 
 
@@ -66,8 +67,8 @@ def test_one_epoch_reads_its_chunks_alone(job):
 
 def test_a_file_is_verified_once_and_only_when_it_is_read(job, monkeypatch):
     hashed = []
-    real = trained_runs.file_sha256
-    monkeypatch.setattr(trained_runs, "file_sha256", lambda path: hashed.append(path.name) or real(path))
+    real = trained_runs.file_digest
+    monkeypatch.setattr(trained_runs, "file_digest", lambda path: hashed.append(path.name) or real(path))
     runs = trained(job)
     assert hashed == []
     runs.weights(1)
@@ -87,6 +88,14 @@ def test_a_run_that_is_not_the_indexs_is_refused_and_named(job, damage):
     runs.weights(0)
     with pytest.raises(BaconError, match=r"run1\.h5: .*trains that run again, and no other"):
         runs.weights(1)
+
+
+def test_an_attribute_that_the_disk_spoilt_is_a_clear_error(job):
+    """h5py has a RuntimeError for it; the index is made of the files, before anything knows their checksums."""
+    path = job.run_path(1)
+    spoil_attribute(path, "train_loss")
+    with pytest.raises(BaconError, match=r"run1\.h5: not a readable training run .*which trains it again"):
+        trained_runs.entry_of(path, 1, fingerprint=trained(job).fingerprint)
 
 
 def test_errors_of_indexes(job):
@@ -109,4 +118,3 @@ def test_forgetting_is_counted_as_published():
     rows = ["0000", "1111", "0110", "1010", "0101"]  # an image each, an epoch a digit
     history = torch.tensor([[digit == "1" for digit in row] for row in rows]).T
     assert forgetting_counts(history).tolist() == [0, 0, 1, 2, 1]
-    assert last_correct(history).tolist() == [False, True, False, False, True]

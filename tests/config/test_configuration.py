@@ -6,6 +6,7 @@ from bacon.config.layering import resolve
 from bacon.config.loading import check_config, grid_cells, load_config, reference_cells
 from bacon.runtime.errors import BaconError
 from bacon.settings.cells import Cell
+from bacon.training.schedules import drop_unit
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,7 +151,7 @@ def test_the_paper_cells(paper, row, method):
         "precision": "tf32",
     }  # fmt: skip
     evaluation = settings.evaluation
-    assert (evaluation.seeds, evaluation.epochs, evaluation.lr_drop_epoch()) == (5, 1001, 501)
+    assert (evaluation.seeds, evaluation.epochs, drop_unit(evaluation.epochs)) == (5, 1001, 501)
     assert (evaluation.batch_size, evaluation.lr_net, evaluation.momentum) == (256, 0.01, 0.9)
     assert evaluation.weight_decay == 5e-4
     assert evaluation.dsa_strategy == "color_crop_cutout_flip_scale_rotate"

@@ -130,6 +130,10 @@ x, y = arrays()["x_train"], arrays()["y_train"]
         ({"class_names": np.array(["a", "b"])}, "train labels run from 0 to 2; with 2 classes"),
         ({"class_names": np.array(["a", "b", "c", "d"])}, r"no training image of class 3 \(d\)"),
         ({"class_names": np.array([1, 2, 3])}, "class_names is int64"),
+        (
+            {"class_names": np.array(["a", "\ud800", "c"])},
+            r"name of class '\\ud800' is not text in UTF-8.* or the entry of",
+        ),
     ],
 )
 def test_bad_arrays_are_errors(read, changes, message):

@@ -91,6 +91,15 @@ def test_unicode_forms_of_a_name_are_one_name(tmp_path, train, test):
     assert unicodedata.is_normalized("NFC", dataset.class_names[0])
 
 
+def test_a_class_whose_name_is_not_text_is_refused_before_a_figure_shows_it(tmp_path):
+    """As an archive packed in Latin-1 leaves it."""
+    put(tmp_path / "own", classes("caf\udce9", "thé"))
+    with pytest.raises(
+        BaconError, match=r"mine: the name of class 'caf\\udce9' is not text in UTF-8.*rename the folder"
+    ):
+        read(tmp_path / "own")
+
+
 ERRORS = {
     "flat": (
         {f"{n}.png": picture(n) for n in range(9)},

@@ -125,6 +125,8 @@ def test_the_training_split_can_be_left_out(path):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(BaconError, match=r"absent\.h5: does not exist"):
         read_dataset(tmp_path / "absent.h5")
+    with pytest.raises(BaconError, match=r": is not a file, which a prepared data set is"):
+        read_dataset(tmp_path)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 8, 96, 512, 1000, 2048, 0.2, 0.5, 0.8, 0.99, -1])

@@ -104,7 +104,7 @@ def test_experts_that_diverged_are_refused_and_those_at_chance_are_named(caplog)
     given = context(chosen)
     runs = given.inputs["experts"]
     entry = runs.entry(1)
-    runs.entry = lambda run: replace(entry, train_accuracy=0.9 if run else 0.35)
+    runs.entry = lambda run: replace(entry, train_accuracy=0.9 if run else 0.42)
     MTT(chosen, given)
     assert "1 of 2 experts are at chance level on the training images (33.3%)" in caplog.text
     runs.entry = lambda run: replace(entry, train_loss=float("nan") if run else 1.0)

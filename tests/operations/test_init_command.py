@@ -228,9 +228,15 @@ def not_utf8():
     return "caf\udce9"
 
 
+def linked(path):
+    path.symlink_to("elsewhere")
+    return path
+
+
 REFUSED = {
     "nothing": (lambda: "photso", "photso: does not exist (looked in"),
     "a near name": (lambda: f"{folder(Path('photos'), count=1)}s", "did you mean photos?"),
+    "a link to nothing": (lambda: linked(Path("photos")), "photos: a link to elsewhere, which does not exist"),
     "a registered data set": (lambda: "cifar10", "name it in grid.datasets"),
     "an address": (lambda: "https://example.org/photos.zip", "download and unpack it"),
     "an archive": (archive, "photos.zip: a zip archive with 3 images; unpack it, and give bacon init the folder"),

@@ -68,5 +68,5 @@ def test_the_job_of_such_a_cell_copies_the_set(tmp_path):
     assert copied.attributes == found.attributes | {"method": "dm_soft"}
     source.unlink()
     own.unlink()
-    with pytest.raises(BaconError, match="not a readable distilled set"):
+    with pytest.raises(BaconError, match=r"the distilled set is missing; run snakemake"):
         run_cell(plan, cell("dm_soft"), data=Path("none.h5"), output=own, threads=1)

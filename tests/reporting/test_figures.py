@@ -12,10 +12,11 @@ from PIL import Image
 
 from bacon.reporting.collect.distilled_files import DisplayImages, collect_history, read_images
 from bacon.reporting.collect.protocol_text import TIMES
-from bacon.reporting.figures.accuracy import accuracy_figure, plot_accuracy
-from bacon.reporting.figures.curve import curve_figure, plot_curve
+from bacon.reporting.figures.accuracy import accuracy_figure
+from bacon.reporting.figures.canvas import save
+from bacon.reporting.figures.curve import curve_figure
 from bacon.reporting.figures.images import images_figure, mosaic, plot_images, shown_classes
-from bacon.reporting.figures.loss import loss_figure, plot_loss
+from bacon.reporting.figures.loss import loss_figure
 from bacon.reporting.figures.style import figure_style, method_style
 from bacon.runtime.errors import BaconError
 from tests.reporting.fakes import distilled
@@ -185,9 +186,10 @@ KINDS = ("png", "pdf", "json")
 
 def draw_all(folder: Path, accuracy: pd.DataFrame, cells: list) -> list[Path]:
     outputs = [folder / f"{name}.{kind}" for name in NAMES for kind in KINDS]
-    plot_accuracy(accuracy, fingerprint="fp-0123456789", outputs=outputs[:3])
-    plot_curve(accuracy, fingerprint="fp-0123456789", outputs=outputs[3:6])
-    plot_loss(collect_history(cells), fingerprint="fp-0123456789", outputs=outputs[6:9])
+    with figure_style():
+        figures = accuracy_figure(accuracy), curve_figure(accuracy), loss_figure(collect_history(cells))
+        for place, figure in enumerate(figures):
+            save(figure, fingerprint="fp-0123456789", outputs=outputs[3 * place : 3 * place + 3])
     plot_images(cells[2], fingerprint="fp-0123456789", outputs=outputs[9:])
     return outputs
 
@@ -249,7 +251,8 @@ def drawn_texts(figure) -> list:
 
 def test_global_settings_and_pyplot_are_left_alone(accuracy_of, tmp_path):
     before = dict(mpl.rcParams)
-    plot_accuracy(accuracy_of(), fingerprint="f", outputs=[tmp_path / "a.png"])
+    with figure_style():
+        save(accuracy_figure(accuracy_of()), fingerprint="f", outputs=[tmp_path / "a.png"])
     assert dict(mpl.rcParams) == before
     import matplotlib.pyplot as plt
 
@@ -258,7 +261,7 @@ def test_global_settings_and_pyplot_are_left_alone(accuracy_of, tmp_path):
 
 def test_unknown_suffix_is_refused(accuracy_of, tmp_path):
     with pytest.raises(BaconError, match=r"a\.jpeg"):
-        plot_accuracy(accuracy_of(), fingerprint="f", outputs=[tmp_path / "a.jpeg"])
+        save(accuracy_figure(accuracy_of()), fingerprint="f", outputs=[tmp_path / "a.jpeg"])
     assert list(tmp_path.glob("*.jpeg")) == []
 
 

@@ -182,12 +182,7 @@ def test_last_best_on_validation_best_on_test_and_the_optimism(tmp_path):
     first, second = curve([0.4, 0.7], [0.9, 0.1]), curve([0.3, 0.2], [0.1, 0.2], seed=1)
     points = points_of(tmp_path, first, second)
     assert len(points) == 2 * 2 * 3
-    empty = pd.DataFrame(
-        columns=["iteration", "final", "test_accuracy_percent", "validation_accuracy_percent", *points.columns]
-    )
-    (row,) = selection({"p": points}, {"p": empty.drop(columns=["epoch", "last"])}, titles={"p": "P"}).to_dict(
-        "records"
-    )
+    (row,) = selection({"p": points}, {"p": no_networks(points)}, titles={"p": "P"}).to_dict("records")
     assert row["selected_among"] == EPOCHS
     assert (row["n"], row["points"], row["distillation_seeds"], row["evaluation_seeds"]) == (4, 3, 2, 2)
     # The first network: 40, 70, 50 percent, best on validation at the first point. The second: 30, 20, 50, at the end.
@@ -202,12 +197,7 @@ def test_last_best_on_validation_best_on_test_and_the_optimism(tmp_path):
 def test_without_validation_nothing_is_chosen_on_it(tmp_path):
     points = points_of(tmp_path, curve([0.4, 0.7], [], last=(0.5, None)))
     assert points["validation_percent"].isna().all()
-    networks = pd.DataFrame(
-        columns=["iteration", "final", "test_accuracy_percent", "validation_accuracy_percent", *points.columns]
-    )
-    (row,) = selection({"p": points}, {"p": networks.drop(columns=["epoch", "last"])}, titles={"p": "P"}).to_dict(
-        "records"
-    )
+    (row,) = selection({"p": points}, {"p": no_networks(points)}, titles={"p": "P"}).to_dict("records")
     assert math.isnan(row["validation_mean"])
     assert row["optimism_mean"] == pytest.approx(20)
 

@@ -6,6 +6,8 @@ import os
 import pytest
 from filelock import FileLock
 
+from bacon.runtime.devices import lease_key
+from bacon.runtime.errors import BaconError
 from bacon.runtime.job_lock import free_job_lock, is_held, job_lock
 
 
@@ -56,3 +58,27 @@ def test_a_lock_that_may_only_be_read_is_seen_too(tmp_path, monkeypatch, error):
         monkeypatch.setattr("bacon.runtime.job_lock.FileLock", refused)
         assert is_held(path)
     assert not is_held(path)
+
+
+def enter(context):
+    with context:
+        pass
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, number):
+    """As NFS without its lock service answers; the system's error names no file."""
+
+    def refused(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("filelock._unix.fcntl.flock", refused)
+    monkeypatch.setenv("BACON_LOCK_DIR", str(tmp_path))
+    for lock in (
+        job_lock(tmp_path / "a.lock"),
+        free_job_lock(tmp_path / "a.lock"),
+        lease_key(["a.0"], log_seconds=1.0),
+    ):
+        with pytest.raises(BaconError, match=r"/a\..*lock: this file system has no file locks \(.*another disk"):
+            enter(lock)
+    assert not is_held(tmp_path / "a.lock")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bacon.evaluation.scores import check_fractions
+
 
 def robustness_ratio(clean: float, attacked: Sequence[float]) -> float | None:
     """RR: ``1 - mean ASR / max ASR`` with ``ASR = clean - attacked`` of each attack; higher is better.
@@ -15,7 +17,7 @@ def robustness_ratio(clean: float, attacked: Sequence[float]) -> float | None:
     Returns:
         At most 1 where no attack raises the accuracy; ``None`` where no attack lowers it, so that the ratio is 0/0.
     """
-    _check(clean, *attacked)
+    check_fractions(clean, *attacked)
     largest = clean - min(attacked)
     if largest <= 0:
         return None
@@ -49,9 +51,3 @@ def robustness_efficiency_index(rr: float, ae: float, *, alpha: float = 0.5) -> 
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha} is not in [0, 1]")
     return alpha * rr + (1 - alpha) * ae
-
-
-def _check(*accuracies: float) -> None:
-    for accuracy in accuracies:
-        if not 0 <= accuracy <= 1:
-            raise ValueError(f"accuracy {accuracy} is not a fraction in [0, 1]; give fractions, not percentages")

@@ -13,7 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from bacon.artifacts.distilled_layout import data_set, read_classes, snapshot_iterations, soft_label_words
+from bacon.artifacts.distilled_layout import (
+    HDF5_DAMAGE,
+    data_set,
+    read_classes,
+    snapshot_iterations,
+    soft_label_words,
+)
 from bacon.datasets.store import read_whitening
 from bacon.datasets.whitening import Whitening
 from bacon.reporting.collect.costs import CellKey, Costs, with_prior
@@ -60,7 +66,7 @@ def open_distilled(expected: ExpectedDistilled) -> Iterator[h5py.File]:
         with h5py.File(expected.path, "r") as file:
             check_fingerprint(expected.path, expected=expected.fingerprint, found=file.attrs.get("fingerprint"))
             yield file
-    except (OSError, KeyError) as error:
+    except HDF5_DAMAGE as error:
         raise BaconError(
             f"{expected.path}: not a complete distilled set ({error}). Delete it and run `snakemake` again."
         ) from error

@@ -31,8 +31,6 @@ from bacon.runtime.errors import BaconError
 
 COLUMNS = ("method", "dataset", "ipc", "accuracy_percent", "std_percent", "architecture", "source", "note")
 _DC_BENCH = re.compile(r"DC-bench.*\((Avg|Best)\)")
-# Sources round differently; a difference below this (percentage points) is not a disagreement.
-_ROUNDING = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,19 +129,6 @@ def remark(row: Mapping[Hashable, Any]) -> str:
 def remarks(notes: Iterable[str]) -> str:
     """Notes of several numbers as one sentence, without repetition."""
     return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ")))
-
-
-def conflicts(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows that disagree with the preferred row of their (method, data set, IPC, network) by more than rounding.
-
-    Returns:
-        ``COLUMNS``, network, preferred_percent, preferred_source, difference_points (this row minus the preferred one).
-    """
-    chosen = preferred(rows)[[*_KEYS, "accuracy_percent", "source"]]
-    chosen = chosen.rename(columns={"accuracy_percent": "preferred_percent", "source": "preferred_source"})
-    merged = with_network(rows).merge(chosen, on=_KEYS, how="left", validate="many_to_one")
-    merged["difference_points"] = merged["accuracy_percent"] - merged["preferred_percent"]
-    return merged[merged["difference_points"].abs() > _ROUNDING].reset_index(drop=True)
 
 
 class PublishedResults:

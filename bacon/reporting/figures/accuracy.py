@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels, save
+from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, method_handles, panels
 from bacon.reporting.figures.full_data import draw_full, full_handle
 from bacon.reporting.figures.many_methods import caption_of, many_methods_figure
-from bacon.reporting.figures.style import MANY, figure_style, method_style
+from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy by method and images per class"
-
-
-def plot_accuracy(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
-    """Write the figure of test accuracy by method and IPC.
-
-    Args:
-        table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
-        fingerprint: of the aggregate; goes into the files' metadata.
-        outputs: ``.png`` and ``.pdf`` files.
-    """
-    with figure_style():
-        save(accuracy_figure(table), fingerprint=fingerprint, outputs=outputs)
 
 
 def accuracy_figure(table: pd.DataFrame) -> FigurePage:
     """One panel per data set and evaluation network; methods side by side at each IPC, the full data set as a line.
 
     More than ``MANY`` methods stand below each other instead (:mod:`bacon.reporting.figures.many_methods`).
+
+    Args:
+        table: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
     """
     final = table[table["final"]]
     if final.loc[final["method"] != FULL, "method"].nunique() > MANY:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 import seaborn as sns
@@ -15,19 +14,13 @@ from matplotlib.ticker import MaxNLocator
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.collect.source_rules import source_rules
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK
-from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels, save
+from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels
 from bacon.reporting.figures.full_data import draw_full, full_handle, full_text
-from bacon.reporting.figures.style import MANY, MethodStyle, figure_style, method_style
+from bacon.reporting.figures.style import MANY, MethodStyle, method_style
 
 TITLE = "Accuracy against distillation iterations"
 # The full data set's line is drawn where it needs at most this share more height than the curves; else it is stated.
 _STRETCH = 0.35
-
-
-def plot_curve(table: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
-    """Write the figure of test accuracy against iterations; arguments as for ``plot_accuracy``."""
-    with figure_style():
-        save(curve_figure(table), fingerprint=fingerprint, outputs=outputs)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +11,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
-from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels, save
-from bacon.reporting.figures.style import MANY, figure_style, method_style
+from bacon.reporting.figures.canvas import FigurePage, finish, method_handles, panels
+from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Loss terms during distillation"
 TOTAL = "loss"
@@ -24,24 +23,12 @@ _LOG_RATIO = 20.0
 _MOST_COLUMNS = 3
 
 
-def plot_loss(history: pd.DataFrame, *, fingerprint: str, outputs: Sequence[Path]) -> None:
-    """Write the figure of loss terms.
-
-    Args:
-        history: rows of :func:`bacon.reporting.collect.distilled_files.collect_history`; may be empty (selected images
-            only).
-        fingerprint: of the aggregate; goes into the files' metadata.
-        outputs: ``.png`` and ``.pdf`` files.
-    """
-    with figure_style():
-        save(loss_figure(history), fingerprint=fingerprint, outputs=outputs)
-
-
 def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None = None) -> FigurePage:
     """One panel per term and (data set, IPC). An empty history gives a figure that says so.
 
     Args:
-        history: as for :func:`plot_loss`.
+        history: rows of :func:`bacon.reporting.collect.distilled_files.collect_history`; may be empty (selected images
+            only).
         term_titles: term -> its name, in the order of the panels; other terms come last under their own names.
     """
     if history.empty:

@@ -27,20 +27,18 @@ def lines_figure(
     xlabel: str,
     ylabel: str,
     conditions: Mapping[str, str],
-    scale: float = 100.0,
     x_scale: float = 1.0,
 ) -> FigurePage:
     """One panel for each data set, network, IPC and condition; the full data set stands in the panels of every IPC.
 
     Args:
-        table: rows of :func:`bacon.reporting.collect.task_results.summarise_task` of one metric, all with a place ``at``; of
-            the metric without condition where ``conditions`` has the empty one.
+        table: rows of :func:`bacon.reporting.collect.task_results.summarise_task` of one metric, a fraction that is drawn in
+            percent, all with a place ``at``; of the metric without condition where ``conditions`` has the empty one.
         title: of the figure.
         caption: what it shows; what the bars are is added.
         xlabel: what ``at`` is.
         ylabel: what the metric is.
         conditions: condition -> its name in titles, in the order of panels.
-        scale: factor of the values.
         x_scale: factor of ``at``.
     """
     shown = table[table["condition"].isin(list(conditions)) & table["at"].notna()]
@@ -60,7 +58,7 @@ def lines_figure(
             (shown["dataset"] == dataset) & (shown["network"] == network) & (shown["condition"] == condition)
             & (shown["ipc"].isna() | (shown["ipc"] == ipc).fillna(False))
         ]  # fmt: skip
-        _panel(ax, here, scale, x_scale)
+        _panel(ax, here, x_scale)
         name = f"{here['dataset_title'].iloc[0]}{f', {network}' if several else ''}"
         parts = [name, *([] if pd.isna(ipc) else [f"IPC {ipc}"])]
         ax.set_title(", ".join(parts) + (f"\n{conditions[condition]}" if conditions[condition] else ""))
@@ -74,13 +72,13 @@ def lines_figure(
     return figure
 
 
-def _panel(ax: Axes, group: pd.DataFrame, scale: float, x_scale: float) -> None:
+def _panel(ax: Axes, group: pd.DataFrame, x_scale: float) -> None:
     for method, rows in group.groupby("method", sort=False):
         ordered, style = rows.sort_values("at"), method_style(str(method))
         ax.errorbar(
             x_scale * ordered["at"].to_numpy(np.float64),
-            scale * ordered["mean"].to_numpy(np.float64),
-            yerr=scale * interval_arms(ordered, "mean"),
+            100 * ordered["mean"].to_numpy(np.float64),
+            yerr=100 * interval_arms(ordered, "mean"),
             color=style.colour,
             marker=style.marker,
             mfc=style.face,

@@ -12,6 +12,7 @@ from bacon.reporting.collect.summary import PUBLISHED_NETWORK, text_or_none
 from bacon.reporting.tables.markup import MISSING, Grid
 from bacon.reporting.tables.run_tables import digits
 
+# Sources round differently; a difference below this (percentage points) is not a disagreement.
 _ROUNDING = 0.05
 
 
