@@ -16,7 +16,7 @@ from bacon.settings.protocol_data import DataFacts
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
 FIVE_NETWORKS: tuple[Mapping[str, Any], ...] = (
     {"architecture": "resnet18", "norm": "batch"},
-    {"architecture": "convnet", "width": 128, "depth": 3, "norm": "batch"},
+    {"architecture": "convnet", "width": 128, "depth": 3, "norm": "instance"},
     {"architecture": "mobilenet_v2"},
     {"architecture": "wrn16_2"},
     {"architecture": "shufflenet_v2_x0_5"},
