@@ -31,6 +31,17 @@ def recovery_work(settings: RecoverySettings, size: CellSize, networks: Sequence
     return Work(iterations=settings.iterations, passes=passes)
 
 
+def check_convolutions(needs: Sequence[TrainingNeed]) -> None:
+    """Raise :class:`BaconError` for teachers with neither convolutions nor batch norm, in which nothing can be matched."""
+    for need in needs:
+        if need.network.norm != "batch" and not ARCHITECTURES[need.network.architecture].convolutional:
+            raise BaconError(
+                "distillation.teachers: images are recovered from the statistics of convolutions and batch norms, and the "
+                f"{need.name} are {need.network.architecture}, which has neither; choose other architectures in "
+                "distillation.teachers.networks"
+            )
+
+
 def check_batch_norm(needs: Sequence[TrainingNeed]) -> None:
     """Raise :class:`BaconError` for teachers without batch norm, which say nothing of the statistics of the real set."""
     for need in needs:

@@ -73,9 +73,13 @@ class ConvNet(Network):
         )
 
     def maps(self, x: Tensor) -> Tensor:
-        """:meth:`Network.maps`, with the first block in one pass where it can be; on a CPU that pass knows no bfloat16."""
+        """:meth:`Network.maps`, with the first block in one pass where it can be; on a CPU that pass knows no bfloat16.
+
+        In one pass the convolution is not called, so not where hooks wait for that.
+        """
         convolution, norm, *rest = self.features.children()
-        known = x.is_cuda or self.precision != "bf16"
+        has_hooks = bool(convolution._forward_hooks or convolution._forward_pre_hooks)
+        known = not has_hooks and (x.is_cuda or self.precision != "bf16")
         if not (known and isinstance(convolution, nn.Conv2d) and isinstance(norm, InstanceNormReluPool)):
             return super().maps(x)
         maps = first_block(x, convolution, norm)

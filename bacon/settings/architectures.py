@@ -40,6 +40,8 @@ class Architecture:
 
     Between the sides given here, operations grow with the number of pixels.
     """
+    convolutional: bool = True
+    """Whether it has convolutions."""
     parameters: float = 0.0
     """Parameters at 32x32 colour images and 10 classes; 0: they follow from its settings."""
     pool: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -153,6 +155,7 @@ _TABLE = (
         title="MLP",
         builder="bacon.networks.mlp:build",
         norms=("none",),
+        convolutional=False,
         operations={16: 2.3e5, 32: 8.2e5},
         parameters=4.1e5,
         pool={"mlp": {"architecture": "mlp"}},

@@ -16,7 +16,7 @@ from bacon.settings.protocol_data import DataFacts
 _NO_CUTOUT = "flip_color_crop_scale_rotate"
 FIVE_NETWORKS: tuple[Mapping[str, Any], ...] = (
     {"architecture": "resnet18", "norm": "batch"},
-    {"architecture": "convnet", "width": 128, "depth": 3, "norm": "batch"},
+    {"architecture": "convnet", "width": 128, "depth": 3, "norm": "instance"},
     {"architecture": "mobilenet_v2"},
     {"architecture": "wrn16_2"},
     {"architecture": "shufflenet_v2_x0_5"},
@@ -89,7 +89,9 @@ PROTOCOLS: Mapping[str, Protocol] = {
     ),
     "p-dsa": Protocol(title="P-DSA (DSA, DM, IDM, IID, BACON)", note="The same as `paper`."),
     "p-dam": Protocol(
-        title="P-DAM (DataDAM)", evaluation={"epochs": 1801, "batch_size": 64}, note="Published: the best on test."
+        title="P-DAM (DataDAM)",
+        evaluation={"epochs": 1801, "batch_size": 64},
+        note="Published: the best on test, of ConvNets with batch norm; networks are a setting of their own.",
     ),
     "p-mtt": Protocol(
         title="P-MTT (MTT)",
@@ -132,7 +134,12 @@ PROTOCOLS: Mapping[str, Protocol] = {
         preset_length={"demo": 300},
         note="TinyImageNet: 300 (IPC 10) and 40 (IPC 50) epochs. Hard labels. Published: each network's best epoch on test.",
     ),
-    "p-cafe": Protocol(title="P-CAFE (CAFE)", evaluation={"epochs": 601, "augmentations": ["none"]}),
+    "p-cafe": Protocol(
+        title="P-CAFE (CAFE)",
+        evaluation={"epochs": 601, "augmentations": ["none"]},
+        by_data=protocol_data.dc,
+        note="MNIST: as P-DC.",
+    ),
     "p-cafe-dsa": Protocol(title="P-CAFE+DSA (CAFE+DSA)", note="The same as P-DSA."),
     "p-sre2l": Protocol(
         title="P-SRe2L (SRe2L)",

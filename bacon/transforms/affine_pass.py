@@ -66,6 +66,16 @@ def affine_pass(images: Tensor, numbers: Tensor, *, reach: int = 1) -> Tensor:
     return passed
 
 
+def edge_pass(images: Tensor, numbers: Tensor) -> Tensor:
+    """:func:`affine_pass` to which the nearest pixel of the border is what lies outside, instead of zero.
+
+    For images that take no gradient; theirs has no fixed order on a GPU.
+    """
+    if takes_kernel(images, 1) and not images.requires_grad:
+        return affine_pass_gpu.forward(images, numbers, constant=True, edge=True)
+    return passed_forward(images, numbers, edge=True)
+
+
 class _Pass(torch.autograd.Function):
     """The pass; without its constant (the brightness) it is its own second derivative's form."""
 
@@ -100,12 +110,12 @@ class _Transposed(torch.autograd.Function):
         return _Pass.apply(gradient, numbers, ctx.reach, False), None, None
 
 
-def passed_forward(images: Tensor, numbers: Tensor, *, constant: bool = True) -> Tensor:
-    """The pass by PyTorch's operations; ``constant=False`` leaves the brightness out."""
+def passed_forward(images: Tensor, numbers: Tensor, *, constant: bool = True, edge: bool = False) -> Tensor:
+    """The pass by PyTorch's operations; ``constant=False`` leaves the brightness out, ``edge`` is :func:`edge_pass`."""
     column = _columns(numbers)
     colored = _colored(images, column, column["brightness"] if constant else None)
     position = numbers[:, _POSITION].unflatten(1, (2, 3))
-    return sample(colored.flatten(1, 2), position).view_as(images) * _keep(images, column)
+    return sample(colored.flatten(1, 2), position, edge=edge).view_as(images) * _keep(images, column)
 
 
 def passed_transposed(gradient: Tensor, numbers: Tensor, *, reach: int = 1) -> Tensor:

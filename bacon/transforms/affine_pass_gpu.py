@@ -45,11 +45,11 @@ def _compile(dtype: torch.dtype, channels: int, height: int, width: int, device:
         transposed(images, numbers)
 
 
-def forward(images: Tensor, numbers: Tensor, *, constant: bool) -> Tensor:
+def forward(images: Tensor, numbers: Tensor, *, constant: bool, edge: bool = False) -> Tensor:
     """The pass by the kernel; see :func:`bacon.transforms.affine_pass.passed_forward`."""
     from bacon.transforms import affine_pass_triton
 
-    return affine_pass_triton.forward(images, numbers, constant=constant)
+    return affine_pass_triton.forward(images, numbers, constant=constant, edge=edge)
 
 
 def transposed(gradient: Tensor, numbers: Tensor) -> Tensor:

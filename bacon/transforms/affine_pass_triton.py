@@ -50,6 +50,7 @@ def _forward(
     height,
     width,
     CONSTANT: tl.constexpr,  # noqa: N803
+    EDGE: tl.constexpr,  # noqa: N803
     CHANNELS: tl.constexpr,  # noqa: N803
     PIXELS: tl.constexpr,  # noqa: N803
     REAL: tl.constexpr,  # noqa: N803
@@ -88,6 +89,9 @@ def _forward(
         for tap in tl.static_range(4):
             tap_y, tap_x = before_y + tap // 2, before_x + tap % 2
             weight = (1 - tl.abs(at_y - tap_y)) * (1 - tl.abs(at_x - tap_x))
+            if EDGE:
+                tap_x = tl.minimum(tl.maximum(tap_x, 0.0), (width - 1).to(REAL))
+                tap_y = tl.minimum(tl.maximum(tap_y, 0.0), (height - 1).to(REAL))
             inside = (tap_x >= 0) & (tap_x < width) & (tap_y >= 0) & (tap_y < height)
             used = within & inside & (weight != 0)
             value = _pixels(image, tap_x, tap_y, used, channel, real, width, size, REAL)
@@ -191,11 +195,11 @@ def _transposed(
         tl.store(out + start + channel * size + place, value.to(out.dtype.element_ty), mask=real & (place < size))
 
 
-def forward(images: Tensor, numbers: Tensor, *, constant: bool = True) -> Tensor:
+def forward(images: Tensor, numbers: Tensor, *, constant: bool = True, edge: bool = False) -> Tensor:
     """:func:`bacon.transforms.affine_pass.passed_forward`: images (G, n, C, H, W) float32 or float64, numbers (G, 14)."""
     images, out = images.contiguous(), torch.empty(images.shape, dtype=images.dtype, device=images.device)
     grid, sizes, blocks = _launch(images)
-    _forward[grid](images, numbers.contiguous(), out, *sizes, CONSTANT=constant, **blocks)
+    _forward[grid](images, numbers.contiguous(), out, *sizes, CONSTANT=constant, EDGE=edge, **blocks)
     return out
 
 

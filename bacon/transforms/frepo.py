@@ -1,9 +1,13 @@
-"""FRePo's evaluation augmentation (Zhou et al., NeurIPS 2022): one operation for each batch, parameters for each image."""
+"""FRePo's evaluation augmentation (Zhou et al., NeurIPS 2022): one operation for each batch, parameters for each image.
+
+Where an operation looks beyond an image, it sees the nearest pixel of the border.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +19,6 @@ from bacon.transforms import affine_pass, operations, pass_numbers
 from bacon.transforms.augmentation import BatchAugmentation, Stream, choices, integers, sent
 from bacon.transforms.operations import Operation, apply_each
 from bacon.transforms.pass_numbers import Columns, Numbers
-from bacon.transforms.sampling import reach_of_rotations
 
 if TYPE_CHECKING:
     from bacon.settings.augmentations import Frepo
@@ -47,8 +50,7 @@ def _augment_each(names: npt.NDArray[np.object_], parameters: Tensor, images: Te
     codes = np.array([listed.index(name) for name in names], dtype=np.int64)
     operation = sent(torch.from_numpy(codes), images.device)
     numbers = pass_numbers.pass_numbers(_NUMBERS, listed, operation, parameters, height=height, width=width)
-    reach = reach_of_rotations(operations.ROTATE_DEGREES, height, width)
-    return affine_pass.affine_pass(images, numbers, reach=reach)
+    return affine_pass.edge_pass(images, numbers)
 
 
 def _color(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
@@ -86,7 +88,7 @@ def _zoom(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
     """
     size, x, y = _window(drawn)
     zero = torch.zeros_like(size)
-    return operations.affine(images, torch.stack([size, zero, x, zero, size, y], dim=1).view(-1, 2, 3))
+    return operations.affine(images, torch.stack([size, zero, x, zero, size, y], dim=1).view(-1, 2, 3), edge=True)
 
 
 def _window(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -102,10 +104,10 @@ def _zoom_columns(drawn: Sequence[Tensor], height: int, width: int) -> Columns:
 
 
 def _translate(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
-    """Shift by up to an eighth of the side each way, zeros moving in."""
+    """Shift by up to an eighth of the side each way."""
     y, x = _shifts(drawn)
     one, zero = torch.ones_like(x), torch.zeros_like(x)
-    return operations.affine(images, torch.stack([one, zero, x, zero, one, y], dim=1).view(-1, 2, 3))
+    return operations.affine(images, torch.stack([one, zero, x, zero, one, y], dim=1).view(-1, 2, 3), edge=True)
 
 
 def _shifts(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -146,7 +148,7 @@ _OPERATIONS: dict[str, Operation] = {
     "flip": operations.flip,
     "color": _color,
     "zoom": _zoom,
-    "rotate": operations.rotate,
+    "rotate": partial(operations.rotate, edge=True),
     "translate": _translate,
     "cutout": _cutout,
 }

@@ -156,12 +156,12 @@ def scale_steps(drawn: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     return x, y
 
 
-def rotate(images: Tensor, drawn: Sequence[Tensor]) -> Tensor:
-    """Rotate about the centre by U(-15, 15) degrees."""
+def rotate(images: Tensor, drawn: Sequence[Tensor], *, edge: bool = False) -> Tensor:
+    """Rotate about the centre by U(-15, 15) degrees; ``edge`` as for :func:`affine`."""
     angle = rotation(drawn[0])
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     theta = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
-    return affine(images, theta, reach=reach_of_rotations(ROTATE_DEGREES, *images.shape[-2:]))
+    return affine(images, theta, reach=reach_of_rotations(ROTATE_DEGREES, *images.shape[-2:]), edge=edge)
 
 
 def rotation(number: Tensor) -> Tensor:
@@ -169,15 +169,17 @@ def rotation(number: Tensor) -> Tensor:
     return (number * 2 - 1) * math.radians(ROTATE_DEGREES)
 
 
-def affine(images: Tensor, theta: Tensor, *, reach: int = 1) -> Tensor:
+def affine(images: Tensor, theta: Tensor, *, reach: int = 1, edge: bool = False) -> Tensor:
     """Sample groups (G, n, C, H, W) at affine positions ``theta`` (G, 2, 3), bilinearly, zeros outside.
 
     On a GPU the gradient is gathered, since that of ``F.grid_sample`` adds atomically there, in no fixed order; ``reach`` is as
-    for :func:`bacon.transforms.sampling.affine_sample`.
+    for :func:`bacon.transforms.sampling.affine_sample`. ``edge``: outside is the nearest pixel of the border, instead of zero;
+    for images that take no gradient.
     """
     # One grid serves every image of a group when its images are laid side by side as channels.
     stacked = images.flatten(1, 2)  # (G, nC, H, W)
-    if images.device.type != "cpu":
+    if images.device.type != "cpu" and not edge:
         return affine_sample(stacked, pixel_map(theta, *images.shape[-2:]), reach=reach).view_as(images)
     grid = F.affine_grid(theta, [len(images), 1, *images.shape[-2:]], align_corners=False)  # (G, H, W, 2)
-    return F.grid_sample(stacked, grid, mode="bilinear", padding_mode="zeros", align_corners=False).view_as(images)
+    outside = "border" if edge else "zeros"
+    return F.grid_sample(stacked, grid, mode="bilinear", padding_mode=outside, align_corners=False).view_as(images)

@@ -77,8 +77,11 @@ class _Sample(torch.autograd.Function):
         return _Sample.apply(gradient, position, ctx.reach, not ctx.transposed), None, None, None
 
 
-def sample(images: Tensor, position: Tensor) -> Tensor:
-    """:func:`affine_sample` without a gradient: the weighted sum of the four pixels around each position."""
+def sample(images: Tensor, position: Tensor, *, edge: bool = False) -> Tensor:
+    """:func:`affine_sample` without a gradient: the weighted sum of the four pixels around each position.
+
+    ``edge``: outside is the nearest pixel of the border instead of zero.
+    """
     height, width = images.shape[-2:]
     at = _mapped(position, _grid(images))
     left, top = at.x.floor(), at.y.floor()
@@ -86,7 +89,8 @@ def sample(images: Tensor, position: Tensor) -> Tensor:
     for (row, weight_y), (column, weight_x) in product(
         ((top, top + 1 - at.y), (top + 1, at.y - top)), ((left, left + 1 - at.x), (left + 1, at.x - left))
     ):
-        total = _added(total, images, row, column, weight_x * weight_y * _inside(row, column, height, width))
+        weight = weight_x * weight_y
+        total = _added(total, images, row, column, weight if edge else weight * _inside(row, column, height, width))
     assert total is not None
     return total
 
@@ -110,7 +114,7 @@ def sample_transposed(gradient: Tensor, position: Tensor, *, reach: int = 1) -> 
 
 
 def _added(total: Tensor | None, images: Tensor, row: Tensor, column: Tensor, weight: Tensor) -> Tensor:
-    """``total`` plus the pixels of ``images`` at (``row``, ``column``) times ``weight``, all (G, H, W); zero outside."""
+    """``total`` plus the pixels of ``images`` at (``row``, ``column``), or nearest to it, times ``weight``, all (G, H, W)."""
     height, width = images.shape[-2:]
     index = row.clamp(0, height - 1).long() * width + column.clamp(0, width - 1).long()
     flat = images.flatten(-2)  # (G, M, pixels)

@@ -132,8 +132,21 @@ def paper():
     return load_config(ROOT / "config/paper.yaml")
 
 
-@pytest.mark.parametrize("row", PAPER.strip().splitlines())
-@pytest.mark.parametrize("method", ["idm", "bacon"])
+# IDM's own commands for the cells in which BACON's differ.
+IDM = """
+cifar100 50 .1 256 30 10 500
+tinyimagenet 10 .5 256 30 10 500
+tinyimagenet 50 .8 256 30 50 1000
+"""
+OWN = {tuple(row.split()[:2]) for row in IDM.strip().splitlines()}
+
+
+@pytest.mark.parametrize(
+    ("method", "row"),
+    [("bacon", row) for row in PAPER.strip().splitlines()]
+    + [("idm", row) for row in PAPER.strip().splitlines() if tuple(row.split()[:2]) not in OWN]
+    + [("idm", row) for row in IDM.strip().splitlines()],
+)
 def test_the_paper_cells(paper, row, method):
     dataset, ipc, ce_weight, batch_real, interval, steps, meter = row.split()
     settings = resolve(paper, Cell(dataset, method, int(ipc), 4)).settings

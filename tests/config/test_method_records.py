@@ -76,7 +76,9 @@ def test_scaling_one_method_scales_no_other(monkeypatch):
 def test_the_papers_file_names_data_sets_methods_and_ipc():
     paper = load_config(ROOT / "config" / "paper.yaml")
     assert paper.model_fields_set == {"preset", "grid", "run"}
-    cell = Cell("cifar100", "idm", 50, 0)
-    labels = [layer.label for layer in layers(paper, cell)]
-    assert labels == ["protocol paper", "method idm", "published idm, cifar100, IPC 50", "data set cifar100"]
-    assert json.loads(distillation(paper, cell).model_dump_json())["networks"]["model_train_steps"] == 50
+    for method, steps in (("idm", 10), ("bacon", 50)):
+        cell = Cell("cifar100", method, 50, 0)
+        labels = [layer.label for layer in layers(paper, cell)]
+        published = f"published {method}, cifar100, IPC 50"
+        assert labels == ["protocol paper", f"method {method}", published, "data set cifar100"]
+        assert json.loads(distillation(paper, cell).model_dump_json())["networks"]["model_train_steps"] == steps

@@ -159,6 +159,13 @@ def test_native_gives_each_method_the_protocol_of_its_own_publication():
     assert resolve(native, Cell("cifar10", "dc", 1, 0)).origin["evaluation", "epochs"] == "protocol p-dc"
 
 
+@pytest.mark.parametrize("protocol", ["p-dc", "p-cafe"])
+def test_mnist_is_augmented_as_the_program_of_dc_does_which_that_of_cafe_is_made_of(protocol):
+    mnist, other = (protocol_settings(protocol, DataFacts(name=name, size=28)) for name in ("mnist", "fashionmnist"))
+    assert (mnist["epochs"], mnist["augmentations"], mnist["dc_strategy"]) == (1001, ["dc"], "crop_scale_rotate")
+    assert other["augmentations"] == ["none"]
+
+
 def test_native_plans_what_the_protocol_itself_plans():
     grid = {"methods": ["dc"], "seeds": 1}
     native, named = (Plan(config(protocol=name, preset="paper", grid=grid)) for name in ("native", "p-dc"))

@@ -82,6 +82,10 @@ ORACLES = {
     "sre2l priors": (NaiveSRe2L, {"batch_images": 2, "tv_weight": 1e-2, "l2_weight": 1e-2, "init": "real"}),
     "sre2l padded": (NaiveSRe2L, {"view": {"crop": "padded", "flip": True}, "statistics_weight": 1.0}),
     "gvbsm": (NaiveGVBSM, {"batch_images": 4}),
+    "gvbsm convolutions": (
+        NaiveGVBSM,
+        {"conv_drop": 0.8, "teachers": {"networks": [{"architecture": "convnet", "width": 6, "depth": 2}]}},
+    ),
     "gvbsm whole": (NaiveGVBSM, {"conv_drop": 0.0, "momentum": 0.0, "statistics_images": None, "lr_img": 0.1}),
     "datadam paper": (NaiveDataDAM, {"exponent": 4, "norm": "instance", "init": "noise"}),
 }

@@ -64,6 +64,7 @@ def test_published_settings(cell, expected):
     assert {key: getattr(resolved, key) for key in expected} == expected
     images = {"cifar10": 2000, "cifar100": 2000, "tinyimagenet": 1000}.get(dataset, 500)
     assert (resolved.networks.images, resolved.networks.cutmix) == (images, 0.0 if dataset == "mnist" else 0.5)
+    assert resolved.networks.batch == resolved.batch_real, "one loader gives a class's real batch and the network's"
 
 
 def test_the_learning_rate_grows_with_images_per_class_and_area():

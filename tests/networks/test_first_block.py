@@ -166,3 +166,17 @@ def test_a_network_embeds_through_it(monkeypatch):
     torch.testing.assert_close(network.embed(x), fused, rtol=0, atol=1e-12)
     assert used == [1]
     torch.testing.assert_close(network.features(x).flatten(1), fused, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("register", ["register_forward_hook", "register_forward_pre_hook"])
+def test_hooks_on_the_convolution_hear_of_it(register):
+    """G-VBSM matches what convolutions are given."""
+    network = ConvNet(NetworkSettings(width=16, depth=1), channels=3, size=16, classes=2, dtype=torch.float64)
+    images, heard = draw(2, 3, 16, 16, seed=1), []
+    unheard = network.embed(images)
+    handle = getattr(network.features[0], register)(lambda _, given, *__: heard.append(given[0]))
+    torch.testing.assert_close(network.embed(images), unheard)
+    assert len(heard) == 1
+    assert heard[0] is images
+    handle.remove()
+    assert torch.equal(network.embed(images), unheard)

@@ -20,9 +20,12 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from bacon.transforms import affine_pass_triton
 
-for function in (affine_pass_triton._forward, affine_pass_triton._transposed):
-    constants = {"CHANNELS": 4, "PIXELS": 256, "REAL": tl.float32}
-    constants |= {"CONSTANT": True} if "CONSTANT" in function.arg_names else {}
+for function, own in (
+    (affine_pass_triton._forward, {"CONSTANT": True, "EDGE": False}),
+    (affine_pass_triton._forward, {"CONSTANT": True, "EDGE": True}),
+    (affine_pass_triton._transposed, {}),
+):
+    constants = {"CHANNELS": 4, "PIXELS": 256, "REAL": tl.float32} | own
     pointers = ("images", "numbers", "out", "gradient")
     signature = {name: "*fp32" if name in pointers else "constexpr" if name in constants else "i32"
                  for name in function.arg_names}
@@ -79,6 +82,15 @@ def test_a_pass_that_the_kernel_takes_goes_through_it(monkeypatch):
     torch.testing.assert_close(second, torch.full_like(second, 2 * 3 * 3))
     plain = affine_pass.affine_pass(images, numbers, reach=2)
     torch.testing.assert_close(plain[:, :, :, :, 1:], images[:, :, :, :, 1:])
+
+
+def test_a_pass_that_repeats_the_border_goes_through_the_kernel_without_a_gradient(monkeypatch):
+    images, numbers = torch.randn(2, 1, 3, 8, 8), torch.zeros(2, 14)
+    numbers[:, 4::4] = 1
+    monkeypatch.setattr(affine_pass, "takes_kernel", lambda *_: True)
+    monkeypatch.setattr(affine_pass_gpu, "forward", lambda images, _, *, edge, **__: images * (5 if edge else 3))
+    assert torch.equal(affine_pass.edge_pass(images, numbers), 5 * images)
+    torch.testing.assert_close(affine_pass.edge_pass(images.requires_grad_(), numbers), images)
 
 
 class TestOnAGpu:

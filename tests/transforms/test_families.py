@@ -42,8 +42,8 @@ def augment(chosen, images, sizes, where):
     return module.augmentation(chosen)(images, sizes, where)
 
 
-def affine(image, theta, fill=0.0):
-    """Bilinear sampling of one image (C, H, W) at ``theta`` (2, 3), ``fill`` outside, pixel by pixel."""
+def affine(image, theta, fill=0.0, *, edge=False):
+    """Bilinear sampling of one image (C, H, W) at ``theta`` (2, 3), ``fill`` or the border outside, pixel by pixel."""
     height, width = image.shape[-2:]
     made = torch.zeros_like(image)
     for row in range(height):
@@ -51,6 +51,8 @@ def affine(image, theta, fill=0.0):
             x, y = (2 * column + 1) / width - 1, (2 * row + 1) / height - 1
             u = ((theta[0][0] * x + theta[0][1] * y + theta[0][2] + 1) * width - 1) / 2
             v = ((theta[1][0] * x + theta[1][1] * y + theta[1][2] + 1) * height - 1) / 2
+            if edge:
+                u, v = min(max(u, 0), width - 1), min(max(v, 0), height - 1)
             left, top = math.floor(u), math.floor(v)
             for r in (top, top + 1):
                 for c in (left, left + 1):
@@ -233,7 +235,7 @@ def naive_frepo(image, operation, numbers):
     if operation == "zoom":
         size = 1.25 ** (1 - 2 * numbers[0])  # log-uniform
         x, y = (abs(1 - size) * (2 * number - 1) for number in numbers[1:])
-        return affine(image, [[size, 0, x], [0, size, y]])
+        return affine(image, [[size, 0, x], [0, size, y]], edge=True)
     if operation == "cutout":
         size = side // 4
         top, left = (math.floor(number * (side - size + 1)) for number in numbers[:2])
@@ -242,9 +244,17 @@ def naive_frepo(image, operation, numbers):
         return image
     if operation == "rotate":
         angle = math.radians((2 * numbers[0] - 1) * 15)
-        return affine(image, [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]])
+        turned = [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0]]
+        return affine(image, turned, edge=True)
     y, x = ((2 * number - 1) / 4 for number in numbers[:2])  # an eighth of the side, which is 2 long
-    return affine(image, [[1, 0, x], [0, 1, y]])
+    return affine(image, [[1, 0, x], [0, 1, y]], edge=True)
+
+
+@pytest.mark.parametrize("operation", ["zoom", "rotate", "translate"])
+def test_frepo_repeats_the_border_of_an_image(operation):
+    """Of a uniform image no operation makes another one."""
+    images = torch.full((64, 1, 8, 8), 3.0, dtype=torch.float64)
+    torch.testing.assert_close(frepo.augmentation(Frepo(strategy=operation))(images, [64], stream()), images)
 
 
 @pytest.mark.parametrize("operation", ["flip", "color", "zoom", "rotate", "translate", "cutout"])

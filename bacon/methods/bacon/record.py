@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import Field
 
 from bacon.methods.base import Method
-from bacon.methods.idm.record import PUBLISHED, SCALES
+from bacon.methods.idm.record import PUBLISHED as OF_IDM
+from bacon.methods.idm.record import SCALES, published
 from bacon.methods.matching_work import matching_work
 from bacon.settings.base import Strict
 from bacon.settings.distillation import MatchingSettings
@@ -33,6 +34,12 @@ class BaconSettings(MatchingSettings):
     objective: BaconObjective = Field(BaconObjective(), description="The matching loss.")
     networks: QueueOrFresh = Field(WeightedQueue(), description="Where the embedding networks come from.")
 
+
+# The published commands: IDM's, with more steps of the networks in two cells, and none for TinyImageNet with IPC 50.
+PUBLISHED = {cell: settings for cell, settings in OF_IDM.items() if cell != ("tinyimagenet", 50)} | {
+    ("cifar100", 50): published(256, 0.1, 30, 50, 500),
+    ("tinyimagenet", 10): published(256, 0.5, 30, 50, 500),
+}
 
 BACON = Method(
     name="bacon",

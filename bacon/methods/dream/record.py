@@ -7,7 +7,21 @@ from typing import Literal
 from pydantic import Field
 
 from bacon.methods.base import Method
-from bacon.methods.idc.record import DEMO, SMALL_CELLS, SMOKE, IDCSettings, idc_work, published_settings
+from bacon.methods.idc.record import (
+    DEMO,
+    SMALL_CELLS,
+    SMOKE,
+    IDCSettings,
+    RealTrainingSettings,
+    idc_work,
+    published_settings,
+)
+
+
+class DREAMTrainingSettings(RealTrainingSettings):
+    """How an iteration's network learns from real images: in batches as large as the real batch of a class."""
+
+    batch: int = Field(128, ge=1, description="Real images per SGD step; a pass takes whole batches.")
 
 
 class DREAMSettings(IDCSettings):
@@ -23,10 +37,14 @@ class DREAMSettings(IDCSettings):
     batch_real: int = Field(
         128, ge=1, description="Real images per class and step, the number of clusters (at most all images)."
     )
+    networks: DREAMTrainingSettings = Field(
+        DREAMTrainingSettings(), description="How the networks learn from real images."
+    )
 
 
 _CELLS = (*SMALL_CELLS, *(("cifar100", ipc) for ipc in (1, 10, 50)))
-_TINY = {"batch_real": 64, "networks": {"images": 1000}}
+_TINY = {"batch_real": 64, "networks": {"images": 1000, "batch": 64}}
+_DEMO = {**DEMO, "networks": {**DEMO["networks"], "batch": DEMO["batch_real"]}}
 
 DREAM = Method(
     name="dream",
@@ -36,7 +54,7 @@ DREAM = Method(
     settings_model=DREAMSettings,
     algorithm="bacon.methods.dream.algorithm:DREAM",
     scales={
-        "demo": {"distillation": DEMO},
+        "demo": {"distillation": _DEMO},
         "smoke": {"distillation": {**SMOKE, "batch_real": 6, "cluster_steps": 3}},
     },
     published=published_settings(_CELLS)

@@ -44,7 +44,9 @@ class GVBSM(Recovery):
 
     def __init__(self, settings: GVBSMSettings, context: Context) -> None:
         super().__init__(settings, context)
-        self._teachers: list[Network] = [teacher(context, runs, name) for name, runs in context.inputs.items()]
+        self._teachers: list[Network] = [
+            teacher(context, runs, name, layers=matched_layers) for name, runs in context.inputs.items()
+        ]
         self._layers = [matched_layers(network) for network in self._teachers]
         self._wanted: dict[int, list[Statistics]] = {}
         self._means = RunningMeans(settings.momentum)
@@ -87,7 +89,9 @@ class GVBSM(Recovery):
         on_device = used.to(seen_images.device)
         with seen(layers, note):
             logits = self._teachers[which](seen_images)
-        total = torch.stack([found[number] for number in sorted(found)]).sum(dim=0)
+        # A network without batch norm may have all its convolutions left out.
+        nothing = seen_images.new_zeros(len(labels))
+        total = torch.stack([nothing, *(found[number] for number in sorted(found))]).sum(dim=0)
         return {
             "ce": class_losses(logits, labels),
             "statistics": own.statistics_weight * total,

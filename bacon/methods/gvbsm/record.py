@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from bacon.methods.base import CellSize, Method, Passes, Work
-from bacon.methods.recovery_work import check_batch_norm, recovery_work
+from bacon.methods.recovery_work import check_convolutions, recovery_work
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.network import NetworkSettings
 from bacon.settings.protocol_records import FIVE_NETWORKS
@@ -21,7 +21,7 @@ class GVBSMTeachers(EnsembleSettings):
 
     networks: tuple[NetworkSettings, ...] = Field(
         tuple(NetworkSettings.model_validate(network) for network in FIVE_NETWORKS),
-        description="Their architectures, `runs` of each, which must have batch norm; empty: `network` alone.",
+        description="Their architectures, `runs` of each, with convolutions or batch norm; empty: `network` alone.",
     )
     epochs: int = Field(50, ge=1, description="Epochs of each.")
 
@@ -44,7 +44,7 @@ class GVBSMSettings(RecoverySettings):
     )
     teachers: GVBSMTeachers = Field(
         GVBSMTeachers(),
-        description="Networks with batch norm, trained on the real set; each iteration looks through one.",
+        description="Networks trained on the real set; each iteration looks through one.",
     )
     momentum: float = Field(0.8, ge=0, lt=1, description="Momentum of the running means of a batch's statistics.")
     conv_drop: float = Field(
@@ -61,11 +61,11 @@ class GVBSMSettings(RecoverySettings):
 
 
 def teachers_needed(settings: CellSettings) -> tuple[TrainingNeed, ...]:
-    """The final weights of each architecture's networks; raises :class:`BaconError` without batch norm."""
+    """The final weights of each architecture's networks; raises :class:`BaconError` where there is nothing to match in one."""
     own = settings.distillation
     assert isinstance(own, GVBSMSettings), "G-VBSM has its own settings"
     needs = ensemble_needs(TEACHERS, own.teachers, settings.network, dsa_strategy=own.dsa_strategy)
-    check_batch_norm(needs)
+    check_convolutions(needs)
     return needs
 
 

@@ -161,7 +161,7 @@ SMOKE = {
     "networks": {"images": 24, "batch": 8},
 }
 # Few steps, so large ones.
-DEMO = {
+DEMO: dict[str, Any] = {
     "iterations": 6,
     "snapshot_interval": 2,
     "inner": 20,
