@@ -26,6 +26,7 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
 from bacon.distillation.engine import Engine
+from bacon.distillation.matching.feature_matching import SHARE_JOINED
 from bacon.distillation.network_queue import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded, train_all
@@ -169,8 +170,8 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
     """Bytes that a distillation holds on a GPU at its peak, counted from shapes: an estimate, without libraries' workspaces.
 
     The data set, a full queue with momenta, images with momentum, and the largest of the passes: real images of a chunk
-    without a graph, synthetic ones of a chunk or a batch of the queue with all maps kept for the gradient. Maps count
-    twice, as where norm and ReLU are not fused.
+    without a graph, synthetic ones of a chunk, or of several as they are joined, or a batch of the queue with all maps kept
+    for the gradient. Maps count twice, as where norm and ReLU are not fused.
     """
     info, network, settings = REGISTRY[cell.cell.dataset], cell.settings.network, cell.matching
     channels, size, _ = info.shape
@@ -182,7 +183,8 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
     limit = chunk_images * 32**2 // max(size**2, 32**2)
     together = max(1, limit // max(min(settings.batch_real, info.train_size // classes), per_class))
     real = min(limit, settings.batch_real * together) * (first + pooled)
-    passes = [real, min(classes, together) * per_class * (kept + first)]
+    synthetic = min(classes * per_class, max(together * per_class, limit // SHARE_JOINED))
+    passes = [real, synthetic * (kept + first)]
     state = info.train_size * channels * size**2 + 2 * 4 * classes * cell.ipc * channels * size**2
     if settings.networks.source == "queue":
         passes.append(settings.networks.batch_train * (kept + first))

@@ -58,6 +58,21 @@ def consecutive_chunks(counts: Sequence[int], *, batch_real: int, limit: int) ->
     return chunks
 
 
+def joined_chunks(chunks: Sequence[ClassChunk], *, synthetic: int, limit: int) -> list[list[ClassChunk]]:
+    """Neighbouring chunks together, with at most ``limit`` of ``synthetic`` images of each class, or one chunk."""
+    together: list[list[ClassChunk]] = []
+    count = 0
+    for chunk in chunks:
+        images = len(chunk.classes) * synthetic
+        if together and count + images <= limit:
+            together[-1].append(chunk)
+            count += images
+        else:
+            together.append([chunk])
+            count = images
+    return together
+
+
 @dataclass
 class MemoryLimit:
     """How many images are computed at a time; halved where the device's memory does not suffice.

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from bacon.networks.arithmetic import tf32_allowed, tf32_set
-from bacon.networks.kernels.pooling import plain_form_needed
+from bacon.networks.kernels.pooling import is_plain, plain_form_needed
 
 _BY_INPUT, _BY_WEIGHT = [True, False, False], [False, True, False]
 
@@ -40,7 +40,7 @@ class Convolution(nn.Conv2d):
         if bias is not None and self.bias_cancels:
             weight, bias = set_aside(weight, bias), None
         by_itself = _reads_the_switch(input) or (_unread and _differentiable_here(input))
-        if not by_itself or type(weight) not in (Tensor, nn.Parameter):
+        if not by_itself or not is_plain(weight):
             return F.conv2d(input, weight, bias, self.stride, self.padding, self.dilation, self.groups)
         assert isinstance(self.padding, tuple)
         form = ConvolutionForm(self.stride, self.padding, self.dilation, self.groups, tf32=tf32_allowed())

@@ -5,7 +5,9 @@ depend on the company: every piece of work has tensors of its own, streams wait 
 and :meth:`end` name, and never anywhere else, and the host never waits.
 
 PyTorch's allocator gives freed memory to the next tensor of the same stream. A tensor that another stream has used must
-therefore outlive the next :meth:`Streams.end`; what is made and used on one stream needs no care.
+therefore outlive the next :meth:`Streams.end`; what is made and used on one stream needs no care. Work that nobody waits for
+any more, such as networks that were to be needed later, may still run when its tensors are freed: what comes after a
+:class:`Streams` that is gone comes after its work.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from weakref import finalize
 
 import torch
 
@@ -34,6 +37,8 @@ class Streams:
         self._device = device
         self._streams = [torch.cuda.Stream(device) for _ in range(count)] if has_streams(device) else []
         self._count = count
+        if self._streams:
+            finalize(self, _wait, torch.cuda.current_stream(device), self._streams).atexit = False
 
     def __len__(self) -> int:
         """Number of places."""
@@ -54,8 +59,7 @@ class Streams:
         """What is launched on the current stream from here on comes after all that was launched on ``places`` (all)."""
         if self._streams:
             current = torch.cuda.current_stream(self._device)
-            for place in places or range(self._count):
-                current.wait_stream(self._streams[place])
+            _wait(current, (self._streams[place] for place in places or range(self._count)))
 
     def run(self, work: Iterable[Iterator[None]]) -> None:
         """Do every piece of ``work`` to its end, as many side by side as there are places.
@@ -92,6 +96,11 @@ class Streams:
                     done = next(piece, _DONE) is _DONE
                 if done:
                     del running[place]
+
+
+def _wait(stream: torch.cuda.Stream, others: Iterable[torch.cuda.Stream]) -> None:
+    for other in others:
+        stream.wait_stream(other)
 
 
 _DONE: Any = object()

@@ -48,7 +48,8 @@ def tiny(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "_process", here)
     monkeypatch.setattr(part_speed, "ceilings", lambda *_: LIMITS)
     scale = replace(SCALES["cpu"], whole=("digits/bacon/ipc1",), repeated=2, clock={0.01: 1.0}, queued=0.001)
-    monkeypatch.setitem(request.SCALES, "cpu", scale)
+    for device in ("cpu", "cuda"):
+        monkeypatch.setitem(request.SCALES, device, scale)
     config = tmp_path / "tiny.yaml"
     layer = {"network": {"width": 4}, "distillation": {"iterations": 60, "snapshot_interval": 60}}
     config.write_text(yaml.safe_dump({"preset": "smoke", "datasets": {"digits": layer}}))
@@ -89,6 +90,17 @@ def test_every_part_measures_and_lies_in_one_folder(tiny, tmp_path):
     assert figures["hours of all cells fp32"] == figures[f"hours of {cell} fp32"]
     assert "launches" in output
     assert re.search(r"targets: \d+ reached, \d+ missed, 0 not measured", output)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("part", [part.name for part in PARTS if part.name != "tests"])
+def test_a_part_measures_on_a_gpu(tiny, tmp_path, part):
+    folder = tmp_path / "found"
+    profile = ["--profile"] if part == "profile" else []
+    invoke("gpu", "--rounds", 1, "--config", tiny, "--folder", folder, "--part", part, *profile)
+    (row,) = json.loads((folder / "gpu.json").read_text())["parts"]
+    assert row["status"] == "done", row
 
 
 def test_a_part_that_fails_stops_no_other_and_is_named(tmp_path):

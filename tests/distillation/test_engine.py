@@ -3,9 +3,10 @@ import logging
 import pytest
 import torch
 
-from bacon.distillation.chunks import class_chunks
-from bacon.distillation.matching import real_features
+from bacon.distillation.chunks import class_chunks, joined_chunks
+from bacon.distillation.matching import feature_matching, real_features
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
+from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.distillation.pools import DrawnNetwork
 from bacon.distillation.real_images import RealImages
 from bacon.distillation.variables import image_step
@@ -110,6 +111,46 @@ def test_chunks_bound_the_images_and_cover_every_class():
         assert chunk.batch_real == (30 if set(chunk.classes) <= {1, 4} else 64)
         assert len(chunk.classes) * max(chunk.batch_real, 40) <= 130
     assert class_chunks([100], batch_real=100, synthetic=1, limit=10)[0].classes == (0,), "at least one class"
+
+
+def test_joined_chunks_bound_the_synthetic_images():
+    chunks = class_chunks([100] * 7, batch_real=100, synthetic=40, limit=200)
+    for limit, expected in ((10, [2, 2, 2, 1]), (200, [4, 3]), (240, [6, 1]), (280, [7])):
+        joined = joined_chunks(chunks, synthetic=40, limit=limit)
+        assert [sum(len(chunk.classes) for chunk in each) for each in joined] == expected
+        assert [chunk for each in joined for chunk in each] == chunks
+
+
+class OwnStatistics(MeanMatching):
+    """What it keeps of the real images is its own affair."""
+
+    def reduce(self, real, classes):
+        return super().reduce(real, classes)
+
+
+@pytest.mark.parametrize(
+    ("method", "loss", "passes"), [("bacon", None, [4, 2]), ("dm", None, [4, 2]), ("dm", OwnStatistics(), [2, 2, 2])]
+)
+def test_synthetic_images_of_several_chunks_are_one_pass_on_a_gpu(real64, monkeypatch, method, loss, passes):
+    """Real images a class at a time either way; a loss that keeps statistics of its own matches each chunk alone."""
+    chosen = settings(method, partition=1)
+    algorithm = make_engine(real64, chosen, NETWORK, ipc=2, seed=3, chunk_images=13).algorithm
+    algorithm.loss = loss or algorithm.loss
+    drawn, embedded = algorithm.pool.draw(0), []
+    expected = algorithm.gradient(0, drawn)
+    monkeypatch.setattr(feature_matching, "_joins_passes", lambda _: True)
+    embed = drawn.network.embed
+
+    def counted(images):
+        if torch.is_grad_enabled():
+            embedded.append(len(images))
+        return embed(images)
+
+    monkeypatch.setattr(drawn.network, "embed", counted)
+    gradient, terms = algorithm.gradient(0, drawn)
+    assert embedded == passes
+    torch.testing.assert_close(gradient, expected[0], rtol=0, atol=1e-12)
+    torch.testing.assert_close(terms, expected[1], rtol=0, atol=1e-12)
 
 
 def test_a_loss_that_is_not_finite_stops_with_iteration_and_terms(real32):

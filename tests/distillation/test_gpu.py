@@ -188,13 +188,16 @@ def made(method, precision):
 
 
 def run_settings(method):
-    """Short settings of a method, those of its scale ``smoke`` where it matches no embeddings."""
-    return settings(method) if method in ("dm", "idm", "bacon") else short_settings(method)
+    """Six iterations of a method, of its scale ``smoke`` where it matches no embeddings."""
+    if method in ("dm", "idm", "bacon"):
+        return settings(method)
+    return short_settings(method).model_copy(update={"iterations": 6})
 
 
 def assert_same_state(one, other):
     assert one.synthetic().equals(other.synthetic())
-    assert torch.equal(one.history.values, other.history.values)
+    # Rows of iterations to come are not numbers, which equal nothing.
+    assert torch.equal(*(each.history.values[: each.iteration] for each in (one, other)))
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp32", "bf16"])

@@ -3,6 +3,7 @@
 import copy
 import logging
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from bacon.networks.build import build_network
 from bacon.runtime import recording
 from bacon.settings.network import NetworkSettings
 from bacon.settings.pools import NetworkQueue
-from bacon.transforms import affine_pass
+from bacon.transforms import affine_pass, dsa
 from tests.distillation.engines import NETWORK, make_engine, settings
 from tests.methods.test_contract import small
 from tests.recorded_operations import recorded
@@ -68,6 +69,25 @@ def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk
     chosen = settings(method, iterations=ITERATIONS)
     computed, replayed = (distilled(real64, chosen, replays=flag, chunk=chunk) for flag in (False, True))
     for one, two in zip(computed, replayed, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_a_recorded_matching_draws_once_for_all_classes(real64, monkeypatch):
+    """A class at a time, of which one has fewer images than the others' batches."""
+    algorithm = make_engine(real64, settings("bacon"), ipc=2, seed=3, chunk_images=13).algorithm
+    assert [chunk.classes for chunk in algorithm.chunks()] == [(0,), (2,), (1,)]
+    network, sampled = algorithm.pool.draw(0), []
+    expected = [algorithm.gradient(number, network)[0] for number in (4, 5)]
+    sample, numbers = real64.sample_classes, Mock(side_effect=dsa.siamese_numbers)
+    monkeypatch.setattr(
+        real64, "sample_classes", lambda *args, **named: sampled.append(named["classes"]) or sample(*args, **named)
+    )
+    monkeypatch.setattr(dsa, "siamese_numbers", numbers)
+    found = [algorithm.gradient(torch.tensor(number), network)[0] for number in (4, 5)]
+    assert sampled == [(0, 2), (1,)] * 2
+    assert numbers.call_count == 2, "once in each step"
+    for one, two in zip(found, expected, strict=True):
         torch.testing.assert_close(one, two, rtol=0, atol=1e-10)
 
 

@@ -42,7 +42,8 @@ def batches(step, given):
 
 def score(weights):
     """Any function of the final weights."""
-    return (weights * torch.linspace(-1, 1, len(weights), dtype=weights.dtype)).sum() + weights.square().sum()
+    factors = torch.linspace(-1, 1, len(weights), dtype=weights.dtype, device=weights.device)
+    return (weights * factors).sum() + weights.square().sum()
 
 
 def gradients(given, *, steps=4, constant_memory, size=8, net=None, start=None, **options):

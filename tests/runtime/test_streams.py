@@ -55,8 +55,9 @@ def test_an_error_ends_it_and_what_was_launched_is_waited_for(monkeypatch):
         yield
         raise ValueError("no")
 
+    streams = gpu.streams(2)
     with pytest.raises(ValueError, match="no"):
-        gpu.streams(2).run([piece(gpu.launch, "a", 9), failing()])
+        streams.run([piece(gpu.launch, "a", 9), failing()])
     assert gpu.log[-4:] == [("stream1", "a0"), ("stream1", "a1"), ("main", "stream1"), ("main", "stream2")]
 
 
@@ -84,3 +85,14 @@ def test_networks_side_by_side_share_the_time_that_passes(monkeypatch):
             now[0] += 6
         now[0] += 1
     assert (first(), second(), all_of_it()) == (4 + 3 + 1, 3, 11)
+
+
+def test_what_comes_after_streams_that_are_gone_comes_after_their_work(monkeypatch):
+    """Their tensors go with them, and the next ones on the stream that they began on may get the memory."""
+    gpu = FakeGpu(monkeypatch)
+    streams = gpu.streams(1)
+    with streams.on(0):
+        gpu.launch("work that nobody waits for")
+    del streams
+    gpu.launch("the next")
+    assert gpu.log == [("stream1", "work that nobody waits for"), ("main", "stream1"), ("main", "the next")]

@@ -80,7 +80,8 @@ class CalibratedMatching(FeatureMatching):
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """IDC's list, one draw per iteration and class."""
-        return idc_siamese(self.settings.idc_strategy, self.context.seed, "idc", iteration, classes, self.real)
+        strategy, seed = self.settings.idc_strategy, self.context.seed
+        return idc_siamese(strategy, seed, "idc", iteration, classes, self.real, self.draws)
 
     def decoded(self, images: Tensor, iteration: int, classes: Sequence[int]) -> Tensor:
         """At most ``batch_synthetic`` of the training images of each class, at random."""
@@ -140,18 +141,21 @@ class CalibratedMatching(FeatureMatching):
         images = self.images
         gradient, total = torch.empty_like(images), images.new_zeros(())
         shape = (self.real.classes, self.context.ipc)
-        for chunk in self.chunks():
-            classes = self.real.index(chunk.classes)
-            own = images.unflatten(0, shape)[classes].requires_grad_()
-            strategy, seed = self.settings.idc_strategy, self.context.seed
-            augment = idc_siamese(strategy, seed, "idc-calibration", iteration, chunk.classes, self.real)
-            augmented = augment(self.decoded(own, iteration, chunk.classes))  # (K, n, C, H, W)
-            labels = classes.repeat_interleave(augmented.shape[1])
-            losses = F.cross_entropy(network(augmented.flatten(0, 1)), labels, reduction="none")
-            mean = losses.view(len(classes), -1).mean(dim=1).sum()
-            (found,) = torch.autograd.grad(self.settings.calibration_weight * mean, own)
-            gradient.unflatten(0, shape)[classes] = found
-            total = total + mean.detach() / self.real.classes
+        with self.draws.kept():
+            for chunk in self.chunks():
+                classes = self.real.index(chunk.classes)
+                own = images.unflatten(0, shape)[classes].requires_grad_()
+                strategy, seed = self.settings.idc_strategy, self.context.seed
+                augment = idc_siamese(
+                    strategy, seed, "idc-calibration", iteration, chunk.classes, self.real, self.draws
+                )
+                augmented = augment(self.decoded(own, iteration, chunk.classes))  # (K, n, C, H, W)
+                labels = classes.repeat_interleave(augmented.shape[1])
+                losses = F.cross_entropy(network(augmented.flatten(0, 1)), labels, reduction="none")
+                mean = losses.view(len(classes), -1).mean(dim=1).sum()
+                (found,) = torch.autograd.grad(self.settings.calibration_weight * mean, own)
+                gradient.unflatten(0, shape)[classes] = found
+                total = total + mean.detach() / self.real.classes
         return gradient, total
 
     def synthetic(self) -> SyntheticSet:

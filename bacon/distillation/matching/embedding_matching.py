@@ -56,7 +56,8 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
 
     def siamese(self, iteration: int, classes: Sequence[int]) -> Siamese:
         """DSA, one draw per iteration and class."""
-        return dsa_siamese(self.settings.dsa_strategy, self.context.seed, iteration, classes, self.real)
+        strategy, seed = self.settings.dsa_strategy, self.context.seed
+        return dsa_siamese(strategy, seed, iteration, classes, self.real, self.draws)
 
     def state_dict(self) -> dict[str, Any]:
         """Images, momentum and pool."""

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
-from bacon.distillation.chunks import ClassChunk, class_chunks
+from bacon.distillation.chunks import ClassChunk, class_chunks, joined_chunks
+from bacon.distillation.class_draws import ClassDraws
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
 from bacon.distillation.matching.matching_losses import Embedded, ExtraTerm, MatchingLoss
@@ -30,6 +31,9 @@ from bacon.transforms.partition import decode
 
 if TYPE_CHECKING:
     from bacon.settings.distillation import ImageMatchingSettings
+
+SHARE_JOINED = 3
+"""With the maps that its gradient needs, a synthetic image takes up to so many times the memory of a real one (ConvNet)."""
 
 
 class FeatureMatching(ABC):
@@ -48,6 +52,7 @@ class FeatureMatching(ABC):
         recordable: whether :meth:`gradient` may be recorded on a GPU: the loss and its further terms draw nothing on the host,
             whatever they read keeps its place and its shape, and they may be given the number of the iteration as a tensor.
         replays: records it.
+        draws: those of the gradient that is computed now, for :meth:`siamese`.
     """
 
     recordable: ClassVar[bool] = False
@@ -66,8 +71,14 @@ class FeatureMatching(ABC):
         self.loss, self.pool, self.extra = loss, pool, tuple(extra)
         self.iterations = settings.iterations
         self._is_whole = mixes_images or loss.couples_classes
+        self.draws = ClassDraws(self.real)
         self._real_features = RealFeatures(
-            context, loss, self.siamese, batch_real=settings.batch_real, mixes_images=mixes_images
+            context,
+            loss,
+            self.siamese,
+            batch_real=settings.batch_real,
+            mixes_images=mixes_images,
+            draws=self.draws,
         )
         self._chunks: dict[int, list[ClassChunk]] = {}
         added = (name for term in self.extra for name in (term.name, *term.figures))
@@ -145,6 +156,18 @@ class FeatureMatching(ABC):
             self._chunks = {limit: chunks}
         return self._chunks[limit]
 
+    def _joined_chunks(self) -> list[list[ClassChunk]]:
+        """The chunks, those together whose synthetic images are one pass.
+
+        A GPU takes as long for the small kernels of a pass of four images as of four hundred. Passes are joined as long as
+        they need no more memory than the real images of a chunk. A CPU gains nothing by it.
+        """
+        chunks = self.chunks()
+        if not self.loss.joins or not _joins_passes(self.context.device):
+            return [[chunk] for chunk in chunks]
+        synthetic, limit = self.context.ipc * self.settings.parts(), self.context.memory.images(self.real.shape)
+        return joined_chunks(chunks, synthetic=synthetic, limit=limit // SHARE_JOINED)
+
     def gradient(
         self, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network] = MappingProxyType({})
     ) -> tuple[Tensor, dict[str, Tensor]]:
@@ -162,39 +185,47 @@ class FeatureMatching(ABC):
         gradient = torch.empty_like(self.images)
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
         totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
-        for chunk in self.chunks():
-            chosen, terms = self._chunk_gradient(chunk, iteration, drawn, beside)
-            shaped[self.real.index(chunk.classes)] = chosen
-            for name, values in terms.items():
-                totals[name] = totals[name] + values.detach().sum() / self.real.classes
+        with self.draws.kept():
+            for chunks in self._joined_chunks():
+                classes = [label for chunk in chunks for label in chunk.classes]
+                chosen, terms = self._classes_gradient(chunks, classes, iteration, drawn, beside)
+                shaped[self.real.index(classes)] = chosen
+                for name, values in terms.items():
+                    totals[name] = totals[name] + values.detach().sum() / self.real.classes
         self.loss.end()
         for term in self.extra:
             totals.update(term.recorded(drawn))
         return gradient, totals
 
-    def _chunk_gradient(
-        self, chunk: ClassChunk, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network]
+    def _classes_gradient(
+        self,
+        chunks: Sequence[ClassChunk],
+        classes: Sequence[int],
+        iteration: int,
+        drawn: DrawnNetwork,
+        beside: Mapping[str, Network],
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        statistics = self.real_statistics(chunk, iteration, drawn.network)
-        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(chunk.classes)]
+        found = [self.real_statistics(chunk, iteration, drawn.network) for chunk in chunks]
+        statistics = found[0] if len(found) == 1 else self.loss.joined(found)
+        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(classes)]
         images = images.detach().requires_grad_()
-        terms = self._terms(chunk, iteration, images, statistics, drawn, beside)
+        terms = self._terms(classes, iteration, images, statistics, drawn, beside)
         gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
         self.loss.collect(others)
         return gradient, terms
 
     def _terms(
         self,
-        chunk: ClassChunk,
+        classes: Sequence[int],
         iteration: int,
         images: Tensor,
         statistics: Any,
         drawn: DrawnNetwork,
         beside: Mapping[str, Network],
     ) -> dict[str, Tensor]:
-        """Loss and its terms per class of the chunk; ``images`` (K, ipc, C, H, W) with gradient."""
-        decoded = self.decoded(images, iteration, chunk.classes)
-        augmented = self.siamese(iteration, chunk.classes)(decoded)  # (K, n, C, H, W)
+        """Loss and its terms of each of ``classes``; ``images`` (K, ipc, C, H, W) with gradient."""
+        decoded = self.decoded(images, iteration, classes)
+        augmented = self.siamese(iteration, classes)(decoded)  # (K, n, C, H, W)
         shape = (augmented.shape[0], augmented.shape[1])
         features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads)  # (K n, ...)
         terms = self.loss.terms(statistics, features.by_class(shape[1]))
@@ -204,7 +235,7 @@ class FeatureMatching(ABC):
             iteration=iteration,
             images=augmented.flatten(0, 1),
             embedding=features.embedding,
-            classes=self.real.index(chunk.classes),
+            classes=self.real.index(classes),
             shape=shape,
             drawn=drawn,
             beside=beside,
@@ -219,3 +250,7 @@ class FeatureMatching(ABC):
         """What the loss keeps of the real batch of each class of the chunk."""
         pieces = self._real_features.pieces(chunk, iteration, network)
         return self.loss.reduce(pieces, len(chunk.classes))
+
+
+def _joins_passes(device: torch.device) -> bool:
+    return device.type == "cuda"

@@ -62,6 +62,15 @@ class MatchingLoss(ABC, Generic[Statistics]):
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Statistics:
         """What is kept of the real images of a chunk of ``classes`` classes; class by class, computed without a gradient."""
 
+    @property
+    def joins(self) -> bool:
+        """Whether :meth:`joined` knows how."""
+        return False
+
+    def joined(self, statistics: Sequence[Statistics]) -> Statistics:
+        """What was kept of several chunks, as if they were one: class after class."""
+        raise NotImplementedError(f"{type(self).__name__} does not join statistics")
+
     @abstractmethod
     def weights(self) -> dict[str, float]:
         """Weight of each term of :meth:`terms` in the loss; same keys, same order."""
@@ -131,6 +140,16 @@ class EmbeddingLoss(MatchingLoss[RealStatistics]):
         assert len(embedding) == classes
         mean = embedding.mean(dim=1)
         return RealStatistics(mean=mean, std=unbiased_std(embedding, mean) if self.needs_std else None)
+
+    @property
+    def joins(self) -> bool:
+        """Where it keeps what :meth:`reduce` here does, and no more."""
+        return type(self).reduce is EmbeddingLoss.reduce
+
+    def joined(self, statistics: Sequence[RealStatistics]) -> RealStatistics:
+        """Means and standard deviations of all classes."""
+        stds = [each.std for each in statistics if each.std is not None]
+        return RealStatistics(mean=torch.cat([each.mean for each in statistics]), std=torch.cat(stds) if stds else None)
 
 
 @dataclass(frozen=True, kw_only=True)

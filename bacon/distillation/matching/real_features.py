@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, consecutive_chunks
+from bacon.distillation.class_draws import ClassDraws
 from bacon.distillation.matching.features import Features, features_of
 from bacon.distillation.matching.matching_losses import MatchingLoss, RealPiece
 from bacon.distillation.siamese import Siamese
@@ -29,6 +30,7 @@ class RealFeatures:
         siamese: the augmentation of some classes in an iteration.
         batch_real: images of each class and iteration, at most all of them.
         mixes_images: whether the networks mix the images of a batch, so that all classes are one batch.
+        draws: those of the step.
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class RealFeatures:
         *,
         batch_real: int,
         mixes_images: bool,
+        draws: ClassDraws,
     ) -> None:
         self._context, self._real, self._loss, self._siamese = context, context.real, loss, siamese
-        self._batch_real, self._mixes_images = batch_real, mixes_images
+        self._batch_real, self._mixes_images, self._draws = batch_real, mixes_images, draws
 
     def pieces(self, chunk: ClassChunk, iteration: int, network: Network) -> Iterator[RealPiece]:
         """The features of a chunk's real images; class by class unless they come in one piece."""
@@ -95,9 +98,13 @@ class RealFeatures:
 
     def _batch(self, chunk: ClassChunk, iteration: int) -> Tensor:
         """Indices (K, B) of the real images of an iteration."""
-        return self._real.sample_classes(
-            self._context.seed, "real-batch", iteration=iteration, classes=chunk.classes, size=chunk.batch_real
-        )
+        seed, size = self._context.seed, chunk.batch_real
+
+        def draw(classes: Sequence[int]) -> Tensor:
+            return self._real.sample_classes(seed, "real-batch", iteration=iteration, classes=classes, size=size)
+
+        alike = [label for label, count in enumerate(self._real.counts) if min(self._batch_real, count) == size]
+        return self._draws.of(("real-batch", size), iteration, chunk.classes, draw, among=alike)
 
     def _limit(self) -> int:
         return self._context.memory.images(self._real.shape)

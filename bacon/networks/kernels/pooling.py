@@ -16,7 +16,12 @@ def plain_form_needed(*tensors: Tensor) -> bool:
     That is so in a transform of ``torch.func``, in forward-mode differentiation, and for a tensor that is no plain one.
     """
     transformed = torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-    return transformed or any(type(tensor) not in (Tensor, nn.Parameter) for tensor in tensors)
+    return transformed or not all(map(is_plain, tensors))
+
+
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor's class changes nothing of what is done with it."""
+    return type(tensor) in (Tensor, nn.Parameter)
 
 
 class AveragePool(nn.Module):
