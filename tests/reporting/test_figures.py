@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -112,6 +113,16 @@ def test_loss_figure_has_a_panel_per_term_and_scales_the_total(cells):
     assert "n = 1 to 2 distillation seeds" in texts(figure)
     legend = [text.get_text() for text in figure.legends[0].get_texts()]
     assert legend == ["DM", "BACON"]
+
+
+def test_long_names_of_loss_terms_do_not_reach_into_each_other(cells):
+    named = {"mean": "Squared error of the regression", "llh": "Cross-entropy on real images (nats)", "clip": "CLIP"}
+    figure = loss_figure(collect_history(cells), term_titles=named)
+    figure.draw_without_rendering()
+    labels = [ax.yaxis.label for ax in visible(figure)]
+    assert [" ".join(label.get_text().split("\n")) for label in labels[1:]] == list(named.values())
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(above.y0 > below.y1 for above, below in pairwise(boxes))
 
 
 def test_loss_figure_of_selections_says_so(cells):

@@ -32,6 +32,7 @@ from bacon.reporting.collect.pareto_points import (
 from bacon.reporting.collect.summary import summarise
 from bacon.reporting.figures.canvas import panels
 from bacon.reporting.figures.labels import place_labels
+from bacon.reporting.figures.pareto import cost_figure
 from bacon.reporting.figures.pareto_fronts import pareto_figure
 from bacon.reporting.figures.style import figure_style, method_styles
 from bacon.reporting.tables.cost_tables import summarise_cost
@@ -288,3 +289,16 @@ def test_fewer_seeds_of_one_method_are_compared_over_those_in_common(published):
     points = pareto_points(summarise(short, published), summarise_cost(cost), short)
     assert pd.notna(points["mean_percent"]).all()
     assert len(points) == 3
+
+
+def test_names_of_the_cost_figure_cover_no_other_name_and_stay_in_their_panel(many):
+    accuracy, summary, costs, _ = many
+    with figure_style(method_styles({name: place for place, name in enumerate(NAMES)}, {})):
+        figure = cost_figure(summary, costs, accuracy)
+    (ax,) = visible(figure)
+    labels = [text for text in ax.texts if isinstance(text, Annotation)]
+    assert labels
+    boxes = [(text.get_window_extent(), Text.get_window_extent(text))[1] for text in labels]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    panel = ax.get_window_extent()
+    assert all(panel.x0 <= box.x0 and box.x1 <= panel.x1 and box.y1 <= panel.y1 for box in boxes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import fill
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ QUEUE = "queue_accuracy"
 _LOG_RATIO = 20.0
 # Up to so many (data set, IPC) pairs stand side by side with the terms below each other; more go down the page instead.
 _MOST_COLUMNS = 3
+# A longer name of a panel takes several lines: it would reach into the next panel.
+_LETTERS = 22
 
 
 def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None = None) -> FigurePage:
@@ -52,9 +55,9 @@ def loss_figure(history: pd.DataFrame, *, term_titles: Mapping[str, str] | None 
             logarithmic = _is_wide(history.loc[history["term"] == term, "value"].to_numpy(np.float64))
             _panel(axes[j][i] if side_by_side else axes[i][j], cell[cell["term"] == term], logarithmic=logarithmic)
     for row, name in zip(axes, rows, strict=True):
-        row[0].set_ylabel(name)
+        row[0].set_ylabel(fill(name, _LETTERS))
     for ax, name in zip(axes[0], columns, strict=True):
-        ax.set_title(name)
+        ax.set_title(name if side_by_side else fill(name, _LETTERS))
     for ax in axes[-1]:
         ax.set_xlabel("Distillation iterations")
     figure.align_ylabels([row[0] for row in axes])

@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from bacon.reporting.collect.pareto_points import pareto_front
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
+from bacon.reporting.figures.labels import place_labels
 from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy and cost of distillation"
@@ -53,6 +54,11 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
         f"that the method needs beforehand, which its cells share, is counted. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
+    # Names are placed on the page as it will be.
+    figure.draw_without_rendering()
+    for ax, (_, group) in zip(flat, groups, strict=False):
+        if len(group) > MANY:
+            _name_front(ax, group)
     return figure
 
 
@@ -78,31 +84,26 @@ def _panel(ax: Axes, group: pd.DataFrame) -> None:
             elinewidth=1.0,
             zorder=3,
         )
-    if len(group) > MANY:
-        _name_front(ax, group.iloc[front])
     ax.set_xscale("log")
     ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if seconds.max() / seconds.min() < 300 else (1.0,)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("Time of one distilled set (s)")
     ax.margins(x=0.12, y=0.12)
-    if len(group) > MANY:
-        low, high = ax.get_xlim()
-        ax.set_xlim(low * (low / high) ** 0.14, high)  # room for the names
     ax.grid(axis="y")
 
 
-def _name_front(ax: Axes, front: pd.DataFrame) -> None:
-    """Names of the methods on the Pareto front, next to their markers: among many, a legend is far from the eye."""
-    for _, row in front.iterrows():
-        ax.annotate(
-            str(row["method_title"]),
-            (row["wall_seconds_mean"], row["mean_percent"]),
-            xytext=(-4, 4),
-            textcoords="offset points",
-            fontsize=7,
-            ha="right",
-            va="bottom",
-            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.4},
-            zorder=4,
-        )
+def _name_front(ax: Axes, group: pd.DataFrame) -> None:
+    """Names of the methods on the Pareto front, the most accurate first: among many, a legend is far from the eye."""
+    seconds, means = group["wall_seconds_mean"].to_numpy(np.float64), group["mean_percent"].to_numpy(np.float64)
+    front = pareto_front(seconds, means)
+    # The front's line: level to the next method's time, then up.
+    corners = np.stack([np.repeat(seconds[front], 2)[1:], np.repeat(means[front], 2)[:-1]], axis=1)
+    best = front[::-1]
+    place_labels(
+        ax,
+        list(zip(seconds[best], means[best], strict=True)),
+        [str(title) for title in group["method_title"].iloc[best]],
+        taken=list(zip(seconds, means, strict=True)),
+        steps=[tuple(corner) for corner in corners],
+    )
