@@ -178,12 +178,12 @@ def test_batch_norm_takes_the_statistics_of_whole_batches():
     torch.testing.assert_close(algorithms[0].images, algorithms[1].images, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", ["idc", "dream"])
-def test_the_cost_counts_matching_training_and_clusters(name):
+@pytest.mark.parametrize(("name", "batch", "steps"), [("idc", 64, 32), ("dream", 128, 16)])
+def test_the_cost_counts_matching_training_and_clusters(name, batch, steps):
     settings = METHODS[name].settings_model()
     work = METHODS[name].cost(settings, CellSize(ipc=50, classes=10, train=50_000))
     counted = {(each.kind, each.images): each.count for each in work.passes}
     assert counted["training", settings.batch_real * 10] == 100
     assert counted["matching_gradient", 1280] == 100
-    assert counted["training", 64] == 99 * 32
+    assert counted["training", batch] == 99 * steps
     assert counted.get(("forward", 50_000), 0) == (10 if name == "dream" else 0)
