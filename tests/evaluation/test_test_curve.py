@@ -13,18 +13,21 @@ from bacon.evaluation.train_and_test import train_and_test
 from tests.toy_images import CLASSES, NETWORK, settings, uint8_set
 
 
-def outcome(*, epochs=4, validation=None, **changes):
+def outcome(*, epochs=4, validation=None, network=NETWORK, **changes):
     train, test = uint8_set(24), uint8_set(40, seed=1)
     chosen = settings(epochs=epochs, schedule="constant", lr_net=0.05, batch_size=8, **changes)
     return train_and_test(
         NetworkTraining(
-            train=train, network=NETWORK, evaluation=chosen, classes=CLASSES, seed=(0, 0), validation=validation
+            train=train, network=network, evaluation=chosen, classes=CLASSES, seed=(0, 0), validation=validation
         ),
         test,
     )
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.8}], ids=["plain", "averaged weights"])
+BATCH_NORM = {"network": NETWORK.model_copy(update={"norm": "batch"})}
+
+
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.8}, BATCH_NORM], ids=["plain", "averaged weights", "batch norm"])
 def test_a_point_is_what_training_until_there_gives_and_changes_nothing(changes):
     plain, curve = outcome(**changes), outcome(test_curve=[0.5, 0.75], validation=uint8_set(12, seed=2), **changes)
     assert curve.curve_epochs == [2, 3]

@@ -259,11 +259,26 @@ def test_every_epoch_leaves_weights_and_which_images_were_right_in_their_own_bat
     assert any(not torch.equal(seen[0][1], correct) for _, correct, _ in seen)
 
 
+def test_averaged_weights_of_an_epoch_are_those_of_a_training_that_ends_there():
+    def trained(epochs):
+        model, seen = network("batch"), []
+        chosen = recipe(epochs=epochs, ema=0.8, augmentation={"family": "none"})
+        train_network(model, images_of(), chosen, 5, on_epoch=lambda training: seen.append(training.weights()))
+        return model.state_dict(), seen
+
+    _, seen = trained(3)
+    for epochs, weights in enumerate(seen, start=1):
+        expected, _ = trained(epochs)
+        assert weights.keys() == expected.keys()
+        assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+
+
 # Teachers
 
 
 def test_a_teacher_labels_each_augmented_and_mixed_batch():
-    data = images_of(soft=False)
+    # A teacher gives logits, whatever kind of soft labels the images have, or would have.
+    data = replace(images_of(soft=False), soft_kind="probabilities")
     first, second = network(seed=1), network(seed=2)
     chosen = recipe(
         epochs=2,
