@@ -453,6 +453,29 @@ def test_the_full_training_set_is_the_reference(paths, dataset, trained):
     assert record["test_accuracy"] == expected.test_accuracy
 
 
+@pytest.mark.usefixtures("dataset")
+def test_the_full_set_has_a_network_of_its_own_for_each_evaluation_seed(paths, tmp_path, monkeypatch):
+    training = block_job(tmp_path / "training", runs=(0, 1))
+    train_block(training)
+    runs = blocks_trained(training)
+    entries = [
+        SimpleNamespace(train_accuracy=0.25 + run / 2, train_loss=run, wall_seconds=100.0 * run, joules=None)
+        for run in (0, 1)
+    ]
+    monkeypatch.setattr(TrainedRuns, "entry", lambda _, run: entries[run])
+    # Run i takes every image for class i.
+    weights = [runs.weights(run) | {"classifier.bias": 1e3 * torch.eye(CLASSES)[run]} for run in (0, 1)]
+    monkeypatch.setattr(TrainedRuns, "weights", lambda _, run: weights[run])
+    reference = replace(
+        job(paths), method="full", ipc=None, seed=None, fingerprints=replace(FINGERPRINTS, distilled=None)
+    )
+    evaluate_full(reference, data_path=paths["data"], output=paths["output"], trained={"dsa": runs})
+    records = json.loads(paths["output"].read_text())["records"]
+    assert [record["confusion"] for record in records] == [[[15, 0], [15, 0]], [[0, 15], [0, 15]]]
+    assert [(record["train_accuracy"], record["train_loss"]) for record in records] == [(0.25, 0), (0.75, 1)]
+    assert [record["wall_seconds"] // 100 for record in records] == [0, 1]
+
+
 # Several augmentations, and the search for a learning rate
 
 
