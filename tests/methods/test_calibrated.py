@@ -116,6 +116,20 @@ def test_the_learning_rate_is_halved_where_the_loss_no_longer_falls():
     assert engine.algorithm.turn.rate == pytest.approx(rate)
 
 
+@pytest.mark.parametrize("name", ["dance", "ncfm"])
+def test_the_calibrations_weight_is_that_of_its_gradient_and_not_of_the_loss_that_is_recorded(name):
+    (once, loss), (thrice, same) = (
+        algorithm.calibration(0, algorithm.pool.trained(0))
+        for algorithm in (
+            engine_of(METHODS[name], small(METHODS[name], calibration_weight=weight), dtype=torch.float64).algorithm
+            for weight in (1.0, 3.0)
+        )
+    )
+    assert once.abs().max() > 0
+    torch.testing.assert_close(thrice, 3 * once)
+    assert loss == same
+
+
 def test_a_sampling_network_goes_on_from_its_state_and_does_not_know_chunks():
     method = METHODS["ncfm"]
     chosen = small(method, sampling="network", sampling_width=16, frequencies=64, iterations=3)
