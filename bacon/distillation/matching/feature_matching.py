@@ -163,7 +163,7 @@ class FeatureMatching(ABC):
         they need no more memory than the real images of a chunk. A CPU gains nothing by it.
         """
         chunks = self.chunks()
-        if not self.loss.joins or not _joins_passes(self.context.device):
+        if self.loss.join is None or not _joins_passes(self.context.device):
             return [[chunk] for chunk in chunks]
         synthetic, limit = self.context.ipc * self.settings.parts(), self.context.memory.images(self.real.shape)
         return joined_chunks(chunks, synthetic=synthetic, limit=limit // SHARE_JOINED)
@@ -206,7 +206,8 @@ class FeatureMatching(ABC):
         beside: Mapping[str, Network],
     ) -> tuple[Tensor, dict[str, Tensor]]:
         found = [self.real_statistics(chunk, iteration, drawn.network) for chunk in chunks]
-        statistics = found[0] if len(found) == 1 else self.loss.joined(found)
+        join = self.loss.join
+        statistics = join(found) if join is not None and len(found) > 1 else found[0]
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(classes, iteration, images, statistics, drawn, beside)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Generic, TypeVar
 
@@ -63,13 +63,9 @@ class MatchingLoss(ABC, Generic[Statistics]):
         """What is kept of the real images of a chunk of ``classes`` classes; class by class, computed without a gradient."""
 
     @property
-    def joins(self) -> bool:
-        """Whether :meth:`joined` knows how."""
-        return False
-
-    def joined(self, statistics: Sequence[Statistics]) -> Statistics:
-        """What was kept of several chunks, as if they were one: class after class."""
-        raise NotImplementedError(f"{type(self).__name__} does not join statistics")
+    def join(self) -> Callable[[Sequence[Statistics]], Statistics] | None:
+        """What was kept of several chunks -> as if they were one, class after class; None: each chunk is a pass of its own."""
+        return None
 
     @abstractmethod
     def weights(self) -> dict[str, float]:
@@ -142,14 +138,14 @@ class EmbeddingLoss(MatchingLoss[RealStatistics]):
         return RealStatistics(mean=mean, std=unbiased_std(embedding, mean) if self.needs_std else None)
 
     @property
-    def joins(self) -> bool:
-        """Where it keeps what :meth:`reduce` here does, and no more."""
-        return type(self).reduce is EmbeddingLoss.reduce
+    def join(self) -> Callable[[Sequence[RealStatistics]], RealStatistics] | None:
+        """Means and standard deviations of all classes, where no more is kept than :meth:`reduce` here keeps."""
+        return _joined if type(self).reduce is EmbeddingLoss.reduce else None
 
-    def joined(self, statistics: Sequence[RealStatistics]) -> RealStatistics:
-        """Means and standard deviations of all classes."""
-        stds = [each.std for each in statistics if each.std is not None]
-        return RealStatistics(mean=torch.cat([each.mean for each in statistics]), std=torch.cat(stds) if stds else None)
+
+def _joined(statistics: Sequence[RealStatistics]) -> RealStatistics:
+    stds = [each.std for each in statistics if each.std is not None]
+    return RealStatistics(mean=torch.cat([each.mean for each in statistics]), std=torch.cat(stds) if stds else None)
 
 
 @dataclass(frozen=True, kw_only=True)

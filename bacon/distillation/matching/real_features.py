@@ -45,6 +45,10 @@ class RealFeatures:
     ) -> None:
         self._context, self._real, self._loss, self._siamese = context, context.real, loss, siamese
         self._batch_real, self._mixes_images, self._draws = batch_real, mixes_images, draws
+        # Batch of a class -> the classes that have one as large: those that a draw can be made for at once.
+        self._alike: dict[int, list[int]] = {}
+        for label, count in enumerate(self._real.counts):
+            self._alike.setdefault(min(batch_real, count), []).append(label)
 
     def pieces(self, chunk: ClassChunk, iteration: int, network: Network) -> Iterator[RealPiece]:
         """The features of a chunk's real images; class by class unless they come in one piece."""
@@ -103,8 +107,7 @@ class RealFeatures:
         def draw(classes: Sequence[int]) -> Tensor:
             return self._real.sample_classes(seed, "real-batch", iteration=iteration, classes=classes, size=size)
 
-        alike = [label for label, count in enumerate(self._real.counts) if min(self._batch_real, count) == size]
-        return self._draws.of(("real-batch", size), iteration, chunk.classes, draw, among=alike)
+        return self._draws.of(("real-batch", size), iteration, chunk.classes, draw, among=self._alike[size])
 
     def _limit(self) -> int:
         return self._context.memory.images(self._real.shape)
