@@ -86,7 +86,7 @@ def lease_key(keys: list[str], *, jobs_per_key: int = 1, log_seconds: float) -> 
             except Timeout:
                 continue
             except OSError as error:
-                check_has_locks(path, error)
+                check_has_locks(path, error, advice="Set BACON_LOCK_DIR to a folder on another disk")
                 raise
             try:
                 yield position

@@ -94,12 +94,12 @@ def _taken(path: Path) -> BaseFileLock | None:
     return lock
 
 
-def check_has_locks(path: Path, error: OSError) -> None:
+def check_has_locks(path: Path, error: OSError, *, advice: str = "Use a folder on another disk") -> None:
     """Raise :class:`BaconError` where ``error``, of locking ``path``, says that the file system has no locks."""
     if error.errno in _NO_LOCKS:
         raise BaconError(
-            f"{path}: this file system has no file locks ({error.strerror}), which keep two processes from the same work. Use "
-            "a folder on another disk, or have this one mounted with locks (NFS: the lock service or local_lock=flock; Lustre: "
+            f"{path}: this file system has no file locks ({error.strerror}), which keep two processes from the same work. "
+            f"{advice}, or have this one mounted with locks (NFS: the lock service or local_lock=flock; Lustre: "
             "flock)"
         ) from None
 

@@ -74,11 +74,11 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch, number):
 
     monkeypatch.setattr("filelock._unix.fcntl.flock", refused)
     monkeypatch.setenv("BACON_LOCK_DIR", str(tmp_path))
-    for lock in (
-        job_lock(tmp_path / "a.lock"),
-        free_job_lock(tmp_path / "a.lock"),
-        lease_key(["a.0"], log_seconds=1.0),
+    for lock, advice in (
+        (job_lock(tmp_path / "a.lock"), "Use a folder on another disk"),
+        (free_job_lock(tmp_path / "a.lock"), "Use a folder on another disk"),
+        (lease_key(["a.0"], log_seconds=1.0), "Set BACON_LOCK_DIR to a folder on another disk"),
     ):
-        with pytest.raises(BaconError, match=r"/a\..*lock: this file system has no file locks \(.*another disk"):
+        with pytest.raises(BaconError, match=rf"/a\..*lock: this file system has no file locks \(.*{advice}"):
             enter(lock)
     assert not is_held(tmp_path / "a.lock")
