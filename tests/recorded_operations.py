@@ -26,11 +26,16 @@ class OperationGraph(TorchDispatchMode):
     @torch.no_grad()
     def replay(self):
         """Do it all again."""
-        for function, args, kwargs, out in self._done:
-            again = function(*args, **kwargs)
-            for place, value in zip(tree_leaves(out), tree_leaves(again), strict=True):
-                if isinstance(place, torch.Tensor) and place.data_ptr() != value.data_ptr():
-                    place.copy_(value)
+        repeat(self._done)
+
+
+def repeat(done):
+    """Operations (function, arguments, keyword arguments, results) once more; results into the tensors of the first time."""
+    for function, args, kwargs, out in done:
+        again = function(*args, **kwargs)
+        for place, value in zip(tree_leaves(out), tree_leaves(again), strict=True):
+            if isinstance(place, torch.Tensor) and place.data_ptr() != value.data_ptr():
+                place.copy_(value)
 
 
 def recorded(work):

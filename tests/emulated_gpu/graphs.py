@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 
 from tests.emulated_gpu.order import Memory, Order
 from tests.emulated_gpu.tensors import EmulatedGpu
+from tests.recorded_operations import repeat
 
 
 class Recorded:
@@ -68,11 +69,7 @@ class Recorded:
     def replay(self, gpu: EmulatedGpu) -> None:
         """Do it all again, on the current stream."""
         with gpu.aside():
-            for function, args, kwargs, out in self._done:
-                again = function(*args, **kwargs)
-                for kept, value in zip(tree_leaves(out), tree_leaves(again), strict=True):
-                    if isinstance(kept, Tensor) and kept.numel() and kept.data_ptr() != value.data_ptr():
-                        kept.copy_(value)
+            repeat(self._done)
         stream = gpu.stream
         now = gpu.order.launched(stream)
         for reads, writes in self._uses:

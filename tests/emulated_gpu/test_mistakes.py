@@ -99,13 +99,8 @@ def test_a_stream_that_waits_for_nobody(x, races):
     assert not races
 
 
-def test_memory_that_is_given_out_again_while_it_is_in_use(x, races):
-    streams = Streams(GPU, 1)
-    streams.begin()
-    with streams.on(0):
-        x.mul(2)
-    del x  # the fixture holds it still
-    own = torch.ones(3, device=GPU)
+def test_memory_that_is_given_out_again_while_it_is_in_use(races):
+    own, streams = torch.ones(3, device=GPU), Streams(GPU, 1)
     streams.begin()
     with streams.on(0):
         own.mul(2)
