@@ -9,7 +9,7 @@ import click
 
 from bacon.runtime.errors import BaconError
 from benchmarks.commands.outcome import accuracy, memory, precision
-from benchmarks.commands.parts import operations, page, workflow
+from benchmarks.commands.parts import launches, operations, page, workflow
 from benchmarks.commands.speed import condensation, distillation, evaluation, gradients, machine, paper, trajectories
 from benchmarks.dd_ranking.command import dd_ranking
 from benchmarks.gpu.command import gpu
@@ -25,6 +25,7 @@ COMMANDS = (
     evaluation,
     paper,
     operations,
+    launches,
     workflow,
     page,
     accuracy,

@@ -1,4 +1,4 @@
-"""``operations``, ``workflow`` and ``page``: the parts that cells are made of, what surrounds them, and the report."""
+"""``operations``, ``launches``, ``workflow``, ``page``: the parts that cells are made of, what surrounds them, and the report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from bacon.commands.printing import print_table
+from benchmarks import launches as launches_benchmark
 from benchmarks import operations as operations_benchmark
 from benchmarks import workflow as workflow_benchmark
 from benchmarks.options import chosen_device, common, rounds_option
@@ -24,6 +25,20 @@ def operations(rounds: int, threads: int, output: Path | None) -> None:
     columns = ("operation", "data", "ms", "usual way", "ms", "ratio")
     print_table("single operations, median of each", columns, [operations_benchmark.line(row) for row in rows])
     save(output, {"operations": rows})
+
+
+@click.command()
+@click.option(
+    "--cell", "cells", multiple=True, default=launches_benchmark.CELLS, show_default=True, help="DATASET/METHOD/ipcN."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write the figures as JSON.")
+def launches(cells: tuple[str, ...], output: Path | None) -> None:
+    """What a recorded matching launches on a GPU besides our own kernels, counted on the CPU."""
+    chosen_device("cpu", 1)
+    rows = launches_benchmark.measure(cells)
+    columns = ("cell", "chunks", "a pass for each chunk", "passes joined")
+    print_table("operations of a recorded matching", columns, [[str(value) for value in row.values()] for row in rows])
+    save(output, {"launches": rows})
 
 
 @click.command()

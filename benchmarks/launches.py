@@ -1,0 +1,94 @@
+"""What a recorded matching launches on a GPU besides our Triton kernels: PyTorch's operations, counted on the CPU.
+
+A small kernel takes a GPU as long as a few thousand multiplications, so that with few images per class their number is what a
+matching costs. It depends on chunks of classes, not on the network's width: a network of two blocks of four channels stands for
+the cell's. Views are no kernels, and what one Triton kernel does on a GPU (random words, blocks, the pass of the augmentation)
+is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from bacon.distillation.matching import feature_matching
+from bacon.distillation.real_images import RealImages
+from bacon.runtime.errors import BaconError
+from bacon.transforms import affine_pass
+from benchmarks.cells import engine_of, measured, random_dataset
+
+CELLS = (
+    "cifar10/bacon/ipc1",
+    "cifar10/bacon/ipc10",
+    "cifar100/bacon/ipc1",
+    "tinyimagenet/bacon/ipc1",
+    "tinyimagenet/bacon/ipc10",
+)
+_NETWORK = {"width": 4, "depth": 2}
+# Memory is asked for without a kernel; the number of the iteration is read where the CPU draws random words.
+_NO_KERNEL = {"aten::empty", "aten::empty_like", "aten::new_empty", "aten::_local_scalar_dense"}
+
+
+class _Count(TorchDispatchMode):
+    """Counts operations while it is on and not :meth:`aside`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operations, self._aside = 0, False
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        schema = function._schema
+        is_view = not schema.is_mutable and any(each.alias_info is not None for each in schema.returns)
+        self.operations += not (is_view or self._aside or schema.name in _NO_KERNEL)
+        return function(*args, **(kwargs or {}))
+
+    def aside(self, work: Callable[..., Any]) -> Callable[..., Any]:
+        """``work``, uncounted."""
+
+        def uncounted(*args: Any, **kwargs: Any) -> Any:
+            self._aside = True
+            try:
+                return work(*args, **kwargs)
+            finally:
+                self._aside = False
+
+        return uncounted
+
+
+@contextmanager
+def _counting(*, joins: bool) -> Iterator[_Count]:
+    count = _Count()
+    passes = ("passed_forward", "passed_transposed")
+    uncounted = {name: count.aside(getattr(affine_pass, name)) for name in passes}
+    with (
+        patch.multiple(affine_pass, **uncounted),
+        patch.object(feature_matching, "_joins_passes", lambda _: joins),
+        count,
+    ):
+        yield count
+
+
+def measure(names: Sequence[str]) -> list[dict[str, Any]]:
+    """Operations of a recorded matching of each cell: a pass of synthetic images for each chunk of classes, and joined."""
+    rows = []
+    for name in names:
+        cell = measured(name)
+        network = cell.settings.network.model_copy(update=_NETWORK)
+        real = RealImages(random_dataset(cell.cell.dataset), device=torch.device("cpu"))
+        algorithm = engine_of(cell, real, network=network).algorithm
+        if not isinstance(algorithm, feature_matching.FeatureMatching):
+            raise BaconError(
+                f"cell {cell.cell}: matches no embeddings, so there is no matching to count; bacon, idm and dm do"
+            )
+        drawn, row = algorithm.pool.draw(0), {"cell": name, "chunks": len(algorithm.chunks())}
+        for key, joins in (("by_chunk", False), ("joined", True)):
+            with _counting(joins=joins) as count:
+                algorithm.gradient(torch.tensor(0), drawn)
+            row[key] = count.operations
+        rows.append(row)
+    return rows
