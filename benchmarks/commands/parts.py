@@ -1,4 +1,4 @@
-"""``operations``, ``launches``, ``workflow``, ``page``: the parts that cells are made of, what surrounds them, and the report."""
+"""``operations``, ``launches``, ``workflow``, ``page``: what cells are made of, what surrounds them, and the report."""
 
 from __future__ import annotations
 
