@@ -302,3 +302,15 @@ def test_names_of_the_cost_figure_cover_no_other_name_and_stay_in_their_panel(ma
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
     panel = ax.get_window_extent()
     assert all(panel.x0 <= box.x0 and box.x1 <= panel.x1 and box.y1 <= panel.y1 for box in boxes)
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(3, True), (1, False)])
+def test_captions_explain_the_bars_that_there_are(published, seeds, said):
+    accuracy, cost = made_up(3)
+    accuracy, cost = (table[table["seed"] < seeds] for table in (accuracy, cost))
+    summary, costs = summarise(accuracy, published), summarise_cost(cost)
+    points = pareto_points(summary, costs, accuracy)
+    for figure in (cost_figure(summary, costs, accuracy), pareto_figure(points, accuracy, title="t")):
+        caption = " ".join(text.get_text() for text in figure.texts).replace("\n", " ")
+        assert ("confidence interval" in caption) == said
+        assert ("one distillation seed, so no intervals" in caption) != said

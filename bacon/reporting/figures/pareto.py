@@ -17,6 +17,7 @@ from bacon.reporting.figures.labels import place_labels
 from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy and cost of distillation"
+NO_BARS = "one distillation seed, so no intervals"
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 
 
@@ -48,10 +49,10 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
     counts, used = points["n"], accuracy[accuracy["final"] & (accuracy["method"] != FULL)]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     caption = (
-        f"Vertical bars: 95 % confidence interval of the mean accuracy over n = {n} networks; horizontal bars: ± sd of the "
-        "time over distillation seeds. Pareto front: methods that no other beats in both time and accuracy. Time to make one "
-        f"distilled set, on {'; '.join(points['device'].drop_duplicates())}; neither evaluation nor the training of networks "
-        f"that the method needs beforehand, which its cells share, is counted. {protocol_note(used)}."
+        f"Markers: mean accuracy over n = {n} networks and mean time; {_bars(points)}. Pareto front: methods that no other "
+        "beats in both time and accuracy. Time to make one distilled set, on "
+        f"{'; '.join(points['device'].drop_duplicates())}; neither evaluation nor the training of networks that the method "
+        f"needs beforehand, which its cells share, is counted. {protocol_note(used)}."
     )
     finish(figure, title=TITLE, caption=caption, legend=handles)
     # Names are placed on the page as it will be.
@@ -60,6 +61,15 @@ def cost_figure(summary: pd.DataFrame, cost: pd.DataFrame, accuracy: pd.DataFram
         if len(group) > MANY:
             _name_front(ax, group)
     return figure
+
+
+def _bars(points: pd.DataFrame) -> str:
+    """What the bars are, of those that there are."""
+    shown = {
+        "vertical bars: 95 % confidence interval of the accuracy": points["ci_low"],
+        "horizontal bars: ± sd of the time over distillation seeds": points["wall_seconds_sd"],
+    }
+    return "; ".join(name for name, values in shown.items() if values.notna().any()) or NO_BARS
 
 
 def _panel(ax: Axes, group: pd.DataFrame) -> None:

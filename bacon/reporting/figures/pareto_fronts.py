@@ -27,6 +27,7 @@ from bacon.reporting.collect.pareto_points import (
 from bacon.reporting.collect.protocol_text import protocol_note
 from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
 from bacon.reporting.figures.labels import place_labels
+from bacon.reporting.figures.pareto import NO_BARS
 from bacon.reporting.figures.style import method_style
 
 _LINE: dict[str, Any] = {"color": "#555555", "linestyle": "-", "linewidth": 1.0}
@@ -70,10 +71,11 @@ def pareto_figure(points: pd.DataFrame, accuracy: pd.DataFrame, *, title: str) -
 def _caption(points: pd.DataFrame, accuracy: pd.DataFrame, axes: Sequence[CostAxis]) -> str:
     least, most = points["n"].min(), points["n"].max()
     n = str(least) if least == most else f"{least} to {most}"
+    bars = "bars: 95 % confidence interval of the accuracy" if points["ci_low"].notna().any() else NO_BARS
     parts = [
-        f"Markers: mean accuracy over n = {n} networks and mean cost over distillation seeds; bars: 95 % confidence interval "
-        "of the accuracy. Line: Pareto front, the methods that no other one beats in both means. Ring: beaten within noise: "
-        f"{WITHIN_NOISE}. Pale: beaten significantly. Names: of the front, then of those with a ring, where there is room.",
+        f"Markers: mean accuracy over n = {n} networks and mean cost over distillation seeds; {bars}. Line: Pareto front, the "
+        f"methods that no other one beats in both means. Ring: beaten within noise: {WITHIN_NOISE}. Pale: beaten "
+        "significantly. Names: of the front, then of those with a ring, where there is room.",
         "Neither ring nor pale, off the front: nothing can be tested." if _untested(points, axes) else "",
         left_out_note(points, axes),
         f"Computed on {'; '.join(points['device'].drop_duplicates())}. {protocol_note(accuracy)}.",
