@@ -31,6 +31,44 @@ _FORWARD, _BACKWARD = 16384, 8192
 
 
 @triton.jit
+def _moments(a, b, c, d, inside, here):
+    """Mean of the ``here`` numbers of each map in four tiles, and their squared distances from it, (TOGETHER,)."""
+    mean = tl.sum(a + b + c + d, axis=1) / here
+    a = tl.where(inside, a - mean[:, None], 0.0)
+    b = tl.where(inside, b - mean[:, None], 0.0)
+    c = tl.where(inside, c - mean[:, None], 0.0)
+    d = tl.where(inside, d - mean[:, None], 0.0)
+    return mean, tl.sum(a * a + b * b + c * c + d * d, axis=1)
+
+
+@triton.jit
+def _write(
+    a,
+    b,
+    c,
+    d,
+    centre,
+    scale,
+    shift,
+    pooled,
+    channel,
+    first,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    TOTAL: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+):
+    """Norm, ReLU and pooling of four tiles; max(0, z), but NaN stays NaN."""
+    a = (a - centre[:, None]) * scale[:, None] + shift
+    b = (b - centre[:, None]) * scale[:, None] + shift
+    c = (c - centre[:, None]) * scale[:, None] + shift
+    d = (d - centre[:, None]) * scale[:, None] + shift
+    sums = tl.where(a < 0, 0.0, a) + tl.where(b < 0, 0.0, b) + tl.where(c < 0, 0.0, c) + tl.where(d < 0, 0.0, d)
+    at, inside = pooled_places(channel, first, CHANNELS, SQUARES, TOTAL, LAST)
+    tl.store(pooled + at, (sums * 0.25).to(pooled.dtype.element_ty), mask=inside)
+
+
+@triton.jit
 def _statistics(
     maps,
     channel,
@@ -51,14 +89,10 @@ def _statistics(
         inside = (first + tl.arange(0, SQUARES) < total)[None, :]
         a, b, c, d = load_squares(maps, channel, first, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
         here = (tl.minimum(SQUARES, total - first) * 4).to(REAL)
-        mean = tl.sum(a + b + c + d, axis=1) / here
-        a = tl.where(inside, a - mean[:, None], 0.0)
-        b = tl.where(inside, b - mean[:, None], 0.0)
-        c = tl.where(inside, c - mean[:, None], 0.0)
-        d = tl.where(inside, d - mean[:, None], 0.0)
+        mean, squared = _moments(a, b, c, d, inside, here)
         share = here / (here + first * 4)
         apart = mean - centre
-        spread += tl.sum(a * a + b * b + c * c + d * d, axis=1) + apart * apart * share * (first * 4)
+        spread += squared + apart * apart * share * (first * 4)
         centre += apart * share
     return centre, 1.0 / tl.sqrt(spread / (total * 4) + eps)
 
@@ -84,21 +118,20 @@ def _forward(
     image, channel, exists, row = place(CHANNELS, TOGETHER)
     x += image * (CHANNELS * HEIGHT * WIDTH)
     pooled += image * (CHANNELS * total)
-    centre, r = _statistics(x, channel, eps, CHANNELS, HEIGHT, WIDTH, LAST, TOGETHER, SQUARES, REAL)
+    shift = tl.load(bias + channel, mask=exists, other=0.0).to(REAL)[:, None]
+    w = tl.load(weight + channel, mask=exists, other=0.0).to(REAL)
+    if total <= SQUARES:  # the maps stay in registers
+        a, b, c, d = load_squares(x, channel, 0, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
+        centre, spread = _moments(a, b, c, d, (tl.arange(0, SQUARES) < total)[None, :], total * 4.0)
+        r = 1.0 / tl.sqrt(spread / (total * 4) + eps)
+        _write(a, b, c, d, centre, w * r, shift, pooled, channel, 0, CHANNELS, SQUARES, total, LAST)
+    else:
+        centre, r = _statistics(x, channel, eps, CHANNELS, HEIGHT, WIDTH, LAST, TOGETHER, SQUARES, REAL)
+        for first in range(0, total, SQUARES):
+            a, b, c, d = load_squares(x, channel, first, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
+            _write(a, b, c, d, centre, w * r, shift, pooled, channel, first, CHANNELS, SQUARES, total, LAST)
     tl.store(mean + row, centre, mask=exists)
     tl.store(rstd + row, r, mask=exists)
-    scale = (tl.load(weight + channel, mask=exists, other=0.0).to(REAL) * r)[:, None]
-    shift = tl.load(bias + channel, mask=exists, other=0.0).to(REAL)[:, None]
-    for first in range(0, total, SQUARES):
-        a, b, c, d = load_squares(x, channel, first, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST, REAL)
-        # max(0, z), but NaN stays NaN.
-        a = (a - centre[:, None]) * scale + shift
-        b = (b - centre[:, None]) * scale + shift
-        c = (c - centre[:, None]) * scale + shift
-        d = (d - centre[:, None]) * scale + shift
-        sums = tl.where(a < 0, 0.0, a) + tl.where(b < 0, 0.0, b) + tl.where(c < 0, 0.0, c) + tl.where(d < 0, 0.0, d)
-        at, inside = pooled_places(channel, first, CHANNELS, SQUARES, total, LAST)
-        tl.store(pooled + at, (sums * 0.25).to(pooled.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -160,24 +193,35 @@ def _backward(
     r = tl.load(rstd + row, mask=exists, other=0.0)[:, None]
     w = tl.load(weight + channel, mask=exists, other=0.0).to(REAL)[:, None]
     shift = tl.load(bias + channel, mask=exists, other=0.0).to(REAL)[:, None]
-    u = tl.zeros((TOGETHER,), REAL)
-    u_y = tl.zeros((TOGETHER,), REAL)
-    for first in range(0, total, SQUARES):
+    if total <= SQUARES:  # the maps stay in registers
         a, b, c, d, ga, gb, gc, gd = normalised(
-            x, given, channel, first, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
+            x, given, channel, 0, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
         )
-        u += tl.sum(ga + gb + gc + gd, axis=1)
-        u_y += tl.sum(ga * a + gb * b + gc * c + gd * d, axis=1)
-    tl.store(dbias + row, u, mask=exists)
-    tl.store(dweight + row, u_y, mask=exists)
-    offset, slope = (u / (total * 4))[:, None], (u_y / (total * 4))[:, None]
-    for first in range(0, total, SQUARES):
-        a, b, c, d, ga, gb, gc, gd = normalised(
-            x, given, channel, first, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
-        )
+        u = tl.sum(ga + gb + gc + gd, axis=1)
+        u_y = tl.sum(ga * a + gb * b + gc * c + gd * d, axis=1)
+        offset, slope = (u / (total * 4))[:, None], (u_y / (total * 4))[:, None]
         a, b = w * r * (ga - offset - a * slope), w * r * (gb - offset - b * slope)
         c, d = w * r * (gc - offset - c * slope), w * r * (gd - offset - d * slope)
-        store_squares(dx, channel, first, a, b, c, d, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST)
+        store_squares(dx, channel, 0, a, b, c, d, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST)
+    else:
+        u = tl.zeros((TOGETHER,), REAL)
+        u_y = tl.zeros((TOGETHER,), REAL)
+        for first in range(0, total, SQUARES):
+            a, b, c, d, ga, gb, gc, gd = normalised(
+                x, given, channel, first, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
+            )
+            u += tl.sum(ga + gb + gc + gd, axis=1)
+            u_y += tl.sum(ga * a + gb * b + gc * c + gd * d, axis=1)
+        offset, slope = (u / (total * 4))[:, None], (u_y / (total * 4))[:, None]
+        for first in range(0, total, SQUARES):
+            a, b, c, d, ga, gb, gc, gd = normalised(
+                x, given, channel, first, m, r, w, shift, CHANNELS, HEIGHT, WIDTH, LAST, GIVEN_LAST, SQUARES, REAL
+            )
+            a, b = w * r * (ga - offset - a * slope), w * r * (gb - offset - b * slope)
+            c, d = w * r * (gc - offset - c * slope), w * r * (gd - offset - d * slope)
+            store_squares(dx, channel, first, a, b, c, d, CHANNELS, HEIGHT, WIDTH, SQUARES, LAST)
+    tl.store(dbias + row, u, mask=exists)
+    tl.store(dweight + row, u_y, mask=exists)
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
