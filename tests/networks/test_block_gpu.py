@@ -59,20 +59,25 @@ def compiled(function, dtype, constants, capability=90, **kinds):
 def maps(dtype, side, layout=torch.channels_last):
     return torch.empty(2, 128, side, side, dtype=dtype, device="meta").to(memory_format=layout)
 
-def block(function, most, x, capability=90, **layouts):
-    return compiled(function, x.dtype, triton_tiles.launch(x, most, **layouts)[1], capability, eps="fp32")
+def block(function, numbers, x, capability=90, **layouts):
+    return compiled(function, x.dtype, triton_tiles.launch(x, *numbers, **layouts)[1], capability, eps="fp32")
 
 half, last = torch.bfloat16, {"GIVEN_LAST": True}
-assert "ld.global.v4" in block(block_triton._forward, block_triton._FORWARD, maps(half, 32))
-assert "st.global.v4" in block(block_triton._backward, block_triton._BACKWARD, maps(half, 32), **last)
-block(block_triton._backward, block_triton._BACKWARD, maps(half, 8), 80, **last)
-block(block_triton._backward, block_triton._BACKWARD, maps(torch.float64, 16, torch.contiguous_format), GIVEN_LAST=False)
-block(second_triton._second, second_triton._NUMBERS, maps(half, 16), **last, DX_LAST=True)
+forward, backward = (block_triton._FORWARD,), (block_triton._BACKWARD_LAST,)
+assert "ld.global.v4" in block(block_triton._forward, forward, maps(half, 32))
+assert "st.global.v4" in block(block_triton._backward, backward, maps(half, 32), **last)
+block(block_triton._backward, backward, maps(torch.float32, 32), **last)
+block(block_triton._backward, backward, maps(half, 8), 80, **last)
+whole = maps(torch.float64, 16, torch.contiguous_format)
+block(block_triton._backward, (block_triton._BACKWARD,), whole, GIVEN_LAST=False)
+second = second_triton._NUMBERS, second_triton._PER_THREAD
+block(second_triton._second, second, maps(half, 16), **last, DX_LAST=True)
 table = {"rows": "i32", "columns": "i32"}
 sizes = {"ROWS": triton_tiles._ROWS, "COLUMNS": triton_tiles._COLUMNS, "REAL": triton.language.float32, "num_warps": 4}
 compiled(triton_tiles._sum_rows, torch.float32, sizes, **table)
 
 colour, grey = first_tiles.Shape(3, 32, 32, 1, 128), first_tiles.Shape(1, 28, 28, 3, 128)
+large = first_tiles.Shape(3, 64, 64, 1, 128)
 numbers = {"count": "i32", "eps": "fp32"}
 for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.float32, "tf32", 80)):
     known = shape.constants() | {"LAST": True}
@@ -90,6 +95,7 @@ for dtype in (half, torch.float32):
     compiled(first_back_triton._add_groups, dtype, sums, groups="i32", **strides)
     del small["CHANNELS"]
     compiled(first_images_triton._add_shares, dtype, small | {"NUMBERS": 512}, **strides)
+compiled(first_triton._forward, half, large.constants() | {"LAST": True} | first_triton.tiles(large, "bf16"), **numbers)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)
 

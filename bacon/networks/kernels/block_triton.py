@@ -1,10 +1,10 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """The ConvNet block on a GPU: instance norm, ReLU and 2x2 average pooling as one Triton kernel each way.
 
-A program takes a few maps of one image and reads them twice: once for their sums, and again, from the cache of its
-multiprocessor, for what it writes. Maps of any size therefore pass through few registers. Every map is summed by one program,
-and sums over images are taken in a fixed order by a second small kernel, so results repeat bit for bit. Arithmetic is float32
-for float32 and bfloat16 maps, float64 for float64.
+A program takes a few maps of one image. Maps that it can hold stay in registers; larger ones are read twice, once for their
+sums, and again, from the cache of its multiprocessor, for what it writes. Every map is summed by one program, and sums over
+images are taken in a fixed order by a second small kernel, so results repeat bit for bit. Arithmetic is float32 for float32 and
+bfloat16 maps, float64 for float64.
 
 It needs Triton, which comes with PyTorch's CUDA builds; ``bacon.networks.kernels.block_gpu`` imports it where there is a GPU.
 """
@@ -27,7 +27,8 @@ from bacon.networks.kernels.triton_tiles import (
 )
 
 # Numbers of the maps that a program holds at a time.
-_FORWARD, _BACKWARD = 16384, 8192
+_FORWARD = 16384
+_BACKWARD, _BACKWARD_LAST = 8192, 16384  # contiguous, channels-last
 
 
 @triton.jit
@@ -254,7 +255,8 @@ def backward(
     gradient = readable(gradient)
     dx = torch.empty_like(x)
     sums = torch.empty(2, *mean.shape, dtype=mean.dtype, device=mean.device)
-    grid, constants = launch(x, _BACKWARD, GIVEN_LAST=channels_last(gradient))
+    numbers = _BACKWARD_LAST if channels_last(x) else _BACKWARD
+    grid, constants = launch(x, numbers, GIVEN_LAST=channels_last(gradient))
     _backward[grid](x, gradient, weight, bias, mean, rstd, dx, sums[0], sums[1], **constants)
     dweight, dbias = sum_rows(sums)
     return dx, dweight, dbias

@@ -14,7 +14,6 @@ import triton.language as tl
 from torch import Tensor
 
 _PIXELS = 16  # under a square
-_CHANNELS = 16  # of a tile
 
 
 class Shape(NamedTuple):
@@ -141,10 +140,10 @@ def pooled_at(
     return at, inside
 
 
-def cut(shape: Shape, squares: int, warps: int) -> dict[str, Any]:
-    """Tiles of up to so many squares of 16 channels."""
+def cut(shape: Shape, squares: int, warps: int, channels: int = 16) -> dict[str, Any]:
+    """Tiles of up to so many squares of so many channels."""
     return {
-        "TOGETHER": _CHANNELS,
+        "TOGETHER": channels,
         "SQUARES": min(squares, max(16, triton.next_power_of_2(shape.height * shape.width // 4))),
         "num_warps": warps,
     }

@@ -25,7 +25,7 @@ from bacon.networks.kernels.triton_tiles import (
     sum_rows,
 )
 
-_NUMBERS = 4096  # of the maps that a program holds at a time
+_NUMBERS, _PER_THREAD = 4096, 32  # of the maps that a program, and that a thread, holds at a time
 
 
 @triton.jit
@@ -157,7 +157,7 @@ def second(saved: Saved, given: Cotangents) -> tuple[Tensor, Tensor, Tensor]:
     by_dbias = torch.zeros_like(bias) if given.dbias is None else given.dbias.contiguous()
     by_x, by_gradient = torch.empty_like(x), torch.empty_like(gradient)
     by_weight = torch.empty(1, *mean.shape, dtype=mean.dtype, device=mean.device)
-    grid, constants = launch(x, _NUMBERS, GIVEN_LAST=channels_last(gradient), DX_LAST=channels_last(by_dx))
+    grid, constants = launch(x, _NUMBERS, _PER_THREAD, GIVEN_LAST=channels_last(gradient), DX_LAST=channels_last(by_dx))
     arrays = (x, gradient, by_dx, weight, bias, mean, rstd, by_dweight, by_dbias, by_x, by_gradient, by_weight)
     _second[grid](*arrays, **constants)
     return by_x, sum_rows(by_weight)[0], by_gradient

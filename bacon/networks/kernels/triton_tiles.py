@@ -15,10 +15,11 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Sizes of tiles, chosen by registers and spills of the machine code (docs/speed.md).
-_SECTOR_BYTES = 32  # what memory moves at once: neighbouring channels of a channels-last map that a tile has at least
+# Sizes of tiles, measured (docs/speed.md).
+_RUN_BYTES = 64  # neighbouring channels of a channels-last map that a tile has at least
 _LEAST_NUMBERS = 4096
 _NUMBERS_PER_THREAD = 32
+NUMBERS_PER_THREAD_LAST = 64  # of channels-last maps whose arithmetic is float32
 _MOST_WARPS = 8
 _ROWS, _COLUMNS = 256, 8  # of a table that is summed over its rows
 
@@ -39,28 +40,33 @@ def channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def tile(x: Tensor, most_numbers: int) -> Tile:
+def tile(x: Tensor, most_numbers: int, per_thread_last: int = NUMBERS_PER_THREAD_LAST) -> Tile:
     """The tile for maps (N, C, H, W).
 
     Args:
         x: the maps, contiguous or channels-last.
         most_numbers: of maps that a program may hold at a time.
+        per_thread_last: numbers that a thread holds of channels-last maps whose arithmetic is float32.
     """
     _, channels, height, width = x.shape
     squares = triton.next_power_of_2(height * width // 4)
     most_channels = triton.next_power_of_2(channels)
-    together = min(most_channels, max(1, _SECTOR_BYTES // x.element_size())) if channels_last(x) else 1
+    together = min(most_channels, max(1, _RUN_BYTES // x.element_size())) if channels_last(x) else 1
     while together < most_channels and 4 * together * squares < _LEAST_NUMBERS:
         together *= 2
     squares = max(1, min(squares, most_numbers // (4 * together)))
-    warps = 4 * together * squares // (32 * _NUMBERS_PER_THREAD)
+    roomy = channels_last(x) and x.dtype != torch.float64
+    per_thread = per_thread_last if roomy else _NUMBERS_PER_THREAD
+    warps = 4 * together * squares // (32 * per_thread)
     return Tile(together, squares, min(_MOST_WARPS, max(1, warps)))
 
 
-def launch(x: Tensor, most_numbers: int, **layouts: bool) -> tuple[tuple[int], dict[str, Any]]:
-    """Grid, and compile-time arguments, of a kernel whose programs take one tile of one image each."""
+def launch(
+    x: Tensor, most_numbers: int, per_thread_last: int = NUMBERS_PER_THREAD_LAST, **layouts: bool
+) -> tuple[tuple[int], dict[str, Any]]:
+    """Grid, and compile-time arguments, of a kernel whose programs take one tile of one image each; :func:`tile` says which."""
     count, channels, height, width = x.shape
-    cut = tile(x, most_numbers)
+    cut = tile(x, most_numbers, per_thread_last)
     blocks = triton.cdiv(channels, cut.channels)
     real = tl.float64 if x.dtype == torch.float64 else tl.float32
     sizes = {"CHANNELS": channels, "HEIGHT": height, "WIDTH": width, "REAL": real, "LAST": channels_last(x)}
