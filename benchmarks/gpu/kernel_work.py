@@ -47,11 +47,11 @@ def all_work(scale: Scale, precision: str, device: torch.device) -> Iterator[Wor
     torch.manual_seed(0)
     for count in scale.batches:
         yield from _first_block(scale, precision, device, count)
+    yield from _networks(scale, precision, device)
     many = scale.batches[0]
     for count, side in dict.fromkeys(((many, 32), (many, 16), (many, 8), (scale.step, 32))):
         yield from _block(scale, precision, device, count, side)
     yield from _convolution(scale, precision, device)
-    yield from _networks(scale, precision, device)
     yield from _transforms(scale, device)
 
 

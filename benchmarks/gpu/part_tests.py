@@ -36,7 +36,9 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     path.unlink(missing_ok=True)
     files = [_name(file) for file in files_with_tests(request.tests)]
     seconds = max(deadline.left() - _END_SECONDS, 0.1)
-    status = _run(files, path, workers(request.device), seconds=seconds) if files else 0  # without files it would run all
+    status = (
+        _run(files, path, workers(request.device), seconds=seconds) if files else 0
+    )  # without files it would run all
     outcomes = read(path)
     for file in dict.fromkeys(outcome.file for outcome in outcomes):
         found.row("tests", **_row(file, [outcome for outcome in outcomes if outcome.file == file]))

@@ -17,7 +17,7 @@ from benchmarks.cells import ROOT, measured, random_dataset
 from benchmarks.gpu import data, outcomes, part_tests
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
-from benchmarks.gpu.iterations import Iterations
+from benchmarks.gpu.iterations import Iterations, steady
 from benchmarks.gpu.kernel_work import all_work
 from benchmarks.gpu.part_accuracy import measure as measure_accuracy
 from benchmarks.gpu.part_determinism import equal_bits
@@ -293,7 +293,7 @@ def test_what_was_not_measured_is_in_the_summary_of_its_part():
 
 def test_every_expected_figure_is_one_that_its_part_measures():
     names, scale = expectations(), SCALES["cuda"]
-    precisions, cells = scale.precisions, (*scale.timed, *scale.evaluated)
+    precisions, cells = (*scale.precisions, *scale.others), (*scale.timed, *scale.evaluated)
     possible = {"seconds of the command", *(f"tests {how}" for how in ("passed", "failed"))}
     for cell in cells:
         for precision in precisions:
@@ -322,6 +322,9 @@ def test_every_expected_figure_is_one_that_its_part_measures():
     assert set(names) - possible == set()
     assert {about.part for about in names.values()} == {*(part.name for part in PARTS), "all"}
     assert {about.better for about in names.values()} == {"lower", "higher"}
+    for name, about in names.items():
+        assert (about.part == "others") == any(precision in name for precision in scale.others), name
+        assert about.part != "others" or about.target is None, "what has a target does not wait for time that is left"
 
 
 def test_a_cell_with_too_few_iterations_is_named(tmp_path):
@@ -337,6 +340,13 @@ def test_a_cell_with_too_few_iterations_is_named(tmp_path):
     iterations.engine = type("E", (), {"iteration": 3, "algorithm": type("A", (), {"iterations": 4})})()
     with pytest.raises(BaconError, match="digits/bacon/ipc1/seed0: has 4 iterations, and 5 are measured"):
         iterations._check(2)
+
+
+def test_rounds_end_when_another_one_would_say_nothing_new():
+    assert steady([1.0, 1.009])
+    assert not steady([1.0, 1.02])
+    assert steady([1.0, 1.02], 0.1)
+    assert not steady([1.0])
 
 
 class Fake:
@@ -362,6 +372,7 @@ def test_a_published_program_that_ends_leaves_ours_and_is_named():
     good, bad = Fake(), Fake("no torchnet")
     with PublishedPrograms({"good": good, "bad": bad}, epochs=3) as programs:
         programs.wait()
+        assert programs.started()
         assert programs.ask("good") == {"seconds": 2}
         assert programs.ask("bad") is None
         assert programs.ask("other") is None
