@@ -36,9 +36,7 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     path.unlink(missing_ok=True)
     files = [_name(file) for file in files_with_tests(request.tests)]
     seconds = max(deadline.left() - _END_SECONDS, 0.1)
-    status = (
-        _run(files, path, workers(request.device), seconds=seconds) if files else 0
-    )  # without files it would run all
+    status = _run(files, path, workers(request.device), seconds=seconds)
     outcomes = read(path)
     for file in dict.fromkeys(outcome.file for outcome in outcomes):
         found.row("tests", **_row(file, [outcome for outcome in outcomes if outcome.file == file]))
@@ -84,6 +82,8 @@ def _name(file: Path) -> str:
 
 def _run(files: Sequence[str], path: Path, count: int, *, seconds: float) -> int | None:
     """The status of pytest, or ``None`` where it did not end within ``seconds``."""
+    if not files:  # pytest would run all tests
+        return 0
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # more threads than cores get in each other's way
     try:
         return subprocess.run(

@@ -327,6 +327,19 @@ def test_every_expected_figure_is_one_that_its_part_measures():
         assert about.part != "others" or about.target is None, "what has a target does not wait for time that is left"
 
 
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_first_block_is_timed_without_what_follows_it(precision, kind):
+    scale = replace(SCALES["cpu"], width=4)
+    works = {work.name: work for work in all_work(scale, precision, torch.device("cpu"))}
+    maps = works["first block forward 8"].run()
+    assert (maps.shape, maps.dtype, maps.requires_grad) == ((8, 4, 16, 16), kind, False)
+    backward = works["first block backward 8"]
+    torch.testing.assert_close(backward.first().detach(), maps, rtol=0, atol=0)
+    filters, _, weight, bias = backward.run()
+    assert [gradient.shape for gradient in (filters, weight, bias)] == [(4, 3, 3, 3), (4,), (4,)]
+    assert all(gradient.norm() > 0 for gradient in (filters, weight, bias))
+
+
 def test_a_cell_with_too_few_iterations_is_named(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("preset: smoke\n")
