@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,15 +95,29 @@ def engine_of(
     return Engine(load_algorithm(algorithm, measured.settings.distillation, context), device=real.device)
 
 
-def random_dataset(name: str, *, train_limit: int | None = None, test_limit: int | None = None) -> ImageDataset:
-    """Random images with the shape, the sizes and the normalisation of a registered data set; always the same."""
+def random_dataset(
+    name: str, *, train_limit: int | None = None, test_limit: int | None = None, by_class: bool = False
+) -> ImageDataset:
+    """Random images with the shape, the sizes and the normalisation of a registered data set; always the same.
+
+    Args:
+        name: of the data set.
+        train_limit: most training images.
+        test_limit: most test images.
+        by_class: training images in the order of their classes, which spares who wants them so a copy; else in turns.
+    """
     info = REGISTRY[name]
     generator = np.random.default_rng(0)
     train, test = (
         min(size, limit or size) for size, limit in ((info.train_size, train_limit), (info.test_size, test_limit))
     )
-    images = generator.integers(0, 256, size=(train + test, *info.shape), dtype=np.uint8)
+    count = (train + test) * math.prod(info.shape)
+    # Words of eight pixels: a pixel at a time takes twice as long and more, seconds for TinyImageNet.
+    words = generator.integers(0, 2**64 - 1, size=-(-count // 8), dtype=np.uint64, endpoint=True)
+    images = words.view(np.uint8)[:count].reshape(train + test, *info.shape)
     labels = np.arange(train + test, dtype=np.int64) % info.classes
+    if by_class:
+        labels[:train].sort()
     channels = info.shape[0]
     return ImageDataset(
         name=name,

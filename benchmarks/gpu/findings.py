@@ -19,6 +19,7 @@ class Findings:
         figures: name -> number; the names are those of ``figures.csv`` where a figure has a target or a prediction.
         rows: name of a table -> its rows, with all that was measured.
         skipped: what was not measured -> why.
+        pieces: what the part did, and the seconds of each; the first is its start.
     """
 
     def __init__(self, path: Path, content: dict[str, Any] | None = None) -> None:
@@ -26,6 +27,7 @@ class Findings:
         self.figures: dict[str, float] = found.get("figures", {})
         self.rows: dict[str, list[dict[str, Any]]] = found.get("rows", {})
         self.skipped: dict[str, str] = found.get("skipped", {})
+        self.pieces: list[dict[str, Any]] = found.get("pieces", [])
 
     def figure(self, name: str, value: float) -> None:
         """Keep a figure."""
@@ -37,10 +39,16 @@ class Findings:
         self.rows.setdefault(table, []).append(values)
         self._write()
 
+    def piece(self, what: str, seconds: float) -> None:
+        """Say what time went to."""
+        self.pieces.append({"what": what, "seconds": seconds})
+        self._write()
+
     def skip(self, what: str, why: str) -> None:
         """Say that something is not measured."""
         self.skipped[what] = why
         self._write()
 
     def _write(self) -> None:
-        write_json(self._path, {"figures": self.figures, "rows": self.rows, "skipped": self.skipped})
+        kept = ("figures", "rows", "skipped", "pieces")
+        write_json(self._path, {name: getattr(self, name) for name in kept})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import statistics
+from collections.abc import Sequence
 
 import torch
 
@@ -85,6 +86,11 @@ class Iterations:
         count = max(2, min(_MOST_QUEUED, round(seconds / one)))
         interval = getattr(getattr(self.cell.matching, "networks", None), "net_generate_interval", 1)
         return count // interval * interval or count
+
+
+def steady(times: Sequence[float], share: float = 0.01) -> bool:
+    """Whether two rounds or more have taken the same, the longest less than ``share`` longer than the shortest."""
+    return len(times) > 1 and max(times) < (1 + share) * min(times)
 
 
 def median_waited(iterations: Iterations, rounds: int) -> float:

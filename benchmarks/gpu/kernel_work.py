@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bacon.networks.arithmetic import arithmetic_of
 from bacon.networks.build import build_network
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.networks.network import Network
@@ -47,11 +48,11 @@ def all_work(scale: Scale, precision: str, device: torch.device) -> Iterator[Wor
     torch.manual_seed(0)
     for count in scale.batches:
         yield from _first_block(scale, precision, device, count)
+    yield from _networks(scale, precision, device)
     many = scale.batches[0]
     for count, side in dict.fromkeys(((many, 32), (many, 16), (many, 8), (scale.step, 32))):
         yield from _block(scale, precision, device, count, side)
     yield from _convolution(scale, precision, device)
-    yield from _networks(scale, precision, device)
     yield from _transforms(scale, device)
 
 
@@ -69,21 +70,23 @@ def _network(scale: Scale, precision: str, device: torch.device, depth: int) -> 
 
 
 def _first_block(scale: Scale, precision: str, device: torch.device, count: int) -> Iterator[Work]:
-    """A network of one block: convolution of the images, norm, ReLU, pooling; its maps need not be in memory."""
+    """A network of one block: convolution of the images, norm, ReLU, pooling; its maps need not be in memory.
+
+    The pooled maps stay as the block leaves them, and the gradient comes as the next layer would give it: flattening them as an
+    embedding copies them to float32, which takes longer than some of the kernels.
+    """
     network, x = _network(scale, precision, device, 1), _images(count, device)
     parameters = list(network.features.parameters())
     pooled = count * scale.width * 16**2
     moved = x.nbytes + _element(precision) * pooled
     flop = 2.0 * 9 * 3 * scale.width * 32**2 * count
 
-    @torch.no_grad()
-    def forward() -> Tensor:
-        return network.embed(x)
-
-    given = torch.randn_like(forward())
-
     def kept() -> Tensor:
-        return network.embed(x)
+        with arithmetic_of(network.precision, device):
+            return network.maps(x)
+
+    forward = torch.no_grad()(kept)
+    given = torch.randn_like(forward())  # of the layout and the type of the maps
 
     def both() -> object:
         return torch.autograd.grad(kept(), parameters, given, allow_unused=True)

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor
 
 from bacon.distillation.real_images import RealImages
-from benchmarks.cells import random_dataset
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.evaluations import Evaluation
 from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.images import images_of
 from benchmarks.gpu.iterations import Iterations, cell_in
 from benchmarks.gpu.request import Request
 from benchmarks.machine import set_up
 
-_PRECISIONS = 2
 _TURNS = 3
 _EPOCHS = 20
 
@@ -28,11 +27,11 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     """Bits of a distillation and of an evaluation in the most important precisions, and the price of an iteration."""
     device, name = torch.device(request.device), request.scale.compared
     set_up(request.threads)
-    real = RealImages(random_dataset(name.partition("/")[0]), device=device)
-    for precision in request.scale.precisions[:_PRECISIONS]:
+    real = RealImages(images_of(name), device=device)
+    for precision in request.scale.precisions:
         if deadline.allows(f"bits of distillation in {precision}", found):
             _distillation(request, found, real, precision)
-    for precision in request.scale.precisions[:_PRECISIONS]:
+    for precision in request.scale.precisions:
         if deadline.allows(f"bits of evaluation in {precision}", found):
             _evaluation(request, found, precision)
 

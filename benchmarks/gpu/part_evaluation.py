@@ -6,10 +6,10 @@ import statistics
 
 import torch
 
-from benchmarks.cells import random_dataset
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.evaluations import Evaluation
 from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.images import images_of
 from benchmarks.gpu.iterations import cell_in, forget_peak, peak_gpu_bytes
 from benchmarks.gpu.published_programs import PublishedPrograms
 from benchmarks.gpu.request import Request
@@ -28,12 +28,15 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
         programs.wait()
         for precision in request.scale.precisions:
             for name in request.scale.evaluated:
-                if deadline.allows(f"evaluation of {name} in {precision}", found):
-                    _measure(request, found, programs, name, precision)
+                if deadline.allows(f"evaluation of {name} in {precision}", found, kind=name):
+                    measure_evaluation(request, found, programs, name, precision)
     programs.check()
 
 
-def _measure(request: Request, found: Findings, programs: PublishedPrograms, name: str, precision: str) -> None:
+def measure_evaluation(
+    request: Request, found: Findings, programs: PublishedPrograms, name: str, precision: str
+) -> None:
+    """Seconds of all networks of the cell ``name`` in ``precision``."""
     device = torch.device(request.device)
     forget_peak(device)
     evaluation = Evaluation(cell_in(request, name, precision), request)
@@ -58,7 +61,7 @@ def _published(request: Request) -> dict[str, Published]:
             evaluation = Evaluation(cell, request)
             programs[name] = Published(
                 request.published,
-                random_dataset("cifar10"),
+                images_of(name),
                 threads=request.threads,
                 specification={"do": "evaluate"},
                 images=evaluation.train.images.cpu(),

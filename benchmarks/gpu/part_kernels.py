@@ -14,12 +14,17 @@ from benchmarks.machine import set_up
 
 def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     """Every kernel in every precision, the most important precision first."""
-    device = torch.device(request.device)
     for precision in request.scale.precisions:
-        set_up(request.threads, precision)
-        for work in all_work(request.scale, precision, device):
-            if deadline.allows(f"{work.name} in {precision}", found):
-                _measure(work, precision, found, device)
+        measure_kernels(request, found, deadline, precision)
+
+
+def measure_kernels(request: Request, found: Findings, deadline: Deadline, precision: str) -> None:
+    """Every kernel in ``precision``, as many as there is time for."""
+    device = torch.device(request.device)
+    set_up(request.threads, precision)
+    for work in all_work(request.scale, precision, device):
+        if deadline.allows(f"{work.name} in {precision}", found, kind=work.name):
+            _measure(work, precision, found, device)
 
 
 def _measure(work: Work, precision: str, found: Findings, device: torch.device) -> None:

@@ -9,10 +9,11 @@ import torch
 
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.provenance import peak_memory_bytes
-from benchmarks.cells import Measured, random_dataset
+from benchmarks.cells import Measured
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.evaluations import Evaluation
 from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.images import images_of
 from benchmarks.gpu.iterations import WARM_UP, Iterations, cell_in, forget_peak, peak_gpu_bytes
 from benchmarks.gpu.part_determinism import loaded_state, saved_state
 from benchmarks.gpu.request import Request
@@ -26,17 +27,16 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     precision = request.scale.precisions[1]
     for name in request.scale.largest:
         cell = cell_in(request, name, precision)
-        dataset = random_dataset(cell.cell.dataset)
         if deadline.allows(f"memory of {name}, distilled and resumed", found):
-            real = RealImages(dataset, device=torch.device(request.device))
+            real = RealImages(images_of(name), device=torch.device(request.device))
             state = _distilled(request, found, cell, real)
             _resumed(request, found, cell, real, state)
             del real, state
         if deadline.allows(f"memory of {name}, evaluated", found):
             forget_peak(torch.device(request.device))
-            evaluation = Evaluation(cell, request, dataset)
+            evaluation = Evaluation(cell, request)
             steps = -(-len(evaluation.train) // cell.settings.evaluation.batch_size)
-            evaluation.run(epochs=recorded_epochs(steps, evaluation.device))
+            evaluation.run(epochs=recorded_epochs(steps, evaluation.device), some=True)
             _keep(found, f"memory of {name} evaluated, GB", evaluation.device)
             del evaluation
 

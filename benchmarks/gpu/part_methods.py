@@ -3,39 +3,55 @@
 from __future__ import annotations
 
 import statistics
-from functools import partial
+from collections.abc import Sequence
+from functools import cache, partial
 
 import torch
 
 from bacon.distillation.real_images import RealImages
 from bacon.distillation.recorded_steps import RecordedSteps
 from bacon.runtime.streams import Streams
-from benchmarks.cells import engine_of, random_dataset
+from benchmarks.cells import engine_of
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
-from benchmarks.gpu.iterations import WARM_UP, Iterations, cell_in, forget_peak, peak_gpu_bytes
+from benchmarks.gpu.images import images_of
+from benchmarks.gpu.iterations import WARM_UP, Iterations, cell_in, forget_peak, peak_gpu_bytes, steady
 from benchmarks.gpu.request import Request
 from benchmarks.machine import seconds_of, set_up
 
-_PRECISIONS = 2
 _SEEDS = 4
 _TURNS = 8
 """Iterations of each seed that are timed together."""
 _ROUNDS = 3
+_STEADY_LAUNCHED = 0.1
+"""Of iterations launched kernel by kernel, whose time is the host's."""
 
 
 def measure(request: Request, found: Findings, deadline: Deadline) -> None:
-    """Seeds of the scale's ``small`` cells in the most important precision, each cell of its ``methods`` in two."""
-    device = torch.device(request.device)
+    """Seeds of the scale's ``small`` cells in the most important precision, each cell of its ``methods`` in all.
+
+    The first method, which has a target, comes before all others.
+    """
+    device, scale = torch.device(request.device), request.scale
     set_up(request.threads)
-    for name in request.scale.small:
+
+    @cache
+    def real(dataset: str) -> RealImages:
+        return RealImages(images_of(dataset), device=device)
+
+    def compare(names: Sequence[str], precision: str) -> None:
+        for name in names:
+            if deadline.allows(f"iterations of {name} in {precision}", found, kind=name):
+                _compare(request, found, name, precision, real(name.partition("/")[0]))
+
+    first, *others = scale.precisions
+    compare(scale.methods[:1], first)
+    for name in scale.small:
         if deadline.allows(f"seeds of {name} at once", found):
-            _seeds(request, found, name, RealImages(random_dataset(name.partition("/")[0]), device=device))
-    for precision in request.scale.precisions[:_PRECISIONS]:
-        for name in request.scale.methods:
-            if deadline.allows(f"iterations of {name} in {precision}", found):
-                real = RealImages(random_dataset(name.partition("/")[0]), device=device)
-                _compare(request, found, name, precision, real)
+            _seeds(request, found, name, real(name.partition("/")[0]))
+    compare(scale.methods[1:], first)
+    for precision in others:
+        compare(scale.methods, precision)
 
 
 def _seeds(request: Request, found: Findings, name: str, real: RealImages) -> None:
@@ -74,10 +90,15 @@ def _compare(request: Request, found: Findings, name: str, precision: str, real:
     for steps in vars(launched.engine.algorithm).values():
         if isinstance(steps, RecordedSteps):
             steps.records = False
-    one = launched.warm_up() + replayed.warm_up()
+    launched.steps(1)  # nothing is recorded, and only kernels have to be compiled
+    one = replayed.warm_up() + launched.waited()
     count = max(1, round(request.scale.queued / one))
-    turns = replayed.affordable(request.rounds, count * one)
-    times = [(replayed.queued(count), launched.queued(count)) for _ in range(turns)]
+    times: list[tuple[float, float]] = []
+    for _ in range(replayed.affordable(request.rounds, count * one)):
+        times.append((replayed.queued(count), launched.queued(count)))
+        own, other = zip(*times, strict=True)
+        if steady(own) and steady(other, _STEADY_LAUNCHED):
+            break
     ours = statistics.median(seconds for seconds, _ in times)
     ratio = statistics.median(other / own for own, other in times)
     found.row("methods", cell=name, precision=precision, replayed_and_launched_seconds=times, queued_at_a_time=count)

@@ -10,16 +10,15 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from bacon.distillation.real_images import RealImages
-from benchmarks.cells import random_dataset
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.images import images_of
 from benchmarks.gpu.iterations import WARM_UP, Iterations, cell_in
 from benchmarks.gpu.request import Request
 from benchmarks.machine import set_up, synchronise
 
 _ITERATIONS = 3
 _LARGEST = 10
-_PRECISIONS = 2
 
 
 class Span(NamedTuple):
@@ -40,8 +39,8 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     """Iterations that follow each other, in the most important precisions."""
     device, name = torch.device(request.device), request.scale.compared
     set_up(request.threads)
-    real = RealImages(random_dataset(name.partition("/")[0]), device=device)
-    for precision in request.scale.precisions[:_PRECISIONS]:
+    real = RealImages(images_of(name), device=device)
+    for precision in request.scale.precisions:
         if deadline.allows(f"profile in {precision}", found):
             iterations = Iterations(cell_in(request, name, precision), real, threads=request.threads)
             iterations.steps(WARM_UP)

@@ -1,44 +1,29 @@
-"""The tests marked gpu, file by file: several files at once, since most of their time is compiling."""
+"""The tests marked gpu, in one run of pytest with a worker for nearly each core, since most of their time is compiling."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from xml.etree import ElementTree
 
+from bacon.plan.machine import usable_cores
 from bacon.runtime.errors import BaconError
 from benchmarks.cells import ROOT
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
+from benchmarks.gpu.outcomes import Outcome, read
 from benchmarks.gpu.request import Request
 
-_AT_ONCE = 4
 _MARK = "mark.gpu"
-_NOTHING_CHOSEN = 5
-"""pytest's status where a file has no such test."""
+_SPARED_CORES, _FEWEST, _MOST = 2, 2, 14
+"""Cores that are no worker's, and the limits of the workers' number."""
+_ENDS_WELL = (0, 5)
+"""pytest's status where every test passed, and where there is none with the mark."""
 _END_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """Tests of a file.
-
-    Attributes:
-        file: relative to the folder of the project where it lies there.
-        passed: number of tests that passed.
-        failed: number that failed or could not run.
-        skipped: number that were skipped: there is no GPU.
-        ended: whether all of them ran in time.
-    """
-
-    file: str
-    passed: int = 0
-    failed: int = 0
-    skipped: int = 0
-    ended: bool = True
+_SLOWEST = 10
 
 
 def measure(request: Request, found: Findings, deadline: Deadline) -> None:
@@ -47,18 +32,20 @@ def measure(request: Request, found: Findings, deadline: Deadline) -> None:
     Raises:
         BaconError: a test failed or did not end in time; their output is in the log.
     """
-    files = files_with_tests(request.tests)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        done = list(pool.map(lambda file: _run(file, request.folder, deadline), files))
-    for outcome in done:
-        found.row("tests", **vars(outcome))
-    for name in ("passed", "failed", "skipped"):
-        found.figure(f"tests {name}", sum(getattr(outcome, name) for outcome in done))
-    late = [outcome.file for outcome in done if not outcome.ended]
-    if late:
-        found.skip(f"tests of {', '.join(late)}", "they did not end in time")
-    if bad := [outcome.file for outcome in done if outcome.failed or not outcome.ended]:
-        raise BaconError(f"tests failed or did not end: {', '.join(bad)}")
+    path = request.folder / "tests.jsonl"
+    path.unlink(missing_ok=True)
+    files = [_name(file) for file in files_with_tests(request.tests)]
+    seconds = max(deadline.left() - _END_SECONDS, 0.1)
+    status = _run(files, path, workers(request.device), seconds=seconds)
+    outcomes = read(path)
+    for file in dict.fromkeys(outcome.file for outcome in outcomes):
+        found.row("tests", **_row(file, [outcome for outcome in outcomes if outcome.file == file]))
+    for outcome in sorted(outcomes, key=lambda outcome: -outcome.seconds)[:_SLOWEST]:
+        found.row("slowest", test=outcome.name, seconds=outcome.seconds)
+    for result in ("passed", "failed", "skipped"):
+        found.figure(f"tests {result}", sum(outcome.result == result for outcome in outcomes))
+    if errors := _errors(outcomes, found, status):
+        raise BaconError("; ".join(errors))
 
 
 def files_with_tests(places: tuple[str, ...]) -> list[Path]:
@@ -70,48 +57,61 @@ def files_with_tests(places: tuple[str, ...]) -> list[Path]:
     return [file for file in files if _MARK in file.read_text(encoding="utf-8")]
 
 
-def _run(file: Path, folder: Path, deadline: Deadline) -> Outcome:
-    name = str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else str(file)
-    report = folder / "tests" / f"{'-'.join(Path(name.lstrip('/')).with_suffix('').parts)}.xml"
-    report.parent.mkdir(parents=True, exist_ok=True)
-    report.unlink(missing_ok=True)
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-m",
-        "gpu",
-        "-p",
-        "no:cacheprovider",
-        f"--junitxml={report}",
-        name,
+def workers(device: str) -> int:
+    """How many processes run tests: on a CPU, which is a trial, as few as there may be."""
+    return _FEWEST if device == "cpu" else min(max(usable_cores() - _SPARED_CORES, _FEWEST), _MOST)
+
+
+def command(files: Sequence[str], path: Path, count: int) -> list[str]:
+    """What runs the tests of ``files`` and writes their outcomes to ``path``."""
+    return [
+        *(sys.executable, "-m", "pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider"),
+        # Neighbouring tests compile the same kernels: a worker keeps them together until another one has nothing to do.
+        *("-n", str(count), "--dist", "worksteal"),
+        # A file that cannot be imported is a failure, and the others' tests run.
+        "--continue-on-collection-errors",
+        *("-p", "benchmarks.gpu.outcomes", "--outcomes", str(path)),
+        *files,
     ]
+
+
+def _name(file: Path) -> str:
+    """As pytest names it: relative to the folder of the project where it lies there."""
+    return str(file.relative_to(ROOT)) if file.is_relative_to(ROOT) else str(file)
+
+
+def _run(files: Sequence[str], path: Path, count: int, *, seconds: float) -> int | None:
+    """The status of pytest, or ``None`` where it did not end within ``seconds``."""
+    if not files:  # pytest would run all tests
+        return 0
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # more threads than cores get in each other's way
     try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            timeout=max(deadline.left() - _END_SECONDS, 0.1),
-            check=False,
-            capture_output=True,
-            text=True,
-        )
-    except subprocess.TimeoutExpired as late:
-        written: list[bytes | None] = [late.stdout, late.stderr]  # bytes, in spite of `text`
-        begun = b"".join(part or b"" for part in written).decode(errors="replace")
-        print(f"{name}: did not end in time\n{begun}", flush=True)
-        return Outcome(name, ended=False)
-    print(f"{name}: status {done.returncode}\n{done.stdout}{done.stderr}", flush=True)
-    if done.returncode == _NOTHING_CHOSEN:
-        return Outcome(name)
-    return _read(name, report)
+        return subprocess.run(
+            command(files, path, count), cwd=ROOT, env=environment, timeout=seconds, check=False
+        ).returncode
+    except subprocess.TimeoutExpired:
+        return None
 
 
-def _read(name: str, report: Path) -> Outcome:
-    """The numbers in pytest's report; one failure where it wrote none."""
-    if not report.is_file():
-        return Outcome(name, failed=1)
-    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
-    total, failures, errors, skipped = (int(suite.get(key, "0")) for key in ("tests", "failures", "errors", "skipped"))
-    bad = failures + errors
-    return Outcome(name, passed=total - bad - skipped, failed=bad, skipped=skipped)
+def _row(file: str, outcomes: Sequence[Outcome]) -> dict[str, object]:
+    counts = Counter(outcome.result for outcome in outcomes)
+    numbers = {result: counts[result] for result in ("passed", "failed", "skipped", "late")}
+    failed = [outcome.name for outcome in outcomes if outcome.result == "failed"]
+    return {"file": file, **numbers, "seconds": sum(outcome.seconds for outcome in outcomes), "failures": failed}
+
+
+def _errors(outcomes: Sequence[Outcome], found: Findings, status: int | None) -> list[str]:
+    """What makes the part fail."""
+    failed = [outcome.name for outcome in outcomes if outcome.result == "failed"]
+    errors = [f"tests failed: {', '.join(failed)}"] if failed else []
+    late = [outcome for outcome in outcomes if outcome.result == "late"]
+    if status is None:
+        for outcome in outcomes:
+            if outcome.why:  # pytest prints it when all tests have ended
+                print("\n", f"FAILED {outcome.name}", *outcome.why, sep="\n", flush=True)
+        done = len(outcomes) - len(late)
+        errors.append(f"tests did not end in time: {done} of {len(outcomes) or 'an unknown number'} had ended")
+        found.skip(f"tests of {', '.join(sorted({outcome.file for outcome in late}))}", errors[-1])
+    elif late or (status not in _ENDS_WELL and not failed):
+        errors.append(f"pytest ended with status {status}, and {len(late)} tests had not ended; see the log")
+    return errors

@@ -36,6 +36,10 @@ class PublishedPrograms:
     def _start(self, program: Published) -> None:
         self._stack.enter_context(program).ask(**self._order)
 
+    def started(self) -> bool:
+        """Whether all have started, or have ended."""
+        return all(start.done() for start in self._starting.values())
+
     def wait(self) -> None:
         """Until all have started, or have ended."""
         for name, start in self._starting.items():

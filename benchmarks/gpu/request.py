@@ -65,10 +65,11 @@ class Scale:
     """How much is measured.
 
     Attributes:
-        precisions: values of ``network.precision``, the most important first.
+        precisions: values of ``network.precision`` that every part measures, the most important first.
+        others: values that have no target and are measured in the time that is left.
         timed: cells whose iterations are timed in every precision.
         small: cells of which several seeds share the device.
-        methods: cells of methods that match no embeddings and need no trained networks.
+        methods: cells of methods that match no embeddings and need no trained networks, the most important first.
         evaluated: cells whose networks are trained.
         whole: cells whose hours are predicted.
         largest: cells that need most memory.
@@ -83,6 +84,7 @@ class Scale:
     """
 
     precisions: tuple[str, ...]
+    others: tuple[str, ...]
     timed: tuple[str, ...]
     small: tuple[str, ...]
     methods: tuple[str, ...]
@@ -101,10 +103,11 @@ class Scale:
 
 SCALES = {
     "cuda": Scale(
-        precisions=("bf16", "tf32", "fp32"),
+        precisions=("bf16", "tf32"),
+        others=("fp32",),
         timed=("cifar10/bacon/ipc10", "cifar10/bacon/ipc1", "cifar10/bacon/ipc50", "tinyimagenet/bacon/ipc10"),
         small=("cifar10/dm/ipc1", "cifar10/bacon/ipc10"),
-        methods=("cifar10/dsa/ipc1", "cifar10/frepo/ipc10", "cifar10/dsa/ipc10"),
+        methods=("cifar10/frepo/ipc10", "cifar10/dsa/ipc1", "cifar10/dsa/ipc10"),
         evaluated=("cifar10/bacon/ipc10", "cifar10/bacon/ipc1"),
         whole=PAPER_CELLS,
         largest=("tinyimagenet/bacon/ipc10", "cifar100/bacon/ipc50"),
@@ -115,10 +118,11 @@ SCALES = {
         batches=(2048, 400, 256),
         step=256,
         width=128,
-        queued=0.8,
+        queued=0.6,
     ),
     "cpu": Scale(
         precisions=("fp32", "bf16"),
+        others=("tf32",),
         timed=("digits/bacon/ipc1",),
         small=("digits/dm/ipc1",),
         methods=("digits/dsa/ipc1",),

@@ -70,7 +70,8 @@ def _run(part: Part, folder: Path, seconds: float, start: Start) -> dict[str, An
 
 def command(name: str, folder: Path, seconds: float) -> list[str]:
     """What starts a part in a process of its own."""
-    return [sys.executable, "-m", "benchmarks.gpu.worker", name, str(folder), f"{seconds:.1f}"]
+    worker = (sys.executable, "-m", "benchmarks.gpu.worker")
+    return [*worker, name, str(folder), f"{seconds:.1f}", f"{time.time():.1f}"]
 
 
 def _process(name: str, folder: Path, seconds: float, log: Path) -> Status:
@@ -97,6 +98,13 @@ def end_group(process: subprocess.Popen[Any]) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def earlier_findings(folder: Path, part: str) -> dict[str, Any]:
+    """What a part has found earlier in the same call; nothing where it was not part of it."""
+    path, request = folder / f"{part}.json", folder / REQUEST
+    same = path.is_file() and request.is_file() and path.stat().st_mtime_ns >= request.stat().st_mtime_ns
+    return findings(folder, part) if same else {}
 
 
 def findings(folder: Path, part: str) -> dict[str, Any]:

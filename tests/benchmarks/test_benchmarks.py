@@ -3,6 +3,7 @@
 import json
 import time
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -134,8 +135,13 @@ def test_random_data_have_the_shape_of_the_data_set_and_repeat():
     assert first.train_images.shape == (50, 3, 32, 32)
     assert first.test_images.shape == (20, 3, 32, 32)
     assert (first.train_images == second.train_images).all()
+    assert [int(np.unique(images).size) for images in (first.train_images, first.test_images)] == [256, 256]
     real = RealImages(first, device=torch.device("cpu"))
     assert real.classes == 10
+    ordered = random_dataset("cifar10", train_limit=50, test_limit=20, by_class=True)
+    assert ordered.train_labels.tolist() == np.arange(10).repeat(5).tolist()
+    assert ordered.test_labels.tolist() == first.test_labels.tolist() == [*range(10)] * 2
+    assert np.shares_memory(RealImages(ordered, device=torch.device("cpu")).images.numpy(), ordered.train_images)
 
 
 def test_the_published_program_gets_our_settings():

@@ -1,6 +1,7 @@
 """The one command for a GPU, tried on the CPU; memory and precision."""
 
 import json
+import os
 import re
 import statistics
 import time
@@ -17,7 +18,7 @@ from benchmarks import memory
 from benchmarks.__main__ import main
 from benchmarks.cells import measured, random_dataset
 from benchmarks.cost import iteration
-from benchmarks.gpu import evaluations, part_evaluation, part_speed, request, runner, worker
+from benchmarks.gpu import deadline, evaluations, part_cells, part_evaluation, part_speed, request, runner, worker
 from benchmarks.gpu.command import chosen_parts
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
@@ -70,6 +71,9 @@ def test_every_part_measures_and_lies_in_one_folder(tiny, tmp_path):
         f"iteration {cell} fp32, ms",
         f"iteration {cell} bf16 waited for, ms",
         f"roofline share {cell} bf16",
+        f"iteration {cell} tf32, ms",
+        f"evaluation {cell} tf32, s",
+        "first block forward 8 tf32, us",
         "first block backward 8 fp32, us",
         "block, first and second derivatives 8 of 8x8 bf16, us",
         "price of equal bits fp32",
@@ -183,10 +187,79 @@ def test_work_begins_only_while_there_is_time_for_it(tmp_path):
     assert json.loads((tmp_path / "found.json").read_text())["skipped"] == found.skipped
 
 
+def test_a_piece_is_taken_to_last_as_long_as_the_longest_of_its_kind(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(deadline.time, "monotonic", lambda: now[0])
+    found = Findings(tmp_path / "found.json")
+    limit = Deadline(60, spent=5.0)  # until 155
+    for what, kind, seconds in (("short in bf16", "short", 2.0), ("long in bf16", "long", 30.0)):
+        now[0] += 1.0
+        assert limit.allows(what, found, kind=kind)
+        now[0] += seconds
+    assert limit.left() == 21  # 4 of them are kept for the end
+    assert not limit.allows("long in tf32", found, kind="long")
+    assert not limit.allows("anything", found)
+    assert not limit.allows("the first of a kind", found, kind="new")
+    assert not limit.allows("something slow", found, kind="short", least=20.0)
+    assert limit.allows("short in tf32", found, kind="short")
+    now[0] += 3.0
+    limit.end(found)
+    assert list(found.skipped) == ["long in tf32", "anything", "the first of a kind", "something slow"]
+    # From one piece's begin to the next one's: nothing is left out, and what begins a part is a piece too.
+    assert [(row["what"], row["seconds"]) for row in found.pieces] == [
+        ("start", 6.0),
+        ("short in bf16", 3.0),
+        ("long in bf16", 30.0),
+        ("short in tf32", 3.0),
+    ]
+
+
+def test_the_start_of_a_process_is_part_of_its_time(tmp_path, monkeypatch):
+    def measure(_, found, limit):
+        assert 52 < limit.left() <= 53
+        assert limit.allows("something", found)
+
+    monkeypatch.setattr(Part, "measure", lambda _: measure)
+    asked(tmp_path).write(tmp_path / worker.REQUEST)
+    worker.work("kernels", tmp_path, 60, begun=time.time() - 7)
+    rows = json.loads((tmp_path / "kernels.json").read_text())["pieces"]
+    assert [row["what"] for row in rows] == ["start", "something"]
+    assert rows[0]["seconds"] == pytest.approx(7, abs=1)
+
+
+def test_hours_are_taken_from_the_part_that_timed_the_cell_in_the_same_call(tiny, tmp_path):
+    cell = "digits/bacon/ipc1"
+    of_this_call = asked(tmp_path, config=tiny, cells=(cell,))
+    speed = Findings(tmp_path / "speed.json")
+    speed.row("iterations", cell=cell, precision="fp32", queued_seconds=[2.0, 7.0, 3.0], queued_at_a_time=9)
+    iterations = measured(cell, tiny).matching.iterations
+    of_this_call.write(tmp_path / worker.REQUEST)  # later than what `speed` found: that was another call
+    os.utime(tmp_path / "speed.json", ns=(0, 0))
+    part_cells.measure(of_this_call, found := Findings(tmp_path / "cells.json"), Deadline(300))
+    assert [row["seconds"] < 1 for row in found.rows["cells"]] == [True, True]
+    speed.figure("anything", 1)
+    part_cells.measure(of_this_call, found := Findings(tmp_path / "cells.json"), Deadline(300))
+    first, second = found.rows["cells"]
+    assert (first["precision"], first["seconds"], first["measured_by"]) == ("fp32", 3.0, "speed")
+    assert found.figures[f"hours of {cell} fp32"] == 3.0 * iterations / 3600 == found.figures["hours of all cells fp32"]
+    assert (second["precision"], second["seconds"] < 1) == ("bf16", True)
+    assert "measured_by" not in second
+
+
 def test_parts_that_run():
     assert [part.name for part in chosen_parts((), profile=False)] == list(ALWAYS)
     assert [part.name for part in chosen_parts(("tests", "speed"), profile=True)] == ["speed", "profile", "tests"]
     assert sum(part.seconds for part in PARTS) <= 480
+
+
+def test_the_memory_of_an_evaluation_needs_no_network_whose_like_was_trained(tiny, tmp_path):
+    """On a CPU one network is trained at a time, and a second one takes its place."""
+    config = yaml.safe_load(tiny.read_text())
+    config["datasets"]["digits"]["evaluation"] = {"seeds": 4, "epochs": 1}
+    tiny.write_text(yaml.safe_dump(config))
+    evaluation = evaluations.Evaluation(measured("digits/bacon/ipc1", tiny), asked(tmp_path, config=tiny))
+    assert [record.evaluation_seed for record in evaluation.run(some=True).records] == [0, 1]
+    assert [record.evaluation_seed for record in evaluation.run().records] == [0, 1, 2, 3]
 
 
 def test_memory_of_a_job_that_fails_says_why(tmp_path):
@@ -262,7 +335,7 @@ def beside(tiny, tmp_path, monkeypatch):
         monkeypatch.setattr(part, "Published", Theirs)
     images = random_dataset("cifar10", train_limit=400, test_limit=20)
     for module in (part_speed, part_evaluation, evaluations):
-        monkeypatch.setattr(module, "random_dataset", lambda _: images)
+        monkeypatch.setattr(module, "images_of", lambda _: images)
     cells = ("cifar10/bacon/ipc1",)
     scale = replace(SCALES["cpu"], timed=cells, evaluated=cells, precisions=("fp32",), queued=0.001)
     monkeypatch.setitem(request.SCALES, "cpu", scale)
@@ -278,6 +351,35 @@ def test_iterations_take_turns_with_the_published_program(beside, tmp_path):
     assert row["published_seconds"] == [100.0, 100.0]
     ratios = [100 / seconds for seconds in row["queued_seconds"]]
     assert found.figures["published over ours cifar10/bacon/ipc1 fp32"] == statistics.median(ratios)
+
+
+class InTurns:
+    """Iterations and a published program, whose rounds take given seconds."""
+
+    def __init__(self, ours, others):
+        self.ours, self.others = iter(ours), iter(others)
+
+    def queued(self, _):
+        return next(self.ours)
+
+    def ask(self, _):
+        seconds = next(self.others, None)
+        return None if seconds is None else {"matching": seconds, "queue": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("ours", "others", "expected"),
+    [
+        ([1.0, 1.001, 1.0], [], 2),
+        ([1.0, 1.1, 1.0], [], 3),
+        ([1.0, 1.001, 1.0, 1.0], [9.0, 9.1, 9.2, 9.0], 3),
+        ([1.0, 1.001, 1.0, 1.0, 1.0, 1.0], [9.0, 5.0, 9.0, 9.0, 9.0, 9.0], 5),
+    ],
+)
+def test_a_cell_is_timed_until_its_rounds_agree(ours, others, expected, tmp_path):
+    turns = InTurns(ours, others)
+    work = part_speed.Speed(asked(tmp_path), Findings(tmp_path / "speed.json"), turns)
+    assert work._turns("a cell", turns, 3, min(len(ours), 5)) == (ours[:expected], others[:expected])
 
 
 def test_all_networks_are_timed_beside_as_many_published_ones(beside, tmp_path):

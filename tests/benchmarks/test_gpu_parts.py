@@ -1,5 +1,7 @@
 """The parts of the GPU command: data, tests, profile, summary; what the command may import."""
 
+import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,10 +14,10 @@ from PIL import Image
 from bacon.runtime.errors import BaconError
 from benchmarks import published
 from benchmarks.cells import ROOT, measured, random_dataset
-from benchmarks.gpu import data, part_tests
+from benchmarks.gpu import data, outcomes, part_tests
 from benchmarks.gpu.deadline import Deadline
 from benchmarks.gpu.findings import Findings
-from benchmarks.gpu.iterations import Iterations
+from benchmarks.gpu.iterations import Iterations, steady
 from benchmarks.gpu.kernel_work import all_work
 from benchmarks.gpu.part_accuracy import measure as measure_accuracy
 from benchmarks.gpu.part_determinism import equal_bits
@@ -23,8 +25,10 @@ from benchmarks.gpu.part_profile import Span, idle, largest
 from benchmarks.gpu.parts import PARTS
 from benchmarks.gpu.published_programs import PublishedPrograms
 from benchmarks.gpu.request import SCALES, Request
+from benchmarks.gpu.runner import end_group
 from benchmarks.gpu.summary import COLUMNS, Expected, Line, expectations, summary
 from benchmarks.published import BACON_FILES, Published
+from tests.waiting import wait_for
 
 MISSING = ("snakemake", "matplotlib", "seaborn", "jinja2", "torchnet", "kornia")
 """What a bare GPU machine need not have."""
@@ -133,30 +137,105 @@ def test_only_files_with_marked_tests_are_imported(tmp_path):
 
 
 MARK = "import pytest\npytestmark = pytest.mark.gpu\n"
+PHASES = ("setup", "call", "teardown")
 
 
-def test_tests_that_fail_are_counted_and_fail_the_part(tmp_path):
-    (tmp_path / "test_a.py").write_text(f"{MARK}def test_a(): pass\ndef test_b(): assert False\n")
+def run_tests(tmp_path, seconds=300):
+    """What the part says of the tests in ``tmp_path``: its findings, and its error."""
     found = Findings(tmp_path / "tests.json")
-    with pytest.raises(BaconError, match=r"did not end: .*test_a\.py"):
-        part_tests.measure(Request(folder=tmp_path, tests=(str(tmp_path),)), found, Deadline(300))
+    with pytest.raises(BaconError) as error:
+        part_tests.measure(Request(folder=tmp_path, device="cpu", tests=(str(tmp_path),)), found, Deadline(seconds))
+    return found, str(error.value)
+
+
+def test_tests_that_fail_are_counted_and_fail_the_part_and_the_others_run(tmp_path):
+    """Whichever way they fail: at their end, with their process, or because their file cannot be imported."""
+    (tmp_path / "test_a.py").write_text(
+        f"""{MARK}
+import os
+@pytest.fixture
+def breaks():
+    yield
+    raise ValueError("at its end")
+def test_passes(): pass
+def test_fails(): assert False
+def test_ends_badly(breaks): pass
+def test_dies(): os._exit(3)
+@pytest.mark.skip
+def test_skipped(): pass
+"""
+    )
+    (tmp_path / "test_b.py").write_text(f"{MARK}import nothing_of_this_name\n")
+    (tmp_path / "test_c.py").write_text(f"{MARK}def test_passes(): pass\n")
+    found, error = run_tests(tmp_path)
+    assert found.figures == {"tests passed": 2, "tests failed": 4, "tests skipped": 1}
+    for name in ("test_b.py", "test_fails", "test_ends_badly", "test_dies"):
+        assert re.search(rf"tests failed: .*{name}", error), name
+    rows = {row["file"].rpartition("/")[2]: row for row in found.rows["tests"]}
+    assert [rows[name]["failed"] for name in ("test_a.py", "test_b.py", "test_c.py")] == [3, 1, 0]
+    assert [rows[name]["passed"] for name in ("test_a.py", "test_b.py", "test_c.py")] == [1, 0, 1]
+    assert [name.rpartition("::")[2] for name in rows["test_a.py"]["failures"]] == [
+        "test_fails",
+        "test_ends_badly",
+        "test_dies",
+    ]
+    assert found.skipped == {}
+
+
+def test_of_tests_that_end_late_it_is_said_which_had_ended_and_why_they_failed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "test_a.py").write_text(f"{MARK}def test_passes(): pass\ndef test_fails(): assert not 'so it failed'\n")
+    (tmp_path / "test_b.py").write_text(f"{MARK}import time\ndef test_late(): time.sleep(600)\n")
+
+    def until_two_have_ended(files, path, count, *, seconds):
+        assert 290 < seconds < 300
+        with subprocess.Popen(part_tests.command(files, path, count), cwd=ROOT, start_new_session=True) as process:
+            try:
+                wait_for(lambda: sum(outcome.result != "late" for outcome in outcomes.read(path)) == 2)
+            finally:
+                end_group(process)
+
+    monkeypatch.setattr(part_tests, "_run", until_two_have_ended)
+    found, error = run_tests(tmp_path)
     assert found.figures == {"tests passed": 1, "tests failed": 1, "tests skipped": 0}
+    assert re.search(r"test_fails; tests did not end in time: 2 of 3 had ended", error)
+    ((late, why),) = found.skipped.items()
+    assert re.fullmatch(r"tests of .*test_b\.py", late)
+    assert why == "tests did not end in time: 2 of 3 had ended"
+    assert re.search(r"FAILED .*test_fails\n(.|\n)*so it failed", capsys.readouterr().out)
 
 
-def test_tests_that_end_late_fail_the_part(tmp_path, monkeypatch, capsys):
-    (tmp_path / "test_a.py").write_text(MARK)
+def test_tests_are_ended_when_there_is_no_time_left(tmp_path, monkeypatch):
+    monkeypatch.setattr(part_tests, "command", lambda *_: ["sleep", "600"])
+    assert part_tests._run(["test_a.py"], tmp_path / "tests.jsonl", 2, seconds=0.1) is None
 
-    def late(command, *, timeout, **_):
-        assert 290 < timeout < 300
-        raise subprocess.TimeoutExpired(command, timeout, output=b"..F")  # as subprocess.run does, also with text=True
 
-    monkeypatch.setattr(part_tests.subprocess, "run", late)
+def test_an_outcome_that_was_not_written_to_its_end_is_late(tmp_path):
+    """The process may be ended while it writes."""
+    lines = [
+        {"chosen": ["a", "b"]},
+        *({"test": "a", "phase": phase, "outcome": "passed", "seconds": 1.0} for phase in PHASES),
+    ]
+    path = tmp_path / "tests.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines) + '{"test": "b", "phase": "tear')
+    assert [(outcome.name, outcome.result, outcome.seconds) for outcome in outcomes.read(path)] == [
+        ("a", "passed", 3.0),
+        ("b", "late", 0.0),
+    ]
+    assert outcomes.read(tmp_path / "nothing.jsonl") == []
+
+
+def test_no_test_is_run_where_none_is_marked(tmp_path):
+    (tmp_path / "test_a.py").write_text("def test_other(): assert False\n")
     found = Findings(tmp_path / "tests.json")
-    with pytest.raises(BaconError, match=r"did not end: .*test_a\.py"):
-        part_tests.measure(Request(folder=tmp_path, tests=(str(tmp_path),)), found, Deadline(300))
-    assert [row["ended"] for row in found.rows["tests"]] == [False]
-    assert list(found.skipped.values()) == ["they did not end in time"]
-    assert "did not end in time\n..F" in capsys.readouterr().out
+    part_tests.measure(Request(folder=tmp_path, device="cpu", tests=(str(tmp_path),)), found, Deadline(300))
+    assert found.figures == {"tests passed": 0, "tests failed": 0, "tests skipped": 0}
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 2), (6, 4), (16, 14), (128, 14)])
+def test_a_worker_for_nearly_each_core(cores, expected, monkeypatch):
+    monkeypatch.setattr(part_tests, "usable_cores", lambda: cores)
+    assert part_tests.workers("cuda") == expected
+    assert part_tests.workers("cpu") == 2
 
 
 def test_time_in_which_no_kernel_runs():
@@ -214,7 +293,7 @@ def test_what_was_not_measured_is_in_the_summary_of_its_part():
 
 def test_every_expected_figure_is_one_that_its_part_measures():
     names, scale = expectations(), SCALES["cuda"]
-    precisions, cells = scale.precisions, (*scale.timed, *scale.evaluated)
+    precisions, cells = (*scale.precisions, *scale.others), (*scale.timed, *scale.evaluated)
     possible = {"seconds of the command", *(f"tests {how}" for how in ("passed", "failed"))}
     for cell in cells:
         for precision in precisions:
@@ -243,6 +322,22 @@ def test_every_expected_figure_is_one_that_its_part_measures():
     assert set(names) - possible == set()
     assert {about.part for about in names.values()} == {*(part.name for part in PARTS), "all"}
     assert {about.better for about in names.values()} == {"lower", "higher"}
+    for name, about in names.items():
+        assert (about.part == "others") == any(precision in name for precision in scale.others), name
+        assert about.part != "others" or about.target is None, "what has a target does not wait for time that is left"
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_the_first_block_is_timed_without_what_follows_it(precision, kind):
+    scale = replace(SCALES["cpu"], width=4)
+    works = {work.name: work for work in all_work(scale, precision, torch.device("cpu"))}
+    maps = works["first block forward 8"].run()
+    assert (maps.shape, maps.dtype, maps.requires_grad) == ((8, 4, 16, 16), kind, False)
+    backward = works["first block backward 8"]
+    torch.testing.assert_close(backward.first().detach(), maps, rtol=0, atol=0)
+    filters, _, weight, bias = backward.run()
+    assert [gradient.shape for gradient in (filters, weight, bias)] == [(4, 3, 3, 3), (4,), (4,)]
+    assert all(gradient.norm() > 0 for gradient in (filters, weight, bias))
 
 
 def test_a_cell_with_too_few_iterations_is_named(tmp_path):
@@ -258,6 +353,13 @@ def test_a_cell_with_too_few_iterations_is_named(tmp_path):
     iterations.engine = type("E", (), {"iteration": 3, "algorithm": type("A", (), {"iterations": 4})})()
     with pytest.raises(BaconError, match="digits/bacon/ipc1/seed0: has 4 iterations, and 5 are measured"):
         iterations._check(2)
+
+
+def test_rounds_end_when_another_one_would_say_nothing_new():
+    assert steady([1.0, 1.009])
+    assert not steady([1.0, 1.02])
+    assert steady([1.0, 1.02], 0.1)
+    assert not steady([1.0])
 
 
 class Fake:
@@ -283,6 +385,7 @@ def test_a_published_program_that_ends_leaves_ours_and_is_named():
     good, bad = Fake(), Fake("no torchnet")
     with PublishedPrograms({"good": good, "bad": bad}, epochs=3) as programs:
         programs.wait()
+        assert programs.started()
         assert programs.ask("good") == {"seconds": 2}
         assert programs.ask("bad") is None
         assert programs.ask("other") is None
