@@ -11,6 +11,7 @@ the checkpoint, and evaluate the artifact.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,7 @@ from bacon.runtime.errors import BaconError
 from bacon.runtime.memory import give_back_freed_memory
 from bacon.settings.cells import Cell
 from bacon.settings.evaluation import EvaluationSettings
-from bacon.training.batches import IMAGES_AT_ONCE
+from bacon.training.batches import GROUP_BYTES, IMAGES_AT_ONCE
 from bacon.training.image_set import ImageSet
 from bacon.training.steps import worth_recording
 from benchmarks.cells import Measured, engine_of, measured, random_dataset
@@ -219,7 +220,10 @@ def evaluate(cell: Measured, data: Path, folder: Path, device: torch.device) -> 
 
     info, protocol = REGISTRY[cell.cell.dataset], cell.settings.evaluation
     images = info.classes * cell.ipc * cell.matching.partition**2
-    epochs = recorded_epochs(-(-images // protocol.batch_size), device) if on_gpu else -(-IMAGES_AT_ONCE // images)
+    group = GROUP_BYTES // (4 * math.prod(info.shape)) if on_gpu else IMAGES_AT_ONCE
+    epochs = -(-group // images)
+    if on_gpu:
+        epochs = max(min(epochs, protocol.epochs), recorded_epochs(-(-images // protocol.batch_size), device))
     seeds = protocol.seeds if on_gpu else 1
     job = evaluation_job(cell, protocol.model_copy(update={"epochs": epochs, "seeds": seeds}), folder, device)
     # A snapshot, which is read besides the final images.

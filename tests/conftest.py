@@ -6,6 +6,7 @@ import pytest
 
 from bacon.networks.kernels import block, block_gpu, first, first_gpu
 from bacon.runtime import draws, draws_gpu, recording
+from bacon.training import cross_entropy_gpu
 from bacon.transforms import affine_pass_gpu
 from tests import recorded_operations
 
@@ -37,7 +38,13 @@ def draws_on_device(monkeypatch):
 @pytest.fixture
 def forgotten_kernels():
     """Which kernels can be used is asked anew, here and afterwards."""
-    known = (block_gpu.gpu_kernel, first_gpu.gpu_first, affine_pass_gpu.gpu_kernel, draws_gpu.gpu_kernel)
+    known = (
+        block_gpu.gpu_kernel,
+        first_gpu.gpu_first,
+        affine_pass_gpu.gpu_kernel,
+        draws_gpu.gpu_kernel,
+        cross_entropy_gpu.gpu_kernel,
+    )
     for each in known:
         each.cache_clear()
     yield

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -21,11 +23,18 @@ from bacon.transforms.augmentation import BatchAugmentation, Stream
 if TYPE_CHECKING:
     from bacon.settings.recipe import TrainingRecipe
 
-__all__ = ["IMAGES_AT_ONCE", "Batch", "Batches", "ImageSet", "batch_sizes"]
+__all__ = ["GROUP_BYTES", "IMAGES_AT_ONCE", "Batch", "Batches", "ImageSet", "batch_sizes"]
 
 # Orders are drawn, and batches gathered and augmented, for about this many images at a time: for a set of ten images
 # each batch alone would take a third of its training step. It changes no number.
 IMAGES_AT_ONCE = 2048
+
+# On a GPU a group of batches costs the host some hundred launches, however large it is, and a training step one: groups are as
+# large as memory allows. This many bytes of augmented images (21,845 of 3x32x32) are made at a time where IMAGES_AT_ONCE
+# has not been lowered.
+GROUP_BYTES = 256 * 2**20
+
+_FLOAT_BYTES = 4
 
 
 class Batch(NamedTuple):
@@ -62,7 +71,8 @@ class Batches:
         seed: of order, augmentation and mixing.
         classes: number of classes K.
         purpose: first part of the names of the streams of random numbers.
-        images_at_once: images computed at a time; it bounds memory and changes no draw.
+        images_at_once: images computed at a time on a CPU; a GPU computes up to :data:`GROUP_BYTES` of them, fewer in
+            proportion where this is lower than :data:`IMAGES_AT_ONCE`. It bounds memory and changes no draw.
     """
 
     train: ImageSet
@@ -74,10 +84,10 @@ class Batches:
 
     def from_epoch(self, first_epoch: int = 0) -> Iterator[Batch]:
         """Batches of epoch ``first_epoch`` and all later ones, in order: the same as if it had begun with epoch 0."""
-        train, images_at_once = self.train, self.images_at_once
+        train, at_once = self.train, self.group_size
         sizes = batch_sizes(len(train), self.recipe.batch_size)
         augment, total = self._augmentation(), self.recipe.total_epochs(len(train))
-        epochs_at_once = max(1, images_at_once // len(train))
+        epochs_at_once = max(1, at_once // len(train))
         # Groups of epochs begin where they would have begun from epoch 0: what is computed together decides about rounding.
         for first in range(first_epoch - first_epoch % epochs_at_once, total, epochs_at_once):
             epochs = torch.arange(first, min(first + epochs_at_once, total), device=train.device)
@@ -86,11 +96,19 @@ class Batches:
                 sizes * len(epochs),
                 augment,
                 first_step=first * len(sizes),
-                at_once=max(1, images_at_once // max(sizes)),
+                at_once=max(1, at_once // max(sizes)),
             )
-            for number, batch in enumerate(batches):
-                if first + number // len(sizes) >= first_epoch:
-                    yield batch
+            yield from islice(batches, max(0, first_epoch - first) * len(sizes), None)
+
+    @property
+    def group_size(self) -> int:
+        """Images that are drawn and augmented together, rounded down to whole batches or epochs, but at least a batch."""
+        if self.train.device.type == "cpu":
+            return self.images_at_once
+        numbers = math.prod(self.train.images.shape[1:])
+        if self.recipe.mixing is not None or self._soft is not None:
+            numbers += self.classes
+        return max(1, GROUP_BYTES * self.images_at_once // (IMAGES_AT_ONCE * _FLOAT_BYTES * numbers))
 
     def _order(self, epochs: Tensor) -> Tensor:
         """(epochs, N) int64: which image stands at which place."""
@@ -115,22 +133,27 @@ class Batches:
             part = list(sizes[start : start + at_once])
             index, order = order[: sum(part)], order[sum(part) :]
             found, where = where[: sum(part)], where[sum(part) :]
-            stream = self._stream(first_step + start)
-            images = augment(train.at(found), part, stream)
-            labels = train.labels.index_select(0, index)
-            soft = self._soft.index_select(0, index) if self._soft is not None else None
-            mixed: Tensor | None = None
-            if self.recipe.mixing is not None:
-                images, mixed, soft = self._mix(images, labels, soft, part, stream)
-            nothing = [None] * len(part)
-            yield from map(
-                Batch,
-                images.split(part),
-                labels.split(part),
-                nothing if mixed is None else mixed.split(part),
-                nothing if soft is None else soft.split(part),
-                index.split(part),
-            )
+            yield from self._made(index, found, part, augment, self._stream(first_step + start))
+
+    def _made(
+        self, index: Tensor, found: Tensor, sizes: list[int], augment: BatchAugmentation, stream: Stream
+    ) -> Iterator[Batch]:
+        """Batches of images ``index``, augmented and mixed. The iterator alone holds the group, which goes with its end."""
+        images = augment(self.train.at(found), sizes, stream)
+        labels = self.train.labels.index_select(0, index)
+        soft = self._soft.index_select(0, index) if self._soft is not None else None
+        mixed: Tensor | None = None
+        if self.recipe.mixing is not None:
+            images, mixed, soft = self._mix(images, labels, soft, sizes, stream)
+        nothing = [None] * len(sizes)
+        return map(
+            Batch,
+            images.split(sizes),
+            labels.split(sizes),
+            nothing if mixed is None else mixed.split(sizes),
+            nothing if soft is None else soft.split(sizes),
+            index.split(sizes),
+        )
 
     def _stream(self, first_step: int) -> Stream:
         return Stream(

@@ -180,6 +180,7 @@ class Training:
                 self.seen += len(batch.labels)
                 self.correct.index_copy_(0, batch.places, self._step.correct)
             self.step += 1
+            del batch  # the last of a group holds all of it while the next group is made
             yield
 
     def _one_step(self, batch: Batch) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bacon.networks.network import Network
 from bacon.runtime.recording import Recording
+from bacon.training import cross_entropy_gpu
 from bacon.training.gradients import Gradients, clipped, sharpness_aware
 from bacon.training.optimisers import Optimiser
 from bacon.training.recipe_loss import Loss, hard_cross_entropy
@@ -96,8 +97,10 @@ class PlainStep:
     def __call__(self, images: Tensor, labels: Tensor, mixed: Tensor | None = None, soft: Tensor | None = None) -> None:
         """One step on images (N, C, H, W) float and labels (N,) int64, with what the loss uses besides."""
         logits = self.network(images)
-        loss = self.loss(logits, labels, mixed, soft)
-        gradients: Gradients = torch.autograd.grad(loss, self.optimiser.parameters)
+        if mixed is None and self.loss is hard_cross_entropy and cross_entropy_gpu.takes_kernel(logits):
+            gradients = self._by_kernel(logits, labels)
+        else:
+            gradients = self._by_operations(logits, labels, mixed, soft)
         if self._sharpness is not None:
             batch = images, labels, mixed, soft
             gradients = sharpness_aware(
@@ -106,9 +109,24 @@ class PlainStep:
         if self._clip_norm is not None:
             gradients = clipped(gradients, self._clip_norm)
         self.optimiser.step(gradients)
+
+    def _by_operations(self, logits: Tensor, labels: Tensor, mixed: Tensor | None, soft: Tensor | None) -> Gradients:
+        """Gradients of the loss; the meters count it."""
+        loss = self.loss(logits, labels, mixed, soft)
+        gradients: Gradients = torch.autograd.grad(loss, self.optimiser.parameters)
         if self._counting:
             self.correct = logits.detach().argmax(dim=1) == labels
             self.totals += torch.stack([loss.detach().double() * len(labels), self.correct.sum().double()])
+        return gradients
+
+    def _by_kernel(self, logits: Tensor, labels: Tensor) -> Gradients:
+        """The same of the cross-entropy of classes, by a kernel that gives the gradient of the logits and counts."""
+        totals = self.totals if self._counting else None
+        gradient, correct = cross_entropy_gpu.gradient_and_correct(logits.detach(), labels, totals)
+        if self._counting:
+            self.correct = correct
+        gradients: Gradients = torch.autograd.grad(logits, self.optimiser.parameters, gradient)
+        return gradients
 
     def _gradients_again(self, images: Tensor, labels: Tensor, mixed: Tensor | None, soft: Tensor | None) -> Gradients:
         """Gradients of a batch that has been seen: running statistics stay as they were."""

@@ -223,6 +223,8 @@ def augmentation_of(strategy: str) -> BatchAugmentation:
         if strategy == "none":
             return images
         draw = batch_draws(strategy, sizes, stream, images)
+        if affine_pass.is_preferred(images):
+            return augment_by_numbers(images[:, None], draw.numbers_of_all(images))[:, 0]
         return augment_groups(np.repeat(draw.operations, sizes), torch.cat(draw.parameters), images[:, None])[:, 0]
 
     return augment
@@ -247,10 +249,13 @@ class BatchDraws:
 
     def numbers(self, images: Tensor) -> list[Tensor]:
         """What :func:`augment_by_numbers` takes for each batch (size, 14), on the device and in the dtype of ``images``."""
-        sizes = [len(drawn) for drawn in self.parameters]
-        codes = sent(torch.from_numpy(operation_codes(np.repeat(self.operations, sizes))), images.device)
-        made = numbers_of_codes(codes, torch.cat(self.parameters), *images.shape[-2:])
-        return list(made.split(sizes))
+        return list(self.numbers_of_all(images).split([len(drawn) for drawn in self.parameters]))
+
+    def numbers_of_all(self, images: Tensor) -> Tensor:
+        """:meth:`numbers` of one batch after the other, (sum of sizes, 14)."""
+        codes = np.repeat(operation_codes(self.operations), [len(drawn) for drawn in self.parameters])
+        on_device = sent(torch.from_numpy(codes), images.device)
+        return numbers_of_codes(on_device, torch.cat(self.parameters), *images.shape[-2:])
 
 
 def batch_draws(strategy: str, sizes: Sequence[int], stream: Stream, like: Tensor) -> BatchDraws:

@@ -48,7 +48,8 @@ def pass_numbers(
 
 def neutral(drawn: Tensor) -> Columns:
     """The columns of groups that stay as they are, like ``drawn`` (G, P)."""
-    return {name: drawn.new_full((len(drawn),), _NEUTRAL.get(name, 0.0)) for name in COLUMNS}
+    filled = {value: drawn.new_full((1,), value).expand(len(drawn)) for value in (0.0, 1.0)}
+    return {name: filled[_NEUTRAL.get(name, 0.0)] for name in COLUMNS}
 
 
 def replaced(columns: Columns, where: Tensor, values: Columns) -> Columns:

@@ -8,9 +8,11 @@ import pytest
 import torch
 
 from bacon.settings.recipe import AdamSettings, SgdSettings, Sharpness, TrainingRecipe
+from bacon.training import sgd
 from bacon.training.gradients import clipped, sharpness_aware
 from bacon.training.optimisers import make_optimiser
 from bacon.training.schedules import forgets_momentum, rate
+from bacon.training.sgd import Sgd, in_pieces, pieces_of
 
 SHAPES = [(3, 2, 3, 3), (3,), (4, 6)]
 
@@ -185,3 +187,31 @@ def test_sharpness_aware_gradients_follow_the_two_steps_written_out(adaptive, ga
     orthogonal = first - (first @ second) / (second @ second) * second
     expected = second - gap * orthogonal
     torch.testing.assert_close(torch.cat([part.flatten() for part in found]), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_an_update_in_pieces_has_the_bits_of_the_whole_one(monkeypatch, nesterov):
+    def moved():
+        shapes = [(40, 3, 3, 3), (130, 33, 3, 3), (130,), (10, 4099)]
+        generator = torch.Generator().manual_seed(1)
+        parameters = [torch.randn(shape, generator=generator) for shape in shapes]
+        parameters[1] = parameters[1].to(memory_format=torch.channels_last)
+        optimiser = Sgd(parameters, lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=nesterov)
+        optimiser.fill_momenta()
+        for _ in range(4):
+            optimiser.step([torch.randn(shape, generator=generator) for shape in shapes])
+        return [*parameters, *optimiser.momenta()]
+
+    whole, pieces = moved(), []
+    monkeypatch.setattr(Sgd, "_in_pieces", lambda _: True)
+    monkeypatch.setattr(sgd, "in_pieces", lambda *given: pieces.append(in_pieces(*given)) or pieces[-1])
+    for one, other in zip(moved(), whole, strict=True):
+        assert torch.equal(one, other)
+    assert len(pieces[0]) > 4
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"), [([10], 8192), ([3456, 147456, 147456, 20480, *[128] * 9, 10], 9216), ([8192 * 49], 9216)]
+)
+def test_pieces_are_as_small_as_the_fewest_launches_let_them_be(sizes, expected):
+    assert pieces_of(sizes) == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from bacon.runtime.errors import BaconError
 from bacon.settings.evaluation import EvaluationSettings
 from bacon.settings.network import NetworkSettings
 from bacon.training.batches import IMAGES_AT_ONCE, Batches, ImageSet, batch_sizes
+from bacon.training.loop import train_network
 from bacon.training.predictions import confusion_matrix
 from bacon.training.schedules import drop_unit
 from bacon.transforms.dsa import augment_batch
@@ -89,6 +91,39 @@ def test_batches_do_not_depend_on_how_many_are_made_at_once(at_once, make):
     for batch, (_, expected, expected_labels) in zip(ours, naive_batches(data, chosen, (1, 2)), strict=True):
         assert torch.equal(batch.images, expected)
         assert torch.equal(batch.labels, expected_labels)
+
+
+@pytest.mark.parametrize(
+    ("shape", "at_once", "expected"),
+    [((3, 32, 32), 2048, 21845), ((3, 32, 32), 1024, 10922), ((3, 224, 224), 2048, 445)],
+)
+def test_a_gpu_makes_as_many_images_at_once_as_the_bytes_of_a_group_hold(shape, at_once, expected):
+    for device, size in (("meta", expected), ("cpu", at_once)):
+        images = torch.zeros(1, *shape, device=device).expand(400, *shape)
+        data = ImageSet(images=images, labels=torch.zeros(400, dtype=torch.int64, device=device))
+        recipe = settings(epochs=4).recipe(images=400, classes=3)
+        assert Batches(data, recipe, 1, classes=3, images_at_once=at_once).group_size == size
+
+
+def test_a_group_of_batches_is_freed_before_the_next_is_made(monkeypatch):
+    data, groups = float_set(19), []
+
+    def augmentation(_):
+        def augment(images, _sizes, _stream):
+            assert all(group() is None for group in groups)
+            changed = images.clone()
+            groups.append(weakref.ref(changed))
+            return changed
+
+        return augment
+
+    monkeypatch.setattr(Batches, "_augmentation", augmentation)
+    model = build_network(
+        NETWORK, channels=1, size=8, classes=CLASSES, seed=0, purpose="evaluation-network", device=CPU
+    )
+    recipe = settings(epochs=6, batch_size=8).recipe(images=19, classes=CLASSES)
+    train_network(model, data, recipe, 1, images_at_once=2 * 19)
+    assert len(groups) > 3
 
 
 # Training
