@@ -32,7 +32,7 @@ from bacon.networks.kernels.triton_tiles import channels_last
 
 _PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each takes some images one after another
 _METHOD = "gram"  # or old, kept, turned
-_HALVES, _SCALED, _STAGES = 2, False, 1
+_HALVES, _SCALED, _ONES, _STAGES = 2, False, True, 1
 _OVER: dict[str, Any] = {}
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
@@ -286,6 +286,7 @@ def _turned(
     GRAM: tl.constexpr,  # noqa: N803
     HALVES: tl.constexpr,  # noqa: N803
     SCALED: tl.constexpr,  # noqa: N803
+    ONES: tl.constexpr,  # noqa: N803
     STAGES: tl.constexpr,  # noqa: N803
 ):
     total: tl.constexpr = HEIGHT * WIDTH // 4
@@ -307,25 +308,34 @@ def _turned(
         m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
         r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
         u = tl.zeros((4 * TOGETHER,), tl.float32)
-        u_d = tl.zeros((4 * TOGETHER,), tl.float32)
-        all_d = tl.zeros((4 * TOGETHER,), tl.float32)
+        u_z = tl.zeros((4 * TOGETHER,), tl.float32)
+        all_z = tl.zeros((4 * TOGETHER,), tl.float32)
         by_patch = tl.zeros((4 * TOGETHER, products), tl.float32)
         for first in tl.range(0, total, SQUARES, num_stages=STAGES):
             patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
             g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-            d = tl.dot(filters, tl.trans(patch), input_precision=PRECISION) - m[:, None]
-            passed = tl.where(d * (w * r)[:, None] + shift[:, None] <= 0, 0.0, g).to(g.dtype)
-            u += tl.sum(passed.to(tl.float32), axis=1)
-            u_d += tl.sum(passed.to(tl.float32) * d, axis=1)
-            if FILTERS and GRAM:
-                if total % SQUARES != 0:
-                    d = tl.where((first + tl.arange(0, SQUARES) < total)[None, :], d, 0.0)
-                all_d += tl.sum(d, axis=1)
-                if SCALED:
-                    scaled = (passed.to(tl.float32) * (w * r * 0.25)[:, None]).to(patch.dtype)
-                    by_filters = tl.dot(scaled, patch, by_filters, input_precision=PRECISION)
-                else:
-                    by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
+            z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
+            passed = tl.where(z * (w * r)[:, None] + (shift - m * (w * r))[:, None] <= 0, 0.0, g).to(g.dtype)
+            if not ONES:
+                u += tl.sum(passed.to(tl.float32), axis=1)
+                u_z += tl.sum(passed.to(tl.float32) * z, axis=1)
+            if FILTERS and GRAM and not ONES:
+                if total % SQUARES != 0:  # without squares that are not there, z is 0
+                    z = tl.where((first + tl.arange(0, SQUARES) < total)[None, :], z, 0.0)
+                all_z += tl.sum(z, axis=1)
+            if FILTERS and GRAM and SCALED:
+                scaled = (passed.to(tl.float32) * (w * r * 0.25)[:, None]).to(patch.dtype)
+                by_filters = tl.dot(scaled, patch, by_filters, input_precision=PRECISION)
+            elif ONES or (FILTERS and GRAM):
+                by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
+        if ONES:
+            weights = filters.to(tl.float32)
+            s = tl.load(patch_sums + image * products + number)
+            u = tl.sum(tl.where((number == LANES - 1)[None, :], by_patch, 0.0), axis=1)
+            u_z = tl.sum(weights * by_patch, axis=1)
+            all_z = tl.sum(weights * s[None, :], axis=1)
+            m = at_corners(over_corners(all_z, TOGETHER) / (total * 4), TOGETHER)
+        u_d, all_d = u_z - m * u, all_z - m * total
         # A square's four pixels share the pooled gradient: a quarter each.
         map_u, map_u_y = over_corners(u * 0.25, TOGETHER), over_corners(u_d * (r * 0.25), TOGETHER)
         sum_u += map_u
@@ -339,7 +349,8 @@ def _turned(
                 by_d = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
                 if HALVES == 2:
                     by_d = tl.dot(filters, tl.trans(tl.load(at + products * products)), by_d, input_precision=PRECISION)
-                s = tl.load(patch_sums + image * products + number)
+                if not ONES:
+                    s = tl.load(patch_sums + image * products + number)
                 if SCALED:
                     by_filters -= (w * r * slope)[:, None] * by_d
                     by_filters -= (w * r * (offset + slope * all_d / total))[:, None] * s[None, :]
@@ -465,8 +476,9 @@ def backward(
         constants["KEPT"] = _METHOD == "kept"
         _backward[grid](*prepared, given, *norm, sums[0], sums[1], grouped, count, **constants)
     else:
-        constants |= {"GRAM": _METHOD == "gram", "HALVES": _halves(precision), "SCALED": _SCALED, "STAGES": _STAGES}
-        wanted = by_filters and _METHOD == "gram"
+        ones = _ONES and _METHOD == "gram" and not _SCALED and shape.spare
+        constants |= {"GRAM": _METHOD == "gram", "HALVES": _halves(precision), "SCALED": _SCALED, "ONES": ones, "STAGES": _STAGES}
+        wanted = ones or (by_filters and _METHOD == "gram")
         gram = moments_of_patches(prepared.images, shape, precision) if wanted else (sums, sums)  # else not read
         _turned[grid](*prepared, given, *norm, *gram, sums[0], sums[1], grouped, count, **constants)
     of_filters = torch.empty_like(filters)
