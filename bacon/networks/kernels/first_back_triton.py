@@ -259,6 +259,11 @@ def _moments_of_patches(
 
 
 @triton.jit
+def _add_three(a, b, c, d, e, f):
+    return a + d, b + e, c + f
+
+
+@triton.jit
 def _turned(
     images,
     arranged,
@@ -334,16 +339,26 @@ def _turned(
             u = tl.sum(tl.where((number == LANES - 1)[None, :], by_patch, 0.0), axis=1)
             u_z = tl.sum(weights * by_patch, axis=1)
             all_z = tl.sum(weights * s[None, :], axis=1)
-            m = at_corners(over_corners(all_z, TOGETHER) / (total * 4), TOGETHER)
-        u_d, all_d = u_z - m * u, all_z - m * total
         # A square's four pixels share the pooled gradient: a quarter each.
-        map_u, map_u_y = over_corners(u * 0.25, TOGETHER), over_corners(u_d * (r * 0.25), TOGETHER)
+        shape: tl.constexpr = (4, TOGETHER)
+        map_u, map_u_z, map_z = tl.reduce(
+            (tl.reshape(u * 0.25, shape), tl.reshape(u_z * 0.25, shape), tl.reshape(all_z, shape)), 0, _add_three
+        )
+        at = image * CHANNELS + single
+        if ONES:
+            centre = map_z / (total * 4)
+        else:
+            centre = tl.load(mean + at, mask=single < CHANNELS, other=0.0)
+        scale = tl.load(rstd + at, mask=single < CHANNELS, other=0.0)
+        map_u_y = (map_u_z - centre * map_u) * scale
         sum_u += map_u
         sum_u_y += map_u_y
-        tl.store(by_u + image * CHANNELS + single, map_u, mask=single < CHANNELS)
-        tl.store(by_u_y + image * CHANNELS + single, map_u_y, mask=single < CHANNELS)
+        tl.store(by_u + at, map_u, mask=single < CHANNELS)
+        tl.store(by_u_y + at, map_u_y, mask=single < CHANNELS)
         if FILTERS:
-            offset, slope = at_corners(map_u / (total * 4), TOGETHER), at_corners(map_u_y / (total * 4), TOGETHER) * r
+            slope = map_u_y * scale / (total * 4)
+            offset = at_corners(map_u / (total * 4) - slope * centre, TOGETHER)
+            slope = at_corners(slope, TOGETHER)
             if GRAM:
                 at = gram + image * (HALVES * products * products) + (number * products)[:, None] + number[None, :]
                 by_d = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
@@ -353,18 +368,19 @@ def _turned(
                     s = tl.load(patch_sums + image * products + number)
                 if SCALED:
                     by_filters -= (w * r * slope)[:, None] * by_d
-                    by_filters -= (w * r * (offset + slope * all_d / total))[:, None] * s[None, :]
+                    by_filters -= (w * r * (offset + slope * (all_z * (1.0 / total))))[:, None] * s[None, :]
                 else:
                     by_patch = by_patch * 0.25 - slope[:, None] * by_d
-                    by_patch -= (offset + slope * all_d / total)[:, None] * s[None, :]
+                    by_patch -= (offset + slope * (all_z * (1.0 / total)))[:, None] * s[None, :]
                     by_filters += (w * r)[:, None] * by_patch
             else:
                 for first in tl.range(0, total, SQUARES, num_stages=STAGES):
                     patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
                     g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-                    d = tl.dot(filters, tl.trans(patch), input_precision=PRECISION) - m[:, None]
-                    passed = tl.where(d * (w * r)[:, None] + shift[:, None] <= 0, 0.0, g.to(tl.float32) * 0.25)
-                    by_z = (w * r)[:, None] * (passed - offset[:, None] - d * slope[:, None])
+                    z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
+                    hidden = z * (w * r)[:, None] + (shift - m * (w * r))[:, None] <= 0
+                    passed = tl.where(hidden, 0.0, g.to(tl.float32) * 0.25)
+                    by_z = (w * r)[:, None] * (passed - offset[:, None] - z * slope[:, None])
                     by_filters = tl.dot(by_z.to(patch.dtype), patch, by_filters, input_precision=PRECISION)
     grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
     tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
