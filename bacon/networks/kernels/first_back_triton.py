@@ -34,6 +34,7 @@ _PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each 
 _METHOD = "gram"  # or old, kept, turned
 _HALVES, _SCALED, _ONES, _STAGES = 2, False, True, 1
 _OVER: dict[str, Any] = {}
+_IMAGES_SUMMED, _CHANNELS_SUMMED = 16, 16  # of a program that sums maps
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
 
@@ -259,6 +260,31 @@ def _moments_of_patches(
 
 
 @triton.jit
+def _sums_of_maps(
+    patch_sums,
+    arranged,
+    map_sums,
+    count,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    IMAGES: tl.constexpr,  # noqa: N803
+):
+    """Of each map, the sums over its squares of each of their four pixels: P^T 1 times the filters."""
+    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
+    products: tl.constexpr = 16 * LANES
+    start = (tl.program_id(0) % blocks) * TOGETHER
+    image = (tl.program_id(0) // blocks) * IMAGES + tl.arange(0, IMAGES)
+    at = (image * products)[:, None] + tl.arange(0, products)[None, :]
+    s = tl.load(patch_sums + at, mask=(image < count)[:, None], other=0.0)
+    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER).to(tl.float32)
+    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
+    at = (image.to(tl.int64) * (4 * CHANNELS))[:, None] + (corner * CHANNELS + channel)[None, :]
+    z = tl.dot(s, filters, input_precision="tf32x3")
+    tl.store(map_sums + at, z, mask=(image < count)[:, None] & exists[None, :])
+
+
+@triton.jit
 def _add_three(a, b, c, d, e, f):
     return a + d, b + e, c + f
 
@@ -274,6 +300,7 @@ def _turned(
     rstd,
     gram,
     patch_sums,
+    map_sums,
     by_u,
     by_u_y,
     grouped,
@@ -334,11 +361,11 @@ def _turned(
             elif ONES or (FILTERS and GRAM):
                 by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
         if ONES:
-            weights = filters.to(tl.float32)
-            s = tl.load(patch_sums + image * products + number)
+            # Read again, so that they take no registers in the loop.
+            weights = tl.trans(load_filters(arranged, start, CHANNELS, LANES, TOGETHER)).to(tl.float32)
             u = tl.sum(tl.where((number == LANES - 1)[None, :], by_patch, 0.0), axis=1)
             u_z = tl.sum(weights * by_patch, axis=1)
-            all_z = tl.sum(weights * s[None, :], axis=1)
+            all_z = tl.load(map_sums + image * (4 * CHANNELS) + corner * CHANNELS + channel, mask=exists, other=0.0)
         # A square's four pixels share the pooled gradient: a quarter each.
         shape: tl.constexpr = (4, TOGETHER)
         map_u, map_u_z, map_z = tl.reduce(
@@ -364,8 +391,7 @@ def _turned(
                 by_d = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
                 if HALVES == 2:
                     by_d = tl.dot(filters, tl.trans(tl.load(at + products * products)), by_d, input_precision=PRECISION)
-                if not ONES:
-                    s = tl.load(patch_sums + image * products + number)
+                s = tl.load(patch_sums + image * products + number)
                 if SCALED:
                     by_filters -= (w * r * slope)[:, None] * by_d
                     by_filters -= (w * r * (offset + slope * (all_z * (1.0 / total))))[:, None] * s[None, :]
@@ -432,26 +458,30 @@ def _halves(precision: str) -> int:
     return _HALVES if precision == "bf16" else 1
 
 
-def moments_of_patches(images: Tensor, shape: Shape, precision: str) -> tuple[Tensor, Tensor]:
-    """Of the numbers under the squares of each copied image: their covariances and sums, sums over its squares.
+def moments_of_patches(prepared: Prepared, shape: Shape, precision: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the numbers under the squares of each image: sums over squares of their products about the mean, and sums.
 
     Args:
-        images: copied, (N, rows + 2 padding, columns + 2 padding, lanes).
+        prepared: images and filters as the kernels read them.
         shape: the sizes.
         precision: of the products: bf16, tf32 or fp32.
 
     Returns:
-        (N, 1, 16 lanes, 16 lanes) as the images, of which bfloat16 has two parts that add up, (N, 2, ...); and (N, 16 lanes)
-        float32.
+        (N, 1, 16 lanes, 16 lanes) as the images, of which bfloat16 has two parts that add up, (N, 2, ...); the numbers' sums
+        (N, 16 lanes) float32; and those of each pixel of the maps' squares, (N, 4, channels) float32.
     """
-    count, products, halves = len(images), shape.products, _halves(precision)
+    images, count, products, halves = prepared.images, len(prepared.images), shape.products, _halves(precision)
     gram = torch.empty(count, halves, products, products, dtype=images.dtype, device=images.device)
     sums = torch.empty(count, products, dtype=torch.float32, device=images.device)
-    sizes = {name: size for name, size in shape.constants().items() if name != "CHANNELS"}
-    cuts = cut(shape, 64, 4)
-    tile = {"SQUARES": cuts["SQUARES"], "num_warps": cuts["num_warps"], "PRECISION": dot_precision(precision)}
-    _moments_of_patches[(count,)](images, gram, sums, **sizes, **tile, HALVES=halves)
-    return gram, sums
+    sizes = shape.constants()
+    cuts = {"SQUARES": cut(shape, 64, 4)["SQUARES"], "PRECISION": dot_precision(precision), "num_warps": 4}
+    maps = {name: sizes[name] for name in ("HEIGHT", "WIDTH", "LANES")}
+    _moments_of_patches[(count,)](images, gram, sums, **maps, **cuts, HALVES=halves)
+    of_maps = torch.empty(count, 4, shape.channels, dtype=torch.float32, device=images.device)
+    cuts = {"TOGETHER": _CHANNELS_SUMMED, "IMAGES": _IMAGES_SUMMED, "num_warps": 4}
+    grid = (triton.cdiv(count, _IMAGES_SUMMED) * triton.cdiv(shape.channels, _CHANNELS_SUMMED),)
+    _sums_of_maps[grid](sums, prepared.filters, of_maps, count, CHANNELS=shape.channels, LANES=shape.lanes, **cuts)
+    return gram, sums, of_maps
 
 
 def backward(
@@ -495,7 +525,7 @@ def backward(
         ones = _ONES and _METHOD == "gram" and not _SCALED and shape.spare
         constants |= {"GRAM": _METHOD == "gram", "HALVES": _halves(precision), "SCALED": _SCALED, "ONES": ones, "STAGES": _STAGES}
         wanted = ones or (by_filters and _METHOD == "gram")
-        gram = moments_of_patches(prepared.images, shape, precision) if wanted else (sums, sums)  # else not read
+        gram = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
         _turned[grid](*prepared, given, *norm, *gram, sums[0], sums[1], grouped, count, **constants)
     of_filters = torch.empty_like(filters)
     of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)
