@@ -361,8 +361,7 @@ def _turned(
             elif ONES or (FILTERS and GRAM):
                 by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
         if ONES:
-            # Read again, so that they take no registers in the loop.
-            weights = tl.trans(load_filters(arranged, start, CHANNELS, LANES, TOGETHER)).to(tl.float32)
+            weights = filters.to(tl.float32)
             u = tl.sum(tl.where((number == LANES - 1)[None, :], by_patch, 0.0), axis=1)
             u_z = tl.sum(weights * by_patch, axis=1)
             all_z = tl.load(map_sums + image * (4 * CHANNELS) + corner * CHANNELS + channel, mask=exists, other=0.0)
