@@ -31,6 +31,10 @@ from bacon.networks.kernels.first_tiles import (
 from bacon.networks.kernels.triton_tiles import channels_last
 
 _PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each takes some images one after another
+_METHOD = "gram"  # or old, kept, turned
+_HALVES, _SCALED, _ONES, _STAGES = 2, False, True, 1
+_OVER: dict[str, Any] = {}
+_IMAGES_SUMMED, _CHANNELS_SUMMED = 16, 16  # of a program that sums maps
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
 
@@ -151,6 +155,7 @@ def _backward(
     PRECISION: tl.constexpr,  # noqa: N803
     IMAGES: tl.constexpr,  # noqa: N803
     FILTERS: tl.constexpr,  # noqa: N803
+    KEPT: tl.constexpr,  # noqa: N803
 ):
     total: tl.constexpr = HEIGHT * WIDTH // 4
     products: tl.constexpr = 16 * LANES
@@ -169,26 +174,245 @@ def _backward(
         padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
         m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
         r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
-        u, u_y = _sums(
-            padded, filters, pooled, start, m, r, w, shift,
-            CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
-        )  # fmt: skip
+        if KEPT and total <= SQUARES:  # the maps stay in registers
+            g = load_given(pooled, start, 0, CHANNELS, SQUARES, total, LAST, TOGETHER)
+            patch = load_patches(padded, 0, HEIGHT, WIDTH, LANES, SQUARES)
+            y, spread = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
+            u = over_corners(tl.sum(spread, axis=0), TOGETHER)
+            u_y = over_corners(tl.sum(spread * y, axis=0), TOGETHER)
+            if FILTERS:
+                offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
+                by_z = of_map(y, spread, w * r, offset, slope).to(patch.dtype)
+                by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
+        else:
+            u, u_y = _sums(
+                padded, filters, pooled, start, m, r, w, shift,
+                CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
+            )  # fmt: skip
+            if FILTERS:
+                offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
+                by_filters = _add_filters(
+                    by_filters, padded, filters, pooled, start, m, r, w, shift, offset, slope,
+                    CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
+                )  # fmt: skip
         sum_u += u
         sum_u_y += u_y
         tl.store(by_u + image * CHANNELS + single, u, mask=single < CHANNELS)
         tl.store(by_u_y + image * CHANNELS + single, u_y, mask=single < CHANNELS)
-        if FILTERS:
-            offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
-            by_filters = _add_filters(
-                by_filters, padded, filters, pooled, start, m, r, w, shift, offset, slope,
-                CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
-            )  # fmt: skip
     grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
     tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
     tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
     if FILTERS:
         at = (tl.arange(0, products) * CHANNELS)[:, None] + (corner * (products * CHANNELS) + channel)[None, :]
         tl.store(grouped + at, by_filters, mask=exists[None, :])
+
+
+@triton.jit
+def _load_given(
+    given,
+    start,
+    first,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    TOTAL: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+):
+    """The pooled gradient of the squares, the same for their four pixels: (4 TOGETHER, SQUARES)."""
+    at, inside = pooled_at(start, first, CHANNELS, SQUARES, TOTAL, LAST, TOGETHER, TOGETHER)
+    g = tl.trans(tl.load(given + at, mask=inside, other=0.0))
+    return tl.reshape(tl.broadcast_to(g[None, :, :], (4, TOGETHER, SQUARES)), (4 * TOGETHER, SQUARES))
+
+
+@triton.jit
+def _moments_of_patches(
+    images,
+    gram,
+    sums,
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+    HALVES: tl.constexpr,  # noqa: N803
+):
+    """Of one image: sums s of the numbers under its squares, P^T 1, and P^T P - s s^T / squares, in one or two parts."""
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    products: tl.constexpr = 16 * LANES
+    image = tl.program_id(0).to(tl.int64)
+    images += image * ((HEIGHT + 2) * (WIDTH + 2) * LANES)
+    squared = tl.zeros((products, products), tl.float32)
+    s = tl.zeros((products,), tl.float32)
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        squared = tl.dot(tl.trans(patch), patch, squared, input_precision=PRECISION)
+        s += tl.sum(patch.to(tl.float32), axis=0)
+    number = tl.arange(0, products)
+    tl.store(sums + image * products + number, s)
+    across = tl.reshape(s, (products, 1))
+    squared -= across * (s / total)[None, :]
+    gram += image * (HALVES * products * products)
+    at = gram + (number * products)[:, None] + number[None, :]
+    rounded = squared.to(gram.dtype.element_ty)
+    tl.store(at, rounded)
+    if HALVES == 2:  # what the rounding to bfloat16 took away
+        tl.store(at + products * products, (squared - rounded.to(tl.float32)).to(gram.dtype.element_ty))
+
+
+@triton.jit
+def _sums_of_maps(
+    patch_sums,
+    arranged,
+    map_sums,
+    count,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    IMAGES: tl.constexpr,  # noqa: N803
+):
+    """Of each map, the sums over its squares of each of their four pixels: P^T 1 times the filters."""
+    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
+    products: tl.constexpr = 16 * LANES
+    start = (tl.program_id(0) % blocks) * TOGETHER
+    image = (tl.program_id(0) // blocks) * IMAGES + tl.arange(0, IMAGES)
+    at = (image * products)[:, None] + tl.arange(0, products)[None, :]
+    s = tl.load(patch_sums + at, mask=(image < count)[:, None], other=0.0)
+    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER).to(tl.float32)
+    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
+    at = (image.to(tl.int64) * (4 * CHANNELS))[:, None] + (corner * CHANNELS + channel)[None, :]
+    z = tl.dot(s, filters, input_precision="tf32x3")
+    tl.store(map_sums + at, z, mask=(image < count)[:, None] & exists[None, :])
+
+
+@triton.jit
+def _add_three(a, b, c, d, e, f):
+    return a + d, b + e, c + f
+
+
+@triton.jit
+def _turned(
+    images,
+    arranged,
+    given,
+    weight,
+    bias,
+    mean,
+    rstd,
+    gram,
+    patch_sums,
+    map_sums,
+    by_u,
+    by_u_y,
+    grouped,
+    count,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+    IMAGES: tl.constexpr,  # noqa: N803
+    FILTERS: tl.constexpr,  # noqa: N803
+    GRAM: tl.constexpr,  # noqa: N803
+    HALVES: tl.constexpr,  # noqa: N803
+    SCALED: tl.constexpr,  # noqa: N803
+    ONES: tl.constexpr,  # noqa: N803
+    STAGES: tl.constexpr,  # noqa: N803
+):
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    products: tl.constexpr = 16 * LANES
+    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
+    group = tl.program_id(0) // blocks
+    start = (tl.program_id(0) % blocks) * TOGETHER
+    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
+    w, shift = tl.load(weight + channel, mask=exists, other=0.0), tl.load(bias + channel, mask=exists, other=0.0)
+    filters = tl.trans(load_filters(arranged, start, CHANNELS, LANES, TOGETHER))
+    number = tl.arange(0, products)
+    single = start + tl.arange(0, TOGETHER)
+    sum_u = tl.zeros((TOGETHER,), tl.float32)
+    sum_u_y = tl.zeros((TOGETHER,), tl.float32)
+    by_filters = tl.zeros((4 * TOGETHER, products), tl.float32)
+    for image_number in tl.range(group * IMAGES, tl.minimum((group + 1) * IMAGES, count), num_stages=1):
+        image = tl.cast(image_number, tl.int64)
+        padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
+        m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
+        r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
+        u = tl.zeros((4 * TOGETHER,), tl.float32)
+        u_z = tl.zeros((4 * TOGETHER,), tl.float32)
+        all_z = tl.zeros((4 * TOGETHER,), tl.float32)
+        by_patch = tl.zeros((4 * TOGETHER, products), tl.float32)
+        for first in tl.range(0, total, SQUARES, num_stages=STAGES):
+            patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
+            g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+            z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
+            passed = tl.where(z * (w * r)[:, None] + (shift - m * (w * r))[:, None] <= 0, 0.0, g).to(g.dtype)
+            if not ONES:
+                u += tl.sum(passed.to(tl.float32), axis=1)
+                u_z += tl.sum(passed.to(tl.float32) * z, axis=1)
+            if FILTERS and GRAM and not ONES:
+                if total % SQUARES != 0:  # without squares that are not there, z is 0
+                    z = tl.where((first + tl.arange(0, SQUARES) < total)[None, :], z, 0.0)
+                all_z += tl.sum(z, axis=1)
+            if FILTERS and GRAM and SCALED:
+                scaled = (passed.to(tl.float32) * (w * r * 0.25)[:, None]).to(patch.dtype)
+                by_filters = tl.dot(scaled, patch, by_filters, input_precision=PRECISION)
+            elif ONES or (FILTERS and GRAM):
+                by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
+        if ONES:
+            weights = filters.to(tl.float32)
+            u = tl.sum(tl.where((number == LANES - 1)[None, :], by_patch, 0.0), axis=1)
+            u_z = tl.sum(weights * by_patch, axis=1)
+            all_z = tl.load(map_sums + image * (4 * CHANNELS) + corner * CHANNELS + channel, mask=exists, other=0.0)
+        # A square's four pixels share the pooled gradient: a quarter each.
+        shape: tl.constexpr = (4, TOGETHER)
+        map_u, map_u_z, map_z = tl.reduce(
+            (tl.reshape(u * 0.25, shape), tl.reshape(u_z * 0.25, shape), tl.reshape(all_z, shape)), 0, _add_three
+        )
+        at = image * CHANNELS + single
+        if ONES:
+            centre = map_z / (total * 4)
+        else:
+            centre = tl.load(mean + at, mask=single < CHANNELS, other=0.0)
+        scale = tl.load(rstd + at, mask=single < CHANNELS, other=0.0)
+        map_u_y = (map_u_z - centre * map_u) * scale
+        sum_u += map_u
+        sum_u_y += map_u_y
+        tl.store(by_u + at, map_u, mask=single < CHANNELS)
+        tl.store(by_u_y + at, map_u_y, mask=single < CHANNELS)
+        if FILTERS:
+            slope = map_u_y * scale / (total * 4)
+            offset = at_corners(map_u / (total * 4) - slope * centre, TOGETHER)
+            slope = at_corners(slope, TOGETHER)
+            if GRAM:
+                at = gram + image * (HALVES * products * products) + (number * products)[:, None] + number[None, :]
+                by_d = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
+                if HALVES == 2:
+                    by_d = tl.dot(filters, tl.trans(tl.load(at + products * products)), by_d, input_precision=PRECISION)
+                s = tl.load(patch_sums + image * products + number)
+                if SCALED:
+                    by_filters -= (w * r * slope)[:, None] * by_d
+                    by_filters -= (w * r * (offset + slope * (all_z * (1.0 / total))))[:, None] * s[None, :]
+                else:
+                    by_patch = by_patch * 0.25 - slope[:, None] * by_d
+                    by_patch -= (offset + slope * (all_z * (1.0 / total)))[:, None] * s[None, :]
+                    by_filters += (w * r)[:, None] * by_patch
+            else:
+                for first in tl.range(0, total, SQUARES, num_stages=STAGES):
+                    patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
+                    g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+                    z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
+                    hidden = z * (w * r)[:, None] + (shift - m * (w * r))[:, None] <= 0
+                    passed = tl.where(hidden, 0.0, g.to(tl.float32) * 0.25)
+                    by_z = (w * r)[:, None] * (passed - offset[:, None] - z * slope[:, None])
+                    by_filters = tl.dot(by_z.to(patch.dtype), patch, by_filters, input_precision=PRECISION)
+    grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
+    tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
+    tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
+    if FILTERS:
+        at = (corner * (products * CHANNELS) + channel)[:, None] + (number * CHANNELS)[None, :]
+        tl.store(grouped + at, by_filters, mask=exists[:, None])
 
 
 @triton.jit
@@ -228,6 +452,37 @@ def _add_groups(
     tl.store(by_norm + (tap - weights) * CHANNELS + channel, sums, mask=(channel < CHANNELS) & (tap >= weights))
 
 
+def _halves(precision: str) -> int:
+    """Parts of a table that is a factor of a product: two where factors are rounded to bfloat16."""
+    return _HALVES if precision == "bf16" else 1
+
+
+def moments_of_patches(prepared: Prepared, shape: Shape, precision: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the numbers under the squares of each image: sums over squares of their products about the mean, and sums.
+
+    Args:
+        prepared: images and filters as the kernels read them.
+        shape: the sizes.
+        precision: of the products: bf16, tf32 or fp32.
+
+    Returns:
+        (N, 1, 16 lanes, 16 lanes) as the images, of which bfloat16 has two parts that add up, (N, 2, ...); the numbers' sums
+        (N, 16 lanes) float32; and those of each pixel of the maps' squares, (N, 4, channels) float32.
+    """
+    images, count, products, halves = prepared.images, len(prepared.images), shape.products, _halves(precision)
+    gram = torch.empty(count, halves, products, products, dtype=images.dtype, device=images.device)
+    sums = torch.empty(count, products, dtype=torch.float32, device=images.device)
+    sizes = shape.constants()
+    cuts = {"SQUARES": cut(shape, 64, 4)["SQUARES"], "PRECISION": dot_precision(precision), "num_warps": 4}
+    maps = {name: sizes[name] for name in ("HEIGHT", "WIDTH", "LANES")}
+    _moments_of_patches[(count,)](images, gram, sums, **maps, **cuts, HALVES=halves)
+    of_maps = torch.empty(count, 4, shape.channels, dtype=torch.float32, device=images.device)
+    cuts = {"TOGETHER": _CHANNELS_SUMMED, "IMAGES": _IMAGES_SUMMED, "num_warps": 4}
+    grid = (triton.cdiv(count, _IMAGES_SUMMED) * triton.cdiv(shape.channels, _CHANNELS_SUMMED),)
+    _sums_of_maps[grid](sums, prepared.filters, of_maps, count, CHANNELS=shape.channels, LANES=shape.lanes, **cuts)
+    return gram, sums, of_maps
+
+
 def backward(
     prepared: Prepared,
     shape: Shape,
@@ -261,7 +516,16 @@ def backward(
     sums = torch.empty(2, count, channels, dtype=torch.float32, device=device)
     grouped = torch.empty(groups, 4 * shape.products + 2, channels, dtype=torch.float32, device=device)
     constants = shape.constants() | cuts | {"LAST": channels_last(given), "IMAGES": images, "FILTERS": by_filters}
-    _backward[(groups * blocks,)](*prepared, given, *norm, sums[0], sums[1], grouped, count, **constants)
+    grid = (groups * blocks,)
+    if _METHOD in ("old", "kept"):
+        constants["KEPT"] = _METHOD == "kept"
+        _backward[grid](*prepared, given, *norm, sums[0], sums[1], grouped, count, **constants)
+    else:
+        ones = _ONES and _METHOD == "gram" and not _SCALED and shape.spare
+        constants |= {"GRAM": _METHOD == "gram", "HALVES": _halves(precision), "SCALED": _SCALED, "ONES": ones, "STAGES": _STAGES}
+        wanted = ones or (by_filters and _METHOD == "gram")
+        gram = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
+        _turned[grid](*prepared, given, *norm, *gram, sums[0], sums[1], grouped, count, **constants)
     of_filters = torch.empty_like(filters)
     of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)
     sizes = {"INPUTS": shape.inputs, "CHANNELS": channels, "LANES": shape.lanes}
@@ -274,5 +538,11 @@ def backward(
 
 def _tiles(shape: Shape, precision: str) -> dict[str, Any]:
     """Compile-time sizes of the backward kernel's tiles."""
-    squares = {"bf16": 128 if shape.lanes > 1 else 64, "tf32": 64, "fp32": 32}[precision]
-    return cut(shape, squares, 4) | {"PRECISION": dot_precision(precision)}
+    if _METHOD == "old":
+        squares = {"bf16": 128 if shape.lanes > 1 else 64, "tf32": 64, "fp32": 32}[precision]
+        cuts = cut(shape, squares, 4)
+    elif _METHOD == "kept":
+        cuts = cut(shape, 256, 8)
+    else:
+        cuts = cut(shape, {"bf16": 64, "tf32": 32, "fp32": 16}[precision], 4)
+    return cuts | {"PRECISION": dot_precision(precision)} | _OVER

@@ -31,6 +31,11 @@ class Shape(NamedTuple):
         return 1 if self.inputs == 1 else 4
 
     @property
+    def spare(self) -> bool:
+        """Whether a pixel of the copied images has a number that no channel takes; its last is then 1."""
+        return self.inputs < self.lanes
+
+    @property
     def height(self) -> int:
         """Of the maps."""
         return self.rows + 2 * self.padding - 2

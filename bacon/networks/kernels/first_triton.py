@@ -70,6 +70,8 @@ def _prepare(
         inside = (lane < INPUTS) & (row >= 0) & (row < ROWS) & (column >= 0) & (column < COLUMNS)
         place = x + image * stride_n + lane * stride_c + row * stride_h + column * stride_w
         number = tl.load(place, mask=inside, other=0.0).to(tl.float32)  # as that of the filters: a name has one type
+        if INPUTS < LANES:  # products with it are sums of the other factor; the filters have 0 there
+            number = tl.where(lane == LANES - 1, 1.0, number)
         tl.store(images + image * size + at, number.to(images.dtype.element_ty), mask=at < size)
     else:
         at = (program - copies) * NUMBERS + tl.arange(0, NUMBERS)
