@@ -35,25 +35,28 @@ from bacon.networks.kernels import second_triton, triton_tiles
 from bacon.runtime import draws_triton
 
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
-MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged"}
+MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged", "gram"}
 DUMP = os.path.join(os.path.dirname(triton.backends.nvidia.__file__), "bin", "cuobjdump")
 # Bytes a thread. The tiles fit the registers of Triton 3.8; PyTorch 2.11 brings 3.6, which spills some (docs/speed.md).
 MOST_SPILLED = 0 if tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 8) else 256
+MOST_LIMITED = 256  # where more programs at a time are worth it: what an image needs after its tiles waits in memory
 
 def compiled(function, dtype, constants, capability=90, **kinds):
     maps, real = "*" + TYPES[dtype], "*fp64" if dtype == torch.float64 else "*fp32"
-    warps = constants.pop("num_warps")
+    options = {"num_warps": constants.pop("num_warps")}
+    options |= {"maxnreg": constants.pop("maxnreg")} if "maxnreg" in constants else {}
     signature = {name: "constexpr" if name in constants else kinds.get(name, maps if name in MAPS else real)
                  for name in function.arg_names}
     aligned = {(i,): [["tt.divisibility", 16]] for i, kind in enumerate(signature.values()) if kind[0] == "*"}
     source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
-    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+    made = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(made.asm["cubin"])
         file.flush()
         used = subprocess.run([DUMP, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
     spilled = int(re.search(r"STACK:([0-9]+)", used)[1])
-    assert capability != 90 or spilled <= MOST_SPILLED, (function, dtype, constants, used)
+    most = MOST_LIMITED if "maxnreg" in options else MOST_SPILLED
+    assert capability != 90 or spilled <= most, (function, dtype, constants, used)
     return made.asm["ptx"]
 
 def maps(dtype, side, layout=torch.channels_last):
@@ -84,7 +87,14 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     ptx = compiled(first_triton._forward, dtype, known | first_triton.tiles(shape, kind), capability, **numbers)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
-    compiled(first_back_triton._backward, dtype, back, capability, **numbers)
+    ptx = compiled(first_back_triton._turned, dtype, back, capability, **numbers)
+    assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
+    sizes = {"LANES": shape.lanes, "PRECISION": back["PRECISION"], "num_warps": 4}
+    patches = sizes | {"HEIGHT": shape.height, "WIDTH": shape.width, "SQUARES": 64, "HALVES": back["HALVES"]}
+    compiled(first_back_triton._moments_of_patches, dtype, patches, capability, sums="*fp32")
+    del sizes["PRECISION"]
+    summed = sizes | {"CHANNELS": 128, "TOGETHER": 16, "IMAGES": 16}
+    compiled(first_back_triton._sums_of_maps, dtype, summed, capability, **numbers)
     share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     compiled(first_images_triton._shares, dtype, share, capability)
 for dtype in (half, torch.float32):

@@ -1,10 +1,15 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """A ConvNet's whole first block on a GPU, backward: gradients of filters and norm, without the maps in memory.
 
-The maps are made again from the copied images (``first_triton``), twice: for the sums that the norm's gradient needs, and for
-the maps' gradient, which is multiplied with the numbers under the squares. A program takes a block of channels of a group of
-images; what each group gives is added up by a second kernel in a fixed order. There are no atomics: equal input gives equal
-bits.
+The maps are made again from the copied images (``first_triton``), once. With P the numbers under an image's squares, F the
+filters, z = P F, y = (z - m) r, and u the pooled gradient where the ReLU passes, the map's gradient is w r (u - <u> - y <u y>),
+and that of the filters P^T times it: w r (P^T u - s <u> - <u y> r (P^T P F - s m)), s = P^T 1. Of this only P^T u needs the
+maps; P^T P and s are made by a small kernel, P^T P about its mean, which the sums of z give back. Where a pixel of the copied
+images has a number to spare it is 1: P^T u then holds the sums of u, and those of u z are sums of F P^T u.
+
+The maps lie on their side, (4 channels, squares): a thread holds numbers of two columns of the filters only, and the masked
+gradient goes from registers into the product. A program takes a block of channels of a group of images; what each group gives
+is added up by a second kernel in a fixed order. There are no atomics: equal input gives equal bits.
 """
 
 from __future__ import annotations
@@ -31,9 +36,10 @@ from bacon.networks.kernels.first_tiles import (
 from bacon.networks.kernels.triton_tiles import channels_last
 
 _PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each takes some images one after another
-_METHOD = "gram"  # or old, kept, turned
-_HALVES, _SCALED, _ONES, _STAGES = 2, False, True, 1
-_OVER: dict[str, Any] = {}
+_METHOD: str | None = None  # ones, gram, scaled, turned, kept or old; chosen by shape and arithmetic where it is None
+_HALVES, _STAGES = 2, 1
+_OVER: dict[str, Any] = {}  # of the tiles' sizes
+_REGISTERS = 168  # a thread: three programs of a multiprocessor
 _IMAGES_SUMMED, _CHANNELS_SUMMED = 16, 16  # of a program that sums maps
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
@@ -321,6 +327,8 @@ def _turned(
     ONES: tl.constexpr,  # noqa: N803
     STAGES: tl.constexpr,  # noqa: N803
 ):
+    # GRAM: the maps are made once. SCALED: what is summed over images is u w r, rounded; else P^T u of each image.
+    # ONES: sums of u and u z are taken from P^T u. u and sums of it are four times too large up to the sums over corners.
     total: tl.constexpr = HEIGHT * WIDTH // 4
     products: tl.constexpr = 16 * LANES
     blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
@@ -371,7 +379,7 @@ def _turned(
             (tl.reshape(u * 0.25, shape), tl.reshape(u_z * 0.25, shape), tl.reshape(all_z, shape)), 0, _add_three
         )
         at = image * CHANNELS + single
-        if ONES:
+        if ONES:  # noqa: SIM108 - only one of the two is compiled
             centre = map_z / (total * 4)
         else:
             centre = tl.load(mean + at, mask=single < CHANNELS, other=0.0)
@@ -509,7 +517,7 @@ def backward(
         and of u y over each map, (2, N, channels).
     """
     count, channels, device = len(given), shape.channels, given.device
-    cuts = _tiles(shape, precision)
+    method, cuts = _method(shape, precision), _tiles(shape, precision)
     blocks = triton.cdiv(channels, cuts["TOGETHER"])
     images = max(1, triton.cdiv(count * blocks, _PROGRAMS))
     groups = triton.cdiv(count, images)
@@ -517,15 +525,12 @@ def backward(
     grouped = torch.empty(groups, 4 * shape.products + 2, channels, dtype=torch.float32, device=device)
     constants = shape.constants() | cuts | {"LAST": channels_last(given), "IMAGES": images, "FILTERS": by_filters}
     grid = (groups * blocks,)
-    if _METHOD in ("old", "kept"):
-        constants["KEPT"] = _METHOD == "kept"
+    if method in ("old", "kept"):
         _backward[grid](*prepared, given, *norm, sums[0], sums[1], grouped, count, **constants)
     else:
-        ones = _ONES and _METHOD == "gram" and not _SCALED and shape.spare
-        constants |= {"GRAM": _METHOD == "gram", "HALVES": _halves(precision), "SCALED": _SCALED, "ONES": ones, "STAGES": _STAGES}
-        wanted = ones or (by_filters and _METHOD == "gram")
-        gram = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
-        _turned[grid](*prepared, given, *norm, *gram, sums[0], sums[1], grouped, count, **constants)
+        wanted = method == "ones" or (by_filters and method != "turned")
+        moments = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
+        _turned[grid](*prepared, given, *norm, *moments, sums[0], sums[1], grouped, count, **constants)
     of_filters = torch.empty_like(filters)
     of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)
     sizes = {"INPUTS": shape.inputs, "CHANNELS": channels, "LANES": shape.lanes}
@@ -536,13 +541,22 @@ def backward(
     return of_filters if by_filters else None, of_norm, sums
 
 
+def _method(shape: Shape, precision: str) -> str:
+    """How the kernel works: ones where a number of each pixel is to spare, except in fp32, which is short of registers."""
+    chosen = _METHOD or ("scaled" if precision == "fp32" else "ones")
+    return "gram" if chosen == "ones" and not shape.spare else chosen
+
+
 def _tiles(shape: Shape, precision: str) -> dict[str, Any]:
-    """Compile-time sizes of the backward kernel's tiles."""
-    if _METHOD == "old":
+    """Compile-time sizes of the backward kernel's tiles, and how it works."""
+    method, products = _method(shape, precision), {"PRECISION": dot_precision(precision)}
+    if method == "old":
         squares = {"bf16": 128 if shape.lanes > 1 else 64, "tf32": 64, "fp32": 32}[precision]
-        cuts = cut(shape, squares, 4)
-    elif _METHOD == "kept":
-        cuts = cut(shape, 256, 8)
-    else:
-        cuts = cut(shape, {"bf16": 64, "tf32": 32, "fp32": 16}[precision], 4)
-    return cuts | {"PRECISION": dot_precision(precision)} | _OVER
+        return cut(shape, squares, 4) | products | {"KEPT": False} | _OVER
+    if method == "kept":
+        return cut(shape, 256, 8) | products | {"KEPT": True} | _OVER
+    ways: dict[str, Any] = {"GRAM": method != "turned", "SCALED": method == "scaled", "ONES": method == "ones"}
+    ways |= {"HALVES": _halves(precision), "STAGES": _STAGES}
+    squares = {"bf16": 64, "tf32": 32 if shape.lanes > 1 else 64, "fp32": 16}[precision]
+    limit = {} if precision == "fp32" else {"maxnreg": _REGISTERS}
+    return cut(shape, squares, 4) | products | ways | limit | _OVER

@@ -35,7 +35,7 @@ def fits_gpu(x: Tensor, filters: Tensor, padding: int) -> str | None:
     """The arithmetic of the fused first block where it takes these images on the current GPU, else ``None``.
 
     It takes images of up to four channels whose maps have even sides of at most ``LARGEST_SIDE`` pixels; maps of more than
-    1,024 pixels are made in tiles, twice. Other images, and float64, go through the convolution and the fused norm.
+    1,024 pixels are made in tiles, forward twice. Other images, and float64, go through the convolution and the fused norm.
 
     Args:
         x: (N, inputs, rows, columns).

@@ -27,7 +27,7 @@ class Shape(NamedTuple):
 
     @property
     def lanes(self) -> int:
-        """Numbers of a pixel of the copied images: 1, or 4 with zeros."""
+        """Numbers of a pixel of the copied images: 1, or 4 of which those without a channel are 0 and the last is 1."""
         return 1 if self.inputs == 1 else 4
 
     @property
@@ -59,7 +59,7 @@ class Prepared(NamedTuple):
     """Images and filters as the kernels read them, in the type that is multiplied."""
 
     images: Tensor
-    """(N, rows + 2 padding, columns + 2 padding, lanes)."""
+    """(N, rows + 2 padding, columns + 2 padding, lanes); of each pixel the last number is 1 where :attr:`Shape.spare`."""
     filters: Tensor
     """(4, 16 lanes, channels): for each pixel of a square, the weight of each number under the square."""
 
