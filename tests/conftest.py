@@ -4,7 +4,7 @@ import os
 import hypothesis
 import pytest
 
-from bacon.networks.kernels import block, block_gpu, first, first_gpu
+from bacon.networks.kernels import block, block_gpu, classifier_gpu, first, first_gpu
 from bacon.runtime import draws, draws_gpu, recording
 from bacon.training import cross_entropy_gpu
 from bacon.transforms import affine_pass_gpu
@@ -41,6 +41,7 @@ def forgotten_kernels():
     known = (
         block_gpu.gpu_kernel,
         first_gpu.gpu_first,
+        classifier_gpu.gpu_kernel,
         affine_pass_gpu.gpu_kernel,
         draws_gpu.gpu_kernel,
         cross_entropy_gpu.gpu_kernel,

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bacon.networks.arithmetic import arithmetic_of
 from bacon.networks.convnet_limits import GROUPS, check_fits, map_sizes
 from bacon.networks.convolution import Convolution
+from bacon.networks.kernels import classifier_gpu
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.networks.kernels.first import first_block
 from bacon.networks.kernels.pooling import AveragePool
@@ -86,6 +88,17 @@ class ConvNet(Network):
         for layer in rest:
             maps = layer(maps)
         return maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """:meth:`Network.forward`; a GPU classifies the maps as they lie in memory, where it can."""
+        if not x.is_cuda or x.dtype != torch.float32:
+            return super().forward(x)
+        with arithmetic_of(self.precision, x.device):
+            maps = self.maps(x)
+        layer = self.classifier
+        if classifier_gpu.takes_kernel(maps, layer.weight, layer.bias):
+            return classifier_gpu.classified(maps, layer.weight, layer.bias)
+        return self.classify(maps.flatten(1).to(x.dtype))
 
 
 def build(
