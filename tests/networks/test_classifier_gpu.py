@@ -24,13 +24,13 @@ from bacon.networks.kernels import classifier_triton as kernels
 products = kernels._partial, kernels._to_maps, kernels._to_weights
 numbers = ("count", "classes", "features", "channels", "pixels", "share", "entries")
 for maps in ("*fp32", "*bf16"):
-    for classes in (16, 64):
+    for classes, warps in ((16, kernels._WARPS), (64, kernels._WARPS_OF_MANY)):
         for function in products:
             constants = {"IMAGES": kernels._IMAGES, "CLASSES": classes, "FEATURES": kernels._FEATURES, "LAST": True}
             kinds = dict.fromkeys(numbers, "i32") | {"maps": maps} | ({"out": maps} if function is kernels._to_maps else {})
             signature = {name: "constexpr" if name in constants else kinds.get(name, "*fp32") for name in function.arg_names}
             source = ASTSource(fn=function, signature=signature, constexprs=constants)
-            made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": kernels._WARPS})
+            made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps})
             assert "wgmma" in made.asm["ptx"] or "mma.sync" in made.asm["ptx"], function
             assert made.metadata.shared <= 227 * 1024, (function, made.metadata.shared)
 constants = {"PLACES": kernels._SUMMED}

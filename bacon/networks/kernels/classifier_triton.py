@@ -19,7 +19,7 @@ _IMAGES, _FEATURES = 64, 64  # of a product
 _MOST_CLASSES = 64  # of a product
 _PROGRAMS = 264  # of the forward pass: two for each multiprocessor of a large GPU
 _SUMMED = 256
-_WARPS = 4
+_WARPS, _WARPS_OF_MANY = 4, 8  # with fewer than _MOST_CLASSES, or as many: without spills (compute capability 9.0)
 
 
 @triton.jit
@@ -117,7 +117,8 @@ def _sizes(maps: Tensor) -> tuple[int, int, int, int]:
 def _tiles(maps: Tensor, classes: int) -> dict[str, int | bool]:
     together = min(_MOST_CLASSES, max(16, triton.next_power_of_2(classes)))
     last = channels_last(maps)
-    return {"IMAGES": _IMAGES, "CLASSES": together, "FEATURES": _FEATURES, "LAST": last, "num_warps": _WARPS}
+    warps = _WARPS if together < _MOST_CLASSES else _WARPS_OF_MANY
+    return {"IMAGES": _IMAGES, "CLASSES": together, "FEATURES": _FEATURES, "LAST": last, "num_warps": warps}
 
 
 def forward(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
