@@ -87,10 +87,10 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     ptx = compiled(first_triton._forward, dtype, known | first_triton.tiles(shape, kind), capability, **numbers)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
-    ptx = compiled(first_back_triton._turned, dtype, back, capability, **numbers)
+    ptx = compiled(first_back_triton._backward, dtype, back, capability, **numbers)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     sizes = {"LANES": shape.lanes, "PRECISION": back["PRECISION"], "num_warps": 4}
-    patches = sizes | {"HEIGHT": shape.height, "WIDTH": shape.width, "SQUARES": 64, "HALVES": back["HALVES"]}
+    patches = sizes | {"HEIGHT": shape.height, "WIDTH": shape.width, "SQUARES": 64}
     compiled(first_back_triton._moments_of_patches, dtype, patches, capability, sums="*fp32")
     del sizes["PRECISION"]
     summed = sizes | {"CHANNELS": 128, "TOGETHER": 16, "IMAGES": 16}

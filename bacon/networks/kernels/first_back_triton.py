@@ -30,16 +30,12 @@ from bacon.networks.kernels.first_tiles import (
     dot_precision,
     load_filters,
     load_patches,
-    over_corners,
     pooled_at,
 )
 from bacon.networks.kernels.triton_tiles import channels_last
 
-_PROGRAMS = 1024  # wanted of the kernel that gives the filters' gradient; each takes some images one after another
-_METHOD: str | None = None  # ones, gram, scaled, turned, kept or old; chosen by shape and arithmetic where it is None
-_HALVES, _STAGES = 2, 1
-_OVER: dict[str, Any] = {}  # of the tiles' sizes
-_REGISTERS = 168  # a thread: three programs of a multiprocessor
+_PROGRAMS = 1188  # wanted of the kernel that gives the filters' gradient: three times what 132 multiprocessors hold
+_REGISTERS = 168  # of a thread, where a multiprocessor holds three programs
 _IMAGES_SUMMED, _CHANNELS_SUMMED = 16, 16  # of a program that sums maps
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
@@ -74,146 +70,6 @@ def of_map(y, u, scale, offset, slope):
 
 
 @triton.jit
-def _sums(
-    images,
-    filters,
-    given,
-    start,
-    m,
-    r,
-    w,
-    shift,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-):
-    """Sums of u and of u y over each map of one image, (TOGETHER,)."""
-    total: tl.constexpr = HEIGHT * WIDTH // 4
-    all_u = tl.zeros((4 * TOGETHER,), tl.float32)
-    all_u_y = tl.zeros((4 * TOGETHER,), tl.float32)
-    for first in tl.range(0, total, SQUARES, num_stages=1):
-        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
-        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
-        all_u += tl.sum(u, axis=0)
-        all_u_y += tl.sum(u * y, axis=0)
-    return over_corners(all_u, TOGETHER), over_corners(all_u_y, TOGETHER)
-
-
-@triton.jit
-def _add_filters(
-    by_filters,
-    images,
-    filters,
-    given,
-    start,
-    m,
-    r,
-    w,
-    shift,
-    offset,
-    slope,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-):
-    """Add to the gradient of the four arrangements of the filters, (16 LANES, 4 TOGETHER), that of one image."""
-    total: tl.constexpr = HEIGHT * WIDTH // 4
-    for first in tl.range(0, total, SQUARES, num_stages=1):
-        g = load_given(given, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
-        y, u = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
-        by_z = of_map(y, u, w * r, offset, slope).to(patch.dtype)
-        by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
-    return by_filters
-
-
-@triton.jit
-def _backward(
-    images,
-    arranged,
-    given,
-    weight,
-    bias,
-    mean,
-    rstd,
-    by_u,
-    by_u_y,
-    grouped,
-    count,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-    IMAGES: tl.constexpr,  # noqa: N803
-    FILTERS: tl.constexpr,  # noqa: N803
-    KEPT: tl.constexpr,  # noqa: N803
-):
-    total: tl.constexpr = HEIGHT * WIDTH // 4
-    products: tl.constexpr = 16 * LANES
-    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
-    group = tl.program_id(0) // blocks
-    start = (tl.program_id(0) % blocks) * TOGETHER
-    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
-    w, shift = tl.load(weight + channel, mask=exists, other=0.0), tl.load(bias + channel, mask=exists, other=0.0)
-    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
-    sum_u = tl.zeros((TOGETHER,), tl.float32)
-    sum_u_y = tl.zeros((TOGETHER,), tl.float32)
-    by_filters = tl.zeros((products, 4 * TOGETHER), tl.float32)
-    single = start + tl.arange(0, TOGETHER)
-    for number in tl.range(group * IMAGES, tl.minimum((group + 1) * IMAGES, count), num_stages=1):
-        image = tl.cast(number, tl.int64)
-        padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
-        m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
-        r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
-        if KEPT and total <= SQUARES:  # the maps stay in registers
-            g = load_given(pooled, start, 0, CHANNELS, SQUARES, total, LAST, TOGETHER)
-            patch = load_patches(padded, 0, HEIGHT, WIDTH, LANES, SQUARES)
-            y, spread = normalised_tile(patch, filters, g, m, r, w, shift, PRECISION)
-            u = over_corners(tl.sum(spread, axis=0), TOGETHER)
-            u_y = over_corners(tl.sum(spread * y, axis=0), TOGETHER)
-            if FILTERS:
-                offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
-                by_z = of_map(y, spread, w * r, offset, slope).to(patch.dtype)
-                by_filters = tl.dot(tl.trans(patch), by_z, by_filters, input_precision=PRECISION)
-        else:
-            u, u_y = _sums(
-                padded, filters, pooled, start, m, r, w, shift,
-                CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
-            )  # fmt: skip
-            if FILTERS:
-                offset, slope = at_corners(u / (total * 4), TOGETHER), at_corners(u_y / (total * 4), TOGETHER)
-                by_filters = _add_filters(
-                    by_filters, padded, filters, pooled, start, m, r, w, shift, offset, slope,
-                    CHANNELS, HEIGHT, WIDTH, LANES, LAST, TOGETHER, SQUARES, PRECISION,
-                )  # fmt: skip
-        sum_u += u
-        sum_u_y += u_y
-        tl.store(by_u + image * CHANNELS + single, u, mask=single < CHANNELS)
-        tl.store(by_u_y + image * CHANNELS + single, u_y, mask=single < CHANNELS)
-    grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
-    tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
-    tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
-    if FILTERS:
-        at = (tl.arange(0, products) * CHANNELS)[:, None] + (corner * (products * CHANNELS) + channel)[None, :]
-        tl.store(grouped + at, by_filters, mask=exists[None, :])
-
-
-@triton.jit
 def _load_given(
     given,
     start,
@@ -240,9 +96,8 @@ def _moments_of_patches(
     LANES: tl.constexpr,  # noqa: N803
     SQUARES: tl.constexpr,  # noqa: N803
     PRECISION: tl.constexpr,  # noqa: N803
-    HALVES: tl.constexpr,  # noqa: N803
 ):
-    """Of one image: sums s of the numbers under its squares, P^T 1, and P^T P - s s^T / squares, in one or two parts."""
+    """Of one image: sums s of the numbers under its squares, P^T 1, and P^T P - s s^T / squares."""
     total: tl.constexpr = HEIGHT * WIDTH // 4
     products: tl.constexpr = 16 * LANES
     image = tl.program_id(0).to(tl.int64)
@@ -257,12 +112,9 @@ def _moments_of_patches(
     tl.store(sums + image * products + number, s)
     across = tl.reshape(s, (products, 1))
     squared -= across * (s / total)[None, :]
-    gram += image * (HALVES * products * products)
+    gram += image * (products * products)
     at = gram + (number * products)[:, None] + number[None, :]
-    rounded = squared.to(gram.dtype.element_ty)
-    tl.store(at, rounded)
-    if HALVES == 2:  # what the rounding to bfloat16 took away
-        tl.store(at + products * products, (squared - rounded.to(tl.float32)).to(gram.dtype.element_ty))
+    tl.store(at, squared.to(gram.dtype.element_ty))
 
 
 @triton.jit
@@ -296,7 +148,7 @@ def _add_three(a, b, c, d, e, f):
 
 
 @triton.jit
-def _turned(
+def _backward(
     images,
     arranged,
     given,
@@ -321,13 +173,10 @@ def _turned(
     PRECISION: tl.constexpr,  # noqa: N803
     IMAGES: tl.constexpr,  # noqa: N803
     FILTERS: tl.constexpr,  # noqa: N803
-    GRAM: tl.constexpr,  # noqa: N803
-    HALVES: tl.constexpr,  # noqa: N803
     SCALED: tl.constexpr,  # noqa: N803
     ONES: tl.constexpr,  # noqa: N803
-    STAGES: tl.constexpr,  # noqa: N803
 ):
-    # GRAM: the maps are made once. SCALED: what is summed over images is u w r, rounded; else P^T u of each image.
+    # SCALED: what is summed over images is u w r; else P^T u of each image, which takes registers.
     # ONES: sums of u and u z are taken from P^T u. u and sums of it are four times too large up to the sums over corners.
     total: tl.constexpr = HEIGHT * WIDTH // 4
     products: tl.constexpr = 16 * LANES
@@ -351,7 +200,7 @@ def _turned(
         u_z = tl.zeros((4 * TOGETHER,), tl.float32)
         all_z = tl.zeros((4 * TOGETHER,), tl.float32)
         by_patch = tl.zeros((4 * TOGETHER, products), tl.float32)
-        for first in tl.range(0, total, SQUARES, num_stages=STAGES):
+        for first in tl.range(0, total, SQUARES, num_stages=1):
             patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
             g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
             z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
@@ -359,14 +208,14 @@ def _turned(
             if not ONES:
                 u += tl.sum(passed.to(tl.float32), axis=1)
                 u_z += tl.sum(passed.to(tl.float32) * z, axis=1)
-            if FILTERS and GRAM and not ONES:
+            if FILTERS and not ONES:
                 if total % SQUARES != 0:  # without squares that are not there, z is 0
                     z = tl.where((first + tl.arange(0, SQUARES) < total)[None, :], z, 0.0)
                 all_z += tl.sum(z, axis=1)
-            if FILTERS and GRAM and SCALED:
+            if FILTERS and SCALED:
                 scaled = (passed.to(tl.float32) * (w * r * 0.25)[:, None]).to(patch.dtype)
                 by_filters = tl.dot(scaled, patch, by_filters, input_precision=PRECISION)
-            elif ONES or (FILTERS and GRAM):
+            elif ONES or FILTERS:
                 by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
         if ONES:
             weights = filters.to(tl.float32)
@@ -393,28 +242,16 @@ def _turned(
             slope = map_u_y * scale / (total * 4)
             offset = at_corners(map_u / (total * 4) - slope * centre, TOGETHER)
             slope = at_corners(slope, TOGETHER)
-            if GRAM:
-                at = gram + image * (HALVES * products * products) + (number * products)[:, None] + number[None, :]
-                by_d = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
-                if HALVES == 2:
-                    by_d = tl.dot(filters, tl.trans(tl.load(at + products * products)), by_d, input_precision=PRECISION)
-                s = tl.load(patch_sums + image * products + number)
-                if SCALED:
-                    by_filters -= (w * r * slope)[:, None] * by_d
-                    by_filters -= (w * r * (offset + slope * (all_z * (1.0 / total))))[:, None] * s[None, :]
-                else:
-                    by_patch = by_patch * 0.25 - slope[:, None] * by_d
-                    by_patch -= (offset + slope * (all_z * (1.0 / total)))[:, None] * s[None, :]
-                    by_filters += (w * r)[:, None] * by_patch
+            at = gram + image * (products * products) + (number * products)[:, None] + number[None, :]
+            by_z = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
+            s = tl.load(patch_sums + image * products + number)
+            if SCALED:
+                by_filters -= (w * r * slope)[:, None] * by_z
+                by_filters -= (w * r * (offset + slope * (all_z * (1.0 / total))))[:, None] * s[None, :]
             else:
-                for first in tl.range(0, total, SQUARES, num_stages=STAGES):
-                    patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
-                    g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-                    z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
-                    hidden = z * (w * r)[:, None] + (shift - m * (w * r))[:, None] <= 0
-                    passed = tl.where(hidden, 0.0, g.to(tl.float32) * 0.25)
-                    by_z = (w * r)[:, None] * (passed - offset[:, None] - z * slope[:, None])
-                    by_filters = tl.dot(by_z.to(patch.dtype), patch, by_filters, input_precision=PRECISION)
+                by_patch = by_patch * 0.25 - slope[:, None] * by_z
+                by_patch -= (offset + slope * (all_z * (1.0 / total)))[:, None] * s[None, :]
+                by_filters += (w * r)[:, None] * by_patch
     grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
     tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
     tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
@@ -460,11 +297,6 @@ def _add_groups(
     tl.store(by_norm + (tap - weights) * CHANNELS + channel, sums, mask=(channel < CHANNELS) & (tap >= weights))
 
 
-def _halves(precision: str) -> int:
-    """Parts of a table that is a factor of a product: two where factors are rounded to bfloat16."""
-    return _HALVES if precision == "bf16" else 1
-
-
 def moments_of_patches(prepared: Prepared, shape: Shape, precision: str) -> tuple[Tensor, Tensor, Tensor]:
     """Of the numbers under the squares of each image: sums over squares of their products about the mean, and sums.
 
@@ -474,16 +306,16 @@ def moments_of_patches(prepared: Prepared, shape: Shape, precision: str) -> tupl
         precision: of the products: bf16, tf32 or fp32.
 
     Returns:
-        (N, 1, 16 lanes, 16 lanes) as the images, of which bfloat16 has two parts that add up, (N, 2, ...); the numbers' sums
-        (N, 16 lanes) float32; and those of each pixel of the maps' squares, (N, 4, channels) float32.
+        (N, 16 lanes, 16 lanes) in the images' dtype; the numbers' sums (N, 16 lanes) float32; and those of each pixel of the
+        maps' squares, (N, 4, channels) float32.
     """
-    images, count, products, halves = prepared.images, len(prepared.images), shape.products, _halves(precision)
-    gram = torch.empty(count, halves, products, products, dtype=images.dtype, device=images.device)
+    images, count, products = prepared.images, len(prepared.images), shape.products
+    gram = torch.empty(count, products, products, dtype=images.dtype, device=images.device)
     sums = torch.empty(count, products, dtype=torch.float32, device=images.device)
     sizes = shape.constants()
     cuts = {"SQUARES": cut(shape, 64, 4)["SQUARES"], "PRECISION": dot_precision(precision), "num_warps": 4}
     maps = {name: sizes[name] for name in ("HEIGHT", "WIDTH", "LANES")}
-    _moments_of_patches[(count,)](images, gram, sums, **maps, **cuts, HALVES=halves)
+    _moments_of_patches[(count,)](images, gram, sums, **maps, **cuts)
     of_maps = torch.empty(count, 4, shape.channels, dtype=torch.float32, device=images.device)
     cuts = {"TOGETHER": _CHANNELS_SUMMED, "IMAGES": _IMAGES_SUMMED, "num_warps": 4}
     grid = (triton.cdiv(count, _IMAGES_SUMMED) * triton.cdiv(shape.channels, _CHANNELS_SUMMED),)
@@ -517,20 +349,16 @@ def backward(
         and of u y over each map, (2, N, channels).
     """
     count, channels, device = len(given), shape.channels, given.device
-    method, cuts = _method(shape, precision), _tiles(shape, precision)
+    cuts = _tiles(shape, precision)
     blocks = triton.cdiv(channels, cuts["TOGETHER"])
     images = max(1, triton.cdiv(count * blocks, _PROGRAMS))
     groups = triton.cdiv(count, images)
     sums = torch.empty(2, count, channels, dtype=torch.float32, device=device)
     grouped = torch.empty(groups, 4 * shape.products + 2, channels, dtype=torch.float32, device=device)
     constants = shape.constants() | cuts | {"LAST": channels_last(given), "IMAGES": images, "FILTERS": by_filters}
-    grid = (groups * blocks,)
-    if method in ("old", "kept"):
-        _backward[grid](*prepared, given, *norm, sums[0], sums[1], grouped, count, **constants)
-    else:
-        wanted = method == "ones" or (by_filters and method != "turned")
-        moments = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
-        _turned[grid](*prepared, given, *norm, *moments, sums[0], sums[1], grouped, count, **constants)
+    wanted = by_filters or cuts["ONES"]
+    moments = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
+    _backward[(groups * blocks,)](*prepared, given, *norm, *moments, sums[0], sums[1], grouped, count, **constants)
     of_filters = torch.empty_like(filters)
     of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)
     sizes = {"INPUTS": shape.inputs, "CHANNELS": channels, "LANES": shape.lanes}
@@ -541,22 +369,9 @@ def backward(
     return of_filters if by_filters else None, of_norm, sums
 
 
-def _method(shape: Shape, precision: str) -> str:
-    """How the kernel works: ones where a number of each pixel is to spare, except in fp32, which is short of registers."""
-    chosen = _METHOD or ("scaled" if precision == "fp32" else "ones")
-    return "gram" if chosen == "ones" and not shape.spare else chosen
-
-
 def _tiles(shape: Shape, precision: str) -> dict[str, Any]:
     """Compile-time sizes of the backward kernel's tiles, and how it works."""
-    method, products = _method(shape, precision), {"PRECISION": dot_precision(precision)}
-    if method == "old":
-        squares = {"bf16": 128 if shape.lanes > 1 else 64, "tf32": 64, "fp32": 32}[precision]
-        return cut(shape, squares, 4) | products | {"KEPT": False} | _OVER
-    if method == "kept":
-        return cut(shape, 256, 8) | products | {"KEPT": True} | _OVER
-    ways: dict[str, Any] = {"GRAM": method != "turned", "SCALED": method == "scaled", "ONES": method == "ones"}
-    ways |= {"HALVES": _halves(precision), "STAGES": _STAGES}
+    ways = {"SCALED": precision == "fp32", "ONES": shape.spare and precision != "fp32"}
     squares = {"bf16": 64, "tf32": 32 if shape.lanes > 1 else 64, "fp32": 16}[precision]
     limit = {} if precision == "fp32" else {"maxnreg": _REGISTERS}
-    return cut(shape, squares, 4) | products | ways | limit | _OVER
+    return cut(shape, squares, 4) | {"PRECISION": dot_precision(precision)} | ways | limit

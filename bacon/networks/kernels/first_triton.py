@@ -187,7 +187,9 @@ def prepare(x: Tensor, filters: Tensor, padding: int, dtype: torch.dtype) -> Pre
 def tiles(shape: Shape, precision: str) -> dict[str, Any]:
     """Compile-time sizes of the forward kernel's tiles, for products in bf16, tf32 or fp32."""
     squares, channels = {"bf16": (256, 16), "tf32": (256, 16), "fp32": (64, 16)}[precision]
-    if precision != "fp32" and shape.height * shape.width // 4 > squares:  # made twice: in smaller tiles of more channels
+    if (
+        precision != "fp32" and shape.height * shape.width // 4 > squares
+    ):  # made twice: in smaller tiles of more channels
         squares, channels = 128, 32
     return cut(shape, squares, 4, channels) | {"PRECISION": dot_precision(precision)}
 
