@@ -6,6 +6,7 @@ from one time to the next is written into such a tensor before. The same code ru
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -103,12 +104,28 @@ def recorded(work: Callable[[], object], *, warm_up: Callable[[], object] | None
     # Where recording fails, PyTorch leaves the stream of the recording as the current one; the outer context does not.
     with (
         torch.cuda.stream(current),
+        _no_garbage_collected(),
         _own_workspaces(),
         _own_pool() as pool,
         torch.cuda.graph(graph, pool=pool, stream=stream),
     ):
         work()
     return graph
+
+
+@contextmanager
+def _no_garbage_collected() -> Iterator[None]:
+    """Python looks for no unreachable cycles meanwhile, where an earlier algorithm may be: its end makes one stream wait for others.
+
+    PyTorch gives out the same 32 streams again and again, so that one of them may be that of the recording, which then fails.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 @contextmanager

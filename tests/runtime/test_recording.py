@@ -1,5 +1,6 @@
 """What recording on a GPU leaves behind: on streams that only write down who waits for whom, and what is launched."""
 
+import gc
 from contextlib import contextmanager
 
 import pytest
@@ -45,6 +46,14 @@ def test_what_follows_a_recording_that_fails_is_on_the_stream_that_was_current(g
     warmed_up = [("stream1", "main"), *[("stream1", "step")] * 3, ("main", "stream1")]
     assert steps == [*warmed_up, ("stream1", "step"), ("main", "step"), ("main", "step")]
     assert not step.is_recorded
+
+
+def test_no_garbage_is_collected_while_a_step_is_recorded(gpu):
+    """A cycle with streams would make a stream wait for the one that records."""
+    states = []
+    recording(lambda: states.append(gc.isenabled()))()
+    assert states == [True, True, True, False, True], "three steps before, the recording, which fails, and the step itself"
+    assert gc.isenabled()
 
 
 def test_a_recording_begins_and_ends_without_a_workspace_that_others_use(gpu):
