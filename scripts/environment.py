@@ -20,7 +20,7 @@ import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -107,7 +107,7 @@ def create(reason: str) -> None:
 def compile_packages() -> None:
     """Compile the installed packages on every core; pip would on one. What does not compile is left, as pip leaves it."""
     command = [str(VENV / "bin" / "python"), "-m", "compileall", "-qq", "-j", "0", str(VENV / "lib")]
-    subprocess.run(command, check=False)
+    run(command)
 
 
 def has_ensurepip() -> bool:
@@ -128,10 +128,10 @@ def pip(*arguments: str) -> None:
     command = [python, "-m", "pip"] if has_ensurepip() else [sys.executable, "-m", "pip", "--python", python]
     start = time.monotonic()
     if sys.stdout.isatty():
-        status = subprocess.run([*command, *arguments], check=False).returncode
+        status = run([*command, *arguments])
     else:
         with LOG.open("a", encoding="utf-8") as log:
-            status = subprocess.run([*command, *arguments], stdout=log, stderr=log, check=False).returncode
+            status = run([*command, *arguments], log)
     if status:
         if LOG.exists():
             print("\n".join(LOG.read_text(encoding="utf-8").splitlines()[-20:]), file=sys.stderr)
@@ -139,9 +139,17 @@ def pip(*arguments: str) -> None:
     print(f"  done in {time.monotonic() - start:.0f} s", flush=True)
 
 
+def run(command: list[str], log: IO[str] | None = None) -> int:
+    """The exit status of ``command``, which inherits the lock of :func:`one_at_a_time` and may write to ``log``."""
+    return subprocess.run(command, check=False, close_fds=False, stdout=log, stderr=log).returncode
+
+
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Hold an operating-system lock, so that two calls of make do not build the same environment."""
+    """Hold an operating-system lock, so that two calls of make do not build the same environment.
+
+    What this process runs meanwhile holds it too: pip goes on when only this process is killed.
+    """
     # A file of its own: `.venv` itself is emptied, and some network file systems lock only what is open for writing.
     with (ROOT / ".venv.lock").open("w") as file:
         try:
@@ -149,6 +157,7 @@ def one_at_a_time() -> Iterator[None]:
         except BlockingIOError:
             print("Waiting for another call that prepares .venv ...", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
+        os.set_inheritable(file.fileno(), True)
         yield
 
 

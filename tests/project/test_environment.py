@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import yaml
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "snakemake": "snakemake-minimal"}
@@ -227,6 +230,45 @@ class TestEnvironmentScript:
         assert self.run(script) == []
         monkeypatch.setenv("PYTHON", "python3.99")
         assert self.run(script) == ["lock", "project"]
+
+
+def test_what_a_killed_call_leaves_running_holds_its_lock(tmp_path):
+    """Or the next call would install into the same folder at the same time."""
+    begun, end, lock = (tmp_path / name for name in ("begun", "end", ".venv.lock"))
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f"#!/bin/sh\ntouch '{begun}'\nwhile [ ! -e '{end}' ]; do sleep 0.05; done\n")
+    python.chmod(0o755)
+    code = f"""
+import importlib.util
+from pathlib import Path
+spec = importlib.util.spec_from_file_location("script", {str(ROOT / "scripts" / "environment.py")!r})
+script = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(script)
+script.ROOT = Path({str(tmp_path)!r})
+script.VENV, script.LOG = script.ROOT / ".venv", script.ROOT / "log"
+script.has_ensurepip = lambda: True
+with script.one_at_a_time():
+    script.pip("install")
+"""
+
+    def is_free():
+        with lock.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            return True
+
+    call = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    try:
+        wait_for(begun.exists)
+        call.kill()
+        call.wait()
+        assert not is_free()
+    finally:
+        end.touch()
+    wait_for(is_free)
 
 
 def find_python(tmp_path: Path, *, python: str = "", **programs: str) -> subprocess.CompletedProcess[str]:
