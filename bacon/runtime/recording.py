@@ -115,7 +115,7 @@ def recorded(work: Callable[[], object], *, warm_up: Callable[[], object] | None
 
 @contextmanager
 def _no_garbage_collected() -> Iterator[None]:
-    """Python looks for no unreachable cycles meanwhile, where an earlier algorithm may be: its end makes one stream wait for others.
+    """Python looks for no unreachable cycles meanwhile: the end of an earlier algorithm makes one stream wait for others.
 
     PyTorch gives out the same 32 streams again and again, so that one of them may be that of the recording, which then fails.
     """

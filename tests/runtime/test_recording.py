@@ -48,11 +48,14 @@ def test_what_follows_a_recording_that_fails_is_on_the_stream_that_was_current(g
     assert not step.is_recorded
 
 
-def test_no_garbage_is_collected_while_a_step_is_recorded(gpu):
+@pytest.mark.usefixtures("gpu")
+def test_no_garbage_is_collected_while_a_step_is_recorded():
     """A cycle with streams would make a stream wait for the one that records."""
     states = []
     recording(lambda: states.append(gc.isenabled()))()
-    assert states == [True, True, True, False, True], "three steps before, the recording, which fails, and the step itself"
+    assert states == [True, True, True, False, True], (
+        "three steps before, the recording, which fails, and the step itself"
+    )
     assert gc.isenabled()
 
 
