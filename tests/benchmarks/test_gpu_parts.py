@@ -39,14 +39,22 @@ def test_a_methods_own_network_has_the_precision_that_is_asked_for():
     assert (settings.network.precision, settings.distillation.network.precision) == ("bf16", "bf16")
 
 
-def test_the_command_imports_nothing_that_a_bare_machine_lacks():
-    code = f"""
+def without_packages(code, *arguments):
+    """Run Python code where the packages are missing that a bare machine lacks."""
+    hidden = f"""
 import importlib, sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {MISSING}:
             raise ModuleNotFoundError(name, name=name)
 sys.meta_path.insert(0, Missing())
+"""
+    command = [sys.executable, "-c", hidden + code, *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_the_command_imports_nothing_that_a_bare_machine_lacks():
+    code = """
 import benchmarks.__main__, benchmarks.gpu.worker
 from benchmarks.gpu.parts import PARTS
 from bacon.distillation.algorithm import load_algorithm
@@ -55,8 +63,18 @@ for part in PARTS:
     part.measure()
 importlib.import_module(METHODS["bacon"].algorithm.partition(":")[0])
 """
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = without_packages(code)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_tests_for_a_gpu_import_nothing_that_a_bare_machine_lacks():
+    arguments = ("-q", "--collect-only", "-m", "gpu", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=")
+    code = "import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    done = without_packages(code, *arguments, *part_tests.files_with_tests(("tests",)))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^tests/methods/.*cuda", done.stdout, flags=re.MULTILINE)) > 200, (
+        "the contract of every method"
+    )
 
 
 def picture(path, first, tiles, side):

@@ -1,4 +1,7 @@
-"""What every registered method keeps to, whatever it computes; the example of docs/add-a-method.md too."""
+"""What every registered method keeps to, whatever it computes; the example of docs/add-a-method.md too.
+
+Where there is a GPU, on that too; what a training need asks for is trained on the CPU, as it comes from files in a job.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ from bacon.distillation.engine import Engine
 from bacon.distillation.real_images import RealImages
 from bacon.methods.base import CellSize
 from bacon.methods.registry import METHODS
+from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.progress import Progress
 from bacon.settings.cell_settings import CellSettings
 from bacon.settings.cells import Cell
@@ -42,7 +46,8 @@ from tests.methods.naive_trajectories import NaiveDATM, NaiveTrajectories
 from tests.methods.test_datadam import NaiveDataDAM
 from tests.methods.trained import inputs_of
 
-CPU = torch.device("cpu")
+CPU, GPU = torch.device("cpu"), torch.device("cuda")
+ON_A_GPU = (pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"))
 NETWORK = NetworkSettings(width=6, depth=2)
 ITERATIONS = 6
 ALL = (*METHODS.values(), example.record())
@@ -95,6 +100,29 @@ every_record = pytest.mark.parametrize("method", ALL, ids=lambda method: method.
 every_method = pytest.mark.parametrize("method", DISTILLED, ids=lambda method: method.name)
 
 
+def on_devices(name=None, values=(None,), *, on_a_gpu=None):
+    """A test for each device, and for each value of the parameter ``name``; ``on_a_gpu`` are those on a GPU, by default all."""
+    chosen = [(CPU, value, ()) for value in values]
+    chosen += [(GPU, value, ON_A_GPU) for value in (values if on_a_gpu is None else on_a_gpu)]
+    names = ("device",) if name is None else ("device", name)
+    cases = [pytest.param(*(device, value)[: len(names)], marks=marks) for device, value, marks in chosen]
+    return pytest.mark.parametrize(names, cases, indirect=["device"], ids=_id)
+
+
+def _id(value):
+    return str(value) if isinstance(value, torch.device) else getattr(value, "__name__", None)
+
+
+@pytest.fixture
+def device(request):
+    """Where a test computes; on a GPU in the arithmetic of a job, so that two runs have the same bits."""
+    if request.param == GPU:
+        set_up_arithmetic(torch.get_num_threads())
+    yield request.param
+    if request.param == GPU:
+        torch.set_deterministic_debug_mode("default")
+
+
 def merged(*layers):
     """The later layers over the earlier ones, key by key."""
     result = {}
@@ -113,9 +141,11 @@ def small(method, **changes):
     return method.settings_model.model_validate(values)
 
 
-def engine_of(method, settings=None, *, dataset=None, dtype=torch.float32, ipc=2, seed=3, chunk_images=2048):
+def engine_of(
+    method, settings=None, *, dataset=None, dtype=torch.float32, ipc=2, seed=3, chunk_images=2048, device=CPU
+):
     settings = small(method) if settings is None else settings
-    real = RealImages(toy_dataset() if dataset is None else dataset, device=CPU, dtype=dtype)
+    real = RealImages(toy_dataset() if dataset is None else dataset, device=device, dtype=dtype)
     context = Context(
         cell=Cell("toy", method.name, ipc, seed),
         real=real,
@@ -124,7 +154,7 @@ def engine_of(method, settings=None, *, dataset=None, dtype=torch.float32, ipc=2
         inputs=inputs_of(method, settings, NETWORK, dataset),
     )
     algorithm = load_algorithm(method.algorithm, settings, context)
-    return Engine(algorithm, device=CPU, keep=settings.snapshot_iterations())
+    return Engine(algorithm, device=device, keep=settings.snapshot_iterations())
 
 
 def finished(method, *arguments, **keywords):
@@ -229,9 +259,9 @@ def test_an_algorithm_is_what_its_settings_say(method):
 
 
 @every_method
-@pytest.mark.parametrize("ipc", [1, 2])
-def test_the_synthetic_set_is_valid(method, ipc):
-    engine = finished(method, ipc=ipc)
+@on_devices("ipc", [1, 2], on_a_gpu=[1])
+def test_the_synthetic_set_is_valid(method, ipc, device):
+    engine = finished(method, ipc=ipc, device=device)
     synthetic = engine.synthetic()
     assert synthetic.images.shape == (3 * ipc, 2, 8, 8)
     assert synthetic.images.isfinite().all()
@@ -243,36 +273,38 @@ def test_the_synthetic_set_is_valid(method, ipc):
 
 
 @every_method
-@pytest.mark.parametrize("at", [0, 1, 3, 5])
-def test_a_run_that_goes_on_from_its_state_ends_with_the_same_bits(method, at):
-    whole, first = finished(method), engine_of(method)
+@on_devices("at", [0, 1, 3, 5], on_a_gpu=[3])
+def test_a_run_that_goes_on_from_its_state_ends_with_the_same_bits(method, at, device):
+    whole, first = finished(method, device=device), engine_of(method, device=device)
     run(first, min(at, first.algorithm.iterations))
     file = io.BytesIO()
     snapshots = first.snapshots
     torch.save(first.state_dict() | {"snapshots": None}, file)
     file.seek(0)
-    rest = engine_of(method)
-    rest.load_state_dict(torch.load(file, weights_only=True) | {"snapshots": dict(snapshots)})
+    rest = engine_of(method, device=device)
+    kept = torch.load(file, map_location=device, weights_only=True)  # as a job loads it
+    rest.load_state_dict(kept | {"snapshots": dict(snapshots)})
     run(rest)
     assert_same(whole, rest)
 
 
 @every_method
-def test_the_seed_decides_and_nothing_else(method):
+@on_devices()
+def test_the_seed_decides_and_nothing_else(method, device):
     torch.manual_seed(1)
-    one = finished(method)
+    one = finished(method, device=device)
     torch.manual_seed(2)
-    torch.rand(3)
-    assert_same(one, finished(method))
-    other = finished(method, seed=4)
+    torch.rand(3, device=device)
+    assert_same(one, finished(method, device=device))
+    other = finished(method, seed=4, device=device)
     assert not torch.equal(one.synthetic().images, other.synthetic().images)
 
 
 @every_method
-@pytest.mark.parametrize("chunk_images", [1, 13, 40])
-def test_the_number_of_images_at_a_time_changes_nothing(method, chunk_images):
+@on_devices("chunk_images", [1, 13, 40], on_a_gpu=[13])
+def test_the_number_of_images_at_a_time_changes_nothing(method, chunk_images, device):
     one, other = (
-        finished(method, dtype=torch.float64, chunk_images=size).algorithm.synthetic()
+        finished(method, dtype=torch.float64, chunk_images=size, device=device).algorithm.synthetic()
         for size in (10_000, chunk_images)
     )
     torch.testing.assert_close(one.images, other.images, rtol=0, atol=1e-6)
@@ -311,29 +343,32 @@ def large_offset(dataset):
 
 
 @every_method
-@pytest.mark.parametrize("change", [constant, black, one_class_constant, large_values, large_offset])
-def test_extreme_images_give_finite_sets(method, change):
+@on_devices("change", [constant, black, one_class_constant, large_values, large_offset], on_a_gpu=[black, large_offset])
+def test_extreme_images_give_finite_sets(method, change, device):
     dataset = toy_dataset()
     change(dataset)
-    finished(method, dataset=dataset)  # its last check finds what is not finite
+    finished(method, dataset=dataset, device=device)  # its last check finds what is not finite
 
 
 @every_method
-def test_a_class_of_four_images_beside_larger_ones(method):
-    finished(method, dataset=toy_dataset(counts=(30, 4, 9)), ipc=1)
+@on_devices()
+def test_a_class_of_four_images_beside_larger_ones(method, device):
+    finished(method, dataset=toy_dataset(counts=(30, 4, 9)), ipc=1, device=device)
 
 
 @pytest.mark.parametrize("name", ORACLES)
-def test_each_step_equals_the_oracles(name):
+@on_devices()
+def test_each_step_equals_the_oracles(name, device):
+    """The oracle computes on the CPU; a GPU adds in another order, which iterations amplify a thousandfold at the most."""
     oracle_class, changes = ORACLES[name]
     method = METHODS[name.partition(" ")[0]]
     settings, network = small(method, **changes), NETWORK
-    engine = engine_of(method, settings, dtype=torch.float64)
-    start = engine.algorithm.images.clone()
+    engine = engine_of(method, settings, dtype=torch.float64, device=device)
+    start, tolerance = engine.algorithm.images.to(CPU, copy=True), 1e-9 if device == CPU else 1e-7
     real = RealImages(toy_dataset(), device=CPU, dtype=torch.float64)
     oracle = oracle_class(real, settings, network, ipc=2, seed=3, initial=start)
     for iteration in range(settings.iteration_count()):
         seen = oracle.iteration(iteration)
-        torch.testing.assert_close(engine.algorithm.images, seen, rtol=0, atol=1e-9)
+        torch.testing.assert_close(engine.algorithm.images.cpu(), seen, rtol=0, atol=tolerance)
         engine.step()
-    assert (engine.algorithm.images - start).abs().max() > 1e-3, "the images must have moved"
+    assert (engine.algorithm.images.cpu() - start).abs().max() > 1e-3, "the images must have moved"
