@@ -14,8 +14,7 @@ from torch import Tensor
 from torch.optim.sgd import sgd
 
 # PyTorch's fused update gives one block of threads to each 65,536 numbers of a tensor, and to each tensor at least one: a
-# ConvNet-3 keeps eight of a GPU's multiprocessors busy, for 20 us on an H200. Pieces of a tensor are tensors too, of which a
-# launch takes so many.
+# ConvNet-3 keeps eight of a GPU's multiprocessors busy. Pieces of a tensor are tensors too, of which a launch takes so many.
 _PIECES_OF_A_LAUNCH = 48
 _PIECE_SIZES = range(8192, 16384 + 1, 1024)
 
