@@ -85,7 +85,8 @@ def test_a_full_disk_stops_a_run_with_a_clear_error_and_the_next_call_ends_well(
         place.fill(MIB // 16)
         run = project.snakemake(CELL, check=False)
         assert run.returncode != 0
-        assert re.search(f"ERROR .*({FULL})", run.output)
+        # Where the job's log, which is on this disk, has no room for its last line either, the workflow says what it may be.
+        assert re.search(f"ERROR .*({FULL})|without an error message: .*the disk is full", run.output)
         assert bool(before) == ("then run snakemake again: finished work is kept" in run.output)
         assert bool(before) == ("could not be written" in run.output), (
             "each checkpoint that the disk refused is in the log"
