@@ -17,7 +17,7 @@ from benchmarks.gpu.findings import Findings
 from benchmarks.gpu.outcomes import Outcome, read
 from benchmarks.gpu.request import Request
 
-_MARK = "mark.gpu"
+_MARKS = "mark.gpu", "on_a_gpu"  # the second is a list of marks that a file may import
 _SPARED_CORES, _FEWEST, _MOST = 2, 2, 14
 """Cores that are no worker's, and the limits of the workers' number."""
 _ENDS_WELL = (0, 5)
@@ -54,7 +54,8 @@ def files_with_tests(places: tuple[str, ...]) -> list[Path]:
     for place in map(Path, places):
         path = place if place.is_absolute() else ROOT / place
         files += sorted(path.rglob("test_*.py")) if path.is_dir() else [path]
-    return [file for file in files if _MARK in file.read_text(encoding="utf-8")]
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    return [file for file, text in texts.items() if any(mark in text for mark in _MARKS)]
 
 
 def workers(device: str) -> int:

@@ -152,6 +152,8 @@ def test_only_files_with_marked_tests_are_imported(tmp_path):
     (tmp_path / "test_b.py").write_text("import snakemake\n")
     assert part_tests.files_with_tests((str(tmp_path),)) == [tmp_path / "test_a.py"]
     assert len(part_tests.files_with_tests(("tests",))) >= 5
+    names = {file.name for file in part_tests.files_with_tests(("tests",))}
+    assert {"test_block_gpu.py", "test_classifier_gpu.py"} <= names, "their marks are imported"
 
 
 MARK = "import pytest\npytestmark = pytest.mark.gpu\n"

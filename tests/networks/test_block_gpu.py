@@ -1,10 +1,5 @@
 """The block's Triton kernels: interpreted on the CPU, compiled for GPUs that are not here, and run where there is one."""
 
-import logging
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -20,10 +15,9 @@ from tests.networks.block_on_gpu import (
     check_nan_constant_maps_and_second_derivatives,
     plain,
 )
+from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 GPU = torch.device("cuda")
-on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux")
 
 COMPILE = """
 import os, re, subprocess, sys, tempfile
@@ -116,15 +110,6 @@ assert "mul.hi.u32" in compiled(draws_triton._words, torch.float32, words, **kin
 """
 
 
-def run(*arguments, **environment):
-    command = [sys.executable, *arguments]
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=500, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @needs_triton
 def test_the_interpreted_kernels_equal_the_layers():
     assert "the first block too" in run("-m", "tests.networks.triton_on_cpu", TRITON_INTERPRET="1")
@@ -138,16 +123,9 @@ def test_the_kernels_compile_for_gpus_without_spills(tmp_path):
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(block_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(block_gpu.gpu_kernel(torch.float32, 8, 16, 16) for _ in range(3))
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(
+        monkeypatch, caplog, block_gpu, lambda: block_gpu.gpu_kernel(torch.float32, 8, 16, 16)
+    )
 
 
 @pytest.mark.usefixtures("forgotten_kernels")
@@ -161,16 +139,9 @@ def test_maps_that_it_does_not_take_are_not_compiled(monkeypatch, dtype, height,
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_the_first_block_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(first_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(first_gpu.gpu_first("tf32", 3, 32, 32, 1, 8) for _ in range(3))
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(
+        monkeypatch, caplog, first_gpu, lambda: first_gpu.gpu_first("tf32", 3, 32, 32, 1, 8)
+    )
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

@@ -1,7 +1,5 @@
 """The classifier's kernels: interpreted on the CPU, compiled for a GPU that is not here, and run where there is one."""
 
-import logging
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,7 +11,7 @@ from bacon.networks.grouped_weights import GroupedWeight
 from bacon.networks.kernels import classifier_gpu
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.settings.network import NetworkSettings
-from tests.transforms.test_affine_pass_gpu import needs_triton, on_a_gpu, run
+from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 COMPILE = """
 import triton
@@ -54,18 +52,11 @@ def test_the_kernels_compile_for_a_gpu(tmp_path):
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_they_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(classifier_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(classifier_gpu.gpu_kernel(torch.float32, 128, 4, 4, 10) for _ in range(3))
-        assert not classifier_gpu.gpu_kernel(torch.float64, 128, 4, 4, 10)
-        assert not classifier_gpu.gpu_kernel(torch.float32, 8, 2, 2, 10)
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(
+        monkeypatch, caplog, classifier_gpu, lambda: classifier_gpu.gpu_kernel(torch.float32, 128, 4, 4, 10)
+    )
+    assert not classifier_gpu.gpu_kernel(torch.float64, 128, 4, 4, 10)
+    assert not classifier_gpu.gpu_kernel(torch.float32, 8, 2, 2, 10)
 
 
 def on_a_gpu_that_is_not_here(monkeypatch):

@@ -1,7 +1,6 @@
 """The kernel of a step's cross-entropy: interpreted on the CPU, compiled for a GPU that is not here, run where there is one."""
 
 import copy
-import logging
 
 import pytest
 import torch
@@ -13,7 +12,7 @@ from bacon.training import cross_entropy_gpu
 from bacon.training.recipe_loss import hard_cross_entropy
 from bacon.training.sgd import Sgd
 from bacon.training.steps import PlainStep, StaticStep
-from tests.transforms.test_affine_pass_gpu import needs_triton, on_a_gpu, run
+from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 COMPILE = """
 import triton
@@ -48,16 +47,7 @@ def test_the_kernel_compiles_for_a_gpu(tmp_path):
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(cross_entropy_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(cross_entropy_gpu.gpu_kernel(10) for _ in range(3))
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(monkeypatch, caplog, cross_entropy_gpu, lambda: cross_entropy_gpu.gpu_kernel(10))
 
 
 def in_place_of_the_kernel(calls):

@@ -1,18 +1,12 @@
 """The pass's Triton kernel: interpreted on the CPU, compiled for a GPU that is not here, and run where there is one."""
 
-import logging
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 
 from bacon.transforms import affine_pass, affine_pass_gpu
+from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 GPU = torch.device("cuda")
-on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux")
 
 COMPILE = """
 import triton, triton.language as tl
@@ -35,15 +29,6 @@ for function, own in (
 """
 
 
-def run(*arguments, **environment):
-    command = [sys.executable, *arguments]
-    done = subprocess.run(
-        command, env=os.environ | environment, capture_output=True, text=True, timeout=500, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 @needs_triton
 def test_the_interpreted_kernel_equals_the_operations():
     assert "all checks passed" in run("-m", "tests.transforms.affine_pass_on_gpu", TRITON_INTERPRET="1")
@@ -57,16 +42,9 @@ def test_the_kernel_compiles_for_a_gpu(tmp_path):
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(affine_pass_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(affine_pass_gpu.gpu_kernel(torch.float32, 3, 8, 8) for _ in range(3))
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(
+        monkeypatch, caplog, affine_pass_gpu, lambda: affine_pass_gpu.gpu_kernel(torch.float32, 3, 8, 8)
+    )
 
 
 def test_a_pass_that_the_kernel_takes_goes_through_it(monkeypatch):
