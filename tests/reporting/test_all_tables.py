@@ -90,7 +90,11 @@ def test_table_1_holds_every_number_of_the_paper_and_ours_where_it_is(accuracy_o
     assert grid.groups == (("IPC 1", 2), ("IPC 10", 2)), "IPC 50 is in the paper, not in the grid"
     assert len(grid.rows) == len(set(table.loc[table["dataset"] == "CIFAR10", "method"])), "every method of the paper"
     lines = {row[0]: row[1:] for row in grid.rows}
-    assert lines["BACON"] == ("45.62†", "51.5 [38.8, 64.2] (4)", "62.06†", "71.5 [58.8, 84.2] (4)")
+    assert lines["BACON"] == ("45.62§", "51.5 [38.8, 64.2] (4)", "62.06§", "71.5 [58.8, 84.2] (4)")
+    explained = dict(line.split(" ", 1) for line in table1_notes(shown)[1:])
+    assert explained["§"].startswith("the code behind the number keeps the checkpoint that scored best on the test set")
+    shown_marks = {mark for row in grid.rows for cell in row[1:] for mark in cell if mark in explained}
+    assert shown_marks == set(explained) >= {"†", "‡", "§"}, "no mark without its reason, no reason without its mark"
     assert lines["Whole dataset"] == ("84.8", "97.0 [84.3, 100.0] (2)", MISSING, "")
     assert lines["DM"][1] == lines["DM"][3] == "", "never invented"
     assert any("100 epochs" in line for line in table1_notes(shown))

@@ -11,7 +11,6 @@ from bacon.reporting.collect.published import (
     preferred,
     rank,
     read_published,
-    remarks,
     with_network,
 )
 from bacon.reporting.collect.source_rules import SOURCE_RULES, source_rules
@@ -199,12 +198,6 @@ def test_every_network_in_the_collection_is_known(published):
     known = {*rules.no_network, *(text for texts in rules.networks.values() for text in texts)}
     assert set(published.rows["architecture"]) == known
     assert set(rules.networks) <= {PUBLISHED_NETWORK, *named_networks()}
-
-
-def test_what_is_known_of_several_numbers_is_said_once():
-    assert (
-        remarks(["2025; superseded; best on test", "best on test", "other"]) == "2025; superseded; best on test; other"
-    )
 
 
 def test_letters_and_digits_make_a_name(published):

@@ -19,7 +19,7 @@ A preferred row with a note or a remark (``remarks`` there: what is known of a w
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,11 +124,6 @@ def remark(row: Mapping[Hashable, Any]) -> str:
     copied = rules.not_target(row["method"], row["dataset"], row["ipc"])
     parts = [row["note"], *known, copied]
     return "; ".join(part for part in parts if part)
-
-
-def remarks(notes: Iterable[str]) -> str:
-    """Notes of several numbers as one sentence, without repetition."""
-    return "; ".join(dict.fromkeys(part for note in notes for part in note.split("; ")))
 
 
 class PublishedResults:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bacon.reporting.collect.footnotes import Footnotes
 from bacon.reporting.collect.protocol_text import FULL, TIMES, protocol_note
-from bacon.reporting.collect.published import Published, PublishedResults, remarks
+from bacon.reporting.collect.published import Published, PublishedResults
 from bacon.reporting.collect.statistics import TwoLevel, two_level
 
 # Columns of the long form with the names that they have in ``TwoLevel``.
@@ -197,9 +198,7 @@ def notes(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
         text += "* where it lies outside our interval."
         sources = summary.loc[summary["published_percent"].notna(), "published_source"].drop_duplicates()
         lines.append(f"{text} Sources: {'; '.join(sources)}.")
-        marked = summary.loc[summary["published_note"] != "", "published_note"].drop_duplicates()
-        if len(marked):
-            lines.append(f"† {remarks(marked)}.")
+        lines += Footnotes(summary["published_note"]).lines()
     return lines
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from bacon.reporting.collect.footnotes import Footnotes
 from bacon.reporting.collect.protocol_text import FULL
 from bacon.reporting.collect.summary import Block, Entry, blocks, notes
 from bacon.reporting.page.views import Column, Table, Value
@@ -46,6 +47,7 @@ def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFr
         table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
         for table in (accuracy, summary)
     ]
+    footnotes = Footnotes(own[1]["published_note"])
     remarks = [*notes(*own), BEST]
     if block.has_published:
         remarks.append("Gap: ours minus published, in percentage points. The protocols differ.")
@@ -54,32 +56,32 @@ def _answer(place: int, block: Block, accuracy: pd.DataFrame, summary: pd.DataFr
         title=f"{block.title}: test accuracy (%)",
         groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
         columns=(Column(title="Method", numeric=False), *(Column(title=kind) for _ in block.ipcs for kind in kinds)),
-        rows=tuple(_answer_row(block, own[1], title, entries) for title, entries in block.rows),
+        rows=tuple(_answer_row(block, own[1], title, entries, footnotes) for title, entries in block.rows),
         notes=tuple(remarks),
     )
 
 
 def _answer_row(
-    block: Block, summary: pd.DataFrame, title: str, entries: tuple[Entry | None, ...]
+    block: Block, summary: pd.DataFrame, title: str, entries: tuple[Entry | None, ...], footnotes: Footnotes
 ) -> tuple[Value, ...]:
     method = str(summary.loc[summary["method_title"] == title, "method"].iloc[0])
     values = [Value(text=title)]
     for ipc, entry in zip(block.ipcs, entries, strict=True):
         best = method != FULL and entry is not None and entry.ours.mean == _best(summary, ipc)
         cells = f"{block.dataset}/full" if method == FULL else f"{block.dataset}/{method}/ipc{ipc}/"
-        values += _entry_values(entry, best=best, cells=cells, published=block.has_published)
+        values += _entry_values(entry, best=best, cells=cells, published=footnotes if block.has_published else None)
     return tuple(values)
 
 
-def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: bool) -> Iterator[Value]:
+def _entry_values(entry: Entry | None, *, best: bool, cells: str, published: Footnotes | None) -> Iterator[Value]:
     if entry is None:
-        yield from [Value(text=MISSING)] * (4 if published else 2)
+        yield from [Value(text=MISSING)] * (2 if published is None else 4)
         return
     ours, found = entry.ours, entry.published
     yield Value(text=ours_text(entry), sort=ours.mean, best=best, cells=cells)
     yield Value(text=spreads_text(entry), sort=None if math.isnan(ours.sd) else ours.sd)
-    if published:
-        yield Value(text=beside_ours_text(entry), sort=None if found is None else found.accuracy_percent)
+    if published is not None:
+        yield Value(text=beside_ours_text(entry, published), sort=None if found is None else found.accuracy_percent)
         gap = None if found is None else ours.mean - found.accuracy_percent
         yield Value(text=MISSING if gap is None else f"{gap:+.1f}", sort=gap)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from bacon.reporting.collect.published import PublishedResults, remark, remarks, same_method
+from bacon.reporting.collect.footnotes import Footnotes
+from bacon.reporting.collect.published import PublishedResults, remark, same_method
 from bacon.reporting.collect.source_rules import source_rules
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK, text_or_none
 from bacon.reporting.tables.markup import MISSING, Grid
@@ -62,18 +63,19 @@ def against_grid(table: pd.DataFrame) -> list[Grid]:
     """The comparison arranged for reading, one grid per data set and evaluation network."""
     several = table["network"].nunique() > 1
     columns = ("Method", "IPC", "Ours", "Published", "Gap (points)", "Inside", "Other sources")
+    footnotes = Footnotes(table["published_note"])
     return [
         Grid(
             title=f"{group['dataset_title'].iloc[0]}{f', {network}' if several else ''}: ours against published",
             groups=(),
             columns=columns,
-            rows=tuple(_against_row(row) for _, row in group.iterrows()),
+            rows=tuple(_against_row(row, footnotes) for _, row in group.iterrows()),
         )
         for (_, network), group in table.groupby(["dataset", "network"], sort=False)
     ]
 
 
-def _against_row(row: pd.Series[Any]) -> tuple[str, ...]:
+def _against_row(row: pd.Series[Any], footnotes: Footnotes) -> tuple[str, ...]:
     has_interval = not pd.isna(row["ci_low"])
     interval = f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]" if has_interval else ""
     gap = f" [{row['gap_ci_low']:+.1f}, {row['gap_ci_high']:+.1f}]" if has_interval else ""
@@ -84,7 +86,7 @@ def _against_row(row: pd.Series[Any]) -> tuple[str, ...]:
         f"{row['mean_percent']:.1f}{interval} ({row['n']})",
         digits(row["published_percent"])
         + ("" if pd.isna(sd) else f" ± {digits(sd)}")
-        + "†" * bool(row["published_note"]),
+        + footnotes.mark(row["published_note"]),
         f"{row['gap_points']:+.1f}{gap}",
         MISSING if pd.isna(row["published_in_interval"]) else "yes" if row["published_in_interval"] else "no",
         f"{digits(row['lowest_percent'])} to {digits(row['highest_percent'])}" if row["conflict"] else MISSING,
@@ -104,8 +106,7 @@ def against_notes(table: pd.DataFrame) -> list[str]:
         f"{', '.join(table['published_architecture'].drop_duplicates())}.",
         f"Sources: {'; '.join(table['published_source'].drop_duplicates())}.",
     ]
-    marked = table.loc[table["published_note"] != "", "published_note"].drop_duplicates()
-    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines
+    return [*lines, *Footnotes(table["published_note"]).lines()]
 
 
 def table1(summary: pd.DataFrame, published: PublishedResults) -> pd.DataFrame:
@@ -169,17 +170,18 @@ def in_grid(table: pd.DataFrame, summary: pd.DataFrame) -> pd.DataFrame:
 
 def table1_grids(table: pd.DataFrame) -> list[Grid]:
     """Rows of :func:`in_grid` arranged for reading: one grid per data set, paper and ours side by side at each IPC."""
-    return [_table1_grid(group) for _, group in table.groupby("dataset", sort=False)]
+    footnotes = Footnotes(table["note"])
+    return [_table1_grid(group, footnotes) for _, group in table.groupby("dataset", sort=False)]
 
 
-def _table1_grid(group: pd.DataFrame) -> Grid:
+def _table1_grid(group: pd.DataFrame, footnotes: Footnotes) -> Grid:
     ipcs = sorted((ipc for ipc in group["ipc"].unique() if ipc != "full"), key=int)
     rows = []
     for method, of_method in group.groupby("method", sort=False):
         by_ipc = {row["ipc"]: row for _, row in of_method.iterrows()}
         # The whole data set has no IPC: its one number stands in the first column.
         found = [by_ipc.get(ipc, by_ipc.get("full") if ipc == ipcs[0] else None) for ipc in ipcs]
-        rows.append((str(method), *(text for row in found for text in _paper_and_ours(row))))
+        rows.append((str(method), *(text for row in found for text in _paper_and_ours(row, footnotes))))
     return Grid(
         title=f"{group['dataset_title'].iloc[0]}: the paper's Table 1 and ours",
         groups=tuple((f"IPC {ipc}", 2) for ipc in ipcs),
@@ -188,7 +190,7 @@ def _table1_grid(group: pd.DataFrame) -> Grid:
     )
 
 
-def _paper_and_ours(row: pd.Series[Any] | None) -> tuple[str, str]:
+def _paper_and_ours(row: pd.Series[Any] | None, footnotes: Footnotes) -> tuple[str, str]:
     if row is None:
         return MISSING, ""
     if pd.isna(row["mean_percent"]):
@@ -196,7 +198,7 @@ def _paper_and_ours(row: pd.Series[Any] | None) -> tuple[str, str]:
     else:
         interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:.1f}, {row['ci_high']:.1f}]"
         ours = f"{row['mean_percent']:.1f}{interval} ({row['n']})"
-    return digits(row["paper_percent"]) + "†" * bool(row["note"]), ours
+    return digits(row["paper_percent"]) + footnotes.mark(row["note"]), ours
 
 
 def table1_notes(table: pd.DataFrame) -> list[str]:
@@ -211,5 +213,4 @@ def table1_notes(table: pd.DataFrame) -> list[str]:
         "data sets and IPCs of this grid (table1.csv has all). Ours: mean [95 % confidence interval] (n networks), "
         f"empty where this grid has no such cell.{protocols}"
     ]
-    marked = table.loc[table["note"] != "", "note"].drop_duplicates()
-    return [*lines, f"† {remarks(marked)}."] if len(marked) else lines
+    return [*lines, *Footnotes(table["note"]).lines()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from rich.console import Console
 from rich.text import Text
 
+from bacon.reporting.collect.footnotes import Footnotes
 from bacon.reporting.collect.published import Published, PublishedResults
 from bacon.reporting.collect.summary import Block, Entry, blocks, notes, summarise
 from bacon.reporting.tables.markup import MISSING, Grid
@@ -38,7 +40,8 @@ def summary_grids(
             table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
             for table in (accuracy, summary)
         ]
-        grids.append((_summary_grid(block), [*notes(*own), *(warnings or {}).get(block.dataset, ())]))
+        footnotes = Footnotes(own[1]["published_note"])
+        grids.append((_summary_grid(block, footnotes), [*notes(*own), *(warnings or {}).get(block.dataset, ())]))
     return grids
 
 
@@ -52,17 +55,18 @@ def terminal_table(accuracy: pd.DataFrame, *, published: PublishedResults, conso
     """
     console = console or Console()
     summary = summarise(accuracy, published)
+    footnotes = Footnotes(summary["published_note"])
     for block in blocks(summary):
-        for grid in fitting(_summary_grid(block), console.width):
+        for grid in fitting(_summary_grid(block, footnotes), console.width):
             console.print(rich_table(grid, f"{grid.title}: test accuracy (%)"))
     for line in notes(accuracy, summary):
         console.print(Text(line, style="dim"))
 
 
-def _summary_grid(block: Block) -> Grid:
+def _summary_grid(block: Block, footnotes: Footnotes) -> Grid:
     kinds: tuple[tuple[str, Callable[[Entry], str]], ...] = (("ours", ours_text), ("sd", spreads_text))
     if block.has_published:
-        kinds = (*kinds, ("published", beside_ours_text))
+        kinds = (*kinds, ("published", partial(beside_ours_text, footnotes=footnotes)))
     return Grid(
         title=block.title,
         groups=tuple((f"IPC {ipc}", len(kinds)) for ipc in block.ipcs),
@@ -87,19 +91,19 @@ def spreads_text(entry: Entry) -> str:
     return " / ".join(MISSING if math.isnan(sd) else f"{sd:.1f}" for sd in parts)
 
 
-def beside_ours_text(entry: Entry) -> str:
-    """The published accuracy; * marks one outside our interval."""
+def beside_ours_text(entry: Entry, footnotes: Footnotes) -> str:
+    """The published accuracy with the mark of its note; * marks one outside our interval."""
     found, ours = entry.published, entry.ours
     outside = found is not None and not ours.ci_low <= found.accuracy_percent <= ours.ci_high
-    return published_text(found) + ("*" if outside and not math.isnan(ours.ci_low) else "")
+    return published_text(found, footnotes) + ("*" if outside and not math.isnan(ours.ci_low) else "")
 
 
-def published_text(found: Published | None) -> str:
-    """A published accuracy as tables show it; † marks a known problem."""
+def published_text(found: Published | None, footnotes: Footnotes) -> str:
+    """A published accuracy as tables show it; †, ‡... mark a known problem."""
     if found is None:
         return MISSING
     spread = f" ± {digits(found.std_percent)}" if found.std_percent is not None else ""
-    return f"{digits(found.accuracy_percent)}{spread}{'†' if found.note else ''}"
+    return f"{digits(found.accuracy_percent)}{spread}{footnotes.mark(found.note)}"
 
 
 def digits(value: float) -> str:
