@@ -12,9 +12,10 @@ from bacon.distillation.real_images import RealImages
 from bacon.distillation.variables import image_step
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
+from bacon.transforms.dsa import siamese_augment, siamese_draw
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import NETWORK, make_engine, settings
-from tests.distillation.naive import NaiveLoop
+from tests.distillation.naive import NaiveLoop, build
 
 
 @pytest.mark.parametrize(
@@ -42,6 +43,40 @@ def test_class_batched_step_equals_naive_loop(real64, method, changes, chunk):
     assert (engine.algorithm.images - start).abs().max() > 1e-3, (
         "the images must have moved for the comparison to mean anything"
     )
+
+
+class AllClassesInOneBatch(NaiveLoop):
+    """DM's loop for networks with batch norm: real images of all classes in one pass, synthetic ones in another."""
+
+    def iteration(self, it):
+        s, seen = self.settings, self.x.detach().clone()
+        network = build(self.real, self.network, self.seed, it).train()
+        reals, synthetics = [], []
+        for c in range(self.real.classes):
+            draw = siamese_draw(s.dsa_strategy, self.seed, it, [c])
+            size = min(s.batch_real, self.real.counts[c])
+            indices = self.real.sample_classes(self.seed, "real-batch", iteration=it, classes=[c], size=size)[0]
+            reals.append(siamese_augment(draw, self.real.batch(indices)[None])[0])
+            synthetics.append(siamese_augment(draw, self.x[c * self.ipc : (c + 1) * self.ipc][None])[0])
+        real = network.embed(torch.cat(reals)).detach().split([len(some) for some in reals])
+        synthetic = network.embed(torch.cat(synthetics)).split(self.ipc)
+        loss = sum(((t.mean(0) - h.mean(0)) ** 2).sum() for t, h in zip(real, synthetic, strict=True))
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return seen
+
+
+@pytest.mark.parametrize("chunk", [10_000, 13])
+def test_fresh_networks_with_batch_norm_see_all_classes_in_one_batch(real64, chunk):
+    chosen, network = settings("dm"), NETWORK.model_copy(update={"norm": "batch"})
+    engine = make_engine(real64, chosen, network, ipc=2, seed=3, chunk_images=chunk)
+    naive = AllClassesInOneBatch(real64, chosen, network, ipc=2, seed=3, initial=engine.algorithm.images)
+    start = engine.algorithm.images.clone()
+    for iteration in range(4):
+        torch.testing.assert_close(engine.algorithm.images, naive.iteration(iteration), rtol=0, atol=1e-10)
+        engine.step()
+    assert (engine.algorithm.images - start).abs().max() > 1e-3, "moved images, or the comparison means nothing"
 
 
 def test_the_queue_trains_alike(real64):

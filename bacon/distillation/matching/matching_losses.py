@@ -35,7 +35,8 @@ class MatchingLoss(ABC, Generic[Statistics]):
 
     Attributes:
         reads: which features. Whatever reads ``stages`` gets the real images in pieces, because the maps of a whole batch would
-            fill the memory; a loss that does not gets the batch of a chunk of classes in one piece.
+            fill the memory; a loss that does not gets the batch of a chunk of classes in one piece, or, where networks mix
+            the images of a batch, in pieces of whole classes.
         couples_classes: whether a class's terms depend on the images of other classes. If not, classes are computed in chunks
             of any size; if so, the synthetic images of all of them at once.
     """
@@ -131,9 +132,11 @@ class EmbeddingLoss(MatchingLoss[RealStatistics]):
 
     def reduce(self, real: Iterable[RealPiece], classes: int) -> RealStatistics:
         """Mean and standard deviation of the embeddings."""
-        (piece,) = real
-        embedding = piece.features.embedding
-        assert len(embedding) == classes
+        found = [self._of_piece(piece.features.embedding) for piece in real]
+        assert sum(len(each.mean) for each in found) == classes, "pieces have whole classes"
+        return _joined(found) if len(found) > 1 else found[0]
+
+    def _of_piece(self, embedding: Tensor) -> RealStatistics:
         mean = embedding.mean(dim=1)
         return RealStatistics(mean=mean, std=unbiased_std(embedding, mean) if self.needs_std else None)
 
