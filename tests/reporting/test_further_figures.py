@@ -384,7 +384,10 @@ def test_sensitivity_has_a_curve_per_method_with_the_method_itself_filled(tmp_pa
     assert opened.get_xdata().tolist() == [0.0, 1.0]
     assert opened.get_markerfacecolor() == "white"
     assert ax.get_xlabel() == "k.lambda"
-    assert "n = 4 networks" in figure.caption
+    assert figure.caption.startswith("Mean and 95 % confidence interval over n = 4 networks (Student's t")
+    alone = accuracy[accuracy["seed"] == 0]
+    figure = sensitivity_figure(points, summarise(alone, published), alone)
+    assert figure.caption.startswith("Mean over n = 2 networks; one distillation seed, so no intervals. Filled: ")
 
 
 def test_methods_on_the_same_setting_stand_side_by_side(tmp_path, published):

@@ -79,6 +79,20 @@ def test_equal_methods_share_the_better_rank_and_one_seed_supports_nothing():
     assert table["ci_low"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        ([10, 11, 12], "percent ± half of its 95 % interval over distillation seeds (n networks)"),
+        ([10], "percent (n networks; one distillation seed, so no intervals)"),
+    ],
+)
+def test_the_heat_map_s_caption_names_intervals_where_there_are_some(seeds, said):
+    figure = protocols_figure(matrix(one={"a": seeds, "b": seeds}, two={"a": seeds, "b": seeds}))
+    shown = any("±" in text.get_text() for axes in figure.axes for text in axes.texts)
+    assert said in figure.caption
+    assert shown == ("±" in said)
+
+
 def test_the_matrix_is_arranged_with_controls_first_and_marks():
     table = matrix(
         one={"a": [40, 41, 42], "random": [20, 21, 22], "full": [90, 91]},

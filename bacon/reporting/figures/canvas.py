@@ -28,6 +28,8 @@ from bacon.runtime.atomic import atomic_path, write_json
 from bacon.runtime.errors import BaconError
 
 CAPTION_SIZE = 7.0
+NO_BARS = "one distillation seed, so no intervals"
+"""In captions of figures whose bars or numbers would be intervals."""
 _POINTS_PER_INCH = 72.0
 _TITLE_LETTER = 0.09  # inches, the mean width of a letter of a title, and a little more
 _BLANK = "\N{NO-BREAK SPACE}"

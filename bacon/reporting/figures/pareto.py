@@ -12,12 +12,19 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from bacon.reporting.collect.pareto_points import pareto_front
 from bacon.reporting.collect.protocol_text import FULL, protocol_note
-from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
+from bacon.reporting.figures.canvas import (
+    NO_BARS,
+    FigurePage,
+    finish,
+    grid_shape,
+    interval_arms,
+    method_handles,
+    panels,
+)
 from bacon.reporting.figures.labels import place_labels
 from bacon.reporting.figures.style import MANY, method_style
 
 TITLE = "Accuracy and cost of distillation"
-NO_BARS = "one distillation seed, so no intervals"
 _FRONT: dict[str, Any] = {"color": "#999999", "linestyle": (0, (4, 2)), "linewidth": 1.0}
 
 

@@ -25,9 +25,16 @@ from bacon.reporting.collect.pareto_points import (
     told_apart,
 )
 from bacon.reporting.collect.protocol_text import protocol_note
-from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, method_handles, panels
+from bacon.reporting.figures.canvas import (
+    NO_BARS,
+    FigurePage,
+    finish,
+    grid_shape,
+    interval_arms,
+    method_handles,
+    panels,
+)
 from bacon.reporting.figures.labels import place_labels
-from bacon.reporting.figures.pareto import NO_BARS
 from bacon.reporting.figures.style import method_style
 
 _LINE: dict[str, Any] = {"color": "#555555", "linestyle": "-", "linewidth": 1.0}

@@ -12,7 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from bacon.reporting.collect.protocol_text import FULL
-from bacon.reporting.figures.canvas import FigurePage, finish, panels
+from bacon.reporting.figures.canvas import NO_BARS, FigurePage, finish, panels
 from bacon.reporting.figures.heatmap import MAP, RANGE, column_names, readable
 from bacon.reporting.figures.protocol_pages import COLUMN, FRAME, MANY, NAMES, layout, page_title, pages
 from bacon.reporting.tables.protocol_tables import DOWN, UP, controls_first, rank_text
@@ -46,8 +46,13 @@ def protocols_figure(table: pd.DataFrame, *, page: int = 0) -> FigurePage:
     for unused in flat[len(shown) :]:
         unused.set_visible(False)
     first = table["protocol_title"].iloc[0]
+    half = (
+        " ± half of its 95 % interval over distillation seeds (n networks)"
+        if table["ci_low"].notna().any()
+        else f" (n networks; {NO_BARS})"
+    )
     caption = (
-        "Mean test accuracy in percent ± half of its 95 % interval over distillation seeds (n networks); # rank among "
+        f"Mean test accuracy in percent{half}; # rank among "
         f"methods, without the full data set; {UP} {DOWN} places gained or lost against {first}, * where the order with "
         f"another method is reversed beyond the noise. {RANGE}"
     )

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from bacon.reporting.collect.protocol_text import protocol_note
 from bacon.reporting.collect.sensitivity_study import Point
 from bacon.reporting.collect.summary import PUBLISHED_NETWORK
-from bacon.reporting.figures.canvas import FigurePage, finish, grid_shape, interval_arms, panels
+from bacon.reporting.figures.canvas import NO_BARS, FigurePage, finish, grid_shape, interval_arms, panels
 from bacon.reporting.figures.style import method_style
 
 TITLE = "Sensitivity to single settings"
@@ -52,9 +52,13 @@ def sensitivity_figure(points: Sequence[Point], summary: pd.DataFrame, accuracy:
     counts = table["n"]
     n = str(counts.min()) if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     used = accuracy[accuracy["final"] & (accuracy["network"] == network) & accuracy["method"].isin(table["method"])]
+    shown = (
+        f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation seeds)."
+        if table["ci_low"].notna().any()
+        else f"Mean over n = {n} networks; {NO_BARS}."
+    )
     caption = (
-        f"Mean and 95 % confidence interval over n = {n} networks (Student's t over the means of the distillation "
-        "seeds). Filled: the method itself; open: variants that differ only in this setting. Methods at the same "
+        f"{shown} Filled: the method itself; open: variants that differ only in this setting. Methods at the same "
         f"value are shifted slightly. {protocol_note(used)}."
     )
     named = table[["base", "base_title"]].drop_duplicates().itertuples(index=False, name=None)
