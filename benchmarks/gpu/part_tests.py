@@ -1,4 +1,4 @@
-"""The tests marked gpu, in one run of pytest with a worker for nearly each core, since most of their time is compiling."""
+"""The tests marked gpu and not long, in one run of pytest with a worker for nearly each core: most of the time is compiling."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def workers(device: str) -> int:
 def command(files: Sequence[str], path: Path, count: int) -> list[str]:
     """What runs the tests of ``files`` and writes their outcomes to ``path``."""
     return [
-        *(sys.executable, "-m", "pytest", "-v", "-m", "gpu", "-p", "no:cacheprovider"),
+        *(sys.executable, "-m", "pytest", "-v", "-m", "gpu and not long", "-p", "no:cacheprovider"),
         # Neighbouring tests compile the same kernels: a worker keeps them together until another one has nothing to do.
         *("-n", str(count), "--dist", "worksteal"),
         # A file that cannot be imported is a failure, and the others' tests run.

@@ -47,7 +47,7 @@ PARTS = (
     Part("accuracy", 77, "test accuracy after fixed seconds of distillation"),
     Part("profile", 8, "the largest kernels of an iteration, and the time without one"),
     Part("methods", 30, "iterations of FRePo and DSA, replayed and launched kernel by kernel; seeds at once"),
-    Part("tests", 95, "the tests marked gpu"),
+    Part("tests", 95, "the tests marked gpu and not long"),
     Part("others", 10, "iterations, evaluations and kernels in the precisions that have no target"),
 )
 """476 seconds. What has a target comes first, the tests, which may end late, after what is timed; the last part has only the

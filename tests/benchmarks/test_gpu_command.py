@@ -97,6 +97,7 @@ def test_every_part_measures_and_lies_in_one_folder(tiny, tmp_path):
 
 
 @pytest.mark.gpu
+@pytest.mark.long
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("part", [part.name for part in PARTS if part.name != "tests"])
 def test_a_part_measures_on_a_gpu(tiny, tmp_path, part):

@@ -100,10 +100,14 @@ every_record = pytest.mark.parametrize("method", ALL, ids=lambda method: method.
 every_method = pytest.mark.parametrize("method", DISTILLED, ids=lambda method: method.name)
 
 
-def on_devices(name=None, values=(None,), *, on_a_gpu=None):
-    """A test for each device, and for each value of the parameter ``name``; ``on_a_gpu`` are those on a GPU, by default all."""
+def on_devices(name=None, values=(None,), *, on_a_gpu=None, long=False):
+    """A test for each device, and for each value of the parameter ``name``; ``on_a_gpu`` are those on a GPU, by default all.
+
+    Marked ``long`` there are tests of what other tests of a GPU would show too.
+    """
+    marks = (*ON_A_GPU, pytest.mark.long) if long else ON_A_GPU
     chosen = [(CPU, value, ()) for value in values]
-    chosen += [(GPU, value, ON_A_GPU) for value in (values if on_a_gpu is None else on_a_gpu)]
+    chosen += [(GPU, value, marks) for value in (values if on_a_gpu is None else on_a_gpu)]
     names = ("device",) if name is None else ("device", name)
     cases = [pytest.param(*(device, value)[: len(names)], marks=marks) for device, value, marks in chosen]
     return pytest.mark.parametrize(names, cases, indirect=["device"], ids=_id)
@@ -259,7 +263,7 @@ def test_an_algorithm_is_what_its_settings_say(method):
 
 
 @every_method
-@on_devices("ipc", [1, 2], on_a_gpu=[1])
+@on_devices("ipc", [1, 2], on_a_gpu=[1], long=True)
 def test_the_synthetic_set_is_valid(method, ipc, device):
     engine = finished(method, ipc=ipc, device=device)
     synthetic = engine.synthetic()
@@ -289,7 +293,7 @@ def test_a_run_that_goes_on_from_its_state_ends_with_the_same_bits(method, at, d
 
 
 @every_method
-@on_devices()
+@on_devices(long=True)
 def test_the_seed_decides_and_nothing_else(method, device):
     torch.manual_seed(1)
     one = finished(method, device=device)
@@ -343,7 +347,12 @@ def large_offset(dataset):
 
 
 @every_method
-@on_devices("change", [constant, black, one_class_constant, large_values, large_offset], on_a_gpu=[black, large_offset])
+@on_devices(
+    "change",
+    [constant, black, one_class_constant, large_values, large_offset],
+    on_a_gpu=[black, large_offset],
+    long=True,
+)
 def test_extreme_images_give_finite_sets(method, change, device):
     dataset = toy_dataset()
     change(dataset)
@@ -351,7 +360,7 @@ def test_extreme_images_give_finite_sets(method, change, device):
 
 
 @every_method
-@on_devices()
+@on_devices(long=True)
 def test_a_class_of_four_images_beside_larger_ones(method, device):
     finished(method, dataset=toy_dataset(counts=(30, 4, 9)), ipc=1, device=device)
 
