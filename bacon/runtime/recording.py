@@ -19,6 +19,8 @@ from bacon.runtime.logs import get_logger
 log = get_logger(__name__)
 
 _WARM_UP = 3
+_TRIES = 2
+"""A recording may break by what happens beside it, and kernels that are launched one by one may take several times as long."""
 
 
 class Recording:
@@ -66,17 +68,25 @@ class Recording:
 
     def _capture(self) -> None:
         """Record the work, which leaves what it moves as it was; where that fails, a line in the log says so."""
+        for _ in range(_TRIES):
+            if reason := self._try():
+                log.info("%s: recording it as a CUDA graph failed (%s)", self._name, reason)
+            else:
+                return
+        self._record = False
+        log.info("%s cannot be recorded as a CUDA graph; its kernels are launched one by one", self._name)
+
+    def _try(self) -> str:
+        """Record the work; why that failed, or nothing."""
         kept = [tensor.detach().clone() for tensor in self._moved()]
         try:
             self._graph = recorded(self._work)
         except RuntimeError as error:
             if isinstance(error, torch.OutOfMemoryError) and self._raises:
                 raise
-            self._record = False
-            reason = str(error).partition("\n")[0]
-            log.info(
-                "%s cannot be recorded as a CUDA graph (%s); its kernels are launched one by one", self._name, reason
-            )
+            return str(error).partition("\n")[0] or type(error).__name__
+        else:
+            return ""
         finally:
             with torch.no_grad():
                 for tensor, before in zip(self._moved(), kept, strict=True):

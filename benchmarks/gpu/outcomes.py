@@ -51,7 +51,8 @@ class _Writer:
             self._write(file=report.nodeid, phase="???", outcome="failed", seconds=0.0, why=report.longreprtext)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        more = {"why": report.longreprtext} if report.failed else {}
+        logged = f"\nlogged:\n{report.caplog}" if report.caplog else ""  # why a step was not recorded, for one
+        more = {"why": report.longreprtext + logged} if report.failed else {}
         self._write(test=report.nodeid, phase=report.when, outcome=report.outcome, seconds=report.duration, **more)
 
     def pytest_unconfigure(self) -> None:
@@ -69,7 +70,7 @@ class Outcome:
         name: pytest's identifier.
         seconds: that it took, preparation included.
         result: ``passed``, ``failed``, ``skipped``, or ``late``: it had not ended when the run was cut short.
-        why: what pytest printed of each failure.
+        why: what pytest printed of each failure, and what had been logged.
     """
 
     name: str

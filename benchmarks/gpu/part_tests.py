@@ -71,6 +71,7 @@ def command(files: Sequence[str], path: Path, count: int) -> list[str]:
         *("-n", str(count), "--dist", "worksteal"),
         # A file that cannot be imported is a failure, and the others' tests run.
         "--continue-on-collection-errors",
+        *("--log-level", "INFO"),
         *("-p", "benchmarks.gpu.outcomes", "--outcomes", str(path)),
         *files,
     ]

@@ -203,7 +203,10 @@ def test_skipped(): pass
 
 
 def test_of_tests_that_end_late_it_is_said_which_had_ended_and_why_they_failed(tmp_path, monkeypatch, capsys):
-    (tmp_path / "test_a.py").write_text(f"{MARK}def test_passes(): pass\ndef test_fails(): assert not 'so it failed'\n")
+    (tmp_path / "test_a.py").write_text(
+        f"{MARK}import logging\ndef test_passes(): pass\n"
+        "def test_fails():\n    logging.getLogger('bacon.some').info('a step is not recorded')\n    assert not 'so it failed'\n"
+    )
     (tmp_path / "test_b.py").write_text(f"{MARK}import time\ndef test_late(): time.sleep(600)\n")
 
     def until_two_have_ended(files, path, count, *, seconds):
@@ -221,7 +224,7 @@ def test_of_tests_that_end_late_it_is_said_which_had_ended_and_why_they_failed(t
     ((late, why),) = found.skipped.items()
     assert re.fullmatch(r"tests of .*test_b\.py", late)
     assert why == "tests did not end in time: 2 of 3 had ended"
-    assert re.search(r"FAILED .*test_fails\n(.|\n)*so it failed", capsys.readouterr().out)
+    assert re.search(r"FAILED .*test_fails\n(.|\n)*so it failed(.|\n)*a step is not recorded", capsys.readouterr().out)
 
 
 def test_tests_are_ended_when_there_is_no_time_left(tmp_path, monkeypatch):

@@ -10,10 +10,20 @@ from bacon.runtime.recording import Recording, recorded
 from tests.fake_streams import FakeGpu
 
 
+class Graph:
+    """Of a PyTorch that leaves a recording's memory to the recorder."""
+
+    replays = 0
+
+    def replay(self):
+        self.replays += 1
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """A GPU whose recordings fail when they end, as after an operation that must not be recorded."""
     fake = FakeGpu(monkeypatch)
+    fake.failing = [True, True]  # each recording, in turn
 
     @contextmanager
     def graph(_, *, pool, stream):
@@ -21,12 +31,11 @@ def gpu(monkeypatch):
         fake.enter(stream)  # as torch.cuda.graph, which does not go back where ending the recording is an error
         fake.launch("record")
         yield
-        raise RuntimeError("operation failed due to a previous error during capture")
+        if fake.failing.pop(0):
+            raise RuntimeError("operation failed due to a previous error during capture")
 
     monkeypatch.setattr(torch.cuda, "graph", graph)
-    monkeypatch.setattr(
-        torch.cuda, "CUDAGraph", object
-    )  # of a PyTorch that leaves a recording's memory to the recorder
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 7))
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch._C, "_cuda_endAllocateToPool", lambda *pool: fake.launch(pool), raising=False)
@@ -44,8 +53,37 @@ def test_what_follows_a_recording_that_fails_is_on_the_stream_that_was_current(g
     step()
     steps = [entry for entry in gpu.log if entry[1] in ("step", "main", "stream1")]
     warmed_up = [("stream1", "main"), *[("stream1", "step")] * 3, ("main", "stream1")]
-    assert steps == [*warmed_up, ("stream1", "step"), ("main", "step"), ("main", "step")]
+    assert steps[:6] == [*warmed_up, ("stream1", "step")]
+    assert steps[-2:] == [("main", "step"), ("main", "step")]
     assert not step.is_recorded
+
+
+def test_a_recording_that_breaks_is_tried_once_more(gpu, caplog):
+    gpu.failing = [True, False]
+    step = recording(lambda: gpu.launch("step"))
+    with caplog.at_level("INFO"):
+        step()
+        launched = len(gpu.log)
+        step()
+    assert step.is_recorded
+    assert step._graph.replays == 2
+    assert len(gpu.log) == launched, "a step is replayed"
+    assert [record.getMessage() for record in caplog.records] == [
+        "a step: recording it as a CUDA graph failed (operation failed due to a previous error during capture)"
+    ]
+
+
+def test_a_recording_that_breaks_twice_is_given_up(gpu, caplog):
+    step = recording(lambda: gpu.launch("step"))
+    with caplog.at_level("INFO"):
+        step()
+        step()
+    assert gpu.failing == [], "two recordings"
+    assert (
+        caplog.records[-1].getMessage()
+        == "a step cannot be recorded as a CUDA graph; its kernels are launched one by one"
+    )
+    assert len(caplog.records) == 3
 
 
 @pytest.mark.usefixtures("gpu")
@@ -53,8 +91,8 @@ def test_no_garbage_is_collected_while_a_step_is_recorded():
     """A cycle with streams would make a stream wait for the one that records."""
     states = []
     recording(lambda: states.append(gc.isenabled()))()
-    assert states == [True, True, True, False, True], (
-        "three steps before, the recording, which fails, and the step itself"
+    assert states == [*[True, True, True, False] * 2, True], (
+        "three steps before, the recording, which fails, the same again, and the step itself"
     )
     assert gc.isenabled()
 
@@ -69,11 +107,8 @@ def test_a_recording_begins_and_ends_without_a_workspace_that_others_use(gpu):
 def test_no_memory_is_taken_for_a_recording_that_has_failed(gpu, monkeypatch, later):
     """Later versions of PyTorch end that themselves, and ending it twice would end the process."""
 
-    class Graph:
-        if later:
-            capture_end_pre = None
-
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    if later:
+        monkeypatch.setattr(Graph, "capture_end_pre", None, raising=False)
     recording(lambda: None)()
     assert ((0, (0, 7)) in [what for _, what in gpu.log]) == (not later)
 
