@@ -9,6 +9,7 @@ from tests.networks.block_on_gpu import certain, draw
 # Images, their channels and sides, padding, channels of the maps: odd numbers, padded sides, a tile that is not full, several.
 SHAPES = [(3, 3, 4, 8, 1, 5), (2, 1, 2, 4, 3, 17), (1, 2, 26, 24, 1, 3)]
 SEVERAL_TILES = (1, 3, 36, 32, 1, 2)
+WHOLE_TILES = [(2, 3, 32, 32, 1, 16), (2, 1, 28, 28, 3, 16), (1, 3, 64, 64, 1, 32)]  # of squares, and of channels
 TOLERANCES = {"fp32": 3e-4, "tf32": 2e-2, "bf16": 4e-2}
 # Of what the ReLU is given: larger than errors of its 27 products, which are far below the tolerances.
 ROUNDING = {"fp32": 2e-5, "tf32": 1e-2, "bf16": 4e-2}
