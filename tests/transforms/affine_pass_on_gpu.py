@@ -54,8 +54,8 @@ def check_exact(device):
         assert torch.equal(found, affine_pass.passed_transposed(images, numbers))
 
 
-def check_division(device, monkeypatch, shape):
-    """How many programs an image is divided among changes no bit."""
+def check_division(device, monkeypatch, shape, expected):
+    """How many programs an image is divided among, at most ``expected``, changes no bit."""
     images, parts = torch.randn(6, 1, *shape, generator=torch.Generator().manual_seed(0)).to(device), []
     made = []
     for programs in (1, 12, 1000):
@@ -65,7 +65,7 @@ def check_division(device, monkeypatch, shape):
             numbers = exact.to(device, torch.float32)
             both = affine_pass_triton.forward(images, numbers), affine_pass_triton.transposed(images, numbers)
             made.append(torch.stack(both))
-    assert parts == [1, 2, 3]
+    assert parts == [1, 2, expected]
     whole, *divided = torch.stack(made).unflatten(0, (3, -1))
     assert all(torch.equal(whole, others) for others in divided)
 
@@ -108,7 +108,7 @@ def main():
         check(cpu, (1, 5, 5), torch.float64, 1e-11)
         check(cpu, (4, 7, 6), torch.float64, 1e-11, together=1)
         check_exact(cpu)
-        check_division(cpu, patch, (3, 8, 6))
+        check_division(cpu, patch, (3, 8, 6), 3)
         check_not_numbers(cpu)
     print("all checks passed")
 

@@ -55,6 +55,15 @@ def test_the_kernel_compiles_for_a_gpu(tmp_path):
 
 
 @pytest.mark.usefixtures("forgotten_kernels")
+@pytest.mark.parametrize(
+    ("dtype", "channels", "height"), [(torch.float16, 3, 8), (torch.float32, 9, 8), (torch.float32, 3, 1)]
+)
+def test_images_that_it_does_not_take_are_not_compiled(monkeypatch, dtype, channels, height):
+    monkeypatch.setattr(affine_pass_gpu, "_compile", None)
+    assert not affine_pass_gpu.gpu_kernel(dtype, channels, height, 8)
+
+
+@pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     logged_where_it_cannot_be_compiled(
         monkeypatch, caplog, affine_pass_gpu, lambda: affine_pass_gpu.gpu_kernel(torch.float32, 3, 8, 8)
@@ -95,6 +104,13 @@ class TestOnAGpu:
         assert affine_pass_gpu.gpu_kernel(torch.float32, *shape), "it must compile here: see the log"
         check(GPU, shape, torch.float32, 1e-3)
         check_exact(GPU)
+
+    def test_neither_the_division_of_images_nor_a_neighbour_changes_them(self, monkeypatch):
+        from tests.transforms.affine_pass_on_gpu import check_division, check_not_numbers
+
+        assert affine_pass_gpu.gpu_kernel(torch.float32, 3, 32, 32), "it must compile here: see the log"
+        check_not_numbers(GPU)
+        check_division(GPU, monkeypatch, (3, 32, 32), 8)
 
     def test_it_can_be_recorded_and_replayed_with_other_numbers(self):
         from bacon.transforms.dsa import augment_by_numbers, siamese_numbers
