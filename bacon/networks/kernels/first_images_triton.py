@@ -6,8 +6,10 @@ square's share in the gradient of the 4x4 pixels under it, in the type that is m
 the shares of the squares, four at most, that it lies under. There are no atomics: equal input gives equal bits.
 
 A map's gradient is w r (u - <u> - y <u y>), with z the map, y = (z - m) r and u the spread gradient where w y + bias > 0. In z
-these are two lines, whose four numbers for each map a small kernel computes first; a square's pooled gradient meets them once
-for its four pixels. So a number of a map takes two multiplications, a comparison and a choice.
+these are two lines, whose four numbers for each map a small kernel computes first; a square's pooled gradient is scaled once
+for its four pixels. Whether the ReLU passes is the first line, steep, cut to 0..1: a multiplication that a GPU cuts without a
+further instruction. So a number of a map takes three multiplications. Where a gradient of the maps is not finite, that of the
+images is not either, passed or not.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from bacon.networks.kernels.triton_tiles import channels_last
 _SQUARES, _WARPS = 64, 4  # of a tile
 _MAPS = 512  # whose factors a program computes
 _PIXELS = 256  # of the images, that a program adds up
+# How steep: a power of two, so that it changes no rounding; what the ReLU is given is 0 or larger than its inverse.
+_STEEP = tl.constexpr(2.0**80)
 
 
 @triton.jit
@@ -39,7 +43,7 @@ def _factors(
     TOTAL: tl.constexpr,  # noqa: N803
     MAPS: tl.constexpr,  # noqa: N803
 ):
-    """Of each map: a and b, with w y + bias = a z + b, and the map's gradient where u is 0, as c z + d; (N, 4, CHANNELS)."""
+    """Of each map: a and b, with w y + bias = (a z + b) / steep; the map's gradient where u is 0, c z + d. (N, 4, CHANNELS)."""
     number = tl.program_id(0) * MAPS + tl.arange(0, MAPS)
     exists = number < maps
     channel = number % CHANNELS
@@ -48,8 +52,8 @@ def _factors(
     offset = tl.load(sum_u + number, mask=exists, other=0.0) / (TOTAL * 4)
     slope = tl.load(sum_u_y + number, mask=exists, other=0.0) / (TOTAL * 4) * r
     at = factors + (number // CHANNELS).to(tl.int64) * (4 * CHANNELS) + channel
-    tl.store(at, w * r, mask=exists)
-    tl.store(at + CHANNELS, shift - m * (w * r), mask=exists)
+    tl.store(at, w * r * _STEEP, mask=exists)
+    tl.store(at + CHANNELS, (shift - m * (w * r)) * _STEEP, mask=exists)
     tl.store(at + 2 * CHANNELS, -(w * r) * slope, mask=exists)
     tl.store(at + 3 * CHANNELS, (w * r) * (m * slope - offset), mask=exists)
 
@@ -100,14 +104,14 @@ def _shares(
             g = tl.load(given + at)
         else:
             g = tl.load(given + at, mask=inside, other=0.0)
-        passed = g.to(tl.float32)[:, None, :] * (a * 0.25) + d
+        scaled = g.to(tl.float32)[:, None, :] * (a * (0.25 / _STEEP))
         column = start + tl.arange(0, 4 * TOGETHER) % TOGETHER
         corner = tl.arange(0, 4 * TOGETHER) // TOGETHER * (products * CHANNELS)
         at = arranged + (tl.arange(0, products) * CHANNELS)[:, None] + (corner + column)[None, :]
         filters = _load_of_channels(at, column[None, :], CHANNELS, whole)
         # The four pixels of a square on an axis of their own: what they share is then read, and computed, once.
         z = tl.reshape(tl.dot(patch, filters, input_precision=PRECISION), (SQUARES, 4, TOGETHER))
-        by_z = z * c + tl.where(z * a + b <= 0, d, passed)
+        by_z = tl.clamp(z * a + b, 0.0, 1.0) * scaled + (z * c + d)
         by_z = tl.reshape(by_z.to(patch.dtype), (SQUARES, 4 * TOGETHER))
         sums = tl.dot(by_z, tl.trans(filters), sums, input_precision=PRECISION)
     square = first + tl.arange(0, SQUARES)
