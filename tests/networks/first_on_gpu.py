@@ -9,6 +9,7 @@ from tests.networks.block_on_gpu import certain, draw
 # Images, their channels and sides, padding, channels of the maps: odd numbers, padded sides, a tile that is not full, several.
 SHAPES = [(3, 3, 4, 8, 1, 5), (2, 1, 2, 4, 3, 17), (1, 2, 26, 24, 1, 3)]
 SEVERAL_TILES = (1, 3, 36, 32, 1, 2)
+WHOLE_TILES = [(2, 3, 32, 32, 1, 16), (2, 1, 28, 28, 3, 16), (1, 3, 64, 64, 1, 32)]  # of squares, and of channels
 TOLERANCES = {"fp32": 3e-4, "tf32": 2e-2, "bf16": 4e-2}
 # Of what the ReLU is given: larger than errors of its 27 products, which are far below the tolerances.
 ROUNDING = {"fp32": 2e-5, "tf32": 1e-2, "bf16": 4e-2}
@@ -70,12 +71,18 @@ def check_each_gradient_alone(device, kind, shape):
 
 
 def check_nan_and_constant_images(device):
-    """NaN stays NaN in its image, and an image without variance is finite."""
+    """NaN stays NaN in its image, and an image without variance is finite; so are gradients."""
     x, filters, weight, bias = inputs_of((3, 1, 4, 4, 1, 2), device)
     x[0, 0, 1, 1], x[1] = float("nan"), 0.0
     pooled = fused((x, filters, weight, bias), 1, "fp32")
     assert pooled[0].isnan().all()
     torch.testing.assert_close(pooled[1:], plain(x, filters, weight, bias, 1)[1:], rtol=0, atol=1e-5)
+    x.requires_grad_()
+    for shift in (bias, torch.zeros_like(bias)):  # of which the second gives the ReLU zeros, which do not pass
+        (by_x,) = torch.autograd.grad(fused((x, filters, weight, shift), 1, "fp32").sum(), x)
+        (expected,) = torch.autograd.grad(plain(x, filters, weight, shift, 1).sum(), x)
+        assert by_x[0].isnan().all()
+        torch.testing.assert_close(by_x[1:], expected[1:], rtol=1e-3, atol=1e-3)
 
 
 def check_second_derivatives_of_the_first_block(device, kind, shape):

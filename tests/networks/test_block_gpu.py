@@ -29,7 +29,7 @@ from bacon.networks.kernels import second_triton, triton_tiles
 from bacon.runtime import draws_triton
 
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
-MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged", "gram"}
+MAPS = {"x", "pooled", "given", "dx", "by_dx", "by_x", "by_given", "images", "arranged", "gram", "shares"}
 DUMP = os.path.join(os.path.dirname(triton.backends.nvidia.__file__), "bin", "cuobjdump")
 # Bytes a thread. The tiles fit the registers of Triton 3.8; PyTorch 2.11 brings 3.6, which spills some (docs/speed.md).
 MOST_SPILLED = 0 if tuple(map(int, triton.__version__.split(".")[:2])) >= (3, 8) else 256
@@ -90,7 +90,10 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
     summed = sizes | {"CHANNELS": 128, "TOGETHER": 16, "IMAGES": 16}
     compiled(first_back_triton._sums_of_maps, dtype, summed, capability, **numbers)
     share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
-    compiled(first_images_triton._shares, dtype, share, capability)
+    ptx = compiled(first_images_triton._shares, dtype, share, capability)
+    assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
+    factors = {"CHANNELS": 128, "TOTAL": shape.height * shape.width // 4, "MAPS": first_images_triton._MAPS, "num_warps": 4}
+    compiled(first_images_triton._factors, torch.float32, factors, capability, maps="i32")
 for dtype in (half, torch.float32):
     small = {name.upper(): size for name, size in colour._asdict().items()} | {"LANES": colour.lanes, "num_warps": 4}
     strides = {f"{what}_{axis}": "i32" for what in ("stride", "filter") for axis in "nchwi"}
@@ -98,10 +101,14 @@ for dtype in (half, torch.float32):
     sums = {name: small[name] for name in ("INPUTS", "CHANNELS", "LANES", "num_warps")} | {"ROWS": 256, "COLUMNS": 16}
     compiled(first_back_triton._add_groups, dtype, sums, groups="i32", **strides)
     del small["CHANNELS"]
-    compiled(first_images_triton._add_shares, dtype, small | {"NUMBERS": 512}, **strides)
+    small["PIXELS"] = first_images_triton._PIXELS
+    ptx = compiled(first_images_triton._add_shares, dtype, small, dx="*fp32", **strides)
+    assert "ld.global.v2" in ptx or "ld.global.v4" in ptx, "all numbers of a pixel are read at once"
 compiled(first_triton._forward, half, large.constants() | {"LAST": True} | first_triton.tiles(large, "bf16"), **numbers)
 fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
 compiled(first_triton._forward, torch.float32, fp32, **numbers)
+share = colour.constants() | first_tiles.cut(colour, first_images_triton._SQUARES, first_images_triton._WARPS)
+compiled(first_images_triton._shares, torch.float32, share | {"LAST": False, "PRECISION": "tf32x3"})
 
 kinds = {name: "i32" for name in ("key0", "key1", "blocks", "count", "total")}
 kinds |= {name: "*i64" for name in ("lanes", "iteration", "out")}

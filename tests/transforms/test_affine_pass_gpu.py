@@ -9,23 +9,37 @@ from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_trito
 GPU = torch.device("cuda")
 
 COMPILE = """
-import triton, triton.language as tl
+import os, re, subprocess, tempfile
+import torch, triton, triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 from bacon.transforms import affine_pass_triton
+
+DUMP = os.path.join(os.path.dirname(triton.backends.nvidia.__file__), "bin", "cuobjdump")
+MOST_REGISTERS = {"fp32": 64, "fp64": 168}  # of a thread: eight programs of a multiprocessor, three in float64
 
 for function, own in (
     (affine_pass_triton._forward, {"CONSTANT": True, "EDGE": False}),
     (affine_pass_triton._forward, {"CONSTANT": True, "EDGE": True}),
     (affine_pass_triton._transposed, {}),
 ):
-    constants = {"CHANNELS": 4, "PIXELS": 256, "REAL": tl.float32} | own
-    pointers = ("images", "numbers", "out", "gradient")
-    signature = {name: "*fp32" if name in pointers else "constexpr" if name in constants else "i32"
-                 for name in function.arg_names}
-    source = ASTSource(fn=function, signature=signature, constexprs=constants)
-    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": affine_pass_triton._WARPS})
-    assert made.asm["cubin"], function
+    for kind, shape in (("fp32", (3, 32, 32)), ("fp32", (3, 64, 64)), ("fp32", (1, 28, 28)), ("fp64", (3, 6, 9))):
+        constants = own | affine_pass_triton.launch(torch.empty(2, 1, *shape, device="meta"))[2]
+        options = {"num_warps": constants.pop("num_warps")}
+        pointers = ("images", "numbers", "out", "gradient")
+        signature = {name: "*" + kind if name in pointers else "constexpr" if name in constants else "i32"
+                     for name in function.arg_names}
+        aligned = {(i,): [["tt.divisibility", 16]] for i, type in enumerate(signature.values()) if type[0] == "*"}
+        source = ASTSource(fn=function, signature=signature, constexprs=constants, attrs=aligned)
+        made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=options)
+        with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+            file.write(made.asm["cubin"])
+            file.flush()
+            used = subprocess.run([DUMP, "-res-usage", file.name], capture_output=True, text=True, check=True).stdout
+        registers, spilled = (int(re.search(what + ":([0-9]+)", used)[1]) for what in ("REG", "STACK"))
+        assert registers <= MOST_REGISTERS[kind] and spilled == 0, (function, kind, shape, used)
+        assert "convert_layout" not in made.asm["ttgir"], "threads exchange what they could compute or read themselves"
+        assert shape[1:] == (6, 9) or "ld.global.v4" in made.asm["ptx"], "means are read 16 bytes at a time"
 """
 
 
@@ -38,6 +52,15 @@ def test_the_interpreted_kernel_equals_the_operations():
 def test_the_kernel_compiles_for_a_gpu(tmp_path):
     run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
     assert list(tmp_path.rglob("*.cubin"))
+
+
+@pytest.mark.usefixtures("forgotten_kernels")
+@pytest.mark.parametrize(
+    ("dtype", "channels", "height"), [(torch.float16, 3, 8), (torch.float32, 9, 8), (torch.float32, 3, 1)]
+)
+def test_images_that_it_does_not_take_are_not_compiled(monkeypatch, dtype, channels, height):
+    monkeypatch.setattr(affine_pass_gpu, "_compile", None)
+    assert not affine_pass_gpu.gpu_kernel(dtype, channels, height, 8)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")
@@ -81,6 +104,13 @@ class TestOnAGpu:
         assert affine_pass_gpu.gpu_kernel(torch.float32, *shape), "it must compile here: see the log"
         check(GPU, shape, torch.float32, 1e-3)
         check_exact(GPU)
+
+    def test_neither_the_division_of_images_nor_a_neighbour_changes_them(self, monkeypatch):
+        from tests.transforms.affine_pass_on_gpu import check_division, check_not_numbers
+
+        assert affine_pass_gpu.gpu_kernel(torch.float32, 3, 32, 32), "it must compile here: see the log"
+        check_not_numbers(GPU)
+        check_division(GPU, monkeypatch, (3, 32, 32), 8)
 
     def test_it_can_be_recorded_and_replayed_with_other_numbers(self):
         from bacon.transforms.dsa import augment_by_numbers, siamese_numbers

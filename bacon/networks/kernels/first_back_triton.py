@@ -41,35 +41,6 @@ _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
 
 @triton.jit
-def load_given(
-    given,
-    start,
-    first,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    TOTAL: tl.constexpr,  # noqa: N803
-    LAST: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-):
-    """The pooled gradient spread over the four pixels of its squares, (SQUARES, 4 TOGETHER)."""
-    at, inside = pooled_at(start, first, CHANNELS, SQUARES, TOTAL, LAST, 4 * TOGETHER, TOGETHER)
-    return tl.load(given + at, mask=inside, other=0.0).to(tl.float32) * 0.25
-
-
-@triton.jit
-def normalised_tile(patch, filters, g, m, r, w, shift, PRECISION: tl.constexpr):  # noqa: N803
-    """Y = (z - mean) / sd of the maps z, and u, the spread gradient where the ReLU passes; (SQUARES, 4 TOGETHER) each."""
-    y = (tl.dot(patch, filters, input_precision=PRECISION) - m[None, :]) * r[None, :]
-    return y, tl.where(y * w[None, :] + shift[None, :] <= 0, 0.0, g)
-
-
-@triton.jit
-def of_map(y, u, scale, offset, slope):
-    """The map's gradient: scale (u - <u> - y <u y>)."""
-    return scale[None, :] * (u - offset[None, :] - y * slope[None, :])
-
-
-@triton.jit
 def _load_given(
     given,
     start,
