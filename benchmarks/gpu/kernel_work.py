@@ -54,36 +54,39 @@ def all_work(scale: Scale, precision: str, device: torch.device) -> Iterator[Wor
         yield from _block(scale, precision, device, count, side)
     yield from _convolution(scale, precision, device)
     yield from _transforms(scale, device)
+    yield from _larger_images(scale, precision, device)
 
 
 def _element(precision: str) -> int:
     return 2 if precision == "bf16" else 4
 
 
-def _images(count: int, device: torch.device) -> Tensor:
-    return torch.randn(count, 3, 32, 32, device=device)
+def _images(count: int, device: torch.device, side: int = 32) -> Tensor:
+    return torch.randn(count, 3, side, side, device=device)
 
 
-def _network(scale: Scale, precision: str, device: torch.device, depth: int) -> Network:
+def _network(scale: Scale, precision: str, device: torch.device, depth: int, side: int = 32) -> Network:
     settings = NetworkSettings(width=scale.width, depth=depth, precision=precision)
-    return build_network(settings, channels=3, size=32, classes=_CLASSES, seed=0, device=device)
+    return build_network(settings, channels=3, size=side, classes=_CLASSES, seed=0, device=device)
 
 
-def _first_block(scale: Scale, precision: str, device: torch.device, count: int) -> Iterator[Work]:
+def _first_block(
+    scale: Scale, precision: str, device: torch.device, count: int, side: int = 32, sized: str = ""
+) -> Iterator[Work]:
     """A network of one block: convolution of the images, norm, ReLU, pooling; its maps need not be in memory.
 
     The pooled maps stay as the block leaves them, and the gradient comes as the next layer would give it: flattening them as an
     embedding copies them to float32, which takes longer than some of the kernels.
     """
-    network, x = _network(scale, precision, device, 1), _images(count, device)
-    parameters = list(network.features.parameters())
-    pooled = count * scale.width * 16**2
+    network, x = _network(scale, precision, device, 1, side), _images(count, device, side)
+    parameters, learned = list(network.features.parameters()), x.clone().requires_grad_()
+    pooled = count * scale.width * (side // 2) ** 2
     moved = x.nbytes + _element(precision) * pooled
-    flop = 2.0 * 9 * 3 * scale.width * 32**2 * count
+    flop = 2.0 * 9 * 3 * scale.width * side**2 * count
 
-    def kept() -> Tensor:
+    def kept(images: Tensor = x) -> Tensor:
         with arithmetic_of(network.precision, device):
-            return network.maps(x)
+            return network.maps(images)
 
     forward = torch.no_grad()(kept)
     given = torch.randn_like(forward())  # of the layout and the type of the maps
@@ -91,8 +94,18 @@ def _first_block(scale: Scale, precision: str, device: torch.device, count: int)
     def both() -> object:
         return torch.autograd.grad(kept(), parameters, given, allow_unused=True)
 
-    yield Work(f"first block forward {count}", forward, moved, flop)
-    yield Work(f"first block backward {count}", both, moved, 2 * flop, kept)
+    def of_images() -> object:
+        return torch.autograd.grad(frozen(), learned, given)
+
+    def frozen() -> Tensor:
+        for parameter in parameters:
+            parameter.requires_grad_(False)
+        return kept(learned)
+
+    yield Work(f"first block forward {count}{sized}", forward, moved, flop)
+    yield Work(f"first block backward {count}{sized}", both, moved, 2 * flop, kept)
+    if sized:
+        yield Work(f"first block, gradient of the images {count}{sized}", of_images, moved, 2 * flop, frozen)
 
 
 def _block(scale: Scale, precision: str, device: torch.device, count: int, side: int) -> Iterator[Work]:
@@ -160,3 +173,24 @@ def _transforms(scale: Scale, device: torch.device) -> Iterator[Work]:
     yield Work(f"augmentation {_CLASSES * each}", lambda: siamese_augment(draw, images), 2.0 * images.nbytes)
     stored = torch.randn(max(each // 4, 1) * _CLASSES, 3, 32, 32, device=device)
     yield Work(f"partition {len(stored)}", lambda: decode(stored, 2), 5.0 * stored.nbytes)
+
+
+def _larger_images(scale: Scale, precision: str, device: torch.device) -> Iterator[Work]:
+    """What TinyImageNet's images of 64x64 go through in kernels of the same names, and gradients that only images have."""
+    count, side = max(scale.batches[0] // 4, _CLASSES), 64
+    sized = f" of {side}x{side}"
+    yield from _first_block(scale, precision, device, count, side, sized)
+    images = torch.randn(_CLASSES, count // _CLASSES, 3, side, side, device=device, requires_grad=True)
+    draw = siamese_draw(_STRATEGY, 0, 0, _CLASSES)
+    number = images.shape[0] * images.shape[1]
+
+    def augmented() -> Tensor:
+        return siamese_augment(draw, images)
+
+    given = torch.randn_like(images)
+
+    def both() -> object:
+        return torch.autograd.grad(augmented(), images, given)
+
+    with_gradient = 2.0 * images.nbytes
+    yield Work(f"augmentation, gradient of the images {number}{sized}", both, with_gradient, first=augmented)
