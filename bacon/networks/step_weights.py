@@ -71,6 +71,7 @@ class StepWeights:
         copy = self._copies.get(id(weight))
         if copy is None:
             return weight
+        assert id(weight) not in self._read, "gradients of two layers with one weight would be added in bfloat16"
         self._read.add(id(weight))
         return copy
 

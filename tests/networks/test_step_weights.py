@@ -62,6 +62,8 @@ def test_copies_are_the_weights_at_that_time_rounded_and_laid_out_alike():
     with weights.in_use(), torch.autocast("cpu", torch.bfloat16):
         copy = weight_in_step(weight, CPU)
         assert weight_in_step(expected, CPU) is expected, "of which there is no copy"
+        with pytest.raises(AssertionError, match="two layers"):
+            weight_in_step(weight, CPU)
     assert torch.equal(copy, expected)
     assert copy.stride() == expected.stride()
     assert copy.is_leaf

@@ -14,6 +14,7 @@ from bacon.training.recipe_loss import hard_cross_entropy
 from bacon.training.sgd import Sgd
 from bacon.training.steps import PlainStep, StaticStep
 from tests.emulated_gpu.tensors import EmulatedGpu
+from tests.training import test_steps
 from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 COMPILE = """
@@ -262,3 +263,21 @@ class TestOnAGpu:
         found = [*network.state_dict().values(), *optimiser.momenta(), step.totals, step.correct]
         for one, other in zip(found, expected, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+    def test_rounds_of_the_queue_by_the_kernel_equal_plain_steps(self, request, monkeypatch):
+        gpu, kinds = torch.device("cuda"), Counter()
+        if EmulatedGpu.here in request.config.stash:
+            in_place_of_the_kernel(monkeypatch, kinds)
+        plain, shared = (
+            test_steps.trained(test_steps.make_queue(shared=shared, device=gpu, precision="bf16"))
+            for shared in (False, True)
+        )
+        for one, two in zip(plain.members, shared.members, strict=True):
+            for mine, other in zip(one.network.state_dict().values(), two.network.state_dict().values(), strict=True):
+                torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-3)
+        assert shared._rounds.is_recorded, "see the log"
+        rounds = [each._own.optimiser for each in shared._rounds._rounds.values()]
+        assert rounds
+        assert all(each.is_kernel for each in rounds), "see the log"
+        if kinds:
+            assert kinds[torch.bfloat16] > 0
