@@ -6,7 +6,7 @@ import pytest
 
 from bacon.networks.kernels import block, block_gpu, classifier_gpu, first, first_gpu
 from bacon.runtime import draws, draws_gpu, recording
-from bacon.training import cross_entropy_gpu
+from bacon.training import cross_entropy_gpu, sgd_gpu
 from bacon.transforms import affine_pass_gpu
 from tests import recorded_operations
 
@@ -45,6 +45,7 @@ def forgotten_kernels():
         affine_pass_gpu.gpu_kernel,
         draws_gpu.gpu_kernel,
         cross_entropy_gpu.gpu_kernel,
+        sgd_gpu.gpu_kernel,
     )
     for each in known:
         each.cache_clear()

@@ -20,6 +20,7 @@ from torch.autograd import forward_ad
 
 from bacon.networks.arithmetic import tf32_allowed, tf32_set
 from bacon.networks.kernels.pooling import is_plain, plain_form_needed
+from bacon.networks.step_weights import left_out_of_step, weight_in_step
 
 _BY_INPUT, _BY_WEIGHT = [True, False, False], [False, True, False]
 
@@ -36,7 +37,7 @@ class Convolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """(N, out, H', W') of (N, in, H, W)."""
-        weight, bias = self.weight, self.bias
+        weight, bias = weight_in_step(self.weight, input.device), self.bias
         if bias is not None and self.bias_cancels:
             weight, bias = set_aside(weight, bias), None
         by_itself = _reads_the_switch(input) or (_unread and _differentiable_here(input))
@@ -123,6 +124,8 @@ def set_aside(weight: Tensor, bias: Tensor) -> Tensor:
         weight: (out, in, height, width).
         bias: (out,), which has no effect.
     """
+    if left_out_of_step(bias):
+        return weight
     if plain_form_needed(bias):
         return weight + (0 * bias)[:, None, None, None]
     if not (torch.is_grad_enabled() and bias.requires_grad) or plain_form_needed(weight):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bacon.networks.arithmetic import Precision, arithmetic_of
+from bacon.networks.convolution import Convolution
 from bacon.networks.initial_weights import Initialisation, pytorch_default
 from bacon.networks.stage_maps import stage_maps
 
@@ -80,6 +81,13 @@ class Network(nn.Module):
         """What the part below the classifier makes of images (N, C, H, W), before it is flattened."""
         maps: Tensor = self.features(x)
         return maps
+
+    def rounded_weights(self) -> list[Tensor]:
+        """The weights that convolutions round to bfloat16 whenever they run: none unless the precision is bf16."""
+        if self.precision != "bf16":
+            return []
+        weights = [layer.weight for layer in self.modules() if isinstance(layer, Convolution)]
+        return [weight for weight in weights if weight.dtype == torch.float32 and weight.requires_grad]
 
     def classify(self, embedding: Tensor) -> Tensor:
         """Logits (N, classes) of embeddings (N, embedding_size)."""

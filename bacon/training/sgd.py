@@ -1,7 +1,8 @@
 """SGD with momentum and weight decay: PyTorch's own fused update, without its optimiser class.
 
 Making a ``torch.optim.SGD`` imports PyTorch's compiler in every process, which takes about as long as an evaluation job of
-small networks trains. The update is the same function that the class calls.
+small networks trains. The update is the same function that the class calls; where steps may be recorded on a GPU, it is a
+kernel of our own (``bacon.training.sgd_triton``).
 """
 
 from __future__ import annotations
@@ -13,10 +14,8 @@ import torch
 from torch import Tensor
 from torch.optim.sgd import sgd
 
-# PyTorch's fused update gives one block of threads to each 65,536 numbers of a tensor, and to each tensor at least one: a
-# ConvNet-3 keeps eight of a GPU's multiprocessors busy. Pieces of a tensor are tensors too, of which a launch takes so many.
-_PIECES_OF_A_LAUNCH = 48
-_PIECE_SIZES = range(8192, 16384 + 1, 1024)
+from bacon.runtime.pieces import in_pieces, is_dense, pieces_of
+from bacon.training import sgd_gpu
 
 
 class Sgd:
@@ -56,26 +55,38 @@ class Sgd:
         if device.type == "cuda" and self._rate is None:
             self._rate = torch.full((), self._lr, dtype=torch.float32, device=device)
 
+    @property
+    def is_kernel(self) -> bool:
+        """Whether a step is a kernel of our own, which wants gradients neither cast nor filled: where it may be recorded."""
+        return self._rate is not None and self.momentum > 0 and sgd_gpu.takes_kernel(self.parameters, self._buffers)
+
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor]) -> None:
-        """One step along ``gradients``, one of each parameter's shape."""
-        # The fused update wants each gradient to lie in memory as its parameter does.
-        laid = [
-            gradient if gradient.stride() == parameter.stride() else torch.empty_like(parameter).copy_(gradient)
+    def step(self, gradients: Sequence[Tensor | None]) -> None:
+        """One step along ``gradients``, one of each parameter's shape, in any float dtype; ``None`` is one of zeros."""
+        if self._rate is not None and self.is_kernel:
+            laid = [
+                None if gradient is None else _laid_as(parameter, gradient, gradient.dtype)
+                for parameter, gradient in zip(self.parameters, gradients, strict=True)
+            ]
+            given = self.parameters, laid, self.momenta(), self._rate
+            sgd_gpu.update(*given, weight_decay=self.weight_decay, momentum=self.momentum, nesterov=self.nesterov)
+            return
+        whole = [
+            torch.zeros_like(parameter) if gradient is None else _laid_as(parameter, gradient, parameter.dtype)
             for parameter, gradient in zip(self.parameters, gradients, strict=True)
         ]
         if self._in_pieces():
             sizes = pieces_of([parameter.numel() for parameter in self.parameters])
-            self._update(*(in_pieces(tensors, sizes) for tensors in (self.parameters, laid, self.momenta())))
+            self._update(*(in_pieces(tensors, sizes) for tensors in (self.parameters, whole, self.momenta())))
         else:
-            self._update(self.parameters, laid, self._buffers)
+            self._update(self.parameters, whole, self._buffers)
 
     def _in_pieces(self) -> bool:
         """Whether pieces are worth it: where the update is recorded, so that the host makes them once for all steps."""
         if not (self.parameters[0].is_cuda and torch.cuda.is_current_stream_capturing()):
             return False
         return all(
-            kept is not None and kept.stride() == parameter.stride() and _is_dense(parameter)
+            kept is not None and kept.stride() == parameter.stride() and is_dense(parameter)
             for kept, parameter in zip(self._buffers, self.parameters, strict=True)
         )
 
@@ -128,20 +139,8 @@ class Sgd:
         ]
 
 
-def _is_dense(tensor: Tensor) -> bool:
-    """Whether a tensor is laid out in memory without gaps, channels last or as PyTorch does it."""
-    return tensor.is_contiguous() or (tensor.ndim == 4 and tensor.is_contiguous(memory_format=torch.channels_last))
-
-
-def pieces_of(sizes: Sequence[int]) -> int:
-    """Numbers in a piece of tensors of ``sizes`` numbers: the fewest for which the update takes as few launches as it can."""
-    return min(_PIECE_SIZES, key=lambda piece: -(-sum(-(-size // piece) for size in sizes) // _PIECES_OF_A_LAUNCH))
-
-
-def in_pieces(tensors: Iterable[Tensor], size: int) -> list[Tensor]:
-    """Views (at most ``size``,) of tensors without gaps, in the order of their memory, one tensor after another."""
-    return [
-        piece
-        for tensor in tensors
-        for piece in tensor.detach().as_strided((tensor.numel(),), (1,), tensor.storage_offset()).split(size)
-    ]
+def _laid_as(parameter: Tensor, gradient: Tensor, dtype: torch.dtype) -> Tensor:
+    """The gradient in ``dtype``, lying in memory as its parameter does, which an update wants; a copy where it is not."""
+    if gradient.dtype == dtype and gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter, dtype=dtype).copy_(gradient)

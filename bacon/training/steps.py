@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from bacon.networks.network import Network
+from bacon.networks.step_weights import StepWeights
 from bacon.runtime.recording import Recording
 from bacon.training import cross_entropy_gpu
 from bacon.training.gradients import Gradients, clipped, sharpness_aware
@@ -96,11 +98,18 @@ class PlainStep:
 
     def __call__(self, images: Tensor, labels: Tensor, mixed: Tensor | None = None, soft: Tensor | None = None) -> None:
         """One step on images (N, C, H, W) float and labels (N,) int64, with what the loss uses besides."""
-        logits = self.network(images)
+        weights = self._step_weights()
+        with nullcontext() if weights is None else weights.in_use():
+            logits = self.network(images)
         if mixed is None and self.loss is hard_cross_entropy and cross_entropy_gpu.takes_kernel(logits):
-            gradients = self._by_kernel(logits, labels)
+            output, by_output = logits, self._by_kernel(logits, labels)
         else:
-            gradients = self._by_operations(logits, labels, mixed, soft)
+            output, by_output = self._by_operations(logits, labels, mixed, soft), None
+        if weights is not None:
+            assert isinstance(self.optimiser, Sgd), "another's gradients are of its parameters"
+            self.optimiser.step(weights.gradients(output, self.optimiser.parameters, by_output))
+            return
+        gradients: Gradients = torch.autograd.grad(output, self.optimiser.parameters, by_output)
         if self._sharpness is not None:
             batch = images, labels, mixed, soft
             gradients = sharpness_aware(
@@ -110,23 +119,28 @@ class PlainStep:
             gradients = clipped(gradients, self._clip_norm)
         self.optimiser.step(gradients)
 
-    def _by_operations(self, logits: Tensor, labels: Tensor, mixed: Tensor | None, soft: Tensor | None) -> Gradients:
-        """Gradients of the loss; the meters count it."""
+    def _step_weights(self) -> StepWeights | None:
+        """What gradients are taken by where the optimiser's kernel reads them as they come; ``None``: by the parameters."""
+        optimiser = self.optimiser
+        if not isinstance(optimiser, Sgd) or self._sharpness is not None or self._clip_norm is not None:
+            return None
+        return StepWeights(self.network.rounded_weights()) if optimiser.is_kernel else None
+
+    def _by_operations(self, logits: Tensor, labels: Tensor, mixed: Tensor | None, soft: Tensor | None) -> Tensor:
+        """The loss; the meters count it."""
         loss = self.loss(logits, labels, mixed, soft)
-        gradients: Gradients = torch.autograd.grad(loss, self.optimiser.parameters)
         if self._counting:
             self.correct = logits.detach().argmax(dim=1) == labels
             self.totals += torch.stack([loss.detach().double() * len(labels), self.correct.sum().double()])
-        return gradients
+        return loss
 
-    def _by_kernel(self, logits: Tensor, labels: Tensor) -> Gradients:
-        """The same of the cross-entropy of classes, by a kernel that gives the gradient of the logits and counts."""
+    def _by_kernel(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The gradient of the logits, of the cross-entropy of classes, by a kernel that also counts for the meters."""
         totals = self.totals if self._counting else None
         gradient, correct = cross_entropy_gpu.gradient_and_correct(logits.detach(), labels, totals)
         if self._counting:
             self.correct = correct
-        gradients: Gradients = torch.autograd.grad(logits, self.optimiser.parameters, gradient)
-        return gradients
+        return gradient
 
     def _gradients_again(self, images: Tensor, labels: Tensor, mixed: Tensor | None, soft: Tensor | None) -> Gradients:
         """Gradients of a batch that has been seen: running statistics stay as they were."""
@@ -189,7 +203,6 @@ class StaticStep(PlainStep):
         if size not in self._buffers:
             empty = [None if tensor is None else torch.zeros_like(tensor) for tensor in given]
             self._buffers[size] = torch.zeros_like(images), torch.zeros_like(labels), empty[2], empty[3]
-            self._correct[size] = torch.zeros(size, dtype=torch.bool, device=labels.device)
         for buffer, tensor in zip(self._buffers[size], given, strict=True):
             if buffer is not None and tensor is not None:
                 buffer.copy_(tensor)
@@ -208,7 +221,7 @@ class StaticStep(PlainStep):
     def _run(self, size: int) -> None:
         """What is recorded: nothing here depends on a value, and nothing is drawn."""
         super().__call__(*self._buffers[size])
-        self._correct[size].copy_(self.correct)
+        self._correct[size] = self.correct  # made by the recording, whose every replay writes it again
 
     def _moved(self) -> list[Tensor]:
         """Everything that a step moves."""

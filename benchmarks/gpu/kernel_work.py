@@ -159,6 +159,7 @@ def _networks(scale: Scale, precision: str, device: torch.device) -> Iterator[Wo
     student, few = _network(scale, precision, device, 3).train(), _images(scale.step, device)
     labels = torch.arange(scale.step, device=device) % _CLASSES
     optimiser = Sgd(student.parameters(), lr=0.0, momentum=0.9, weight_decay=5e-4)
+    optimiser.keep_rate_in_place()  # as where a step is recorded
     optimiser.fill_momenta()
     step = training_step(student, optimiser, record=False)
     step.count()

@@ -17,6 +17,7 @@ CHOSEN = (
     "distillation/test_gpu.py::test_every_method_that_is_recorded_gives_what_is_launched[frepo]",
     "distillation/test_gpu.py::test_every_run_gives_the_same_bits[bacon-tf32]",
     "distillation/test_gpu.py::test_a_run_that_stopped_goes_on_with_the_same_bits[bacon]",
+    "training/test_sgd_gpu.py::TestOnAGpu::test_recorded_steps_by_the_kernel_equal_plain_ones[bf16]",
     "methods/test_contract.py::test_a_run_that_goes_on_from_its_state_ends_with_the_same_bits[cuda-3-standardised]",
 )
 """The quickest of each kind; all together take half an hour."""

@@ -7,12 +7,13 @@ import math
 import pytest
 import torch
 
+from bacon.runtime.pieces import in_pieces, pieces_of
 from bacon.settings.recipe import AdamSettings, SgdSettings, Sharpness, TrainingRecipe
 from bacon.training import sgd
 from bacon.training.gradients import clipped, sharpness_aware
 from bacon.training.optimisers import make_optimiser
 from bacon.training.schedules import forgets_momentum, rate
-from bacon.training.sgd import Sgd, in_pieces, pieces_of
+from bacon.training.sgd import Sgd
 
 SHAPES = [(3, 2, 3, 3), (3,), (4, 6)]
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bacon.networks.arithmetic import tf32_allowed
 from bacon.networks.convolution import ConvolutionForm, convolved
 from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads
+from bacon.networks.step_weights import left_out_of_step
 from bacon.runtime.gpu_kernels import can_run
 
 _MOST_INPUTS = 4
@@ -120,7 +121,10 @@ def first_on_gpu(x: Tensor, convolution: nn.Conv2d, norm: nn.GroupNorm, kind: st
     filters, padding = convolution.weight, int(convolution.padding[0])
     if not torch.is_grad_enabled():
         return without_gradients(x, filters, norm.weight, norm.bias, norm.eps, padding, kind)
-    arguments = (filters, convolution.bias, norm.weight, norm.bias, norm.eps, padding, kind)
+    offsets = convolution.bias
+    if offsets is not None and left_out_of_step(offsets):
+        offsets = None
+    arguments = (filters, offsets, norm.weight, norm.bias, norm.eps, padding, kind)
     pooled: Tensor = FirstOnGpu.apply(x, *arguments)
     return pooled
 
