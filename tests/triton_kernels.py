@@ -22,6 +22,14 @@ def run(*arguments, **environment):
     return done.stdout
 
 
+def interpreted_range(first, last, step):
+    """``range`` in an interpreted kernel.
+
+    The interpreter of Triton 3.6 (PyTorch 2.11) asks NumPy for the number in an array of one, which NumPy 2.4 refuses.
+    """
+    return range(first, last.handle.data.item(), step)
+
+
 def logged_where_it_cannot_be_compiled(monkeypatch, caplog, module, ask):
     """The one line of the log, where ``ask`` is told three times that the kernels of ``module`` cannot be had."""
 
