@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from bacon.transforms import affine_pass, affine_pass_triton, dsa, idc
-from tests.triton_kernels import interpreted_range
+from tests.triton_kernels import loops_take_arguments
 
 DSA, IDC = "color_crop_cutout_flip_scale_rotate", "flip_color_crop_scale_rotate_cutout"
 TILE_BYTES = 512  # of the interpreted kernel, so that a small image is several tiles
@@ -49,8 +49,8 @@ def check_exact(device):
 
 
 if __name__ == "__main__":
+    loops_take_arguments()
     affine_pass_triton._TILE_BYTES = TILE_BYTES
-    affine_pass_triton.range = interpreted_range
     check(torch.device("cpu"), (3, 6, 9), torch.float32, 1e-4, together=1)
     check(torch.device("cpu"), (1, 5, 5), torch.float64, 1e-11)
     check_exact(torch.device("cpu"))
