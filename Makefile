@@ -13,7 +13,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CHECKS := lint types rules unit workflow browser latex ddranking downstream slurm faults
 
-.PHONY: help env demo test lock clean $(CHECKS)
+.PHONY: help env demo test oldest lock clean $(CHECKS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -36,6 +36,9 @@ test: env ## run every check: lint, types, rules, unit, workflow, a browser, LaT
 
 $(CHECKS): env
 	@tests/run.sh $@
+
+oldest: ## the unit tests with the oldest PyTorch that the project runs on, in an environment of its own (several GB)
+	@tests/run.sh oldest
 
 lock: ## renew requirements.lock from pyproject.toml (ARGS=--upgrade takes new versions)
 	@scripts/lock.sh $(ARGS)

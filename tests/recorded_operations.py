@@ -6,7 +6,7 @@ changes. Reading a value back ends the recording, as it does there.
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 
 class OperationGraph(TorchDispatchMode):
@@ -19,14 +19,24 @@ class OperationGraph(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("operation not permitted when stream is capturing: a value was read back")
+        given = as_now((args, kwargs or {}))
         out = function(*args, **(kwargs or {}))
-        self._done.append((function, args, kwargs or {}, out))
+        if torch.Tag.inplace_view not in function.tags:  # such as unsqueeze_, which computes nothing
+            self._done.append((function, *given, as_now(out)))
         return out
 
     @torch.no_grad()
     def replay(self):
         """Do it all again."""
         repeat(self._done)
+
+
+def as_now(tree):
+    """The same, with tensors of the same memory in the shapes that they have now.
+
+    A shape may be changed in place afterwards: some of PyTorch 2.11's own gradients sum, and then ``unsqueeze_``.
+    """
+    return tree_map_only(torch.Tensor, torch.Tensor.detach, tree)
 
 
 def repeat(done):

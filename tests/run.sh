@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 # Hundreds of processes import the same modules: they are compiled once, also where an image says otherwise.
 unset PYTHONDONTWRITEBYTECODE
 
+unit_tests="not workflow and not slurm and not faults and not browser and not latex and not ddranking"
+
 step() { # step TITLE COMMAND...: a header, the command, and its time
     local title=$1 start=$SECONDS
     shift
@@ -33,7 +35,13 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "$unit_tests" --cov --cov-report=term:skip-covered
+}
+
+oldest() { # no part of `all`: it takes several GB more, and the unit tests' time again. Its environment is not the locked one.
+    step "The oldest PyTorch" tests/oldest/environment.sh
+    PATH="$PWD/build/oldest/bin:$PATH" OMP_NUM_THREADS=1 step "Unit tests with it" pytest -n auto -m "$unit_tests" \
+        --deselect tests/project/test_environment.py::test_the_installed_environment_is_the_locked_one
 }
 
 downstream() { step "Packages of downstream tasks" tests/install-packages.sh downstream; } # before the tests that need them, which fail where one is broken
@@ -109,9 +117,9 @@ left_out="" slurm_pid="" slurm_log=""
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | browser | latex | ddranking | downstream | slurm | faults | all) "$name" ;;
+        lint | types | rules | unit | workflow | browser | latex | ddranking | downstream | slurm | faults | oldest | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, downstream, slurm, faults, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, downstream, slurm, faults, oldest, all" >&2
             exit 2
             ;;
     esac

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import torch
+from packaging.version import Version
 
 on_a_gpu = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 needs_triton = pytest.mark.skipif(sys.platform != "linux", reason="Triton is made for Linux")
@@ -20,6 +21,25 @@ def run(*arguments, **environment):
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def loops_take_arguments():
+    """For a process whose kernels are interpreted: an argument of a kernel may be the bound of a loop.
+
+    The interpreter of Triton 3.6 (PyTorch 2.11) has NumPy make a number of an array of one, which NumPy 2.4 refuses.
+    """
+    import triton
+    from triton.runtime import interpreter
+
+    if Version(triton.__version__) >= Version("3.8"):
+        return
+    patch = interpreter._patch_lang_tensor
+
+    def patch_further(tensor, scope):
+        patch(tensor, scope)
+        scope.set_attr(tensor, "__index__", lambda self: self.handle.data.item())
+
+    interpreter._patch_lang_tensor = patch_further
 
 
 def logged_where_it_cannot_be_compiled(monkeypatch, caplog, module, ask):

@@ -62,6 +62,20 @@ def changed(method, **changes):
     return small(METHODS[method], **changes)
 
 
+def test_a_shape_that_is_changed_in_place_is_replayed_as_it_was():
+    """As the gradients of some layers do in PyTorch 2.11."""
+    given, made = torch.ones(2, 2), torch.empty(2, 2)
+
+    def work():
+        made.copy_(given.sum(1).unsqueeze_(1).expand(2, 2))
+
+    graph = recorded(work)
+    for values in ([[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]):
+        given.copy_(torch.tensor(values))
+        graph.replay()
+        assert torch.equal(made, given.sum(1, keepdim=True).expand(2, 2))
+
+
 @pytest.mark.usefixtures("replayed_on_the_cpu")
 @pytest.mark.parametrize(("method", "chunk"), [("bacon", 10_000), ("idm", 13), ("dm", 13), ("datadam", 13)])
 def test_replayed_iterations_equal_those_that_are_computed(real64, method, chunk):

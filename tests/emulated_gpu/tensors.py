@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._mode_utils import no_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from tests.emulated_gpu.order import HOST, Memory, Order, Place, place
+from tests.recorded_operations import as_now
 
 if TYPE_CHECKING:
     from tests.emulated_gpu.graphs import Recorded
@@ -120,14 +122,18 @@ class EmulatedGpu(TorchDispatchMode):
         host_args, host_kwargs = tree_map_only(OnGpu, lambda tensor: tensor.host, (args, call.without_device()))
         if self.recording is not None and call.to_gpu:
             self.recording.keep([tensor.host for tensor in call.written if isinstance(tensor, OnGpu)])
+        given = as_now((host_args, host_kwargs)) if self.recording is not None else ()
         out = function(*host_args, **host_kwargs)
+        if call.changes_shape:
+            with no_dispatch():  # of the tensor itself, as of its numbers on the CPU
+                function(*args, **kwargs)
         uses = self._use(call, out)
         made, memories = self._wrapped(call, out) if call.to_gpu else (out, [])
         if call.waits:
             self.order.waits(HOST, self.order.clock(self.stream))
-        if self.recording is not None and call.to_gpu:
+        if self.recording is not None and call.to_gpu and not call.changes_shape:
             writes = [*uses[1], *memories]
-            self.recording.add(function, host_args, host_kwargs, out, stream=self.stream, reads=uses[0], writes=writes)
+            self.recording.add(function, *given, as_now(out), stream=self.stream, reads=uses[0], writes=writes)
         return made
 
     def _check(self, call: _Call) -> None:
@@ -249,6 +255,7 @@ class _Call:
         asynchronous: whether it does so without waiting.
         waits: whether the host waits until it is done.
         only_views: whether it looks at no number.
+        changes_shape: whether it changes the shape of a tensor in place, and no number.
     """
 
     def __init__(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -263,7 +270,9 @@ class _Call:
         self.written = _changed(schema, args, kwargs) if schema.is_mutable else []
         changed = {id(tensor) for tensor in self.written}
         self.read = [tensor for tensor in tensors if id(tensor) not in changed]
-        self.only_views = not schema.is_mutable and any(each.alias_info is not None for each in schema.returns)
+        self.changes_shape = torch.Tag.inplace_view in function.tags
+        views = not schema.is_mutable and any(each.alias_info is not None for each in schema.returns)
+        self.only_views = views or self.changes_shape
         both = bool(self.on_gpu) and bool(self.on_host)
         self.crosses = self.name in _MOVES and (both or (bool(tensors) and self.to_gpu != bool(self.on_gpu)))
         self.asynchronous = bool(

@@ -78,6 +78,22 @@ def test_nothing_is_computed_while_a_graph_is_recorded(x):
     assert (x.tolist(), made[0].tolist()) == ([0, 2, 4, 6], [1, 2, 3, 4])
 
 
+def test_a_shape_that_is_changed_in_place(x):
+    """Outside a graph and in one, whose replays begin with the shapes of the recording."""
+    made = []
+
+    def work():
+        total = x.view(2, 2).sum(1)
+        made[:] = [total, total.unsqueeze_(1) * x]
+
+    work()
+    assert (made[0].shape, made[1].tolist()) == ((2, 1), [[0, 1, 2, 3], [0, 5, 10, 15]])
+    graph = recorded(work, warm_up=lambda: None)
+    for _ in range(2):
+        graph.replay()
+        assert made[1].tolist() == [[0, 1, 2, 3], [0, 5, 10, 15]]
+
+
 def test_a_stream_that_waits_for_nobody(x, races):
     streams = Streams(GPU, 1)
     with streams.on(0):

@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from bacon.networks.kernels.classifier_gpu import ClassifierOnGpu
+from tests.triton_kernels import loops_take_arguments
 
 SIZES = [((5, 32, 4, 4), 10), ((70, 24, 3, 5), 3), ((3, 8, 8, 8), 70)]
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
@@ -57,6 +58,7 @@ def check_second_derivatives(device):
 
 
 if __name__ == "__main__":
+    loops_take_arguments()
     for size in SIZES:
         for layout in LAYOUTS:
             for dtype in (torch.float32, torch.bfloat16):

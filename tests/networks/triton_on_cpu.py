@@ -9,6 +9,7 @@ from triton.runtime import interpreter
 from tests.networks import block_on_gpu, first_on_gpu, second_on_gpu
 from tests.networks.block_on_gpu import LAYOUTS
 from tests.runtime import draws_on_gpu
+from tests.triton_kernels import loops_take_arguments
 
 CPU = torch.device("cpu")
 
@@ -60,6 +61,7 @@ def check_the_first_block():
 
 def main():
     """All checks; new tensors hold NaN, so an element that a kernel leaves out is seen."""
+    loops_take_arguments()
     block_on_gpu.main()
     with pytest.MonkeyPatch.context() as patch:
         block_on_gpu.poisoned(patch)

@@ -89,7 +89,21 @@ def test_every_lock_entry_has_sha256_hashes_and_one_exact_version(lock):
         assert version_of(entry.requirement)
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "environment.yml", "resources/lock-constraints.txt"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_make_oldest_takes_the_oldest_pytorch_that_pyproject_allows(lock, python):
+    oldest, required = lock_entries((ROOT / "tests" / "oldest" / "requirements.txt").read_text()), direct_requirements()
+    assert all(entry.hashes for entry in oldest)
+    versions = pinned(oldest, python)
+    assert versions.keys() <= pinned(lock, python).keys(), "they take the place of the lock's"
+    for name in ("torch", "torchvision"):
+        (bound,) = required[name].specifier
+        assert (bound.operator, f"{bound.version}.0") == (">=", versions[name])
+    assert required["setuptools"].specifier.contains(versions["setuptools"])
+
+
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "environment.yml", "tests/oldest/requirements.txt", "resources/lock-constraints.txt"]
+)
 def test_no_address_of_a_registry_is_committed(name):
     text = (ROOT / name).read_text()
     assert not re.search(r"https?:|file:|index-url|find-links| @ ", text)

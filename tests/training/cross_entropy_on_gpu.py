@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from bacon.training.cross_entropy_triton import gradient_and_correct
+from tests.triton_kernels import loops_take_arguments
 
 SIZES = [(7, 3), (16, 10), (5, 1), (300, 33), (3, 1000), (17, 1000)]
 
@@ -56,6 +57,7 @@ def check_ties_and_nan(device):
 
 
 if __name__ == "__main__":
+    loops_take_arguments()
     for size in SIZES:
         check(torch.device("cpu"), *size)
     check_ties_and_nan(torch.device("cpu"))

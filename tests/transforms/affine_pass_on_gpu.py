@@ -6,6 +6,7 @@ import torch
 
 from bacon.transforms import affine_pass, affine_pass_triton, dsa, idc
 from tests.networks.block_on_gpu import poisoned
+from tests.triton_kernels import loops_take_arguments
 
 DSA, IDC = "color_crop_cutout_flip_scale_rotate", "flip_color_crop_scale_rotate_cutout"
 OPERATIONS = np.array(DSA.split("_"), dtype=object)
@@ -114,4 +115,5 @@ def main():
 
 
 if __name__ == "__main__":
+    loops_take_arguments()
     main()

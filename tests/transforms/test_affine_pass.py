@@ -12,6 +12,7 @@ from bacon.settings.augmentations import Dc, Frepo
 from bacon.transforms import affine_pass, dc, dsa, frepo, idc
 from bacon.transforms.augmentation import Stream
 from bacon.transforms.sampling import affine_sample, pixel_map, reach_of_rotations
+from tests.transforms import sampled
 from tests.transforms.test_dsa import CORNERS, INSIDE, OPERATIONS, STRATEGY, draw_of
 
 EXACT = ("color", "crop", "cutout", "flip")  # the same arithmetic; scale and rotate find their positions in another way
@@ -25,7 +26,13 @@ def pictures(*shape, dtype=torch.float64):
 
 
 @pytest.fixture
-def both(monkeypatch):
+def twice_differentiable(monkeypatch):
+    """Each operation by itself has second derivatives, also on a CPU with PyTorch 2.11."""
+    monkeypatch.setattr(F, "grid_sample", sampled.grid_sample)
+
+
+@pytest.fixture
+def both(monkeypatch, twice_differentiable):  # noqa: ARG001
     """Computes something with each operation by itself, and in one pass."""
 
     def compute(work):
@@ -42,13 +49,6 @@ def cubic(made):
     """A function of augmented images of which no derivative is constant."""
     weight = torch.linspace(-1, 1, made.numel(), dtype=made.dtype, device=made.device).view_as(made)
     return (weight * made**3).sum()
-
-
-def value_and_gradient(augment, images):
-    """Augmented images, and the gradient of a cubic function of them."""
-    images = images.clone().requires_grad_()
-    made = augment(images)
-    return made.detach(), torch.autograd.grad(cubic(made), images)[0]
 
 
 def derivatives(augment, images):
@@ -234,6 +234,24 @@ def test_a_reach_holds_the_rotations_that_it_is_worked_out_for():
     assert reach_of_rotations(15, 32, 32) == reach_of_rotations(45, 32, 32) == 1
 
 
+@pytest.mark.parametrize("outside", ["zeros", "border"])
+def test_the_grid_sample_of_these_tests_is_pytorchs(outside):
+    """And its second derivatives are right, where PyTorch has none."""
+    theta, images = maps(5, 7), pictures(24, 2, 5, 7).requires_grad_()
+    grid = F.affine_grid(theta, [24, 1, 5, 7], align_corners=False)
+    made = [
+        each(images, grid, padding_mode=outside, align_corners=False) for each in (sampled.grid_sample, F.grid_sample)
+    ]
+    assert torch.equal(*made)
+    gradients = [torch.autograd.grad(each.pow(3).sum(), images)[0] for each in made]
+    assert torch.equal(*gradients)
+
+    def squared(x):
+        return sampled.grid_sample(x, grid[:2], padding_mode=outside, align_corners=False).pow(2)
+
+    assert torch.autograd.gradgradcheck(squared, images[:2].detach().requires_grad_())
+
+
 def test_second_derivatives_of_sampling():
     images = pictures(2, 1, 3, 4).requires_grad_()
     position = pixel_map(maps(3, 4)[:2], 3, 4)
@@ -244,18 +262,17 @@ def test_second_derivatives_of_sampling():
 class TestOnAGpu:
     pytestmark = on_a_gpu
 
+    @pytest.mark.usefixtures("twice_differentiable")
     @pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 64, 64), (3, 6, 9)])
-    def test_the_pass_is_what_the_cpu_computes_and_repeats(self, shape, monkeypatch):
-        """Each operation by itself; for second derivatives, which ``F.grid_sample`` lacks in PyTorch 2.11, the pass there."""
+    def test_the_pass_is_what_the_cpu_computes_and_repeats(self, shape):
+        """There each operation by itself."""
         draw, images = dsa.siamese_draw(STRATEGY, 0, 3, 12), pictures(12, 5, *shape, dtype=torch.float32)
 
         def augment(x):
             return dsa.siamese_augment(draw, x)
 
-        expected = [*value_and_gradient(augment, images)]
+        expected = derivatives(augment, images)
         first, again = (derivatives(augment, images.to(GPU)) for _ in range(2))
         assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
-        monkeypatch.setattr(affine_pass, "is_preferred", lambda _: True)
-        expected.append(derivatives(augment, images)[2])
         for found, wanted in zip(first, expected, strict=True):
             torch.testing.assert_close(found.cpu(), wanted, rtol=1e-3, atol=1e-3)
