@@ -3,7 +3,7 @@ import logging
 import pytest
 import torch
 
-from bacon.distillation.chunks import class_chunks, joined_chunks
+from bacon.distillation.chunks import as_slice, class_chunks, joined_chunks
 from bacon.distillation.matching import feature_matching, real_features
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.matching.mean_matching import MeanMatching
@@ -262,3 +262,14 @@ def test_real_images_are_embedded_in_pieces_that_change_no_number(real64, monkey
     pieces = algorithm.gradient(0, drawn)[0]
     assert 5 * torch.get_num_threads() in seen
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("places", [(0,), (3,), (0, 1, 2), [5, 6]])
+def test_places_that_follow_one_another_are_a_slice(places):
+    rows = torch.arange(10)
+    assert torch.equal(rows[as_slice(places)], rows[list(places)])
+
+
+@pytest.mark.parametrize("places", [(0, 2), (1, 0), (3, 3)])
+def test_other_places_are_no_slice(places):
+    assert as_slice(places) is None

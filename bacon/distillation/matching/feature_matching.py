@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
-from bacon.distillation.chunks import ClassChunk, class_chunks, joined_chunks
+from bacon.distillation.chunks import ClassChunk, as_slice, class_chunks, joined_chunks
 from bacon.distillation.class_draws import ClassDraws
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
@@ -184,18 +184,28 @@ class FeatureMatching(ABC):
         self.loss.begin(iteration)
         gradient = torch.empty_like(self.images)
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
-        totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
+        summed: Tensor | None = None
+        names: list[str] = []
         with self.draws.kept():
             for chunks in self._joined_chunks():
                 classes = [label for chunk in chunks for label in chunk.classes]
                 chosen, terms = self._classes_gradient(chunks, classes, iteration, drawn, beside)
-                shaped[self.real.index(classes)] = chosen
-                for name, values in terms.items():
-                    totals[name] = totals[name] + values.detach().sum() / self.real.classes
+                shaped[self._rows(classes)] = chosen
+                names = list(terms)
+                # All terms at once: one by one they would be three small kernels each.
+                share = torch.stack([values.detach() for values in terms.values()]).sum(dim=1) / self.real.classes
+                summed = share if summed is None else summed + share
+        assert summed is not None, "there is a class"
+        totals = dict(zip(names, summed.unbind(), strict=True))
         self.loss.end()
         for term in self.extra:
             totals.update(term.recorded(drawn))
         return gradient, totals
+
+    def _rows(self, classes: Sequence[int]) -> slice | Tensor:
+        """``classes`` as an index of tensors that have a row for each class; a view where they follow one another."""
+        rows = as_slice(classes)
+        return self.real.index(classes) if rows is None else rows
 
     def _classes_gradient(
         self,
@@ -208,7 +218,7 @@ class FeatureMatching(ABC):
         found = [self.real_statistics(chunk, iteration, drawn.network) for chunk in chunks]
         join = self.loss.join
         statistics = join(found) if join is not None and len(found) > 1 else found[0]
-        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(classes)]
+        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self._rows(classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(classes, iteration, images, statistics, drawn, beside)
         gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
