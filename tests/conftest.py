@@ -7,7 +7,7 @@ import pytest
 from bacon.networks.kernels import block, block_gpu, classifier_gpu, first, first_gpu
 from bacon.runtime import draws, draws_gpu, recording
 from bacon.training import cross_entropy_gpu
-from bacon.transforms import affine_pass_gpu, partition_gpu
+from bacon.transforms import affine_pass_gpu, normalised_gpu, partition_gpu
 from tests import recorded_operations
 
 # PyTorch reads it once, at the first product of matrices on a GPU (bacon.runtime.devices.set_up_arithmetic).
@@ -44,6 +44,7 @@ def forgotten_kernels():
         classifier_gpu.gpu_kernel,
         affine_pass_gpu.gpu_kernel,
         partition_gpu.gpu_kernel,
+        normalised_gpu.gpu_kernel,
         draws_gpu.gpu_kernel,
         cross_entropy_gpu.gpu_kernel,
     )
