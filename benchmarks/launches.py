@@ -2,24 +2,25 @@
 
 A small kernel takes a GPU as long as a few thousand multiplications, so that with few images per class their number is what a
 matching costs. It depends on chunks of classes, not on the network's width: a network of two blocks of four channels stands for
-the cell's. Views are no kernels, and what one Triton kernel does on a GPU (random words, blocks, the pass of the augmentation)
-is left out.
+the cell's. Views are no kernels, and what one Triton kernel does on a GPU (random words, blocks, the pass of the augmentation,
+gathering and normalising real images, decoding partitioned ones) is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from bacon.distillation.matching import feature_matching
 from bacon.distillation.real_images import RealImages
 from bacon.runtime.errors import BaconError
-from bacon.transforms import affine_pass
+from bacon.transforms import affine_pass, normalised_gpu, partition, partition_gpu
 from benchmarks.cells import engine_of, measured, random_dataset
 
 CELLS = (
@@ -63,14 +64,30 @@ class _Count(TorchDispatchMode):
 @contextmanager
 def _counting(*, joins: bool) -> Iterator[_Count]:
     count = _Count()
-    passes = ("passed_forward", "passed_transposed")
-    uncounted = {name: count.aside(getattr(affine_pass, name)) for name in passes}
-    with (
-        patch.multiple(affine_pass, **uncounted),
-        patch.object(feature_matching, "_joins_passes", lambda _: joins),
-        count,
-    ):
-        yield count
+    kernels: dict[Any, dict[str, Callable[..., Any]]] = {
+        affine_pass: {name: getattr(affine_pass, name) for name in ("passed_forward", "passed_transposed")},
+        normalised_gpu: {"normalised": _normalised},
+        partition_gpu: {"forward": partition.decoded_by_operations, "transposed": _collected},
+    }
+    with ExitStack() as stack:
+        for module, functions in kernels.items():
+            uncounted = {name: count.aside(function) for name, function in functions.items()}
+            stack.enter_context(patch.multiple(module, **uncounted))
+            if hasattr(module, "gpu_kernel"):
+                stack.enter_context(patch.object(module, "takes_kernel", lambda *_: True))
+        stack.enter_context(patch.object(feature_matching, "_joins_passes", lambda _: joins))
+        yield stack.enter_context(count)
+
+
+def _normalised(images: Tensor, places: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    return images.index_select(0, places).to(scale.dtype).mul_(scale).add_(shift)
+
+
+def _collected(gradient: Tensor, factor: int) -> Tensor:
+    count, *shape = gradient.shape
+    stored = gradient.new_zeros(count // factor**2, *shape, requires_grad=True)
+    with torch.enable_grad():
+        return torch.autograd.grad(partition.decoded_by_operations(stored, factor), stored, gradient)[0]
 
 
 def measure(names: Sequence[str]) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 # mypy: disable-error-code="no-untyped-def, no-untyped-call, untyped-decorator, type-arg"
 """Gathering images of bytes and normalising them on a GPU: one kernel, which reads each byte once and writes each number once.
 
-By PyTorch's operations the numbers of a batch are written four times and read three times. Product and sum are rounded apart,
-as theirs are, so that the bits are the same.
+By PyTorch's operations the bytes of a batch are copied once, and its numbers are written three times and read twice. Product
+and sum are rounded apart, as theirs are, so that the bits are the same.
 
 It needs Triton, which comes with PyTorch's CUDA builds; ``bacon.transforms.normalised_gpu`` imports it where there is a GPU.
 """

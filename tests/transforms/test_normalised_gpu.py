@@ -1,14 +1,12 @@
 """The kernel that normalises images: interpreted on the CPU, compiled for a GPU that is not here, run where there is one."""
 
-import logging
-
 import pytest
 import torch
 
 from bacon.distillation.real_images import RealImages
 from bacon.transforms import normalised_gpu
 from tests.distillation.conftest import toy_dataset
-from tests.transforms.test_affine_pass_gpu import needs_triton, on_a_gpu, run
+from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 # A multiplication and an addition that stay two, so that the bits are those of PyTorch's operations.
 COMPILE = """
@@ -43,16 +41,9 @@ def test_the_kernel_compiles_for_a_gpu_without_fused_products(tmp_path):
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(normalised_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(normalised_gpu.gpu_kernel(torch.float32, 3, 8, 8) for _ in range(3))
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(
+        monkeypatch, caplog, normalised_gpu, lambda: normalised_gpu.gpu_kernel(torch.float32, 3, 8, 8)
+    )
 
 
 @pytest.mark.parametrize("placement", ["device", "host"])

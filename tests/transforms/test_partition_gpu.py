@@ -1,13 +1,11 @@
 """The partition's Triton kernels: interpreted on the CPU, compiled for a GPU that is not here, and run where there is one."""
 
-import logging
-
 import pytest
 import torch
 
 from bacon.transforms import partition, partition_gpu
 from bacon.transforms.partition import decode
-from tests.transforms.test_affine_pass_gpu import needs_triton, on_a_gpu, run
+from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
 
 COMPILE = """
 import triton, triton.language as tl
@@ -38,36 +36,25 @@ def test_the_kernels_compile_for_a_gpu(tmp_path):
 
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_they_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
-    def broken(*_):
-        raise RuntimeError("no ptxas")
-
-    monkeypatch.setattr(partition_gpu, "_compile", broken)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
-    with caplog.at_level(logging.INFO):
-        assert not any(partition_gpu.gpu_kernel(torch.float32, 2, 8, 8) for _ in range(3))
-    (record,) = caplog.records
-    assert "no ptxas" in record.message
+    logged_where_it_cannot_be_compiled(
+        monkeypatch, caplog, partition_gpu, lambda: partition_gpu.gpu_kernel(torch.float32, 2, 8, 8)
+    )
 
 
 @pytest.mark.parametrize("lead", [(), (2, 3)])
 def test_images_that_the_kernels_take_go_through_them_with_all_derivatives(monkeypatch, lead):
-    plain = decode  # of images that the kernels do not take
     images = torch.randn(*lead, 2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
-    expected, calls = plain(images, 2), []
+    expected, calls = decode(images, 2), []
 
     def forward(images, factor):
         calls.append("forward")
-        with monkeypatch.context() as other:
-            other.setattr(partition_gpu, "takes_kernel", lambda *_: False)
-            return plain(images, factor)
+        return partition.decoded_by_operations(images, factor)
 
     def transposed(gradient, factor):
         calls.append("transposed")
         stored = torch.zeros(len(gradient) // factor**2, *gradient.shape[1:], dtype=gradient.dtype, requires_grad=True)
         with torch.enable_grad():
-            made = forward(stored, factor)
-        calls.pop()
+            made = partition.decoded_by_operations(stored, factor)
         return torch.autograd.grad(made, stored, gradient)[0]
 
     monkeypatch.setattr(partition_gpu, "takes_kernel", lambda *_: True)
