@@ -3,7 +3,7 @@
 A small kernel takes a GPU as long as a few thousand multiplications, so that with few images per class their number is what a
 matching costs. It depends on chunks of classes, not on the network's width: a network of two blocks of four channels stands for
 the cell's. Views are no kernels, and what one Triton kernel does on a GPU (random words, blocks, the pass of the augmentation,
-gathering and normalising real images, decoding partitioned ones) is left out.
+gathering and normalising real images, decoding partitioned ones, moments of classes, the classifier) is left out.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bacon.distillation.matching import feature_matching
+from bacon.distillation.matching import class_moments_gpu, feature_matching
+from bacon.distillation.matching.real_features import RealFeatures
 from bacon.distillation.real_images import RealImages
+from bacon.networks.kernels import classifier_gpu
 from bacon.runtime.errors import BaconError
-from bacon.transforms import affine_pass, normalised_gpu, partition, partition_gpu
+from bacon.transforms import affine_pass, normalised_gpu, partition_gpu
 from benchmarks.cells import engine_of, measured, random_dataset
+from benchmarks.plain_kernels import PLAIN
 
 CELLS = (
     "cifar10/bacon/ipc1",
@@ -31,6 +33,12 @@ CELLS = (
     "tinyimagenet/bacon/ipc10",
 )
 _NETWORK = {"width": 4, "depth": 2}
+_ASKED = {
+    normalised_gpu: "takes_kernel",
+    partition_gpu: "takes_kernel",
+    class_moments_gpu: "takes_kernels",
+    classifier_gpu: "takes_kernel",
+}
 # Memory is asked for without a kernel; the number of the iteration is read where the CPU draws random words.
 _NO_KERNEL = {"aten::empty", "aten::empty_like", "aten::new_empty", "aten::_local_scalar_dense"}
 
@@ -64,30 +72,17 @@ class _Count(TorchDispatchMode):
 @contextmanager
 def _counting(*, joins: bool) -> Iterator[_Count]:
     count = _Count()
-    kernels: dict[Any, dict[str, Callable[..., Any]]] = {
-        affine_pass: {name: getattr(affine_pass, name) for name in ("passed_forward", "passed_transposed")},
-        normalised_gpu: {"normalised": _normalised},
-        partition_gpu: {"forward": partition.decoded_by_operations, "transposed": _collected},
-    }
+    passes = {name: getattr(affine_pass, name) for name in ("passed_forward", "passed_transposed")}
     with ExitStack() as stack:
-        for module, functions in kernels.items():
+        for module, functions in {**PLAIN, affine_pass: passes}.items():
             uncounted = {name: count.aside(function) for name, function in functions.items()}
             stack.enter_context(patch.multiple(module, **uncounted))
-            if hasattr(module, "gpu_kernel"):
-                stack.enter_context(patch.object(module, "takes_kernel", lambda *_: True))
+        for module, asked in _ASKED.items():
+            stack.enter_context(patch.object(module, asked, lambda *_: True))
         stack.enter_context(patch.object(feature_matching, "_joins_passes", lambda _: joins))
+        # A CPU embeds as many images at a time as its cache holds.
+        stack.enter_context(patch.object(RealFeatures, "_at_once", RealFeatures._limit))
         yield stack.enter_context(count)
-
-
-def _normalised(images: Tensor, places: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    return images.index_select(0, places).to(scale.dtype).mul_(scale).add_(shift)
-
-
-def _collected(gradient: Tensor, factor: int) -> Tensor:
-    count, *shape = gradient.shape
-    stored = gradient.new_zeros(count // factor**2, *shape, requires_grad=True)
-    with torch.enable_grad():
-        return torch.autograd.grad(partition.decoded_by_operations(stored, factor), stored, gradient)[0]
 
 
 def measure(names: Sequence[str]) -> list[dict[str, Any]]:

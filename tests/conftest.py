@@ -4,6 +4,7 @@ import os
 import hypothesis
 import pytest
 
+from bacon.distillation.matching import class_moments_gpu
 from bacon.networks.kernels import block, block_gpu, classifier_gpu, first, first_gpu
 from bacon.runtime import draws, draws_gpu, recording
 from bacon.training import cross_entropy_gpu
@@ -44,6 +45,7 @@ def forgotten_kernels():
         classifier_gpu.gpu_kernel,
         affine_pass_gpu.gpu_kernel,
         partition_gpu.gpu_kernel,
+        class_moments_gpu.gpu_kernels,
         normalised_gpu.gpu_kernel,
         draws_gpu.gpu_kernel,
         cross_entropy_gpu.gpu_kernel,

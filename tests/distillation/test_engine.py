@@ -174,14 +174,14 @@ def test_synthetic_images_of_several_chunks_are_one_pass_on_a_gpu(real64, monkey
     drawn, embedded = algorithm.pool.draw(0), []
     expected = algorithm.gradient(0, drawn)
     monkeypatch.setattr(feature_matching, "_joins_passes", lambda _: True)
-    embed = drawn.network.embed
+    embedded_maps = drawn.network.embedded_maps
 
     def counted(images):
         if torch.is_grad_enabled():
             embedded.append(len(images))
-        return embed(images)
+        return embedded_maps(images)
 
-    monkeypatch.setattr(drawn.network, "embed", counted)
+    monkeypatch.setattr(drawn.network, "embedded_maps", counted)
     gradient, terms = algorithm.gradient(0, drawn)
     assert embedded == passes
     torch.testing.assert_close(gradient, expected[0], rtol=0, atol=1e-12)
@@ -240,8 +240,8 @@ def test_memory_that_does_not_suffice_for_half_the_chunk_ends_the_run(real32, mo
 def _drawn(algorithm, accuracy):
     """The first network of an algorithm, and the sizes of the batches that it embeds."""
     network, seen = algorithm.context.build(0), []
-    embed = network.embed
-    network.embed = lambda x: seen.append(len(x)) or embed(x)
+    embedded_maps = network.embedded_maps
+    network.embedded_maps = lambda x: seen.append(len(x)) or embedded_maps(x)
     return DrawnNetwork(network, torch.tensor(accuracy, dtype=algorithm.real.dtype)), seen
 
 

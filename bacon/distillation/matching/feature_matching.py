@@ -238,14 +238,16 @@ class FeatureMatching(ABC):
         decoded = self.decoded(images, iteration, classes)
         augmented = self.siamese(iteration, classes)(decoded)  # (K, n, C, H, W)
         shape = (augmented.shape[0], augmented.shape[1])
-        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads)  # (K n, ...)
-        terms = self.loss.terms(statistics, features.by_class(shape[1]))
+        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads).by_class(
+            shape[1]
+        )  # (K, n, ...)
+        terms = self.loss.terms(statistics, features)
         weights = self.loss.weights()
         loss = sum((weight * terms[name] for name, weight in weights.items()), start=drawn.accuracy.new_zeros(()))
         embedded = Embedded(
             iteration=iteration,
             images=augmented.flatten(0, 1),
-            embedding=features.embedding,
+            features=features,
             classes=self.real.index(classes),
             shape=shape,
             drawn=drawn,
