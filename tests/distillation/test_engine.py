@@ -164,12 +164,12 @@ class OwnStatistics(MeanMatching):
 
 
 @pytest.mark.parametrize(
-    ("method", "loss", "passes"), [("bacon", None, [4, 2]), ("dm", None, [4, 2]), ("dm", OwnStatistics(), [2, 2, 2])]
+    ("method", "loss", "passes"), [("bacon", None, [10, 5]), ("dm", None, [10, 5]), ("dm", OwnStatistics(), [5, 5, 5])]
 )
 def test_synthetic_images_of_several_chunks_are_one_pass_on_a_gpu(real64, monkeypatch, method, loss, passes):
     """Real images a class at a time either way; a loss that keeps statistics of its own matches each chunk alone."""
     chosen = settings(method, partition=1)
-    algorithm = make_engine(real64, chosen, NETWORK, ipc=2, seed=3, chunk_images=13).algorithm
+    algorithm = make_engine(real64, chosen, NETWORK, ipc=5, seed=3, chunk_images=13).algorithm
     algorithm.loss = loss or algorithm.loss
     drawn, embedded = algorithm.pool.draw(0), []
     expected = algorithm.gradient(0, drawn)

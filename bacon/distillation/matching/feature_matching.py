@@ -32,9 +32,6 @@ from bacon.transforms.partition import decode
 if TYPE_CHECKING:
     from bacon.settings.distillation import ImageMatchingSettings
 
-SHARE_JOINED = 3
-"""With the maps that its gradient needs, a synthetic image takes up to so many times the memory of a real one (ConvNet)."""
-
 
 class FeatureMatching(ABC):
     """The gradient of a matching loss with respect to the synthetic images.
@@ -159,14 +156,14 @@ class FeatureMatching(ABC):
     def _joined_chunks(self) -> list[list[ClassChunk]]:
         """The chunks, those together whose synthetic images are one pass.
 
-        A GPU takes as long for the small kernels of a pass of four images as of four hundred. Passes are joined as long as
-        they need no more memory than the real images of a chunk. A CPU gains nothing by it.
+        A GPU takes as long for the small kernels of a pass of four images as of four hundred. Passes are joined up to as many
+        synthetic images as a chunk may have. A CPU gains nothing by it.
         """
         chunks = self.chunks()
         if self.loss.join is None or not _joins_passes(self.context.device):
             return [[chunk] for chunk in chunks]
         synthetic, limit = self.context.ipc * self.settings.parts(), self.context.memory.images(self.real.shape)
-        return joined_chunks(chunks, synthetic=synthetic, limit=limit // SHARE_JOINED)
+        return joined_chunks(chunks, synthetic=synthetic, limit=limit)
 
     def gradient(
         self, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network] = MappingProxyType({})
