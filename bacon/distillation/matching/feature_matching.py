@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -218,7 +219,8 @@ class FeatureMatching(ABC):
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self._rows(classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(classes, iteration, images, statistics, drawn, beside)
-        gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
+        loss = terms["loss"]
+        gradient, *others = torch.autograd.grad(loss, [images, *self.loss.variables()], torch.ones_like(loss))
         self.loss.collect(others)
         return gradient, terms
 
@@ -235,12 +237,11 @@ class FeatureMatching(ABC):
         decoded = self.decoded(images, iteration, classes)
         augmented = self.siamese(iteration, classes)(decoded)  # (K, n, C, H, W)
         shape = (augmented.shape[0], augmented.shape[1])
-        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads).by_class(
-            shape[1]
-        )  # (K, n, ...)
+        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads).by_class(shape[1])
         terms = self.loss.terms(statistics, features)
         weights = self.loss.weights()
-        loss = sum((weight * terms[name] for name, weight in weights.items()), start=drawn.accuracy.new_zeros(()))
+        # Products with one and sums with zero are kernels of their own on a GPU.
+        loss = reduce(add, (terms[name] if weight == 1 else weight * terms[name] for name, weight in weights.items()))
         embedded = Embedded(
             iteration=iteration,
             images=augmented.flatten(0, 1),
