@@ -11,10 +11,14 @@ from torch import Tensor
 from bacon.runtime.gpu_kernels import can_run
 
 _DTYPES = (torch.float32, torch.float64)
+_LARGEST_FACTOR = 4  # the transpose's code has 4 factor^2 reads
 
 
 def takes_kernel(images: Tensor, factor: int) -> bool:
-    """Whether stored images (..., C, H, W) are decoded by the kernels: on a GPU, outside transforms of ``torch.func``."""
+    """Whether stored images (..., C, H, W) are decoded by the kernels.
+
+    They are on a GPU, by a factor of up to 4, outside transforms of ``torch.func``.
+    """
     return (
         images.is_cuda
         and images.numel() > 0
@@ -29,7 +33,7 @@ def gpu_kernel(dtype: torch.dtype, factor: int, height: int, width: int) -> bool
 
     Where they cannot be, a line in the log says so and PyTorch's operations compute the same.
     """
-    if dtype not in _DTYPES:
+    if dtype not in _DTYPES or factor > _LARGEST_FACTOR:
         return False
     device = torch.device("cuda", torch.cuda.current_device())
     return can_run(
@@ -71,15 +75,19 @@ class DecodedOnGpu(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         """The transpose."""
-        return _Transposed.apply(gradient, ctx.factor), None
+        return CollectedOnGpu.apply(gradient, ctx.factor), None
 
 
-class _Transposed(torch.autograd.Function):
+class CollectedOnGpu(torch.autograd.Function):
+    """The transpose of :class:`DecodedOnGpu`, whose derivative is that."""
+
     @staticmethod
     def forward(ctx: Any, gradient: Tensor, factor: int) -> Tensor:
+        """Training images' gradient to that of stored images."""
         ctx.factor = factor
         return transposed(gradient, factor)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """Decode."""
         return DecodedOnGpu.apply(gradient, ctx.factor), None

@@ -39,6 +39,7 @@ def test_where_they_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     logged_where_it_cannot_be_compiled(
         monkeypatch, caplog, partition_gpu, lambda: partition_gpu.gpu_kernel(torch.float32, 2, 8, 8)
     )
+    assert not partition_gpu.gpu_kernel(torch.float32, 5, 10, 10)
 
 
 @pytest.mark.parametrize("lead", [(), (2, 3)])
