@@ -27,7 +27,6 @@ from bacon.datasets.registry import REGISTRY
 from bacon.datasets.store import ImageDataset, read_dataset, write_dataset
 from bacon.datasets.training_images import read_training
 from bacon.distillation.engine import Engine
-from bacon.distillation.matching.feature_matching import SHARE_JOINED
 from bacon.distillation.network_queue import Member, Queue
 from bacon.distillation.real_images import RealImages
 from bacon.evaluation.evaluate_cell import decoded, train_all
@@ -184,7 +183,7 @@ def counted(cell: Measured, *, chunk_images: int = 2048) -> int:
     limit = chunk_images * 32**2 // max(size**2, 32**2)
     together = max(1, limit // max(min(settings.batch_real, info.train_size // classes), per_class))
     real = min(limit, settings.batch_real * together) * (first + pooled)
-    synthetic = min(classes * per_class, max(together * per_class, limit // SHARE_JOINED))
+    synthetic = min(classes * per_class, max(together * per_class, limit))
     passes = [real, synthetic * (kept + first)]
     state = info.train_size * channels * size**2 + 2 * 4 * classes * cell.ipc * channels * size**2
     if settings.networks.source == "queue":

@@ -4,10 +4,11 @@ import os
 import hypothesis
 import pytest
 
+from bacon.distillation.matching import class_moments_gpu
 from bacon.networks.kernels import block, block_gpu, classifier_gpu, first, first_gpu
 from bacon.runtime import draws, draws_gpu, recording
 from bacon.training import cross_entropy_gpu, sgd_gpu
-from bacon.transforms import affine_pass_gpu
+from bacon.transforms import affine_pass_gpu, normalised_gpu, partition_gpu
 from tests import recorded_operations
 
 # PyTorch reads it once, at the first product of matrices on a GPU (bacon.runtime.devices.set_up_arithmetic).
@@ -43,6 +44,9 @@ def forgotten_kernels():
         first_gpu.gpu_first,
         classifier_gpu.gpu_kernel,
         affine_pass_gpu.gpu_kernel,
+        partition_gpu.gpu_kernel,
+        class_moments_gpu.gpu_kernels,
+        normalised_gpu.gpu_kernel,
         draws_gpu.gpu_kernel,
         cross_entropy_gpu.gpu_kernel,
         sgd_gpu.gpu_kernel,

@@ -25,6 +25,12 @@ class ClassChunk:
     batch_real: int
 
 
+def as_slice(places: Sequence[int]) -> slice | None:
+    """The slice that ``places`` are, where each follows the one before: a view costs a GPU nothing, an index a copy."""
+    first, stop = places[0], places[0] + len(places)
+    return slice(first, stop) if tuple(places) == tuple(range(first, stop)) else None
+
+
 def class_chunks(counts: Sequence[int], *, batch_real: int, synthetic: int, limit: int) -> list[ClassChunk]:
     """Split the classes so that a chunk holds at most ``limit`` real and at most ``limit`` synthetic images.
 

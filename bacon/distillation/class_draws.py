@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from torch import Tensor
 
+from bacon.distillation.chunks import as_slice
 from bacon.distillation.real_images import RealImages
 
 Draw = Callable[[Sequence[int]], Tensor]
@@ -57,4 +58,7 @@ class ClassDraws:
         if tuple(classes) == together:
             return self._drawn[name]
         place = {label: place for place, label in enumerate(together)}
-        return self._drawn[name].index_select(0, self._real.index([place[label] for label in classes]))
+        places = [place[label] for label in classes]
+        rows = as_slice(places)
+        drawn = self._drawn[name]
+        return drawn.index_select(0, self._real.index(places)) if rows is None else drawn[rows]

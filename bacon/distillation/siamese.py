@@ -42,7 +42,8 @@ def dsa_siamese(
     _, height, width = real.shape
 
     def draw(some: Sequence[int]) -> Tensor:
-        return dsa.siamese_numbers(strategy, seed, number, real.index(some), height=height, width=width)
+        drawn = dsa.siamese_numbers(strategy, seed, number, real.index(some), height=height, width=width)
+        return drawn.to(real.dtype)  # here and not below: once for all chunks of classes
 
     numbers = (draws or ClassDraws(real)).of("dsa", number, classes, draw)
     return lambda images: augment_by_numbers(images, numbers.to(images.dtype))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bacon.networks.arithmetic import arithmetic_of
 from bacon.networks.convnet_limits import GROUPS, check_fits, map_sizes
 from bacon.networks.convolution import Convolution
 from bacon.networks.kernels import classifier_gpu
@@ -89,16 +88,12 @@ class ConvNet(Network):
             maps = layer(maps)
         return maps
 
-    def forward(self, x: Tensor) -> Tensor:
-        """:meth:`Network.forward`; a GPU classifies the maps as they lie in memory, where it can."""
-        if not x.is_cuda or x.dtype != torch.float32:
-            return super().forward(x)
-        with arithmetic_of(self.precision, x.device):
-            maps = self.maps(x)
+    def classify_maps(self, maps: Tensor, dtype: torch.dtype) -> Tensor:
+        """:meth:`Network.classify_maps`; a GPU reads them as they lie in memory, where it can."""
         layer = self.classifier
-        if classifier_gpu.takes_kernel(maps, layer.weight, layer.bias):
+        if dtype == torch.float32 and classifier_gpu.takes_kernel(maps, layer.weight, layer.bias):
             return classifier_gpu.classified(maps, layer.weight, layer.bias)
-        return self.classify(maps.flatten(1).to(x.dtype))
+        return super().classify_maps(maps, dtype)
 
 
 def build(

@@ -56,9 +56,12 @@ class Network(nn.Module):
         Returns:
             (N, embedding_size) float, in the dtype of ``x`` whatever the precision.
         """
+        return self.embedded_maps(x).flatten(1).to(x.dtype)
+
+    def embedded_maps(self, x: Tensor) -> Tensor:
+        """:meth:`maps` in the network's precision and in the dtype of its layers: what :meth:`embed` flattens."""
         with arithmetic_of(self.precision, x.device):
-            maps = self.maps(x)
-        return maps.flatten(1).to(x.dtype)
+            return self.maps(x)
 
     def embed_with_stages(self, x: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
         """:meth:`embed`, and the maps of each stage before they are pooled (``bacon.networks.stage_maps``).
@@ -93,6 +96,10 @@ class Network(nn.Module):
         """Logits (N, classes) of embeddings (N, embedding_size)."""
         return F.linear(embedding, self.classifier.weight, self.classifier.bias)
 
+    def classify_maps(self, maps: Tensor, dtype: torch.dtype) -> Tensor:
+        """Logits (N, classes) of what :meth:`embedded_maps` gives, whose embeddings are in ``dtype``."""
+        return self.classify(maps.flatten(1).to(dtype))
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes) of images (N, C, H, W)."""
-        return self.classify(self.embed(x))
+        return self.classify_maps(self.embedded_maps(x), x.dtype)

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from bacon.runtime.errors import BaconError
+from bacon.transforms import partition_gpu
 
 
 def decode(images: Tensor, factor: int) -> Tensor:
@@ -32,9 +33,19 @@ def decode(images: Tensor, factor: int) -> Tensor:
         return images
     *lead, count, channels, height, width = images.shape
     _check_divisible(height, width, factor)
+    if partition_gpu.takes_kernel(images, factor):
+        full: Tensor = partition_gpu.DecodedOnGpu.apply(images.flatten(0, -4), factor)
+    else:
+        full = decoded_by_operations(images, factor)
+    return full.view(*lead, count * factor**2, channels, height, width)
+
+
+def decoded_by_operations(images: Tensor, factor: int) -> Tensor:
+    """The training images (N, C, H, W) of stored images (..., C, H, W), by PyTorch's operations."""
+    channels, height, width = images.shape[-3:]
     grid = images.reshape(-1, channels, factor, height // factor, factor, width // factor)
     parts = grid.permute(0, 2, 4, 1, 3, 5).reshape(-1, channels, height // factor, width // factor)
-    return _enlarged(parts, factor).view(*lead, count * factor**2, channels, height, width)
+    return _enlarged(parts, factor)
 
 
 def _enlarged(parts: Tensor, factor: int) -> Tensor:

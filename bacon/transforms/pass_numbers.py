@@ -39,11 +39,11 @@ def pass_numbers(
     Returns:
         (G, 14) in the dtype of ``drawn``.
     """
-    columns, numbers = neutral(drawn), drawn.unbind(dim=1)
-    for place, name in enumerate(names):
-        if name != "none":
-            columns = replaced(columns, operation == place, table[name](numbers, height, width))
-    return packed(columns)
+    unchanged, numbers = neutral(drawn), drawn.unbind(dim=1)
+    made = [unchanged | (table[name](numbers, height, width) if name != "none" else {}) for name in names]
+    # Chosen row by row: a choice for each operation and column would be three times the kernels.
+    each = torch.stack([packed(columns) for columns in made])  # (operations, G, 14)
+    return each.gather(0, operation[None, :, None].expand(1, -1, each.shape[2]))[0]
 
 
 def neutral(drawn: Tensor) -> Columns:

@@ -3,7 +3,7 @@ import logging
 import pytest
 import torch
 
-from bacon.distillation.chunks import class_chunks, joined_chunks
+from bacon.distillation.chunks import as_slice, class_chunks, joined_chunks
 from bacon.distillation.matching import feature_matching, real_features
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.matching.mean_matching import MeanMatching
@@ -164,24 +164,24 @@ class OwnStatistics(MeanMatching):
 
 
 @pytest.mark.parametrize(
-    ("method", "loss", "passes"), [("bacon", None, [4, 2]), ("dm", None, [4, 2]), ("dm", OwnStatistics(), [2, 2, 2])]
+    ("method", "loss", "passes"), [("bacon", None, [10, 5]), ("dm", None, [10, 5]), ("dm", OwnStatistics(), [5, 5, 5])]
 )
 def test_synthetic_images_of_several_chunks_are_one_pass_on_a_gpu(real64, monkeypatch, method, loss, passes):
     """Real images a class at a time either way; a loss that keeps statistics of its own matches each chunk alone."""
     chosen = settings(method, partition=1)
-    algorithm = make_engine(real64, chosen, NETWORK, ipc=2, seed=3, chunk_images=13).algorithm
+    algorithm = make_engine(real64, chosen, NETWORK, ipc=5, seed=3, chunk_images=13).algorithm
     algorithm.loss = loss or algorithm.loss
     drawn, embedded = algorithm.pool.draw(0), []
     expected = algorithm.gradient(0, drawn)
     monkeypatch.setattr(feature_matching, "_joins_passes", lambda _: True)
-    embed = drawn.network.embed
+    embedded_maps = drawn.network.embedded_maps
 
     def counted(images):
         if torch.is_grad_enabled():
             embedded.append(len(images))
-        return embed(images)
+        return embedded_maps(images)
 
-    monkeypatch.setattr(drawn.network, "embed", counted)
+    monkeypatch.setattr(drawn.network, "embedded_maps", counted)
     gradient, terms = algorithm.gradient(0, drawn)
     assert embedded == passes
     torch.testing.assert_close(gradient, expected[0], rtol=0, atol=1e-12)
@@ -240,8 +240,8 @@ def test_memory_that_does_not_suffice_for_half_the_chunk_ends_the_run(real32, mo
 def _drawn(algorithm, accuracy):
     """The first network of an algorithm, and the sizes of the batches that it embeds."""
     network, seen = algorithm.context.build(0), []
-    embed = network.embed
-    network.embed = lambda x: seen.append(len(x)) or embed(x)
+    embedded_maps = network.embedded_maps
+    network.embedded_maps = lambda x: seen.append(len(x)) or embedded_maps(x)
     return DrawnNetwork(network, torch.tensor(accuracy, dtype=algorithm.real.dtype)), seen
 
 
@@ -262,3 +262,14 @@ def test_real_images_are_embedded_in_pieces_that_change_no_number(real64, monkey
     pieces = algorithm.gradient(0, drawn)[0]
     assert 5 * torch.get_num_threads() in seen
     torch.testing.assert_close(pieces, whole, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("places", [(0,), (3,), (0, 1, 2), [5, 6]])
+def test_places_that_follow_one_another_are_a_slice(places):
+    rows = torch.arange(10)
+    assert torch.equal(rows[as_slice(places)], rows[list(places)])
+
+
+@pytest.mark.parametrize("places", [(0, 2), (1, 0), (3, 3)])
+def test_other_places_are_no_slice(places):
+    assert as_slice(places) is None

@@ -4,6 +4,7 @@ import torch
 
 from bacon.training.sgd import Sgd
 from bacon.training.sgd_triton import update
+from tests.triton_kernels import loops_take_arguments
 
 SHAPES = [(40, 3, 3, 3), (130, 33, 3, 3), (130,), (10, 4099), (7,), *[(3,)] * 13]  # of two launches
 KINDS = [torch.bfloat16, torch.bfloat16, None, torch.float32, None, torch.bfloat16, *[torch.float32] * 12]
@@ -89,6 +90,7 @@ def check_infinities_and_nan(device):
 
 
 if __name__ == "__main__":
+    loops_take_arguments()
     cpu = torch.device("cpu")
     for settings in SETTINGS:
         check(cpu, settings, fused_multiply_adds=False)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
+from operator import add
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from bacon.artifacts.synthetic_set import SyntheticSet
 from bacon.distillation.algorithm import Context
-from bacon.distillation.chunks import ClassChunk, class_chunks, joined_chunks
+from bacon.distillation.chunks import ClassChunk, as_slice, class_chunks, joined_chunks
 from bacon.distillation.class_draws import ClassDraws
 from bacon.distillation.initialisation import first_images
 from bacon.distillation.matching.features import features_of
@@ -31,9 +32,6 @@ from bacon.transforms.partition import decode
 
 if TYPE_CHECKING:
     from bacon.settings.distillation import ImageMatchingSettings
-
-SHARE_JOINED = 3
-"""With the maps that its gradient needs, a synthetic image takes up to so many times the memory of a real one (ConvNet)."""
 
 
 class FeatureMatching(ABC):
@@ -159,14 +157,14 @@ class FeatureMatching(ABC):
     def _joined_chunks(self) -> list[list[ClassChunk]]:
         """The chunks, those together whose synthetic images are one pass.
 
-        A GPU takes as long for the small kernels of a pass of four images as of four hundred. Passes are joined as long as
-        they need no more memory than the real images of a chunk. A CPU gains nothing by it.
+        A GPU takes as long for the small kernels of a pass of four images as of four hundred. Passes are joined up to as many
+        synthetic images as a chunk may have. A CPU gains nothing by it.
         """
         chunks = self.chunks()
         if self.loss.join is None or not _joins_passes(self.context.device):
             return [[chunk] for chunk in chunks]
         synthetic, limit = self.context.ipc * self.settings.parts(), self.context.memory.images(self.real.shape)
-        return joined_chunks(chunks, synthetic=synthetic, limit=limit // SHARE_JOINED)
+        return joined_chunks(chunks, synthetic=synthetic, limit=limit)
 
     def gradient(
         self, iteration: int, drawn: DrawnNetwork, beside: Mapping[str, Network] = MappingProxyType({})
@@ -184,18 +182,28 @@ class FeatureMatching(ABC):
         self.loss.begin(iteration)
         gradient = torch.empty_like(self.images)
         shaped = gradient.unflatten(0, (self.real.classes, self.context.ipc))
-        totals = {name: drawn.accuracy.new_zeros(()) for name in self._names}
+        summed: Tensor | None = None
+        names: list[str] = []
         with self.draws.kept():
             for chunks in self._joined_chunks():
                 classes = [label for chunk in chunks for label in chunk.classes]
                 chosen, terms = self._classes_gradient(chunks, classes, iteration, drawn, beside)
-                shaped[self.real.index(classes)] = chosen
-                for name, values in terms.items():
-                    totals[name] = totals[name] + values.detach().sum() / self.real.classes
+                shaped[self._rows(classes)] = chosen
+                names = list(terms)
+                # All terms at once: one by one they would be three small kernels each.
+                share = torch.stack([values.detach() for values in terms.values()]).sum(dim=1) / self.real.classes
+                summed = share if summed is None else summed + share
+        assert summed is not None, "there is a class"
+        totals = dict(zip(names, summed.unbind(), strict=True))
         self.loss.end()
         for term in self.extra:
             totals.update(term.recorded(drawn))
         return gradient, totals
+
+    def _rows(self, classes: Sequence[int]) -> slice | Tensor:
+        """``classes`` as an index of tensors that have a row for each class; a view where they follow one another."""
+        rows = as_slice(classes)
+        return self.real.index(classes) if rows is None else rows
 
     def _classes_gradient(
         self,
@@ -208,10 +216,11 @@ class FeatureMatching(ABC):
         found = [self.real_statistics(chunk, iteration, drawn.network) for chunk in chunks]
         join = self.loss.join
         statistics = join(found) if join is not None and len(found) > 1 else found[0]
-        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self.real.index(classes)]
+        images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self._rows(classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(classes, iteration, images, statistics, drawn, beside)
-        gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
+        loss = terms["loss"]
+        gradient, *others = torch.autograd.grad(loss, [images, *self.loss.variables()], torch.ones_like(loss))
         self.loss.collect(others)
         return gradient, terms
 
@@ -228,14 +237,15 @@ class FeatureMatching(ABC):
         decoded = self.decoded(images, iteration, classes)
         augmented = self.siamese(iteration, classes)(decoded)  # (K, n, C, H, W)
         shape = (augmented.shape[0], augmented.shape[1])
-        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads)  # (K n, ...)
-        terms = self.loss.terms(statistics, features.by_class(shape[1]))
+        features = features_of(drawn.network, augmented.flatten(0, 1), self.loss.reads).by_class(shape[1])
+        terms = self.loss.terms(statistics, features)
         weights = self.loss.weights()
-        loss = sum((weight * terms[name] for name, weight in weights.items()), start=drawn.accuracy.new_zeros(()))
+        # Products with one and sums with zero are kernels of their own on a GPU.
+        loss = reduce(add, (terms[name] if weight == 1 else weight * terms[name] for name, weight in weights.items()))
         embedded = Embedded(
             iteration=iteration,
             images=augmented.flatten(0, 1),
-            embedding=features.embedding,
+            features=features,
             classes=self.real.index(classes),
             shape=shape,
             drawn=drawn,

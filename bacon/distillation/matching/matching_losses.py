@@ -132,13 +132,13 @@ class EmbeddingLoss(MatchingLoss[RealStatistics]):
 
     def reduce(self, real: Iterable[RealPiece], classes: int) -> RealStatistics:
         """Mean and standard deviation of the embeddings."""
-        found = [self._of_piece(piece.features.embedding) for piece in real]
+        found = [self._of_piece(piece.features) for piece in real]
         assert sum(len(each.mean) for each in found) == classes, "pieces have whole classes"
         return _joined(found) if len(found) > 1 else found[0]
 
-    def _of_piece(self, embedding: Tensor) -> RealStatistics:
-        mean = embedding.mean(dim=1)
-        return RealStatistics(mean=mean, std=unbiased_std(embedding, mean) if self.needs_std else None)
+    def _of_piece(self, features: Features) -> RealStatistics:
+        mean, std = features.mean_and_std() if self.needs_std else (features.mean(), None)
+        return RealStatistics(mean=mean, std=std)
 
     @property
     def join(self) -> Callable[[Sequence[RealStatistics]], RealStatistics] | None:
@@ -158,7 +158,7 @@ class Embedded:
     Attributes:
         iteration: key of draws.
         images: (K n, C, H, W) float, the images as they were embedded: decoded and augmented, with gradient.
-        embedding: (K n, D) float, with gradient.
+        features: (K, n, ...), with gradient.
         classes: (K,) int64, the classes of the chunk.
         shape: (K, n): n decoded images of each class.
         drawn: the network that embedded them.
@@ -167,15 +167,20 @@ class Embedded:
 
     iteration: int
     images: Tensor
-    embedding: Tensor
+    features: Features
     classes: Tensor
     shape: tuple[int, int]
     drawn: DrawnNetwork
     beside: Mapping[str, Network] = field(default_factory=dict)
 
+    @property
+    def embedding(self) -> Tensor:
+        """(K n, D) float, with gradient."""
+        return self.features.embedding.flatten(0, 1)
+
     def logits(self) -> Tensor:
         """(K n, classes) float."""
-        return self.drawn.network.classify(self.embedding)
+        return self.features.classified(self.drawn.network)
 
     def labels(self) -> Tensor:
         """(K n,) int64."""
@@ -210,12 +215,3 @@ class ExtraTerm(ABC):
         """Each of :attr:`figures` for an iteration, 0-d."""
         del drawn
         return {}
-
-
-def unbiased_std(x: Tensor, mean: Tensor) -> Tensor:
-    """Unbiased standard deviation (K, D) over the batches of ``x`` (K, B, D) with means (K, D).
-
-    In two passes of whole rows, which is many times as fast as ``x.std(dim=1)`` on a CPU.
-    """
-    squares = (x - mean[:, None]).square_().sum(dim=1)
-    return squares.div_(x.shape[1] - 1).sqrt_()

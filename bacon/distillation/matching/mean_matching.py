@@ -17,4 +17,4 @@ class MeanMatching(EmbeddingLoss):
 
     def terms(self, real: RealStatistics, synthetic: Features) -> dict[str, Tensor]:
         """``{"mean": (K,)}``, the squared Euclidean distance per class."""
-        return {"mean": (real.mean - synthetic.embedding.mean(dim=1)).square().sum(dim=1)}
+        return {"mean": (real.mean - synthetic.mean()).square().sum(dim=1)}

@@ -12,7 +12,7 @@ from torch import Tensor
 from bacon.distillation.algorithm import Context
 from bacon.distillation.chunks import ClassChunk, consecutive_chunks
 from bacon.distillation.class_draws import ClassDraws
-from bacon.distillation.matching.features import Features, features_of
+from bacon.distillation.matching.features import features_of, joined
 from bacon.distillation.matching.matching_losses import MatchingLoss, RealPiece
 from bacon.distillation.siamese import Siamese
 from bacon.networks.network import Network
@@ -69,10 +69,7 @@ class RealFeatures:
         """The features of a chunk in one piece, embedded a few images at a time."""
         indices, siamese = self._batch(chunk, iteration), self._siamese(iteration, chunk.classes)
         pieces = (piece for part in self._augmented(indices, siamese) for piece in part.split(self._at_once()))
-        seen = [features_of(network, piece, self._loss.reads) for piece in pieces]
-        embedding = torch.cat([features.embedding for features in seen])
-        logits = [features.logits for features in seen if features.logits is not None]
-        features = Features(embedding=embedding, logits=torch.cat(logits) if logits else None)
+        features = joined([features_of(network, piece, self._loss.reads) for piece in pieces])
         return RealPiece(places=slice(0, len(indices)), features=features.by_class(indices.shape[1]))
 
     def _small(self, chunk: ClassChunk, first: int, iteration: int, network: Network) -> Iterator[RealPiece]:

@@ -42,7 +42,7 @@ class BaconMatching(EmbeddingLoss):
     def terms(self, real: RealStatistics, synthetic: Features) -> dict[str, Tensor]:
         """``{"llh", "tv", "clip"}``, each (K,); finite for every finite input with finite ``exp(-2 std)``."""
         assert real.std is not None, "BACON needs the standard deviation of the real batch"
-        difference = synthetic.embedding.mean(dim=1) - real.mean  # (K, D)
+        difference = synthetic.mean() - real.mean  # (K, D)
         return {
             "llh": gaussian_negative_log_likelihood(difference, real.std),
             "tv": 0.5 * difference.abs().sum(dim=1),

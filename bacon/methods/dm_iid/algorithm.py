@@ -58,7 +58,7 @@ class MomentMatching(MatchingLoss[Moments]):
         (piece,) = real
         embedding = piece.features.embedding
         assert len(embedding) == classes
-        return Moments(mean=embedding.mean(dim=1), covariance=covariance(embedding, self.channels))
+        return Moments(mean=piece.features.mean(), covariance=covariance(embedding, self.channels))
 
     def weights(self) -> dict[str, float]:
         """``mean`` 1, ``covariance`` w."""
@@ -68,7 +68,7 @@ class MomentMatching(MatchingLoss[Moments]):
         """``{"mean", "covariance"}``, each (K,)."""
         own = covariance(synthetic.embedding, self.channels)
         return {
-            "mean": (real.mean - synthetic.embedding.mean(dim=1)).square().sum(dim=1),
+            "mean": (real.mean - synthetic.mean()).square().sum(dim=1),
             "covariance": (real.covariance - own).square().sum(dim=(1, 2)),
         }
 

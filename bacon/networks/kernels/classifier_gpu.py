@@ -83,15 +83,13 @@ class ClassifierOnGpu(torch.autograd.Function):
         inputs, needs = ctx.saved_tensors, ctx.needs_input_grad
         if torch.is_grad_enabled():  # somebody differentiates twice: PyTorch's layers know how
             return _gradients_again(inputs, gradient, needs)
-        from bacon.networks.kernels import classifier_triton
-
         maps, weight, _ = inputs
         gradient = gradient.contiguous()
-        to_maps = classifier_triton.to_maps(gradient, maps, weight) if needs[0] else None
+        for_maps = to_maps(gradient, maps, weight) if needs[0] else None
         if not any(needs[1:]):
-            return to_maps, None, None
-        to_weight, to_bias = classifier_triton.to_weights(gradient, maps)
-        return to_maps, to_weight if needs[1] else None, to_bias if needs[2] else None
+            return for_maps, None, None
+        for_weight, for_bias = to_weights(gradient, maps)
+        return for_maps, for_weight if needs[1] else None, for_bias if needs[2] else None
 
 
 def _gradients_again(
@@ -117,3 +115,17 @@ def without_gradients(maps: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     from bacon.networks.kernels import classifier_triton
 
     return classifier_triton.forward(maps, weight, bias)
+
+
+def to_maps(gradient: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
+    """See :func:`bacon.networks.kernels.classifier_triton.to_maps`."""
+    from bacon.networks.kernels import classifier_triton
+
+    return classifier_triton.to_maps(gradient, maps, weight)
+
+
+def to_weights(gradient: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """See :func:`bacon.networks.kernels.classifier_triton.to_weights`."""
+    from bacon.networks.kernels import classifier_triton
+
+    return classifier_triton.to_weights(gradient, maps)

@@ -31,7 +31,7 @@ class StandardisedMatching(EmbeddingLoss):
     def terms(self, real: RealStatistics, synthetic: Features) -> dict[str, Tensor]:
         """``{"standardised": (K,)}``."""
         assert real.std is not None
-        scaled = (synthetic.embedding.mean(dim=1) - real.mean) / (real.std + self.epsilon)  # (K, D)
+        scaled = (synthetic.mean() - real.mean) / (real.std + self.epsilon)  # (K, D)
         return {"standardised": scaled.square().sum(dim=1)}
 
 
