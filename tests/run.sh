@@ -33,7 +33,7 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "not whole_jobs and not workflow and not slurm and not faults and not browser and not latex and not ddranking" --cov --cov-report=term:skip-covered
 }
 
 downstream() { step "Packages of downstream tasks" tests/install-packages.sh downstream; } # before the tests that need them, which fail where one is broken

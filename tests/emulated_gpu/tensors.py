@@ -30,7 +30,8 @@ _WAIT = {
     "bincount": "the largest number that bincount counts is read",
     "repeat_interleave": "how often repeat_interleave repeats is read",
     **dict.fromkeys(
-        ("_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_eig"), "whether a matrix could be decomposed is read"
+        ("_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_eig"),
+        "whether a matrix could be decomposed is read",
     ),
 }
 _NO_ORDER = {
@@ -169,7 +170,7 @@ class EmulatedGpu(TorchDispatchMode):
         host_args, host_kwargs = tree_map_only(OnGpu, lambda tensor: tensor.host, (args, call.without_device()))
         if self.recording is not None and call.to_gpu:
             self.recording.keep([tensor.host for tensor in call.written if isinstance(tensor, OnGpu)])
-        out = function(*host_args, **host_kwargs)
+        out = tree_map_only(Tensor, _in_memory, function(*host_args, **host_kwargs))
         uses = self._use(call, out)
         made, memories = self._wrapped(call, out) if call.to_gpu else (out, [])
         if call.waits:
@@ -343,6 +344,11 @@ def _changed(schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _in_memory(tensor: Tensor) -> Tensor:
+    """Forward-mode differentiation has zeros without memory."""
+    return torch.zeros_like(tensor) if tensor._is_zerotensor() else tensor
 
 
 def _address(tensor: Tensor) -> int:
