@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 # Hundreds of processes import the same modules: they are compiled once, also where an image says otherwise.
 unset PYTHONDONTWRITEBYTECODE
 
-unit_tests="not workflow and not slurm and not faults and not browser and not latex and not ddranking"
+unit_tests="not whole_jobs and not workflow and not slurm and not faults and not browser and not latex and not ddranking"
 
 step() { # step TITLE COMMAND...: a header, the command, and its time
     local title=$1 start=$SECONDS

@@ -7,7 +7,8 @@ ours, and then its old state back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -86,7 +87,7 @@ def augment_policy(
         )
     pixels = images.mul(std).add_(mean).clamp_(0, 1).mul_(255).round_().to(torch.uint8)
     size = pixels.shape[-1]
-    with _seeded(int(words(seed, f"{purpose}-policy", count=1, iteration=iteration)[0])):
+    with _seeded(int(words(seed, f"{purpose}-policy", count=1, iteration=iteration)[0])), _counts_in_any_order():
         pixels = _transform(name, size, mirror)(pixels)
     augmented = pixels.to(images.dtype).div_(255).sub_(mean).div_(std)
     return _cutout(augmented, seed, iteration, purpose) if name == "cifar" else augmented
@@ -104,6 +105,21 @@ class _seeded:  # noqa: N801 - reads like the function it is
 
     def __exit__(self, *_: object) -> None:
         torch.default_generator.set_state(self._state)
+
+
+@contextmanager
+def _counts_in_any_order() -> Iterator[None]:
+    """Operations without a form of fixed order are allowed, as they otherwise are not on a GPU (``set_up_arithmetic``).
+
+    On a GPU, torchvision counts the pixels of each level with ``torch.histc``, which is such an operation. The counts are whole
+    numbers far below 2^24, so that float32 holds their sums exactly in any order. Nothing else of these transforms adds pixels.
+    """
+    mode = torch.get_deterministic_debug_mode()
+    torch.set_deterministic_debug_mode("default")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
 
 
 def _transform(name: str, size: int, mirror: bool) -> Any:

@@ -5,6 +5,8 @@ A small library in C tells PyTorch that there is a device (``cuda_runtime.c``). 
 the CPU; its operations come to Python, where these mistakes are found:
 
 - tensors of two devices in one operation;
+- operations that a GPU does not have, such as products of integers, or has in no fixed order where that is forbidden
+  (``torch.set_deterministic_debug_mode("error")``);
 - waiting for the device where that is forbidden: inside a CUDA graph, or under ``torch.cuda.set_sync_debug_mode("error")``;
 - a CUDA graph (``graphs``) that needs what was computed while it was recorded: nothing is, as on a GPU;
 - two streams, or a stream and the host, that use the same memory in no order, and memory that is given out again while another

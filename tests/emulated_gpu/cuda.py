@@ -119,7 +119,10 @@ class _Cuda:
             "max_memory_allocated": lambda *_: 0,
             "reset_peak_memory_stats": lambda *_: None,
             "empty_cache": lambda: None,
+            # What is drawn on the device comes from the host's generator.
             "manual_seed_all": lambda _: None,
+            "get_rng_state": lambda *_: torch.empty(0, dtype=torch.uint8),
+            "set_rng_state": lambda *_: None,
         }
 
 

@@ -71,16 +71,22 @@ class Memory:
 
 
 class Order:
-    """The clocks of streams and of the host, and every race that was seen."""
+    """The clocks of streams and of the host, and every race that was seen.
+
+    Attributes:
+        races: what was seen -> how often.
+        place: where what was launched last was launched.
+    """
 
     def __init__(self) -> None:
+        self.place: Place = ()
         self.races: Counter[str] = Counter()
         self._clocks: defaultdict[str, Clock] = defaultdict(dict)
         self._freed: defaultdict[tuple[str | None, int], list[tuple[Use, Place]]] = defaultdict(list)
 
     def launched(self, by: str) -> int:
         """Something is launched on a stream, by the host, and so after all that the host has waited for; its clock."""
-        own = self._clocks[by]
+        own, self.place = self._clocks[by], place()
         if by != HOST:
             self._merge(by, self._clocks[HOST])
         own[by] = own.get(by, 0) + 1
@@ -108,13 +114,13 @@ class Order:
     def reads(self, memory: Memory, by: str, at: int) -> None:
         """``by`` reads a piece of memory."""
         self._expect(by, memory, [memory.written], "reads what is still written")
-        memory.read[by] = Use(by, at, place())
+        memory.read[by] = Use(by, at, self.place)
 
     def writes(self, memory: Memory, by: str, at: int) -> None:
         """``by`` writes a piece of memory."""
         self._expect(by, memory, [memory.written], "writes what is still written")
         self._expect(by, memory, memory.read.values(), "writes what is still read")
-        memory.written, memory.read = Use(by, at, place()), {}
+        memory.written, memory.read = Use(by, at, self.place), {}
 
     def freed(self, memory: Memory) -> None:
         """A tensor is gone, and the next one of its stream may get its memory."""

@@ -22,9 +22,59 @@ if TYPE_CHECKING:
 
 GPU = torch.device("cuda", 0)
 _aten = torch.ops.aten
-_WAIT = {_aten.equal.default, _aten.nonzero.default, _aten.masked_select.default, _aten._unique2.default}
+_WAIT = {
+    "equal": "whether two tensors are equal is read",
+    "nonzero": "the size of what nonzero finds is read",
+    "masked_select": "the size of what masked_select finds is read",
+    "_unique2": "the size of what unique finds is read",
+    "unique_dim": "the size of what unique finds is read",
+    "unique_consecutive": "the size of what unique finds is read",
+    "bincount": "the largest number that bincount counts is read",
+    "repeat_interleave": "how often repeat_interleave repeats is read",
+    **dict.fromkeys(
+        ("_linalg_check_errors", "_linalg_eigh", "_linalg_svd", "linalg_eig"),
+        "whether a matrix could be decomposed is read",
+    ),
+}
+_NO_ORDER = {
+    "_adaptive_avg_pool2d_backward",
+    "_adaptive_avg_pool3d_backward",
+    "adaptive_max_pool2d_backward",
+    "adaptive_max_pool3d_backward",
+    "avg_pool3d_backward",
+    "_ctc_loss_backward",
+    "fractional_max_pool2d_backward",
+    "fractional_max_pool3d_backward",
+    "grid_sampler_2d_backward",
+    "grid_sampler_3d_backward",
+    "histc",
+    "index_reduce",
+    "index_reduce_",
+    "max_pool3d_with_indices_backward",
+    "max_unpool2d",
+    "max_unpool3d",
+    "nll_loss2d_forward",
+    "put",
+    "put_",
+    "reflection_pad1d_backward",
+    "reflection_pad2d_backward",
+    "reflection_pad3d_backward",
+    "replication_pad1d_backward",
+    "replication_pad2d_backward",
+    "replication_pad3d_backward",
+    "upsample_bicubic2d_backward",
+    "upsample_bilinear2d_backward",
+    "upsample_linear1d_backward",
+    "upsample_trilinear3d_backward",
+    "_upsample_bicubic2d_aa_backward",
+    "_upsample_bilinear2d_aa_backward",
+}
+"""Operations of a GPU without a form of fixed order: errors under ``torch.set_deterministic_debug_mode("error")``."""
+_PRODUCTS = {"mm", "bmm", "addmm", "baddbmm", "addbmm", "mv", "addmv", "dot", "vdot", "convolution", "addr"}
+"""A GPU has none of integers."""
 _INDEXED = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_index_put_impl_"}
 _MOVES = {"aten::copy_", "aten::_to_copy"}
+_RAISES = 2  # torch.get_deterministic_debug_mode()
 
 
 class OnGpu(Tensor):
@@ -123,7 +173,7 @@ class EmulatedGpu(TorchDispatchMode):
         if self.recording is not None and call.to_gpu:
             self.recording.keep([tensor.host for tensor in call.written if isinstance(tensor, OnGpu)])
         given = as_now((host_args, host_kwargs)) if self.recording is not None else ()
-        out = function(*host_args, **host_kwargs)
+        out = tree_map_only(Tensor, _in_memory, function(*host_args, **host_kwargs))
         if call.changes_shape:
             with no_dispatch():  # of the tensor itself, as of its numbers on the CPU
                 function(*args, **kwargs)
@@ -139,8 +189,12 @@ class EmulatedGpu(TorchDispatchMode):
     def _check(self, call: _Call) -> None:
         if call.function is _aten._local_scalar_dense.default and call.on_gpu:
             self.wait("a number is read")
-        if call.function in _WAIT and call.on_gpu:
-            self.wait(f"the size of what {call.name} finds is read")
+        if call.on_gpu and call.kind in _WAIT and any(isinstance(each, OnGpu) for each in call.read):
+            self.wait(_WAIT[call.kind])
+        if call.on_gpu and call.kind in _NO_ORDER and torch.get_deterministic_debug_mode() == _RAISES:
+            raise RuntimeError(f"{call.kind} does not have a deterministic implementation")
+        if call.on_gpu and call.kind in _PRODUCTS and not call.on_gpu[0].dtype.is_floating_point:
+            raise RuntimeError(f'"{call.kind}_cuda" not implemented for {call.on_gpu[0].dtype}')
         if call.name in _INDEXED and call.on_gpu:
             self._check_index(call)
         elif call.crosses:
@@ -262,6 +316,7 @@ class _Call:
         self.function, self.args, self.kwargs = function, args, kwargs
         schema = function._schema
         self.name: str = schema.name
+        self.kind = self.name.removeprefix("aten::")
         tensors = _tensors((args, kwargs))
         self.on_gpu = [tensor for tensor in tensors if isinstance(tensor, OnGpu)]
         self.on_host = [tensor for tensor in tensors if not isinstance(tensor, OnGpu)]
@@ -298,6 +353,11 @@ def _changed(schema: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list
 
 def _tensors(tree: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def _in_memory(tensor: Tensor) -> Tensor:
+    """Forward-mode differentiation has zeros without memory."""
+    return torch.zeros_like(tensor) if tensor._is_zerotensor() else tensor
 
 
 def _address(tensor: Tensor) -> int:

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from bacon.runtime.host_rows import HostPlaces
 from bacon.runtime.recording import recorded
@@ -48,9 +49,37 @@ def test_tensors_of_two_devices(x):
     assert (x + torch.tensor(1.0)).tolist() == [1, 2, 3, 4], "a number may be on the host"
 
 
+def test_operations_that_a_gpu_does_not_have(x):
+    with pytest.raises(RuntimeError, match="not implemented"):
+        x.long() @ x.long()
+    sample = torch.zeros(1, 1, 2, 2, device=GPU, requires_grad=True)
+    grid = torch.zeros(1, 2, 2, 2, device=GPU)
+
+    def without_an_order():
+        F.grid_sample(sample, grid, align_corners=False).sum().backward()
+
+    without_an_order()
+    torch.set_deterministic_debug_mode("error")
+    try:
+        with pytest.raises(RuntimeError, match="deterministic"):
+            without_an_order()
+        with pytest.raises(RuntimeError, match="deterministic"):
+            torch.histc(x)
+    finally:
+        torch.set_deterministic_debug_mode("default")
+
+
 @pytest.mark.parametrize(
     "wait",
-    [lambda x: x.sum().item(), lambda x: x[x > 1], lambda x: x.cpu(), lambda x: x.nonzero(), lambda x: bool(x.any())],
+    [
+        lambda x: x.sum().item(),
+        lambda x: x[x > 1],
+        lambda x: x.cpu(),
+        lambda x: x.nonzero(),
+        lambda x: bool(x.any()),
+        lambda x: torch.bincount(x.long()),
+        lambda x: torch.linalg.eigvalsh(x.diag()),
+    ],
 )
 def test_waiting_where_it_is_forbidden(x, wait):
     torch.cuda.set_sync_debug_mode("error")

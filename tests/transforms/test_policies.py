@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bacon.datasets.whitening import Whitening
+from bacon.runtime.devices import set_up_arithmetic
 from bacon.runtime.errors import BaconError
 from bacon.training.batches import Batches, ImageSet
 from bacon.transforms.policies import augment_policy
@@ -144,3 +145,20 @@ def test_whitened_images_are_no_pixels():
     data = ImageSet.of_uint8(images, labels, mean=MEAN, std=STD, device=CPU, whitening=whitening)
     with pytest.raises(BaconError, match=r"'rand' works on pixel values.*preprocessing\.zca"):
         next(batches(data, settings(augmentations=("rand",))))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_gpu_that_sums_in_a_fixed_order_has_all_operations_of_a_policy(name):
+    """As a job by default; torchvision equalizes by ``torch.histc``, which then is an error by itself."""
+    set_up_arithmetic(torch.get_num_threads())
+    try:
+        pixels, mean, std = (tensor.cuda() for tensor in colour(count=3, side=16))
+        made = [[augmented(name, i, pixels=pixels, mean=mean, std=std) for i in range(60)] for _ in range(2)]
+        assert torch.get_deterministic_debug_mode() == 2, "an error again"
+        with pytest.raises(RuntimeError, match="deterministic"):
+            torch.histc(pixels, bins=4)
+    finally:
+        torch.set_deterministic_debug_mode("default")
+    assert all(torch.equal(one, two) for one, two in zip(*made, strict=True))
