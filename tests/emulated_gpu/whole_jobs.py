@@ -48,11 +48,13 @@ def _write_images(path: Path, *, channels: int, side: int) -> None:
 
 
 def run(plan: Plan) -> None:
-    """Every job of the plan but those of the full data set."""
+    """Every job of the plan but evaluations of the full data set."""
     make_inputs(plan)
     for cell in plan.cells:
         distil(plan, cell)
         evaluate(plan, cell)
+    if plan.tasks.names:
+        train(plan, full=True)
     for name in plan.tasks.names:
         for cell, network in plan.tasks.places(name):
             run_task(plan, name, cell, network)
