@@ -91,12 +91,15 @@ class Fresh(UntrainedPool):
         device: of the accuracy.
         dtype: of the accuracy.
         training: whether networks are in training mode, in which batch norm uses the batch at hand.
+
+    Attributes:
+        mixes_images: whether they mix the images of a batch, so that all classes are one batch: in training mode.
     """
 
     def __init__(self, build: Build, *, device: torch.device, dtype: torch.dtype, training: bool = False) -> None:
         self._build, self._accuracy = build, torch.zeros((), device=device, dtype=dtype)
-        self._training = training
+        self.mixes_images = training
 
     def draw(self, iteration: int) -> DrawnNetwork:
         """The network of this iteration."""
-        return DrawnNetwork(self._build(iteration).requires_grad_(False).train(self._training), self._accuracy)
+        return DrawnNetwork(self._build(iteration).requires_grad_(False).train(self.mixes_images), self._accuracy)

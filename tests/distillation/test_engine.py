@@ -12,10 +12,11 @@ from bacon.distillation.real_images import RealImages
 from bacon.distillation.variables import image_step
 from bacon.runtime.errors import BaconError
 from bacon.runtime.progress import Progress
+from bacon.settings.pools import FreshNetworks
 from bacon.transforms.dsa import siamese_augment, siamese_draw
 from tests.distillation.conftest import toy_dataset
 from tests.distillation.engines import NETWORK, make_engine, settings
-from tests.distillation.naive import NaiveLoop, build
+from tests.distillation.naive import NaiveLoop, build, match, split_and_enlarge
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_class_batched_step_equals_naive_loop(real64, method, changes, chunk):
 
 
 class AllClassesInOneBatch(NaiveLoop):
-    """DM's loop for networks with batch norm: real images of all classes in one pass, synthetic ones in another."""
+    """The loop for fresh networks with batch norm: real images of all classes in one pass, synthetic ones in another."""
 
     def iteration(self, it):
         s, seen = self.settings, self.x.detach().clone()
@@ -57,19 +58,24 @@ class AllClassesInOneBatch(NaiveLoop):
             size = min(s.batch_real, self.real.counts[c])
             indices = self.real.sample_classes(self.seed, "real-batch", iteration=it, classes=[c], size=size)[0]
             reals.append(siamese_augment(draw, self.real.batch(indices)[None])[0])
-            synthetics.append(siamese_augment(draw, self.x[c * self.ipc : (c + 1) * self.ipc][None])[0])
+            own = self.x[c * self.ipc : (c + 1) * self.ipc]
+            decoded = torch.stack([part for image in own for part in split_and_enlarge(image, s.partition)])
+            synthetics.append(siamese_augment(draw, decoded[None])[0])
         real = network.embed(torch.cat(reals)).detach().split([len(some) for some in reals])
-        synthetic = network.embed(torch.cat(synthetics)).split(self.ipc)
-        loss = sum(((t.mean(0) - h.mean(0)) ** 2).sum() for t, h in zip(real, synthetic, strict=True))
+        synthetic = network.embed(torch.cat(synthetics)).split(self.ipc * s.partition**2)
+        extra = (s.objective.lambda_, s.objective.clip) if s.objective.kind == "bacon" else (None, None)
+        loss = sum(match(s.objective.kind, t, h, *extra) for t, h in zip(real, synthetic, strict=True))
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         return seen
 
 
+@pytest.mark.parametrize("method", ["dm", "idm", "bacon"])
 @pytest.mark.parametrize("chunk", [10_000, 13])
-def test_fresh_networks_with_batch_norm_see_all_classes_in_one_batch(real64, chunk):
-    chosen, network = settings("dm"), NETWORK.model_copy(update={"norm": "batch"})
+def test_fresh_networks_with_batch_norm_see_all_classes_in_one_batch(real64, method, chunk):
+    chosen = settings(method, update="joint").model_copy(update={"networks": FreshNetworks()})
+    network = NETWORK.model_copy(update={"norm": "batch"})
     engine = make_engine(real64, chosen, network, ipc=2, seed=3, chunk_images=chunk)
     naive = AllClassesInOneBatch(real64, chosen, network, ipc=2, seed=3, initial=engine.algorithm.images)
     start = engine.algorithm.images.clone()

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from bacon.methods.dm_iid.algorithm import covariance
+from bacon.distillation.matching.features import Features
+from bacon.distillation.matching.matching_losses import RealPiece
+from bacon.methods.dm_iid.algorithm import MomentMatching, covariance
 from bacon.methods.registry import METHODS
 from tests.methods.test_contract import engine_of, small
 
@@ -48,3 +50,18 @@ def test_hosts_have_their_own_published_weights():
     ]  # fmt: skip
     assert idm().extractor.architecture == "resnet18"
     assert METHODS["idm_iid"].published == METHODS["idm"].published
+
+
+def test_moments_of_classes_in_several_pieces_are_those_of_each():
+    """Classes of different sizes come in pieces where networks with batch norm have all of them in one batch."""
+    generator = torch.Generator().manual_seed(0)
+    loss = MomentMatching(channels=2, weight=0.1)
+    pieces = [
+        RealPiece(places=places, features=Features(embedding=torch.randn(*shape, 6, generator=generator)))
+        for places, shape in ((slice(0, 2), (2, 5)), (slice(2, 3), (1, 9)))
+    ]
+    together = loss.reduce(pieces, 3)
+    alone = [loss.reduce([piece], len(piece.features.embedding)) for piece in pieces]
+    assert torch.equal(together.mean, torch.cat([each.mean for each in alone]))
+    assert torch.equal(together.covariance, torch.cat([each.covariance for each in alone]))
+    assert together.covariance.shape == (3, 2, 2)

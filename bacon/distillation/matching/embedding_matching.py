@@ -15,7 +15,7 @@ from torch import Tensor
 from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.feature_matching import FeatureMatching
 from bacon.distillation.matching.matching_losses import ExtraTerm, MatchingLoss
-from bacon.distillation.pools import NetworkPool
+from bacon.distillation.pools import Fresh, NetworkPool
 from bacon.distillation.siamese import Siamese, dsa_siamese
 from bacon.distillation.variables import MomentumUpdate, Variable, VariableAlgorithm, Variables
 
@@ -32,7 +32,6 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         loss: matches the features.
         pool: where the embedding networks come from.
         extra: further terms of the loss.
-        mixes_images: as for :class:`FeatureMatching`.
     """
 
     settings: MatchingSettings
@@ -45,8 +44,8 @@ class EmbeddingMatching(VariableAlgorithm, FeatureMatching):
         loss: MatchingLoss[Any],
         pool: NetworkPool,
         extra: Sequence[ExtraTerm] = (),
-        mixes_images: bool = False,
     ) -> None:
+        mixes_images = isinstance(pool, Fresh) and pool.mixes_images
         super().__init__(settings, context, loss=loss, pool=pool, extra=extra, mixes_images=mixes_images)
         turns = self.real.classes if settings.update == "per_class" else 1
         update = MomentumUpdate(settings.lr_img, momentum=settings.momentum, turns=turns)

@@ -49,9 +49,14 @@ class AccuracyWeightedCrossEntropy(ExtraTerm):
 def pool_and_terms(
     settings: MatchingSettings, networks: FreshNetworks | WeightedQueue, context: Context
 ) -> tuple[NetworkPool, tuple[ExtraTerm, ...]]:
-    """IDM's queue and its cross-entropy; fresh networks, which are trained on nothing, and no such term."""
+    """IDM's queue and its cross-entropy; fresh networks, which are trained on nothing, and no such term.
+
+    Fresh networks with batch norm have no other statistics than those of the batch at hand, as in the published code of DM.
+    Those of the queue have the running statistics of their training.
+    """
     if networks.source == "fresh":
-        return Fresh(context.build, device=context.device, dtype=context.real.dtype), ()
+        batch_norm = context.network.norm == "batch"
+        return Fresh(context.build, device=context.device, dtype=context.real.dtype, training=batch_norm), ()
     steps = settings.iterations * networks.networks_trained * networks.model_train_steps
     # Nothing is recorded of images that the host gathers.
     shared = worth_recording(context.device, steps) and not context.real.is_streamed

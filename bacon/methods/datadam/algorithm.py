@@ -100,4 +100,4 @@ class DataDAM(EmbeddingMatching):
         batch_norm = settings.norm == "batch"
         pool = Fresh(context.build, device=context.device, dtype=context.real.dtype, training=batch_norm)
         loss = AttentionMatching(exponent=settings.exponent, weight=settings.attention_weight, ratio=settings.lambda_)
-        super().__init__(settings, context, loss=loss, pool=pool, mixes_images=batch_norm)
+        super().__init__(settings, context, loss=loss, pool=pool)

@@ -8,24 +8,16 @@ from bacon.distillation.algorithm import Context
 from bacon.distillation.matching.embedding_matching import EmbeddingMatching
 from bacon.distillation.matching.mean_matching import MeanMatching
 from bacon.distillation.matching.weighted_cross_entropy import pool_and_terms
-from bacon.distillation.pools import Fresh
 
 if TYPE_CHECKING:
     from bacon.methods.dm.record import DMSettings
 
 
 class DM(EmbeddingMatching):
-    """Mean matching in fresh networks; in IDM's queue, with its cross-entropy, where the settings say so.
-
-    Fresh networks with batch norm have no other statistics than those of the batch at hand, which holds all classes, as in the
-    published code. Those of the queue have the running statistics of their training.
-    """
+    """Mean matching in fresh networks; in IDM's queue, with its cross-entropy, where the settings say so."""
 
     recordable: ClassVar[bool] = True
 
     def __init__(self, settings: DMSettings, context: Context) -> None:
         pool, terms = pool_and_terms(settings, settings.networks, context)
-        batch_norm = settings.networks.source == "fresh" and context.network.norm == "batch"
-        if batch_norm:
-            pool = Fresh(context.build, device=context.device, dtype=context.real.dtype, training=True)
-        super().__init__(settings, context, loss=MeanMatching(), pool=pool, extra=terms, mixes_images=batch_norm)
+        super().__init__(settings, context, loss=MeanMatching(), pool=pool, extra=terms)

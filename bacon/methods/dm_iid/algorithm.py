@@ -55,10 +55,11 @@ class MomentMatching(MatchingLoss[Moments]):
 
     def reduce(self, real: Iterable[RealPiece], classes: int) -> Moments:
         """Mean and covariance of the real embeddings."""
-        (piece,) = real
-        embedding = piece.features.embedding
-        assert len(embedding) == classes
-        return Moments(mean=piece.features.mean(), covariance=covariance(embedding, self.channels))
+        features = [piece.features for piece in real]
+        mean = torch.cat([each.mean() for each in features])
+        assert len(mean) == classes, "pieces have whole classes"
+        covariances = [covariance(each.embedding, self.channels) for each in features]
+        return Moments(mean=mean, covariance=torch.cat(covariances))
 
     def weights(self) -> dict[str, float]:
         """``mean`` 1, ``covariance`` w."""
