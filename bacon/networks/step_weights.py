@@ -85,8 +85,10 @@ _current: StepWeights | None = None
 
 def weight_in_step(weight: Tensor, device: torch.device) -> Tensor:
     """What a layer reads for its ``weight`` when it computes on ``device``: in a step in bf16 the rounded copy."""
+    if _current is None:  # asked first: not every device has an autocast
+        return weight
     rounds = torch.is_autocast_enabled(device.type) and torch.get_autocast_dtype(device.type) == _ROUNDED
-    return _current.copy_of(weight) if _current is not None and rounds else weight
+    return _current.copy_of(weight) if rounds else weight
 
 
 def left_out_of_step(bias: Tensor) -> bool:

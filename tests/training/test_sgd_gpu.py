@@ -247,8 +247,11 @@ class TestOnAGpu:
         sgd_on_gpu.check_against_pytorch(gpu, settings, exact=True)
         sgd_on_gpu.check_infinities_and_nan(gpu)
 
-    @pytest.mark.parametrize("precision", ["bf16", "tf32"])
-    def test_recorded_steps_by_the_kernel_equal_plain_ones(self, request, monkeypatch, precision):
+    # A weight that differs by float32's rounding may be rounded to another bfloat16, and the next gradients differ by as much.
+    @pytest.mark.parametrize(
+        ("precision", "rtol", "atol"), [("bf16", 1e-2, 1e-4), ("tf32", 1e-5, 1e-6)], ids=["bf16", "tf32"]
+    )
+    def test_recorded_steps_by_the_kernel_equal_plain_ones(self, request, monkeypatch, precision, rtol, atol):
         gpu = torch.device("cuda")
         if EmulatedGpu.here in request.config.stash:
             in_place_of_the_kernel(monkeypatch, Counter())
@@ -262,7 +265,7 @@ class TestOnAGpu:
         assert all(kept.is_recorded for kept in step._recordings.values())
         found = [*network.state_dict().values(), *optimiser.momenta(), step.totals, step.correct]
         for one, other in zip(found, expected, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+            torch.testing.assert_close(one, other, rtol=rtol, atol=atol)
 
     def test_rounds_of_the_queue_by_the_kernel_equal_plain_steps(self, request, monkeypatch):
         gpu, kinds = torch.device("cuda"), Counter()
