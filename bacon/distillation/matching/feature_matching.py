@@ -219,8 +219,8 @@ class FeatureMatching(ABC):
         images = self.images.unflatten(0, (self.real.classes, self.context.ipc))[self._rows(classes)]
         images = images.detach().requires_grad_()
         terms = self._terms(classes, iteration, images, statistics, drawn, beside)
-        loss = terms["loss"]
-        gradient, *others = torch.autograd.grad(loss, [images, *self.loss.variables()], torch.ones_like(loss))
+        # Summed, as PyTorch imports SymPy, a sixth of a short job, when it is first given the gradient of an output.
+        gradient, *others = torch.autograd.grad(terms["loss"].sum(), [images, *self.loss.variables()])
         self.loss.collect(others)
         return gradient, terms
 
