@@ -23,6 +23,17 @@ def run(*arguments, **environment):
     return done.stdout
 
 
+def check_interpreted(module, *, said="all checks passed"):
+    """``python -m module`` compares interpreted kernels with operations, and says so at its end."""
+    assert said in run("-m", module, TRITON_INTERPRET="1")
+
+
+def check_compiled(code, cache):
+    """``code`` compiles kernels, of which machine code is in the folder ``cache``."""
+    run("-c", code, TRITON_CACHE_DIR=str(cache), TRITON_INTERPRET="0")
+    assert list(cache.rglob("*.cubin"))
+
+
 def loops_take_arguments():
     """For a process whose kernels are interpreted: an argument of a kernel may be the bound of a loop.
 

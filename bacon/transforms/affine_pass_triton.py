@@ -81,6 +81,15 @@ def _are_whole(xx, xy, dx, yx, yy, dy):
 
 
 @triton.jit
+def _positions(place, xx, xy, dx, yx, yy, dy, HEIGHT: tl.constexpr, WIDTH: tl.constexpr):  # noqa: N803
+    """Of pixels ``place`` (pixels,) the row and column, and where they come from: x and y."""
+    row, column = (place // WIDTH).to(xx.dtype), (place % WIDTH).to(xx.dtype)
+    x, y = column - (WIDTH - 1) * 0.5, row - (HEIGHT - 1) * 0.5
+    at_x, at_y = xx * x + xy * y + dx + (WIDTH - 1) * 0.5, yx * x + yy * y + dy + (HEIGHT - 1) * 0.5
+    return row, column, at_x, at_y
+
+
+@triton.jit
 def _sampled(
     image,
     at_x,
@@ -121,6 +130,16 @@ def _sampled(
     return total, weights
 
 
+@triton.jit
+def _mean(image, COUNT: tl.constexpr, SUMMED: tl.constexpr):  # noqa: N803
+    """Mean of all numbers of an image."""
+    total = tl.zeros([SUMMED], image.dtype.element_ty)
+    for first in range(0, COUNT, SUMMED):
+        place = first + tl.arange(0, SUMMED)
+        total += tl.load(image + place, mask=place < COUNT, other=0.0)
+    return tl.sum(total, axis=0) / COUNT
+
+
 @triton.jit(do_not_specialize=["together", "parts"])
 def _forward(
     images,
@@ -150,20 +169,14 @@ def _forward(
     out += start
     mean = brightness
     if colored > 0:
-        total = tl.zeros([SUMMED], real)
-        for first in range(0, CHANNELS * size, SUMMED):
-            place = first + tl.arange(0, SUMMED)
-            total += tl.load(images + place, mask=place < CHANNELS * size, other=0.0)
-        mean = tl.sum(total, axis=0) / (CHANNELS * size) + brightness
+        mean = _mean(images, CHANNELS * size, SUMMED) + brightness
     are_whole = _are_whole(xx, xy, dx, yx, yy, dy)
     span = tl.cdiv(tl.cdiv(size, PIXELS), parts) * PIXELS
     begin = tl.program_id(0) % parts * span
     for first in range(begin, tl.minimum(begin + span, size), PIXELS):
         place = first + tl.arange(0, PIXELS)
         within = place < size
-        row, column = (place // WIDTH).to(real), (place % WIDTH).to(real)
-        x, y = column - (WIDTH - 1) * 0.5, row - (HEIGHT - 1) * 0.5
-        at_x, at_y = xx * x + xy * y + dx + (WIDTH - 1) * 0.5, yx * x + yy * y + dy + (HEIGHT - 1) * 0.5
+        row, column, at_x, at_y = _positions(place, xx, xy, dx, yx, yy, dy, HEIGHT, WIDTH)
         if are_whole:
             values, weights = _sampled(images, at_x, at_y, within, EDGE, CHANNELS, HEIGHT, WIDTH, 1)
         else:
@@ -181,6 +194,26 @@ def _weight_inside(at, SIDE: tl.constexpr):  # noqa: N803
     before = tl.floor(at)
     first = tl.where((before >= 0) & (before < SIDE), before + 1 - at, 0.0)
     return first + tl.where((before >= -1) & (before < SIDE - 1), at - before, 0.0)
+
+
+@triton.jit
+def _mean_received(
+    gradient, xx, xy, dx, yx, yy, dy, top, bottom, left, right,
+    CHANNELS: tl.constexpr, HEIGHT: tl.constexpr, WIDTH: tl.constexpr, SUMMED: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    """Mean of what all pixels receive: the sum of what is given away, each pixel times its weights inside the image."""
+    size: tl.constexpr = HEIGHT * WIDTH
+    total = tl.zeros([SUMMED], gradient.dtype.element_ty)
+    for first in range(0, size, SUMMED):
+        place = first + tl.arange(0, SUMMED)
+        row, column, at_x, at_y = _positions(place, xx, xy, dx, yx, yy, dy, HEIGHT, WIDTH)
+        weight = _weight_inside(at_x, WIDTH)
+        weight *= _weight_inside(at_y, HEIGHT)
+        weight = tl.where(_in_box(row, column, top, bottom, left, right), 0.0, weight)
+        values = _pixels(gradient + place, place < size, CHANNELS, size)
+        for channel in tl.static_range(CHANNELS):
+            total += values[channel] * weight
+    return tl.sum(total, axis=0) / (CHANNELS * size)
 
 
 @triton.jit
@@ -245,7 +278,6 @@ def _transposed(
     SUMMED: tl.constexpr,  # noqa: N803
 ):
     size: tl.constexpr = HEIGHT * WIDTH
-    real: tl.constexpr = out.dtype.element_ty
     number = tl.program_id(0) // parts
     given = numbers + (number // together) * 14
     colored, saturation, contrast = tl.load(given), tl.load(given + 2), tl.load(given + 3)
@@ -257,18 +289,9 @@ def _transposed(
     out += start
     mean = colored * 0
     if colored > 0:
-        total = tl.zeros([SUMMED], real)
-        for first in range(0, size, SUMMED):
-            place = first + tl.arange(0, SUMMED)
-            row, column = (place // WIDTH).to(real), (place % WIDTH).to(real)
-            x, y = column - (WIDTH - 1) * 0.5, row - (HEIGHT - 1) * 0.5
-            weight = _weight_inside(xx * x + xy * y + dx + (WIDTH - 1) * 0.5, WIDTH)
-            weight *= _weight_inside(yx * x + yy * y + dy + (HEIGHT - 1) * 0.5, HEIGHT)
-            weight = tl.where(_in_box(row, column, top, bottom, left, right), 0.0, weight)
-            values = _pixels(gradient + place, place < size, CHANNELS, size)
-            for channel in tl.static_range(CHANNELS):
-                total += values[channel] * weight
-        mean = tl.sum(total, axis=0) / (CHANNELS * size)
+        mean = _mean_received(
+            gradient, xx, xy, dx, yx, yy, dy, top, bottom, left, right, CHANNELS, HEIGHT, WIDTH, SUMMED
+        )
     are_whole = _are_whole(xx, xy, dx, yx, yy, dy)
     span = tl.cdiv(tl.cdiv(size, PIXELS), parts) * PIXELS
     begin = tl.program_id(0) % parts * span

@@ -9,7 +9,13 @@ from bacon.networks.build import build_network
 from bacon.networks.kernels import classifier_gpu
 from bacon.settings.network import NetworkSettings
 from benchmarks.plain_kernels import PLAIN
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 COMPILE = """
 import triton, triton.language as tl
@@ -35,13 +41,12 @@ for maps in ("*bf16", "*fp32"):
 
 @needs_triton
 def test_the_interpreted_kernels_equal_the_operations():
-    assert "all checks passed" in run("-m", "tests.distillation.class_moments_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.distillation.class_moments_on_gpu")
 
 
 @needs_triton
 def test_the_kernels_compile_for_a_gpu(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

@@ -15,7 +15,13 @@ from tests.networks.block_on_gpu import (
     check_nan_constant_maps_and_second_derivatives,
     plain,
 )
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 GPU = torch.device("cuda")
 
@@ -119,13 +125,12 @@ assert "mul.hi.u32" in compiled(draws_triton._words, torch.float32, words, **kin
 
 @needs_triton
 def test_the_interpreted_kernels_equal_the_layers():
-    assert "the first block too" in run("-m", "tests.networks.triton_on_cpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.networks.triton_on_cpu", said="the first block too")
 
 
 @needs_triton
 def test_the_kernels_compile_for_gpus_without_spills(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

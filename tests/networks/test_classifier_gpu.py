@@ -11,7 +11,13 @@ from bacon.networks.grouped_weights import GroupedWeight
 from bacon.networks.kernels import classifier_gpu
 from bacon.networks.kernels.block import InstanceNormReluPool
 from bacon.settings.network import NetworkSettings
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 COMPILE = """
 import triton
@@ -41,13 +47,12 @@ assert triton.compile(ASTSource(fn=kernels._summed, signature=signature, constex
 
 @needs_triton
 def test_the_interpreted_kernels_equal_the_layers():
-    assert "all checks passed" in run("-m", "tests.networks.classifier_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.networks.classifier_on_gpu")
 
 
 @needs_triton
 def test_the_kernels_compile_for_a_gpu(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

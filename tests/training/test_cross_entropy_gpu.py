@@ -12,7 +12,13 @@ from bacon.training import cross_entropy_gpu
 from bacon.training.recipe_loss import hard_cross_entropy
 from bacon.training.sgd import Sgd
 from bacon.training.steps import PlainStep, StaticStep
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 COMPILE = """
 import triton
@@ -36,13 +42,12 @@ for function, constants in (
 
 @needs_triton
 def test_the_interpreted_kernel_equals_the_operations():
-    assert "all checks passed" in run("-m", "tests.training.cross_entropy_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.training.cross_entropy_on_gpu")
 
 
 @needs_triton
 def test_the_kernel_compiles_for_a_gpu(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

@@ -15,7 +15,13 @@ from bacon.training.sgd import Sgd
 from bacon.training.steps import PlainStep, StaticStep
 from tests.emulated_gpu.tensors import EmulatedGpu
 from tests.training import test_steps
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 COMPILE = """
 import triton
@@ -49,13 +55,12 @@ BATCHES = 3
 
 @needs_triton
 def test_the_interpreted_kernel_equals_the_formula():
-    assert "all checks passed" in run("-m", "tests.training.sgd_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.training.sgd_on_gpu")
 
 
 @needs_triton
 def test_the_kernel_compiles_for_a_gpu(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

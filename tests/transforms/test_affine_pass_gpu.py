@@ -4,7 +4,13 @@ import pytest
 import torch
 
 from bacon.transforms import affine_pass, affine_pass_gpu
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 GPU = torch.device("cuda")
 
@@ -45,13 +51,12 @@ for function, own in (
 
 @needs_triton
 def test_the_interpreted_kernel_equals_the_operations():
-    assert "all checks passed" in run("-m", "tests.transforms.affine_pass_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.transforms.affine_pass_on_gpu")
 
 
 @needs_triton
 def test_the_kernel_compiles_for_a_gpu(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

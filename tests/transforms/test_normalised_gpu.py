@@ -6,7 +6,13 @@ import torch
 from bacon.distillation.real_images import RealImages
 from bacon.transforms import normalised_gpu
 from tests.distillation.conftest import toy_dataset
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 # A multiplication and an addition that stay two, so that the bits are those of PyTorch's operations.
 COMPILE = """
@@ -30,13 +36,12 @@ for gathered in (True, False):
 
 @needs_triton
 def test_the_interpreted_kernel_equals_the_operations():
-    assert "all checks passed" in run("-m", "tests.transforms.normalised_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.transforms.normalised_on_gpu")
 
 
 @needs_triton
 def test_the_kernel_compiles_for_a_gpu_without_fused_products(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

@@ -5,7 +5,13 @@ import torch
 
 from bacon.transforms import partition, partition_gpu
 from bacon.transforms.partition import decode
-from tests.triton_kernels import logged_where_it_cannot_be_compiled, needs_triton, on_a_gpu, run
+from tests.triton_kernels import (
+    check_compiled,
+    check_interpreted,
+    logged_where_it_cannot_be_compiled,
+    needs_triton,
+    on_a_gpu,
+)
 
 COMPILE = """
 import triton, triton.language as tl
@@ -25,13 +31,12 @@ for function in (partition_triton._decoded, partition_triton._collected):
 
 @needs_triton
 def test_the_interpreted_kernels_equal_the_operations():
-    assert "all checks passed" in run("-m", "tests.transforms.partition_on_gpu", TRITON_INTERPRET="1")
+    check_interpreted("tests.transforms.partition_on_gpu")
 
 
 @needs_triton
 def test_the_kernels_compile_for_a_gpu(tmp_path):
-    run("-c", COMPILE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
-    assert list(tmp_path.rglob("*.cubin"))
+    check_compiled(COMPILE, tmp_path)
 
 
 @pytest.mark.usefixtures("forgotten_kernels")
