@@ -38,7 +38,7 @@ class Patches(NamedTuple):
     """(N, 16 lanes) float32."""
 
 
-class Moments(NamedTuple):
+class MapMoments(NamedTuple):
     """Of the maps, float32."""
 
     mean: Tensor
@@ -174,7 +174,7 @@ def patch_tiles(shape: Shape, precision: str) -> dict[str, int | str]:
     return maps | {"SQUARES": cut(shape, _SQUARES, 4)["SQUARES"], "PRECISION": dot_precision(precision), "num_warps": 4}
 
 
-def moments_of_maps(patches: Patches, prepared: Prepared, shape: Shape, eps: float) -> Moments:
+def moments_of_maps(patches: Patches, prepared: Prepared, shape: Shape, eps: float) -> MapMoments:
     """Mean and 1/sd of each map, and sums of its squares' pixels.
 
     Args:
@@ -191,7 +191,7 @@ def moments_of_maps(patches: Patches, prepared: Prepared, shape: Shape, eps: flo
     images = max(1, count * blocks // _PROGRAMS)
     grid = (triton.cdiv(count, images) * blocks,)
     _moments_of_maps[grid](*patches[::2], prepared.filters, mean, rstd, sums, eps, count, images, **sizes)
-    return Moments(mean, rstd, sums)
+    return MapMoments(mean, rstd, sums)
 
 
 def map_tiles(shape: Shape) -> dict[str, int]:

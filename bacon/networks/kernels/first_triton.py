@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bacon.networks.kernels.first_moments_triton import Moments
+from bacon.networks.kernels.first_moments_triton import MapMoments
 from bacon.networks.kernels.first_tiles import (
     Prepared,
     Shape,
@@ -268,7 +268,7 @@ def forward(
 
 
 def forward_once(
-    prepared: Prepared, shape: Shape, weight: Tensor, bias: Tensor, moments: Moments, *, last: bool
+    prepared: Prepared, shape: Shape, weight: Tensor, bias: Tensor, moments: MapMoments, *, last: bool
 ) -> Tensor:
     """Pooled maps (N, channels, height / 2, width / 2), each map made once.
 
