@@ -70,6 +70,36 @@ def check_each_gradient_alone(device, kind, shape):
         assert torch.equal(torch.autograd.grad(pooled, wanted, torch.ones_like(pooled))[0], expected)
 
 
+def check_nan_and_constant_images_of_few_digits(device, kind):
+    """In bf16 and tf32, as below: NaN stays in its image, and images without variance, or with little, are as by the layers."""
+    x, filters, weight, bias = inputs_of((4, 3, 8, 8, 1, 5), device)
+    x[0, 0, 1, 1], x[1], x[2] = float("nan"), 0.0, 1.5
+    x[3] = 2 + x[3] / 64
+    pooled = fused((x, filters, weight, bias), 1, kind)
+    assert pooled[0].isnan().all()
+    exact = plain(*(tensor.double() for tensor in (x, filters, weight, bias)), 1)
+    close(pooled[1:], exact[1:], TOLERANCES[kind])
+
+
+def check_moments_of_maps(device, kind):
+    """Mean and 1/sd against float64, of the numbers that are multiplied; of images that are nearly even too."""
+    from bacon.networks.kernels import first_moments_triton, first_tiles, first_triton
+
+    x, filters, *_ = inputs_of((5, 3, 32, 32, 1, 16), device)
+    x[1], x[2], x[3] = 2 + x[1] / 50, 2.0, 0.0
+    prepared, shape = first_triton.prepare(x, filters, 1, kind), first_tiles.shape_of(x, filters, 1)
+    patches = first_moments_triton.moments_of_patches(prepared, shape, kind, rounded=True)
+    moments = first_moments_triton.moments_of_maps(patches, prepared, shape, 1e-5)
+    images = prepared.images.double()[:, 1:-1, 1:-1, :3].permute(0, 3, 1, 2)
+    taps = prepared.filters.double()[0].reshape(4, 4, 4, 16)[:3, :3, :3].permute(3, 2, 0, 1)
+    maps = F.conv2d(images, taps, padding=1)
+    rstd = (maps.var(dim=(2, 3), correction=0) + 1e-5).rsqrt()
+    torch.testing.assert_close(moments.mean * rstd, maps.mean(dim=(2, 3)) * rstd, rtol=0, atol=1e-4, check_dtype=False)
+    torch.testing.assert_close(moments.rstd, rstd, rtol=1e-3, atol=0, check_dtype=False)
+    corners = maps.reshape(5, 16, 16, 2, 16, 2).sum(dim=(2, 4)).flatten(2).transpose(1, 2)
+    torch.testing.assert_close(moments.sums, corners, rtol=1e-4, atol=1e-2, check_dtype=False)
+
+
 def check_nan_and_constant_images(device):
     """NaN stays NaN in its image, and an image without variance is finite; so are gradients."""
     x, filters, weight, bias = inputs_of((3, 1, 4, 4, 1, 2), device)

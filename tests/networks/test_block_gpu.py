@@ -30,8 +30,8 @@ import os, re, subprocess, sys, tempfile
 import torch, triton, triton.backends.nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_tiles, first_triton
-from bacon.networks.kernels import second_triton, triton_tiles
+from bacon.networks.kernels import block_triton, first_back_triton, first_images_triton, first_moments_triton, first_tiles
+from bacon.networks.kernels import first_triton, second_triton, triton_tiles
 from bacon.runtime import draws_triton
 
 TYPES = {torch.bfloat16: "bf16", torch.float32: "fp32", torch.float64: "fp64"}
@@ -81,20 +81,18 @@ compiled(triton_tiles._sum_rows, torch.float32, sizes, **table)
 
 colour, grey = first_tiles.Shape(3, 32, 32, 1, 128), first_tiles.Shape(1, 28, 28, 3, 128)
 large = first_tiles.Shape(3, 64, 64, 1, 128)
-numbers = {"count": "i32", "eps": "fp32"}
+numbers = {"count": "i32"}
 for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.float32, "tf32", 80)):
     known = shape.constants() | {"LAST": True}
-    ptx = compiled(first_triton._forward, dtype, known | first_triton.tiles(shape, kind), capability, **numbers)
+    ptx = compiled(first_triton._forward_once, dtype, known | first_triton.tiles_once(shape), capability)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
     ptx = compiled(first_back_triton._backward, dtype, back, capability, **numbers)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
-    sizes = {"LANES": shape.lanes, "PRECISION": back["PRECISION"], "num_warps": 4}
-    patches = sizes | {"HEIGHT": shape.height, "WIDTH": shape.width, "SQUARES": 64}
-    compiled(first_back_triton._moments_of_patches, dtype, patches, capability, sums="*fp32")
-    del sizes["PRECISION"]
-    summed = sizes | {"CHANNELS": 128, "TOGETHER": 16, "IMAGES": 16}
-    compiled(first_back_triton._sums_of_maps, dtype, summed, capability, **numbers)
+    patches = first_moments_triton.patch_tiles(shape, kind) | {"ONES": shape.spare, "ROUNDED": kind == "bf16"}
+    compiled(first_moments_triton._moments_of_patches, dtype, patches, capability)
+    tiles = first_moments_triton.map_tiles(shape)
+    compiled(first_moments_triton._moments_of_maps, dtype, tiles, capability, count="i32", images="i32", eps="fp32")
     share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     ptx = compiled(first_images_triton._shares, dtype, share, capability)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
@@ -103,16 +101,15 @@ for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.
 for dtype in (half, torch.float32):
     small = {name.upper(): size for name, size in colour._asdict().items()} | {"LANES": colour.lanes, "num_warps": 4}
     strides = {f"{what}_{axis}": "i32" for what in ("stride", "filter") for axis in "nchwi"}
-    compiled(first_triton._prepare, dtype, small | {"NUMBERS": 1024}, copies="i32", **strides)
+    compiled(first_triton._prepare, dtype, small | {"NUMBERS": 1024, "TF32": dtype == torch.float32}, copies="i32", **strides)
     sums = {name: small[name] for name in ("INPUTS", "CHANNELS", "LANES", "num_warps")} | {"ROWS": 256, "COLUMNS": 16}
     compiled(first_back_triton._add_groups, dtype, sums, groups="i32", **strides)
     del small["CHANNELS"]
     small["PIXELS"] = first_images_triton._PIXELS
     ptx = compiled(first_images_triton._add_shares, dtype, small, dx="*fp32", **strides)
     assert "ld.global.v2" in ptx or "ld.global.v4" in ptx, "all numbers of a pixel are read at once"
-compiled(first_triton._forward, half, large.constants() | {"LAST": True} | first_triton.tiles(large, "bf16"), **numbers)
-fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour, "fp32")
-compiled(first_triton._forward, torch.float32, fp32, **numbers)
+fp32 = colour.constants() | {"LAST": False} | first_triton.tiles(colour)
+compiled(first_triton._forward, torch.float32, fp32, eps="fp32")
 share = colour.constants() | first_tiles.cut(colour, first_images_triton._SQUARES, first_images_triton._WARPS)
 compiled(first_images_triton._shares, torch.float32, share | {"LAST": False, "PRECISION": "tf32x3"})
 
@@ -253,6 +250,11 @@ class TestOnAGpu:
 
     def test_nan_and_constant_images(self):
         first_on_gpu.check_nan_and_constant_images(GPU)
+
+    @pytest.mark.parametrize("kind", ["bf16", "tf32"])
+    def test_moments_of_maps(self, kind):
+        first_on_gpu.check_moments_of_maps(GPU, kind)
+        first_on_gpu.check_nan_and_constant_images_of_few_digits(GPU, kind)
 
     @pytest.mark.parametrize("autocast", [False, True])
     def test_the_first_block_of_a_network_uses_it(self, autocast, monkeypatch):

@@ -50,12 +50,17 @@ def check_the_first_block():
     first_on_gpu.check_first_block(CPU, "tf32", first_on_gpu.SEVERAL_TILES, LAYOUTS[0])
     for shape in first_on_gpu.SHAPES[:2]:
         first_on_gpu.check_first_block(CPU, "bf16", shape, LAYOUTS[0])
+        first_on_gpu.check_first_block(CPU, "tf32", shape, LAYOUTS[1])
     for shape in first_on_gpu.WHOLE_TILES:
         first_on_gpu.check_first_block(CPU, "fp32", shape, LAYOUTS[0])
         first_on_gpu.check_first_block(CPU, "bf16", shape, LAYOUTS[1])
     first_on_gpu.check_second_derivatives_of_the_first_block(CPU, "fp32", first_on_gpu.SHAPES[0])
     first_on_gpu.check_each_gradient_alone(CPU, "fp32", first_on_gpu.SHAPES[0])
     first_on_gpu.check_nan_and_constant_images(CPU)
+    for kind in ("bf16", "tf32"):
+        first_on_gpu.check_each_gradient_alone(CPU, kind, first_on_gpu.SHAPES[0])
+        first_on_gpu.check_nan_and_constant_images_of_few_digits(CPU, kind)
+        first_on_gpu.check_moments_of_maps(CPU, kind)
     first_on_gpu.check_the_convolution_and_its_bias(CPU)
 
 

@@ -4,8 +4,9 @@
 The maps are made again from the copied images (``first_triton``), once. With P the numbers under an image's squares, F the
 filters, z = P F, y = (z - m) r, and u the pooled gradient where the ReLU passes, the map's gradient is w r (u - <u> - y <u y>),
 and that of the filters P^T times it: w r (P^T u - s <u> - <u y> r (P^T P F - s m)), s = P^T 1. Of this only P^T u needs the
-maps; P^T P and s are made by a small kernel, P^T P about its mean, which the sums of z give back. Where a pixel of the copied
-images has a number to spare it is 1: P^T u then holds the sums of u, and those of u z are sums of F P^T u.
+maps; P^T P and s are those of the forward pass (``first_moments_triton``), P^T P about its mean, which the sums of z give back.
+Where a pixel of the copied images has a number to spare it is 1: P^T u then holds the sums of u, and those of u z are sums of
+F P^T u.
 
 The maps lie on their side, (4 channels, squares): a thread holds numbers of two columns of the filters only, and the masked
 gradient goes from registers into the product. A program takes a block of channels of a group of images; what each group gives
@@ -14,7 +15,7 @@ is added up by a second kernel in a fixed order. There are no atomics: equal inp
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -36,8 +37,18 @@ from bacon.networks.kernels.triton_tiles import channels_last
 
 _PROGRAMS = 1188  # wanted of the kernel that gives the filters' gradient: three times what 132 multiprocessors hold
 _REGISTERS = 168  # of a thread, where a multiprocessor holds three programs
-_IMAGES_SUMMED, _CHANNELS_SUMMED = 16, 16  # of a program that sums maps
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
+
+
+class Known(NamedTuple):
+    """What the forward pass has found about images and maps; ``None``: not."""
+
+    gram: Tensor | None
+    """(N, 16 lanes, 16 lanes) in the type that is multiplied: products of the numbers under the squares, about their mean."""
+    patch_sums: Tensor | None
+    """(N, 16 lanes) float32: of these numbers."""
+    map_sums: Tensor | None
+    """(N, 4, channels) float32: of each pixel of the maps' squares."""
 
 
 @triton.jit
@@ -55,62 +66,6 @@ def _load_given(
     at, inside = pooled_at(start, first, CHANNELS, SQUARES, TOTAL, LAST, TOGETHER, TOGETHER)
     g = tl.trans(tl.load(given + at, mask=inside, other=0.0))
     return tl.reshape(tl.broadcast_to(g[None, :, :], (4, TOGETHER, SQUARES)), (4 * TOGETHER, SQUARES))
-
-
-@triton.jit
-def _moments_of_patches(
-    images,
-    gram,
-    sums,
-    HEIGHT: tl.constexpr,  # noqa: N803
-    WIDTH: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    SQUARES: tl.constexpr,  # noqa: N803
-    PRECISION: tl.constexpr,  # noqa: N803
-):
-    """Of one image: sums s of the numbers under its squares, P^T 1, and P^T P - s s^T / squares."""
-    total: tl.constexpr = HEIGHT * WIDTH // 4
-    products: tl.constexpr = 16 * LANES
-    image = tl.program_id(0).to(tl.int64)
-    images += image * ((HEIGHT + 2) * (WIDTH + 2) * LANES)
-    squared = tl.zeros((products, products), tl.float32)
-    s = tl.zeros((products,), tl.float32)
-    for first in tl.range(0, total, SQUARES, num_stages=1):
-        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
-        squared = tl.dot(tl.trans(patch), patch, squared, input_precision=PRECISION)
-        s += tl.sum(patch.to(tl.float32), axis=0)
-    number = tl.arange(0, products)
-    tl.store(sums + image * products + number, s)
-    across = tl.reshape(s, (products, 1))
-    squared -= across * (s / total)[None, :]
-    gram += image * (products * products)
-    at = gram + (number * products)[:, None] + number[None, :]
-    tl.store(at, squared.to(gram.dtype.element_ty))
-
-
-@triton.jit
-def _sums_of_maps(
-    patch_sums,
-    arranged,
-    map_sums,
-    count,
-    CHANNELS: tl.constexpr,  # noqa: N803
-    LANES: tl.constexpr,  # noqa: N803
-    TOGETHER: tl.constexpr,  # noqa: N803
-    IMAGES: tl.constexpr,  # noqa: N803
-):
-    """Of each map, the sums over its squares of each of their four pixels: P^T 1 times the filters."""
-    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
-    products: tl.constexpr = 16 * LANES
-    start = (tl.program_id(0) % blocks) * TOGETHER
-    image = (tl.program_id(0) // blocks) * IMAGES + tl.arange(0, IMAGES)
-    at = (image * products)[:, None] + tl.arange(0, products)[None, :]
-    s = tl.load(patch_sums + at, mask=(image < count)[:, None], other=0.0)
-    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER).to(tl.float32)
-    corner, channel, exists = columns(start, CHANNELS, TOGETHER)
-    at = (image.to(tl.int64) * (4 * CHANNELS))[:, None] + (corner * CHANNELS + channel)[None, :]
-    z = tl.dot(s, filters, input_precision="tf32x3")
-    tl.store(map_sums + at, z, mask=(image < count)[:, None] & exists[None, :])
 
 
 @triton.jit
@@ -268,37 +223,12 @@ def _add_groups(
     tl.store(by_norm + (tap - weights) * CHANNELS + channel, sums, mask=(channel < CHANNELS) & (tap >= weights))
 
 
-def moments_of_patches(prepared: Prepared, shape: Shape, precision: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Of the numbers under the squares of each image: sums over squares of their products about the mean, and sums.
-
-    Args:
-        prepared: images and filters as the kernels read them.
-        shape: the sizes.
-        precision: of the products: bf16, tf32 or fp32.
-
-    Returns:
-        (N, 16 lanes, 16 lanes) in the images' dtype; the numbers' sums (N, 16 lanes) float32; and those of each pixel of the
-        maps' squares, (N, 4, channels) float32.
-    """
-    images, count, products = prepared.images, len(prepared.images), shape.products
-    gram = torch.empty(count, products, products, dtype=images.dtype, device=images.device)
-    sums = torch.empty(count, products, dtype=torch.float32, device=images.device)
-    sizes = shape.constants()
-    cuts = {"SQUARES": cut(shape, 64, 4)["SQUARES"], "PRECISION": dot_precision(precision), "num_warps": 4}
-    maps = {name: sizes[name] for name in ("HEIGHT", "WIDTH", "LANES")}
-    _moments_of_patches[(count,)](images, gram, sums, **maps, **cuts)
-    of_maps = torch.empty(count, 4, shape.channels, dtype=torch.float32, device=images.device)
-    cuts = {"TOGETHER": _CHANNELS_SUMMED, "IMAGES": _IMAGES_SUMMED, "num_warps": 4}
-    grid = (triton.cdiv(count, _IMAGES_SUMMED) * triton.cdiv(shape.channels, _CHANNELS_SUMMED),)
-    _sums_of_maps[grid](sums, prepared.filters, of_maps, count, CHANNELS=shape.channels, LANES=shape.lanes, **cuts)
-    return gram, sums, of_maps
-
-
 def backward(
     prepared: Prepared,
     shape: Shape,
     given: Tensor,
     norm: tuple[Tensor, ...],
+    known: Known,
     filters: Tensor,
     *,
     precision: str,
@@ -311,6 +241,7 @@ def backward(
         shape: the sizes.
         given: (N, channels, height / 2, width / 2), contiguous or channels-last.
         norm: weight and bias (channels,), mean and 1/sd (N, channels); float32.
+        known: of the forward pass: of images where the filters' gradient is wanted; of maps in bf16 and tf32.
         filters: (channels, inputs, 3, 3) float32, for the layout of its gradient.
         precision: of the products: bf16, tf32 or fp32.
         by_filters: whether the filters' gradient is wanted.
@@ -327,8 +258,7 @@ def backward(
     sums = torch.empty(2, count, channels, dtype=torch.float32, device=device)
     grouped = torch.empty(groups, 4 * shape.products + 2, channels, dtype=torch.float32, device=device)
     constants = shape.constants() | cuts | {"LAST": channels_last(given), "IMAGES": images, "FILTERS": by_filters}
-    wanted = by_filters or cuts["ONES"]
-    moments = moments_of_patches(prepared, shape, precision) if wanted else (sums, sums, sums)  # else not read
+    moments = [sums if each is None else each for each in known]  # what is not known is not read
     _backward[(groups * blocks,)](*prepared, given, *norm, *moments, sums[0], sums[1], grouped, count, **constants)
     of_filters = torch.empty_like(filters)
     of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)

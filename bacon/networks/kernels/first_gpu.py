@@ -35,8 +35,8 @@ def arithmetic(x: Tensor) -> str | None:
 def fits_gpu(x: Tensor, filters: Tensor, padding: int) -> str | None:
     """The arithmetic of the fused first block where it takes these images on the current GPU, else ``None``.
 
-    It takes images of up to four channels whose maps have even sides of at most ``LARGEST_SIDE`` pixels; maps of more than
-    1,024 pixels are made in tiles, forward twice. Other images, and float64, go through the convolution and the fused norm.
+    It takes images of up to four channels whose maps have even sides of at most ``LARGEST_SIDE`` pixels. Other images, and
+    float64, go through the convolution and the fused norm.
 
     Args:
         x: (N, inputs, rows, columns).
@@ -96,7 +96,7 @@ class FirstOnGpu(torch.autograd.Function):
 
         The convolution's own bias, ``offsets`` (channels,), takes no part, and its gradient is zero.
         """
-        pooled, saved = _forward(x, filters, weight, bias, eps, padding, kind)
+        pooled, saved = _forward(x, filters, weight, bias, eps, padding, kind, by_filters=ctx.needs_input_grad[1])
         ctx.save_for_backward(x, filters, offsets, weight, bias, *saved)
         ctx.eps, ctx.padding, ctx.kind = eps, padding, kind
         return pooled
@@ -133,25 +133,47 @@ def without_gradients(
     x: Tensor, filters: Tensor, weight: Tensor, bias: Tensor, eps: float, padding: int, kind: str
 ) -> Tensor:
     """What :class:`FirstOnGpu` gives, keeping nothing."""
-    return _forward(x, filters, weight, bias, eps, padding, kind)[0]
+    return _forward(x, filters, weight, bias, eps, padding, kind, by_filters=False)[0]
 
 
 def _forward(
-    x: Tensor, filters: Tensor, weight: Tensor, bias: Tensor, eps: float, padding: int, kind: str
-) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """Pooled maps, and copied images, arranged filters, mean and 1/sd of each map."""
-    from bacon.networks.kernels import first_tiles, first_triton
+    x: Tensor,
+    filters: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    eps: float,
+    padding: int,
+    kind: str,
+    *,
+    by_filters: bool,
+) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    """Pooled maps; and for the backward pass images and filters as copied, mean and 1/sd of each map, and what else is known.
 
-    dtype = torch.bfloat16 if kind == "bf16" else torch.float32
-    prepared = first_triton.prepare(x, filters, padding, dtype)
-    shape = first_tiles.shape_of(x, filters, padding)
-    pooled, mean, rstd = first_triton.forward(prepared, shape, weight, bias, eps, precision=kind, last=kind != "fp32")
-    return pooled, (*prepared, mean, rstd)
+    Args:
+        x: (N, inputs, rows, columns).
+        filters: (channels, inputs, 3, 3).
+        weight: (channels,), of the norm.
+        bias: as ``weight``.
+        eps: added to the variance.
+        padding: of the convolution.
+        kind: fp32, tf32 or bf16.
+        by_filters: whether the filters' gradient may be wanted.
+    """
+    from bacon.networks.kernels import first_moments_triton, first_tiles, first_triton
+
+    prepared, shape = first_triton.prepare(x, filters, padding, kind), first_tiles.shape_of(x, filters, padding)
+    if kind == "fp32":
+        pooled, mean, rstd = first_triton.forward(prepared, shape, weight, bias, eps, last=False)
+        return pooled, (*prepared, mean, rstd, None, None, None)
+    patches = first_moments_triton.moments_of_patches(prepared, shape, kind, rounded=by_filters)
+    moments = first_moments_triton.moments_of_maps(patches, prepared, shape, eps)
+    pooled = first_triton.forward_once(prepared, shape, weight, bias, moments, last=True)
+    return pooled, (*prepared, moments.mean, moments.rstd, patches.rounded, patches.sums, moments.sums)
 
 
 def _backward(
     inputs: tuple[Tensor, ...],
-    saved: list[Tensor],
+    saved: list[Any],
     gradient: Tensor,
     needed: tuple[bool, ...],
     *,
@@ -159,13 +181,17 @@ def _backward(
     kind: str,
 ) -> list[Tensor | None]:
     """Gradients of images, filters, weight and bias; those of images and filters only where needed."""
-    from bacon.networks.kernels import first_back_triton, first_images_triton, first_tiles
+    from bacon.networks.kernels import first_back_triton, first_images_triton, first_moments_triton, first_tiles
 
     x, filters, weight, bias = inputs
-    prepared, norm = first_tiles.Prepared(*saved[:2]), (weight, bias, *saved[2:])
+    prepared, norm = first_tiles.Prepared(*saved[:2]), (weight, bias, *saved[2:4])
+    known = first_back_triton.Known(*saved[4:])
     shape, given = first_tiles.shape_of(x, filters, padding), as_gpu_reads(gradient)
+    if kind == "fp32" and needed[1]:
+        patches = first_moments_triton.moments_of_patches(prepared, shape, kind, rounded=True)
+        known = known._replace(gram=patches.rounded, patch_sums=patches.sums)
     by_filters, by_norm, sums = first_back_triton.backward(
-        prepared, shape, given, norm, filters, precision=kind, by_filters=needed[1]
+        prepared, shape, given, norm, known, filters, precision=kind, by_filters=needed[1]
     )
     by_x = None
     if needed[0]:

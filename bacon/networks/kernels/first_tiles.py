@@ -92,6 +92,13 @@ def load_patches(
 
 
 @triton.jit
+def to_tf32(x):
+    """float32 rounded to the ten binary places of TF32, halves away from zero; NaN stays NaN."""
+    rounded = ((x.to(tl.int32, bitcast=True) + 0x1000) & -0x2000).to(tl.float32, bitcast=True)
+    return tl.where(x != x, x, rounded)
+
+
+@triton.jit
 def columns(start, CHANNELS: tl.constexpr, TOGETHER: tl.constexpr):  # noqa: N803
     """Of a tile (squares, 4 TOGETHER): the pixel of the square, the channel, and whether it exists, (4 TOGETHER,)."""
     column = tl.arange(0, 4 * TOGETHER)

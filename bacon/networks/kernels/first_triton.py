@@ -5,8 +5,10 @@ The first convolution has one or three input channels: little arithmetic for the
 that of moving them. Here they never reach memory. The images are copied once with their border, so that the 4x4 pixels under
 each 2x2 square of the maps are four runs of neighbouring numbers: a tile (squares, pixels) that one load brings. The four
 pixels of a square are the products of that tile with four arrangements of the weights, which stand side by side in one
-matrix; mean, variance, ReLU and pooling are arithmetic on the columns of the result. Maps larger than a tile are made twice,
-once for their sums. The convolution's bias takes no part, since the norm takes each map's mean away.
+matrix; norm, ReLU and pooling are arithmetic on the columns of the result. In bf16 and TF32 mean and variance are known before
+(``first_moments_triton``), so that a map is made once. In float32, where these would have larger errors than the maps, they are
+sums over the maps, and maps larger than a tile are made twice. The convolution's bias takes no part, since the norm takes each
+map's mean away.
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from bacon.networks.kernels.first_moments_triton import MapMoments
 from bacon.networks.kernels.first_tiles import (
     Prepared,
     Shape,
     at_corners,
+    columns,
     cut,
     dot_precision,
     load_filters,
@@ -29,10 +33,12 @@ from bacon.networks.kernels.first_tiles import (
     over_corners,
     pooled_at,
     shape_of,
+    to_tf32,
 )
 from bacon.networks.kernels.triton_tiles import place
 
 _NUMBERS_COPIED = 1024
+_SQUARES = 64  # of a tile
 
 
 @triton.jit
@@ -57,7 +63,9 @@ def _prepare(
     CHANNELS: tl.constexpr,  # noqa: N803
     LANES: tl.constexpr,  # noqa: N803
     NUMBERS: tl.constexpr,  # noqa: N803
+    TF32: tl.constexpr,  # noqa: N803
 ):
+    # TF32: numbers are rounded to it, so that all that reads them multiplies and adds the same ones.
     across: tl.constexpr = COLUMNS + 2 * PADDING
     size: tl.constexpr = (ROWS + 2 * PADDING) * across * LANES
     blocks: tl.constexpr = (size + NUMBERS - 1) // NUMBERS
@@ -72,6 +80,8 @@ def _prepare(
         number = tl.load(place, mask=inside, other=0.0).to(tl.float32)  # as that of the filters: a name has one type
         if INPUTS < LANES:  # products with it are sums of the other factor; the filters have 0 there
             number = tl.where(lane == LANES - 1, 1.0, number)
+        if TF32:
+            number = to_tf32(number)
         tl.store(images + image * size + at, number.to(images.dtype.element_ty), mask=at < size)
     else:
         at = (program - copies) * NUMBERS + tl.arange(0, NUMBERS)
@@ -82,6 +92,8 @@ def _prepare(
         number = tl.load(
             filters + channel * filter_c + lane * filter_i + row * filter_h + column * filter_w, mask=inside, other=0.0
         )
+        if TF32:
+            number = to_tf32(number)
         tl.store(arranged + at, number.to(arranged.dtype.element_ty), mask=corner < 4)
 
 
@@ -169,8 +181,49 @@ def _forward(
             _finish(z, centre, w * r, shift, pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
 
 
-def prepare(x: Tensor, filters: Tensor, padding: int, dtype: torch.dtype) -> Prepared:
-    """Images (N, inputs, rows, columns) and filters (channels, inputs, 3, 3), in any layout, copied by one kernel."""
+@triton.jit
+def _forward_once(
+    images,
+    arranged,
+    weight,
+    bias,
+    pooled,
+    mean,
+    rstd,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+):
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    blocks: tl.constexpr = (CHANNELS + TOGETHER - 1) // TOGETHER
+    image = (tl.program_id(0) // blocks).to(tl.int64)
+    start = (tl.program_id(0) % blocks) * TOGETHER
+    _, channel, exists = columns(start, CHANNELS, TOGETHER)
+    images += image * ((HEIGHT + 2) * (WIDTH + 2) * LANES)
+    pooled += image * (CHANNELS * total)
+    m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
+    r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
+    # A quarter of the norm: a square's number is the mean of four, and a power of two changes no rounding.
+    scale = tl.load(weight + channel, mask=exists, other=0.0) * r * 0.25
+    offset = tl.load(bias + channel, mask=exists, other=0.0) * 0.25 - m * scale
+    filters = load_filters(arranged, start, CHANNELS, LANES, TOGETHER)
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        patch = load_patches(images, first, HEIGHT, WIDTH, LANES, SQUARES)
+        z = tl.dot(patch, filters, input_precision=PRECISION)
+        z = tl.maximum(z * scale[None, :] + offset[None, :], 0.0, propagate_nan=tl.PropagateNan.ALL)
+        sums = tl.sum(tl.reshape(z, (SQUARES, 4, TOGETHER)), axis=1)
+        at, inside = pooled_at(start, first, CHANNELS, SQUARES, total, LAST, TOGETHER, TOGETHER)
+        tl.store(pooled + at, sums.to(pooled.dtype.element_ty), mask=inside)
+
+
+def prepare(x: Tensor, filters: Tensor, padding: int, precision: str) -> Prepared:
+    """Images (N, inputs, rows, columns) and filters (channels, inputs, 3, 3), in any layout, rounded and copied."""
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     shape, count = shape_of(x, filters, padding), len(x)
     across = (shape.rows + 2 * padding, shape.columns + 2 * padding, shape.lanes)
     images = torch.empty(count, *across, dtype=dtype, device=x.device)
@@ -180,40 +233,64 @@ def prepare(x: Tensor, filters: Tensor, padding: int, dtype: torch.dtype) -> Pre
     sizes = shape._asdict()
     constants = {name.upper(): size for name, size in sizes.items()} | {"LANES": shape.lanes}
     strides = (*x.stride(), *filters.stride())
-    _prepare[grid](x, filters, images, arranged, copies, *strides, **constants, NUMBERS=_NUMBERS_COPIED, num_warps=4)
+    constants |= {"NUMBERS": _NUMBERS_COPIED, "TF32": precision == "tf32", "num_warps": 4}
+    _prepare[grid](x, filters, images, arranged, copies, *strides, **constants)
     return Prepared(images, arranged)
 
 
-def tiles(shape: Shape, precision: str) -> dict[str, Any]:
-    """Compile-time sizes of the forward kernel's tiles, for products in bf16, tf32 or fp32."""
-    squares, channels = {"bf16": (256, 16), "tf32": (256, 16), "fp32": (64, 16)}[precision]
-    if (
-        precision != "fp32" and shape.height * shape.width // 4 > squares
-    ):  # made twice: in smaller tiles of more channels
-        squares, channels = 128, 32
-    return cut(shape, squares, 4, channels) | {"PRECISION": dot_precision(precision)}
+def tiles(shape: Shape) -> dict[str, Any]:
+    """Compile-time sizes of the tiles of the kernel that finds mean and variance itself, in float32."""
+    return cut(shape, _SQUARES, 4, 16) | {"PRECISION": dot_precision("fp32")}
+
+
+def tiles_once(shape: Shape) -> dict[str, Any]:
+    """Compile-time sizes of the tiles of the kernel that is given mean and variance, in bf16 or TF32."""
+    return cut(shape, _SQUARES, 4, 32) | {"PRECISION": dot_precision("tf32")}
 
 
 def forward(
-    prepared: Prepared, shape: Shape, weight: Tensor, bias: Tensor, eps: float, *, precision: str, last: bool
+    prepared: Prepared, shape: Shape, weight: Tensor, bias: Tensor, eps: float, *, last: bool
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Pooled maps (N, channels, height / 2, width / 2), and mean and 1/sd (N, channels) float32 of each map.
+    """Pooled maps (N, channels, height / 2, width / 2), and mean and 1/sd (N, channels) of each map, all in float32.
 
     Args:
-        prepared: images and filters; the pooled maps are of their dtype, float32 or bfloat16.
+        prepared: images and filters, float32.
         shape: the sizes.
         weight: (channels,) float32, of the norm.
         bias: as ``weight``.
         eps: added to the variance.
-        precision: of the products: bf16, tf32 or fp32.
         last: whether the pooled maps lie channels-last.
     """
-    count, device = len(prepared.images), weight.device
-    layout = torch.channels_last if last else torch.contiguous_format
-    sizes = (count, shape.channels, shape.height // 2, shape.width // 2)
-    pooled = torch.empty(sizes, dtype=prepared.images.dtype, device=device, memory_format=layout)
-    mean, rstd = torch.empty(2, count, shape.channels, dtype=torch.float32, device=device)
-    constants = shape.constants() | tiles(shape, precision) | {"LAST": last}
-    grid = (count * triton.cdiv(shape.channels, constants["TOGETHER"]),)
+    pooled, constants, grid = _launch(prepared, shape, tiles(shape), last=last)
+    mean, rstd = torch.empty(2, len(pooled), shape.channels, dtype=torch.float32, device=weight.device)
     _forward[grid](*prepared, weight, bias, pooled, mean, rstd, eps, **constants)
     return pooled, mean, rstd
+
+
+def forward_once(
+    prepared: Prepared, shape: Shape, weight: Tensor, bias: Tensor, moments: MapMoments, *, last: bool
+) -> Tensor:
+    """Pooled maps (N, channels, height / 2, width / 2), each map made once.
+
+    Args:
+        prepared: images and filters, in bfloat16 or rounded to TF32; the pooled maps are of their dtype.
+        shape: the sizes.
+        weight: (channels,) float32, of the norm.
+        bias: as ``weight``.
+        moments: of the maps.
+        last: whether the pooled maps lie channels-last.
+    """
+    pooled, constants, grid = _launch(prepared, shape, tiles_once(shape), last=last)
+    _forward_once[grid](*prepared, weight, bias, pooled, moments.mean, moments.rstd, **constants)
+    return pooled
+
+
+def _launch(
+    prepared: Prepared, shape: Shape, cuts: dict[str, Any], *, last: bool
+) -> tuple[Tensor, dict[str, Any], tuple[int]]:
+    """Room for the pooled maps; constants, and how many programs take a tile of channels of an image each."""
+    count, layout = len(prepared.images), torch.channels_last if last else torch.contiguous_format
+    sizes = (count, shape.channels, shape.height // 2, shape.width // 2)
+    pooled = torch.empty(sizes, dtype=prepared.images.dtype, device=prepared.images.device, memory_format=layout)
+    constants = shape.constants() | cuts | {"LAST": last}
+    return pooled, constants, (count * triton.cdiv(shape.channels, constants["TOGETHER"]),)
