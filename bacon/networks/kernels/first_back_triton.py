@@ -74,7 +74,7 @@ def _add_three(a, b, c, d, e, f):
     return a + d, b + e, c + f
 
 
-@triton.jit(do_not_specialize=["together"])
+@triton.jit(do_not_specialize=["count", "together"])
 def _backward(
     images,
     arranged,
@@ -187,7 +187,7 @@ def _backward(
         tl.store(grouped + at, by_filters, mask=exists[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["groups"])
 def _add_groups(
     grouped,
     by_filters,

@@ -103,7 +103,7 @@ def _product(a, filters):
     return tl.dot(large, filters, tl.dot(a - large, filters, input_precision="tf32"), input_precision="tf32")
 
 
-@triton.jit(do_not_specialize=["together"])
+@triton.jit(do_not_specialize=["count", "together"])
 def _moments_of_maps(
     products_sum,
     patch_sums,
