@@ -140,7 +140,7 @@ def _mean(image, COUNT: tl.constexpr, SUMMED: tl.constexpr):  # noqa: N803
     return tl.sum(total, axis=0) / COUNT
 
 
-@triton.jit(do_not_specialize=["together", "parts"])
+@triton.jit(do_not_specialize=["together", "parts"], do_not_specialize_on_alignment=["numbers"])
 def _forward(
     images,
     numbers,
@@ -264,7 +264,7 @@ def _collected(
     return total
 
 
-@triton.jit(do_not_specialize=["together", "parts"])
+@triton.jit(do_not_specialize=["together", "parts"], do_not_specialize_on_alignment=["numbers"])
 def _transposed(
     gradient,
     numbers,

@@ -81,18 +81,18 @@ compiled(triton_tiles._sum_rows, torch.float32, sizes, **table)
 
 colour, grey = first_tiles.Shape(3, 32, 32, 1, 128), first_tiles.Shape(1, 28, 28, 3, 128)
 large = first_tiles.Shape(3, 64, 64, 1, 128)
-numbers = {"count": "i32"}
+numbers = {"count": "i32", "together": "i32"}
 for shape, dtype, kind, capability in ((colour, half, "bf16", 90), (grey, torch.float32, "tf32", 80)):
     known = shape.constants() | {"LAST": True}
     ptx = compiled(first_triton._forward_once, dtype, known | first_triton.tiles_once(shape), capability)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
-    back = known | first_back_triton._tiles(shape, kind) | {"IMAGES": 2, "FILTERS": True}
+    back = known | first_back_triton._tiles(shape, kind) | {"FILTERS": True}
     ptx = compiled(first_back_triton._backward, dtype, back, capability, **numbers)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"
     patches = first_moments_triton.patch_tiles(shape, kind) | {"ONES": shape.spare, "ROUNDED": kind == "bf16"}
     compiled(first_moments_triton._moments_of_patches, dtype, patches, capability)
     tiles = first_moments_triton.map_tiles(shape)
-    compiled(first_moments_triton._moments_of_maps, dtype, tiles, capability, count="i32", images="i32", eps="fp32")
+    compiled(first_moments_triton._moments_of_maps, dtype, tiles, capability, count="i32", together="i32", eps="fp32")
     share = known | first_tiles.cut(shape, first_images_triton._SQUARES, first_images_triton._WARPS) | {"PRECISION": "tf32"}
     ptx = compiled(first_images_triton._shares, dtype, share, capability)
     assert capability == 80 or "wgmma" in ptx, "the products are on tensor cores"

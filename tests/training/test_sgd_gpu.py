@@ -2,6 +2,7 @@
 
 import copy
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 import torch
@@ -66,6 +67,23 @@ def test_the_kernel_compiles_for_a_gpu(tmp_path):
 @pytest.mark.usefixtures("forgotten_kernels")
 def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     logged_where_it_cannot_be_compiled(monkeypatch, caplog, sgd_gpu, sgd_gpu.gpu_kernel)
+
+
+def test_sums_that_lie_halfway_are_allowed_for_and_arithmetic_in_float32_is_not():
+    """As a GPU adds a product that is not rounded before, by whole numbers; the interpreter rounds it."""
+    sgd_on_gpu = pytest.importorskip(
+        "tests.training.sgd_on_gpu", reason="Triton is made for Linux", exc_type=ImportError
+    )
+    factor = sgd_on_gpu.SETTINGS[1]["momentum"]
+    parameter, gradient, momentum = (tensors[1].flatten() for tensors in sgd_on_gpu.inputs(torch.device("cpu")))
+    gradient = gradient.float() + 0.01 * parameter
+    pairs = zip(momentum.tolist(), gradient.tolist(), strict=True)
+    fused = torch.tensor([float(Fraction(factor) * Fraction(m) + Fraction(g)) for m, g in pairs], dtype=torch.float64)
+    rounded = factor * momentum.double() + gradient.double()
+    assert int((fused.float() != rounded.float()).sum()) > 1
+    sgd_on_gpu.same_but_for_roundings(fused.float(), rounded.float())
+    with pytest.raises(AssertionError):
+        sgd_on_gpu.same_but_for_roundings(factor * momentum + gradient, rounded.float())
 
 
 def make_network(settings, device):
@@ -260,6 +278,8 @@ class TestOnAGpu:
         gpu = torch.device("cuda")
         if EmulatedGpu.here in request.config.stash:
             in_place_of_the_kernel(monkeypatch, Counter())
+        # Sums without an order would move weights by so little, but TF32 rounds some of them to other numbers then.
+        monkeypatch.setattr(torch.backends.cudnn, "deterministic", True)
         network = make_network({"precision": precision}, gpu)
         expected = trained(network, kernel=False)
         optimiser = make_optimiser(network)

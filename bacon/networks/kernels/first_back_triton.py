@@ -29,14 +29,15 @@ from bacon.networks.kernels.first_tiles import (
     columns,
     cut,
     dot_precision,
+    images_together,
     load_filters,
     load_patches,
     pooled_at,
 )
 from bacon.networks.kernels.triton_tiles import channels_last
 
-_PROGRAMS = 1188  # wanted of the kernel that gives the filters' gradient: three times what 132 multiprocessors hold
 _REGISTERS = 168  # of a thread, where a multiprocessor holds three programs
+_HELD, _HELD_FP32 = 3 * 132, 2 * 132  # programs that an H200 works on at a time
 _ROWS_TOGETHER, _COLUMNS_TOGETHER = 256, 16  # of the groups' sums
 
 
@@ -73,7 +74,7 @@ def _add_three(a, b, c, d, e, f):
     return a + d, b + e, c + f
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "together"])
 def _backward(
     images,
     arranged,
@@ -89,6 +90,7 @@ def _backward(
     by_u_y,
     grouped,
     count,
+    together,
     CHANNELS: tl.constexpr,  # noqa: N803
     HEIGHT: tl.constexpr,  # noqa: N803
     WIDTH: tl.constexpr,  # noqa: N803
@@ -97,7 +99,6 @@ def _backward(
     TOGETHER: tl.constexpr,  # noqa: N803
     SQUARES: tl.constexpr,  # noqa: N803
     PRECISION: tl.constexpr,  # noqa: N803
-    IMAGES: tl.constexpr,  # noqa: N803
     FILTERS: tl.constexpr,  # noqa: N803
     SCALED: tl.constexpr,  # noqa: N803
     ONES: tl.constexpr,  # noqa: N803
@@ -117,7 +118,7 @@ def _backward(
     sum_u = tl.zeros((TOGETHER,), tl.float32)
     sum_u_y = tl.zeros((TOGETHER,), tl.float32)
     by_filters = tl.zeros((4 * TOGETHER, products), tl.float32)
-    for image_number in tl.range(group * IMAGES, tl.minimum((group + 1) * IMAGES, count), num_stages=1):
+    for image_number in tl.range(group * together, tl.minimum((group + 1) * together, count), num_stages=1):
         image = tl.cast(image_number, tl.int64)
         padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
         m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
@@ -186,7 +187,7 @@ def _backward(
         tl.store(grouped + at, by_filters, mask=exists[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["groups"])
 def _add_groups(
     grouped,
     by_filters,
@@ -253,13 +254,15 @@ def backward(
     count, channels, device = len(given), shape.channels, given.device
     cuts = _tiles(shape, precision)
     blocks = triton.cdiv(channels, cuts["TOGETHER"])
-    images = max(1, triton.cdiv(count * blocks, _PROGRAMS))
+    images = images_together(count, blocks, _HELD_FP32 if precision == "fp32" else _HELD)
     groups = triton.cdiv(count, images)
     sums = torch.empty(2, count, channels, dtype=torch.float32, device=device)
     grouped = torch.empty(groups, 4 * shape.products + 2, channels, dtype=torch.float32, device=device)
-    constants = shape.constants() | cuts | {"LAST": channels_last(given), "IMAGES": images, "FILTERS": by_filters}
+    constants = shape.constants() | cuts | {"LAST": channels_last(given), "FILTERS": by_filters}
     moments = [sums if each is None else each for each in known]  # what is not known is not read
-    _backward[(groups * blocks,)](*prepared, given, *norm, *moments, sums[0], sums[1], grouped, count, **constants)
+    _backward[(groups * blocks,)](
+        *prepared, given, *norm, *moments, sums[0], sums[1], grouped, count, images, **constants
+    )
     of_filters = torch.empty_like(filters)
     of_norm = torch.empty(2, channels, dtype=torch.float32, device=device)
     sizes = {"INPUTS": shape.inputs, "CHANNELS": channels, "LANES": shape.lanes}

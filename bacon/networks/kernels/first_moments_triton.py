@@ -20,11 +20,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from bacon.networks.kernels.first_tiles import Prepared, Shape, cut, dot_precision, load_patches, to_tf32
+from bacon.networks.kernels.first_tiles import (
+    Prepared,
+    Shape,
+    cut,
+    dot_precision,
+    images_together,
+    load_patches,
+    to_tf32,
+)
 
 _SQUARES = 64  # of a tile of patches
 _MAPS = 128  # of an image whose moments a program computes
-_PROGRAMS = 396  # wanted of it: as many as 132 multiprocessors hold
+_HELD = 2 * 132  # programs of that kind that an H200 works on at a time
 
 
 class Patches(NamedTuple):
@@ -95,7 +103,7 @@ def _product(a, filters):
     return tl.dot(large, filters, tl.dot(a - large, filters, input_precision="tf32"), input_precision="tf32")
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "together"])
 def _moments_of_maps(
     products_sum,
     patch_sums,
@@ -105,7 +113,7 @@ def _moments_of_maps(
     map_sums,
     eps,
     count,
-    images,
+    together,
     CHANNELS: tl.constexpr,  # noqa: N803
     TOTAL: tl.constexpr,  # noqa: N803
     INPUTS: tl.constexpr,  # noqa: N803
@@ -128,7 +136,7 @@ def _moments_of_maps(
     ).to(tl.float32)
     corner = tl.arange(0, 16)  # rows beyond the four pixels of a square are 0
     pixel = (corner < 4)[:, None]
-    for image_number in tl.range(group * images, tl.minimum((group + 1) * images, count), num_stages=1):
+    for image_number in tl.range(group * together, tl.minimum((group + 1) * together, count), num_stages=1):
         image = tl.cast(image_number, tl.int64)
         common = tl.zeros((TAPS, TAPS), tl.float32)
         for one in tl.static_range(4):
@@ -188,7 +196,7 @@ def moments_of_maps(patches: Patches, prepared: Prepared, shape: Shape, eps: flo
     sums = torch.empty(count, 4, channels, dtype=torch.float32, device=device)
     sizes = map_tiles(shape)
     blocks = triton.cdiv(channels, sizes["MAPS"])
-    images = max(1, count * blocks // _PROGRAMS)
+    images = images_together(count, blocks, _HELD)
     grid = (triton.cdiv(count, images) * blocks,)
     _moments_of_maps[grid](*patches[::2], prepared.filters, mean, rstd, sums, eps, count, images, **sizes)
     return MapMoments(mean, rstd, sums)

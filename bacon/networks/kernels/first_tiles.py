@@ -161,6 +161,15 @@ def cut(shape: Shape, squares: int, warps: int, channels: int = 16) -> dict[str,
     }
 
 
+def images_together(count: int, blocks: int, held: int) -> int:
+    """How many of ``count`` images a program takes in turn, where it takes one of ``blocks`` blocks of their channels.
+
+    All programs run at once on a GPU that works on ``held`` of them, as many as do; each begins and ends once.
+    """
+    images: int = triton.cdiv(count, max(1, held // blocks))
+    return max(1, images)
+
+
 def dot_precision(precision: str) -> str:
     """As :func:`triton.language.dot` names it: float32 as three products of TF32, whose error is that of float32's rounding."""
     return {"bf16": "tf32", "tf32": "tf32", "fp32": "tf32x3"}[precision]

@@ -41,7 +41,7 @@ _NUMBERS_COPIED = 1024
 _SQUARES = 64  # of a tile
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["copies"])
 def _prepare(
     x,
     filters,
