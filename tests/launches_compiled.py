@@ -67,8 +67,8 @@ def used_block(dtype, side):
 def main(capability):
     """Fails where a kernel wants more shared memory than such a GPU has, or a block's is first compiled when it is used.
 
-    Of the kernels at the sizes of the paper's data sets, those that want most: the first block in tf32 with 32x32 images, and
-    the classifier with more than 32 classes.
+    Of the kernels at the sizes of the paper's data sets, those that want much: the first block in tf32 with 32x32 images, and,
+    most of all, the classifier with more than 32 classes.
     """
     compiled, limit = Compiled(capability), SHARED[capability]
     tries = {
