@@ -93,7 +93,9 @@ def create(reason: str) -> None:
     """Make ``.venv`` afresh and install the locked packages into it."""
     print(f"Creating .venv with Python {sys.version.split()[0]} ({sys.executable}): {reason}.", flush=True)
     STAMP.unlink(missing_ok=True)
-    venv.create(VENV, clear=True, with_pip=has_ensurepip(), symlinks=True, prompt="bacon")
+    venv.create(VENV, clear=True, with_pip=False, symlinks=True, prompt="bacon")
+    if has_ensurepip():
+        install_pip()
     count = sum("==" in line for line in LOCK.read_text(encoding="utf-8").splitlines())
     print(
         f"Installing packages: {count} pins of requirements.lock, several GB, takes minutes; log in {LOG}", flush=True
@@ -102,6 +104,19 @@ def create(reason: str) -> None:
     # releases newer than the pinned one, and refuse them for having no hash.
     pip("install", "--no-compile", "--require-hashes", "--no-deps", "-r", str(LOCK))
     compile_packages()
+
+
+def install_pip() -> None:
+    """Install Python's own copy of pip into ``.venv``; its output goes into the log.
+
+    What ``venv`` runs for it would not hold the lock: it would go on when this process is killed, and install into the folder
+    that the next call empties and fills.
+    """
+    with LOG.open("a", encoding="utf-8") as log:
+        status = run([str(VENV / "bin" / "python"), "-I", "-m", "ensurepip", "--upgrade", "--default-pip"], log)
+    if status:
+        print_end_of_log()
+        sys.exit(f"ensurepip failed with status {status} (see above)")
 
 
 def compile_packages() -> None:
@@ -133,10 +148,15 @@ def pip(*arguments: str) -> None:
         with LOG.open("a", encoding="utf-8") as log:
             status = run([*command, *arguments], log)
     if status:
-        if LOG.exists():
-            print("\n".join(LOG.read_text(encoding="utf-8").splitlines()[-20:]), file=sys.stderr)
+        print_end_of_log()
         sys.exit(f"pip failed with status {status} (see above): {' '.join(arguments)}")
     print(f"  done in {time.monotonic() - start:.0f} s", flush=True)
+
+
+def print_end_of_log() -> None:
+    """The last lines of the log on standard error, if there is one."""
+    if LOG.exists():
+        print("\n".join(LOG.read_text(encoding="utf-8").splitlines()[-20:]), file=sys.stderr)
 
 
 def run(command: list[str], log: IO[str] | None = None) -> int:

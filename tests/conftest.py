@@ -41,6 +41,7 @@ def forgotten_kernels():
     """Which kernels can be used is asked anew, here and afterwards."""
     known = (
         block_gpu.gpu_kernel,
+        block_gpu.gpu_second,
         first_gpu.gpu_first,
         classifier_gpu.gpu_kernel,
         affine_pass_gpu.gpu_kernel,

@@ -11,9 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from typing import Literal
 
 import torch
+
+from bacon.runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 Precision = Literal["fp32", "tf32", "bf16"]
 """Of convolutions, as ``network.precision``."""
@@ -46,3 +51,28 @@ def arithmetic_of(precision: Precision, device: torch.device) -> AbstractContext
         # Without the cache of weights: a recorded step must round the weights again each time it is replayed.
         return torch.autocast(device.type, torch.bfloat16, cache_enabled=False)
     return tf32_set(precision == "tf32") if device.type == "cuda" else nullcontext()
+
+
+@lru_cache(maxsize=3)
+def is_native(precision: Precision) -> bool:
+    """Whether the current GPU multiplies in a precision itself; where not, a line in the log says once what it does.
+
+    GPUs of NVIDIA before compute capability 8.0 know neither TF32 nor bfloat16.
+    """
+    if precision == "fp32":
+        return True
+    if (
+        torch.cuda.is_tf32_supported()
+        if precision == "tf32"
+        else torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        return True
+    name = torch.cuda.get_device_name()
+    if precision == "tf32":
+        log.info("%s has no TF32: convolutions are computed in full float32, as with network.precision = fp32", name)
+    else:
+        log.warning(
+            "%s has no bfloat16 arithmetic: PyTorch emulates it, slower than float32; consider network.precision = fp32",
+            name,
+        )
+    return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from bacon.networks.arithmetic import is_native
 from bacon.networks.convolution import own_convolutions
 from bacon.networks.initial_weights import initialise
 from bacon.networks.network import Network
@@ -95,7 +96,7 @@ def empty_network(
 
 
 def _laid_out(network: Network, settings: NetworkSettings, device: torch.device) -> Network:
-    if device.type == "cuda" and settings.precision != "fp32":
+    if device.type == "cuda" and settings.precision != "fp32" and is_native(settings.precision):
         # Tensor cores read channels-last maps; convolutions of other maps turn them around and back.
         network.to(memory_format=torch.channels_last)
     return network

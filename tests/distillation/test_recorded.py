@@ -163,6 +163,18 @@ def test_every_method_that_is_recorded_has_the_bits_of_what_is_computed(real32, 
 
 
 @pytest.mark.usefixtures("replayed_on_the_cpu")
+def test_matching_in_training_mode_is_replayed_between_the_network_s_epochs(real32, monkeypatch):
+    """CAFE in networks with batch norm, one network for several matchings."""
+    monkeypatch.setattr(affine_pass, "is_preferred", lambda _: True)
+    chosen, chunk, *_ = CASES["cafe_dsa"]
+    computed, replayed = (
+        distilled(real32, chosen, replays=replays, chunk=chunk, network=BATCH_NORM) for replays in (False, True)
+    )
+    for one, two in zip(computed, replayed, strict=True):
+        assert torch.equal(one, two)
+
+
+@pytest.mark.usefixtures("replayed_on_the_cpu")
 @pytest.mark.parametrize(("norm", "stops_at"), [("instance", 1), ("batch", None), ("batch", 3)])
 def test_without_augmentation_they_have_the_same_bits_also_from_a_checkpoint(real32, norm, stops_at):
     chosen, network = (

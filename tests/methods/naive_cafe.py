@@ -1,4 +1,7 @@
-"""CAFE written from the paper: one forward pass of all images, PyTorch's optimisers, and the stop rules in place."""
+"""CAFE written from the paper: one forward pass of all images, PyTorch's optimisers, and the stop rules in place.
+
+The network is in training mode throughout.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -49,11 +52,14 @@ class NaiveCafe:
 
     def loss(self, key):
         s, total, centres, reals = self.settings, 0.0, [], []
+        of_classes = []
         for c in range(self.real.classes):
             size = min(s.batch_real, self.real.counts[c])
             indices = self.real.sample_classes(self.seed, "real-batch", iteration=key, classes=[c], size=size)[0]
-            maps_t, f_t = blocks(self.net, self.augmented(self.real.batch(indices), key, c))
-            maps_s, f_s = blocks(self.net, self.augmented(self.x[self.labels == c], key, c))
+            batches = self.real.batch(indices), self.x[self.labels == c]
+            of_classes.append([self.augmented(images, key, c) for images in batches])
+        real, synthetic = (self.features(list(batches)) for batches in zip(*of_classes, strict=True))
+        for (maps_t, f_t), (maps_s, f_s) in zip(real, synthetic, strict=True):
             weights = [s.stage_weight] * (len(maps_t) - 1) + [s.last_weight]
             for weight, there, here in zip(weights, maps_t, maps_s, strict=True):
                 total = total + weight * ((there.detach().mean(0) - here.mean(0)) ** 2).sum()
@@ -65,6 +71,13 @@ class NaiveCafe:
             labels = torch.full((len(f_t),), c)
             total = total + s.discrimination_weight * F.cross_entropy(logits, labels, reduction="sum")
         return total
+
+    def features(self, batches):
+        """Maps and embeddings of each class's images, from one forward pass of all."""
+        maps, embeddings = blocks(self.net, torch.cat(batches))
+        sizes = [len(images) for images in batches]
+        maps_of_classes = zip(*(stage.split(sizes) for stage in maps), strict=True)
+        return list(zip(maps_of_classes, embeddings.split(sizes), strict=True))
 
     def accuracy(self, before):
         shares = []

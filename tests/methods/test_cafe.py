@@ -4,10 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bacon.distillation.real_images import RealImages
 from bacon.methods.cafe.layer_matching import discrimination
 from bacon.methods.cafe.record import CafeSettings
 from bacon.methods.cafe.stop_rules import Counts, Meter, alternate
 from bacon.methods.cafe_dsa.record import CafeDsaSettings
+from tests.distillation.conftest import toy_dataset
+from tests.distillation.engines import NETWORK, make_engine, settings
+from tests.methods.naive_cafe import NaiveCafe
 
 
 def block(accuracies, *, classes=10, **settings):
@@ -70,6 +74,24 @@ def test_real_images_are_classified_by_the_synthetic_class_centres():
         torch.testing.assert_close(found[label], expected)
     huge = discrimination(tuple(1e4 * embeddings for embeddings in real), 1e4 * centres)
     assert huge.isfinite().all(), "logits are raw inner products"
+
+
+@pytest.mark.parametrize("chunk", [10_000, 13])
+@pytest.mark.parametrize("method", ["cafe", "cafe_dsa"])
+def test_networks_with_batch_norm_see_all_classes_in_one_batch(method, chunk):
+    """And those of one class where accuracies are measured, which decide how long an iteration is."""
+    small = {"batch_real": 10, "query": 6, "window": 2, "max_outer": 4, "max_epochs": 3, "snapshot_interval": 0}
+    chosen = settings(method, outer_spread=0.02, **small)
+    network = NETWORK.model_copy(update={"norm": "batch"})
+    real = RealImages(toy_dataset(), device=torch.device("cpu"), dtype=torch.float64)
+    engine = make_engine(real, chosen, network, ipc=2, seed=3, chunk_images=chunk)
+    start = engine.algorithm.images.clone()
+    naive = NaiveCafe(real, chosen, network, ipc=2, seed=3, initial=start)
+    for _ in range(4):
+        naive.iteration(engine.iteration)
+        engine.step()
+        torch.testing.assert_close(engine.algorithm.images, naive.x.detach(), rtol=0, atol=1e-10)
+    assert (engine.algorithm.images - start).abs().max() > 1e-3, "moved images, or the comparison means nothing"
 
 
 def test_settings_are_the_published_ones():

@@ -1,5 +1,7 @@
 """The block's Triton kernels: interpreted on the CPU, compiled for GPUs that are not here, and run where there is one."""
 
+import logging
+
 import pytest
 import torch
 
@@ -13,6 +15,7 @@ from tests.networks.block_on_gpu import (
     TOLERANCES,
     check_forward_and_backward,
     check_nan_constant_maps_and_second_derivatives,
+    draw,
     plain,
 )
 from tests.triton_kernels import (
@@ -135,6 +138,39 @@ def test_where_it_cannot_be_compiled_one_line_says_so(monkeypatch, caplog):
     logged_where_it_cannot_be_compiled(
         monkeypatch, caplog, block_gpu, lambda: block_gpu.gpu_kernel(torch.float32, 8, 16, 16)
     )
+
+
+@pytest.mark.usefixtures("forgotten_kernels")
+def test_where_second_derivatives_cannot_be_compiled_the_formula_takes_their_place(monkeypatch, caplog):
+    def broken(*_):
+        raise RuntimeError("no ptxas")
+
+    def first(x, gradient, weight, bias, *_):
+        """The block's first derivatives by PyTorch's layers."""
+        with torch.enable_grad():
+            inputs = [tensor.detach().requires_grad_() for tensor in (x, weight, bias)]
+            return torch.autograd.grad(plain(*inputs), inputs, gradient)
+
+    monkeypatch.setattr(block_gpu, "_compile_second", broken)
+    monkeypatch.setattr(block_gpu, "_backward", first)
+    monkeypatch.setattr(logging.getLogger("bacon"), "propagate", True)
+    caplog.set_level(logging.INFO)
+    x, weight, bias = (
+        draw(*shape, seed=seed).requires_grad_() for seed, shape in enumerate([(2, 3, 4, 6), (3,), (3,)])
+    )
+    gradient = draw(2, 3, 2, 3, seed=3)
+    mean, rstd = x.mean(dim=(2, 3)), (x.var(dim=(2, 3), correction=0) + 1e-5).rsqrt()
+    inputs = (x, gradient, weight, bias, mean.detach(), rstd.detach())
+    for _ in range(2):
+        by_kernel = torch.autograd.grad(
+            sum(one.square().sum() for one in block_gpu._GpuBackward.apply(*inputs, 1e-5)), (x, weight)
+        )
+    ones = torch.autograd.grad(plain(x, weight, bias), (x, weight, bias), gradient, create_graph=True)
+    expected = torch.autograd.grad(sum(one.square().sum() for one in ones), (x, weight))
+    for mine, theirs in zip(by_kernel, expected, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=1e-9)
+    (record,) = caplog.records
+    assert "second derivatives" in record.getMessage()
 
 
 @pytest.mark.usefixtures("forgotten_kernels")

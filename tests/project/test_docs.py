@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pkgutil
 import re
 import shlex
 import subprocess
@@ -53,6 +54,14 @@ def test_named_files_exist(page):
     pattern = r"`((?:bacon|workflow|config|docs|tests|resources|scripts|benchmarks)/[\w./-]+)`"
     for name in set(re.findall(pattern, (ROOT / page).read_text())) - to_write:
         assert (ROOT / name).exists(), f"{page} names {name}, which is not there"
+
+
+@pytest.mark.parametrize("page", [*PAGES, "config/README.md", "resources/README.md"])
+def test_named_modules_and_what_is_in_them_exist(page):
+    """Dotted names in backquotes, but for the worked example's module and the metadata file of an export."""
+    others = {"bacon.methods.standardised", "bacon.json"}
+    for name in set(re.findall(r"`(bacon(?:\.\w+)+)", (ROOT / page).read_text())) - others:
+        pkgutil.resolve_name(name)
 
 
 def test_documented_settings_exist():

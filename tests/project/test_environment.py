@@ -168,14 +168,16 @@ class TestEnvironmentScript:
         monkeypatch.delenv("PYTHON", raising=False)
         module.calls = []
 
-        def make_python(folder, *, clear, **_options):
+        def make_python(folder, *, clear, with_pip, **_options):
             assert clear
+            assert not with_pip, "it would be installed without the lock"
             (folder / "bin").mkdir(parents=True, exist_ok=True)
             (folder / "bin" / "python").write_text("")
 
         monkeypatch.setattr(module.venv, "create", make_python)
         monkeypatch.setattr(module, "pip", lambda *arguments: module.calls.append(arguments))
-        monkeypatch.setattr(module, "compile_packages", lambda: None)
+        for name in ("install_pip", "compile_packages"):
+            monkeypatch.setattr(module, name, lambda: None)
         module.main()
         module.calls.clear()
         return module
@@ -246,7 +248,8 @@ class TestEnvironmentScript:
         assert self.run(script) == ["lock", "project"]
 
 
-def test_what_a_killed_call_leaves_running_holds_its_lock(tmp_path):
+@pytest.mark.parametrize("call", ["install_pip()", "pip('install')", "compile_packages()"])
+def test_what_a_killed_call_leaves_running_holds_its_lock(tmp_path, call):
     """Or the next call would install into the same folder at the same time."""
     begun, end, lock = (tmp_path / name for name in ("begun", "end", ".venv.lock"))
     python = tmp_path / ".venv" / "bin" / "python"
@@ -263,7 +266,7 @@ script.ROOT = Path({str(tmp_path)!r})
 script.VENV, script.LOG = script.ROOT / ".venv", script.ROOT / "log"
 script.has_ensurepip = lambda: True
 with script.one_at_a_time():
-    script.pip("install")
+    script.{call}
 """
 
     def is_free():
@@ -274,15 +277,34 @@ with script.one_at_a_time():
                 return False
             return True
 
-    call = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.DEVNULL)
     try:
         wait_for(begun.exists)
-        call.kill()
-        call.wait()
+        process.kill()
+        process.wait()
         assert not is_free()
     finally:
         end.touch()
     wait_for(is_free)
+
+
+def test_a_pip_that_cannot_be_installed_ends_the_call_with_what_it_said(tmp_path):
+    python = tmp_path / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text('#!/bin/sh\necho "no room: $*"\nexit 3\n')
+    python.chmod(0o755)
+    code = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT / "scripts")!r})
+import environment
+environment.VENV, environment.LOG = Path({str(tmp_path)!r}), Path({str(tmp_path / "log")!r})
+environment.install_pip()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "no room: -I -m ensurepip" in done.stderr
+    assert "ensurepip failed with status 3" in done.stderr
 
 
 def find_python(tmp_path: Path, *, python: str = "", **programs: str) -> subprocess.CompletedProcess[str]:

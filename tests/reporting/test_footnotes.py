@@ -11,6 +11,7 @@ def test_each_reason_has_a_mark_of_its_own_in_the_order_of_the_table():
     footnotes = Footnotes(["", "read from an image", "superseded", "", "read from an image"])
     assert [footnotes.mark(note) for note in ("superseded", "", "read from an image")] == ["‡", "", "†"]
     assert footnotes.lines() == ["† read from an image.", "‡ superseded."]
+    assert footnotes.lines(["", "superseded"]) == ["‡ superseded."], "a part of the table"
 
 
 def test_marks_are_doubled_when_there_are_more_reasons_than_marks():

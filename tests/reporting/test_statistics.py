@@ -241,8 +241,8 @@ def test_a_comparison_of_whitened_with_plain_images_is_marked():
         (row,) = (found := compare_methods(frame.assign(protocol=protocol))).to_dict("records")
         assert row["one_whitened"] is marked
         (grid,) = comparison_grids(found)
-        assert (grid.rows[0][2][-1] == "‡") == marked
-        assert any(line.startswith("‡ one of the two") for line in comparison_notes(found)) == marked
+        assert (grid.rows[0][2][-1] == "†") == marked
+        assert any(line.startswith("† one of the two") for line in comparison_notes(found)) == marked
 
 
 def test_methods_are_compared_on_common_seeds_alone():

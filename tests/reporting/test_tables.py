@@ -16,6 +16,7 @@ from bacon.reporting.collect.protocol_text import TIMES
 from bacon.reporting.collect.published import PublishedResults
 from bacon.reporting.collect.summary import blocks, notes, summarise
 from bacon.reporting.tables.cost_tables import cost_grids, cost_notes, summarise_cost
+from bacon.reporting.tables.marks import own_marks
 from bacon.reporting.tables.markup import MISSING, Grid, escape_latex, latex, markdown
 from bacon.reporting.tables.run_tables import summary_grids, terminal_table
 from bacon.reporting.tables.writing import PAGE_WIDTH, fitting, pages, write_grids
@@ -129,7 +130,49 @@ def test_published_sd_and_known_problems_are_shown(accuracy_of, tmp_path):
     assert cells[-1][3] == "45.0 ± 0.25†"
     assert cells[-1][6] == MISSING
     assert "† SUPERSEDED; the code behind the number" in outputs[0].read_text()
-    assert r"45.0 $\pm$ 0.25\textdagger{}" in outputs[1].read_text()
+    assert r"45.0 $\pm$ 0.25\textsuperscript{\textdagger{}}" in outputs[1].read_text()
+
+
+def test_a_mark_means_the_same_in_every_table_of_a_markdown_file(accuracy_of, tmp_path):
+    """Its notes stand once, beneath tables of two data sets, the second of which lacks the first one's reason."""
+    notes_of = {"CIFAR10": ("read from an image", "superseded"), "SVHN": ("superseded", "a user's report")}
+    known = PublishedResults(
+        rows(
+            *(
+                (method, dataset, "1", 45.0, None, "ConvNet", "somewhere", note)
+                for dataset, of_dataset in notes_of.items()
+                for method, note in zip(("Random", "BACON"), of_dataset, strict=True)
+            )
+        )
+    )
+    both = pd.concat([accuracy_of("cifar10"), accuracy_of("svhn")])
+    outputs = [tmp_path / "summary.md", tmp_path / "summary.tex"]
+    write_summary(both, published=known, fingerprint="f", outputs=outputs)
+    text = outputs[0].read_text()
+    cifar, _, svhn, _ = outputs[1].read_text().split(r"\begin{table}")[1:]  # IPC 1 and 10 of each
+    found = [row[3].replace("\\*", "") for row in markdown_cells(text) if row[0] in ("Random", "BACON")]
+    assert found == ["45.0†", "45.0‡", "45.0‡", "45.0§"]
+    explained = [line for line in text.splitlines() if line.startswith(tuple("†‡§¶‖"))]
+    assert explained == ["† read from an image.", "‡ superseded.", "§ a user's report."]
+    # Those of a LaTeX file are tables of their own: each begins with the first mark.
+    assert r"\textdagger{}~read from an image. \textdaggerdbl{}~superseded.}" in cifar
+    assert r"\textdagger{}~superseded. \textdaggerdbl{}~a user's report.}" in svhn
+    lines = [line.removesuffix(r" \\").split(" & ") for line in svhn.splitlines() if " & " in line]
+    assert [line[3] for line in lines if line[0].strip() in ("Random", "BACON")] == [
+        r"45.0\textsuperscript{\textdagger{}}*",
+        r"45.0\textsuperscript{\textdaggerdbl{}}",
+    ]
+
+
+def test_a_part_of_a_table_has_marks_in_order_and_no_note_without_a_mark():
+    cells = ("45.0 ± 0.2§*", "+1.0 [0.5, 1.5]†", "12.0", "46.0§", "3.0††")
+    grid = Grid(title="T", groups=(), columns=("M", "n"), rows=tuple((f"M{i}§", cell) for i, cell in enumerate(cells)))
+    notes = ["First.", "† one.", "‡ two.", "§ three.", "¶ four.", "Last; §."]
+    part, own = own_marks(grid, notes)
+    assert [row[1] for row in part.rows] == ["45.0 ± 0.2†*", "+1.0 [0.5, 1.5]‡", "12.0", "46.0†", "3.0††"]
+    assert [row[0] for row in part.rows] == [row[0] for row in grid.rows], "titles are the user's words"
+    assert own == ["First.", "† three.", "‡ one.", "Last; §."]
+    assert own_marks(grid, ["Explained within: §."]) == (grid, ["Explained within: §."])
 
 
 def test_a_single_network_has_no_sd(tmp_path, published):
@@ -189,6 +232,16 @@ def test_latex_groups_span_their_columns():
     assert r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}" in text
     assert r"\begin{tabular}{@{}lrrrr@{}}" in text
     assert r"\caption{T. Note.}" in text
+
+
+def test_latex_raises_marks_and_sets_minus_signs():
+    text = latex(
+        Grid(title="T", groups=(), columns=("M", "a"), rows=(("A-1†", "-1.5 [-2.0, -1.0]††*"), ("B", "2.0 (3)‖"))),
+        ["† N."],
+    )
+    assert r"A-1\textdagger{} & $-$1.5 [$-$2.0, $-$1.0]\textsuperscript{\textdagger{}\textdagger{}}* \\" in text
+    assert r"B & 2.0 (3)\textsuperscript{$\|$} \\" in text
+    assert r"\caption{T. \textdagger{}~N.}" in text
 
 
 def test_what_is_wider_than_a_page_is_broken_between_groups():

@@ -29,13 +29,21 @@ if TYPE_CHECKING:
 
 
 class Cafe(EmbeddingMatching):
-    """CAFE, and CAFE+DSA where the settings augment."""
+    """CAFE, and CAFE+DSA where the settings augment.
+
+    Networks with batch norm are in training mode throughout, as in the published code: where images are matched, the real ones
+    of all classes are one batch and the synthetic ones another; where accuracies are measured, each class is a batch.
+
+    Attributes:
+        mixes_images: whether networks mix the images of a batch: those with batch norm.
+    """
 
     settings: CafeSettings
     recordable: ClassVar[bool] = True
 
     def __init__(self, settings: CafeSettings, context: Context) -> None:
-        pool = Fresh(context.build, device=context.device, dtype=context.real.dtype)
+        self.mixes_images = context.network.norm == "batch"
+        pool = Fresh(context.build, device=context.device, dtype=context.real.dtype, training=self.mixes_images)
         super().__init__(settings, context, loss=LayerMatching(settings), pool=pool)
         self.terms = (*self.terms, "outer_steps", "epochs", "limited")
         batches = -(-len(context.classes) * settings.parts() // settings.batch_train)
@@ -89,7 +97,7 @@ class _Block:
     def move(self, number: int) -> None:
         """A step of the images."""
         method = self._method
-        network = self._network.requires_grad_(False).eval()
+        network = self._network.requires_grad_(False).train(method.mixes_images)
         drawn = DrawnNetwork(network, self.totals["loss"].new_zeros(()))
         key = self._iteration * self._settings.max_outer + number
         gradient, terms = method.matched(key, drawn)
@@ -122,14 +130,16 @@ class _Block:
     @torch.no_grad()
     def accuracy(self) -> float:
         """Mean over the classes of the share of some real images that are classified correctly; waits for the device."""
-        network, real = self._network.eval(), self._real
+        mixes_images, real = self._method.mixes_images, self._real
+        network = self._network.train(mixes_images)
         limit = self._method.context.memory.images(real.shape)
         shares = []
         for chunk in consecutive_chunks(real.counts, batch_real=self._settings.query, limit=limit):
             indices = real.sample_classes(
                 self._seed, "cafe-query", iteration=self._measured, classes=chunk.classes, size=chunk.batch_real
             )
-            found = [network(real.batch(some)).argmax(dim=1) for some in indices.flatten().split(limit)]
+            batches = indices if mixes_images else indices.flatten().split(limit)
+            found = [network(real.batch(some)).argmax(dim=1) for some in batches]
             right = torch.cat(found).view_as(indices) == real.index(chunk.classes)[:, None]
             shares.append(right.double().mean(dim=1))
         self._measured += 1

@@ -34,14 +34,41 @@ def gpu_kernel(dtype: torch.dtype, channels: int, height: int, width: int) -> bo
 
 
 def _compile(dtype: torch.dtype, channels: int, height: int, width: int, device: torch.device) -> None:
-    """Run the kernel both ways, on one image of each layout."""
+    """Run the kernel both ways, on two images of each layout; the gradient has the layout of the maps, as in a network."""
     parameter = torch.float64 if dtype == torch.float64 else torch.float32
     weight, bias = (torch.ones(channels, dtype=parameter, device=device) for _ in range(2))
     for layout in (torch.contiguous_format, torch.channels_last):
         x = torch.zeros(2, channels, height, width, dtype=dtype, device=device).to(memory_format=layout)
         with torch.enable_grad():
             pooled = FusedOnGpu.apply(x.requires_grad_(), weight.requires_grad_(), bias.requires_grad_(), 1e-5)
-            torch.autograd.grad(pooled.sum(), (x, weight, bias))
+            torch.autograd.grad(pooled, (x, weight, bias), torch.ones_like(pooled))
+
+
+@lru_cache(maxsize=64)
+def gpu_second(device: torch.device, dtype: torch.dtype, channels: int, height: int, width: int) -> bool:
+    """Whether second derivatives of the block on maps (N, channels, height, width) that it takes go through their kernel.
+
+    It is compiled when they are first asked for. Where that fails, a line in the log says so and PyTorch's operations compute
+    the same.
+    """
+    return can_run(
+        partial(_compile_second, dtype, channels, height, width, device),
+        name=f"the GPU kernel for second derivatives of {height}x{width} maps",
+        instead="PyTorch's slower operations",
+    )
+
+
+def _compile_second(dtype: torch.dtype, channels: int, height: int, width: int, device: torch.device) -> None:
+    """Run the kernel of second derivatives on two images of each layout."""
+    parameter = torch.ones(channels, dtype=torch.float64 if dtype == torch.float64 else torch.float32, device=device)
+    statistic = parameter.repeat(2, 1)
+    for layout in (torch.contiguous_format, torch.channels_last):
+        x, gradient = (
+            torch.zeros(2, channels, height // part, width // part, dtype=dtype, device=device).to(memory_format=layout)
+            for part in (1, 2)
+        )
+        saved = Saved(x, gradient, parameter, parameter, statistic, statistic, 1e-5)
+        _second(saved, Cotangents(x, parameter, parameter))
 
 
 def as_gpu_reads(x: Tensor) -> Tensor:
@@ -96,8 +123,8 @@ class _GpuBackward(torch.autograd.Function):
         x, gradient, weight, bias, mean, rstd = ctx.saved_tensors
         saved = Saved(x, gradient, weight, bias, mean, rstd, ctx.eps)
         # With gradients enabled, a third derivative is being taken: PyTorch knows how.
-        second = second_gradients if torch.is_grad_enabled() else _second
-        by_x, by_weight, by_gradient = second(saved, Cotangents(*given))
+        by_kernel = not torch.is_grad_enabled() and gpu_second(x.device, x.dtype, *x.shape[1:])
+        by_x, by_weight, by_gradient = (_second if by_kernel else second_gradients)(saved, Cotangents(*given))
         return by_x, by_gradient, by_weight, None, None, None, None
 
 

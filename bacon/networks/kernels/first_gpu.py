@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from bacon.networks.arithmetic import tf32_allowed
 from bacon.networks.convolution import ConvolutionForm, convolved
-from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads
+from bacon.networks.kernels.block_gpu import LARGEST_SIDE, FusedOnGpu, as_gpu_reads, gpu_kernel
+from bacon.networks.kernels.block_plain import layers
 from bacon.networks.step_weights import left_out_of_step
 from bacon.runtime.gpu_kernels import can_run
 
@@ -65,13 +66,15 @@ def gpu_first(kind: str, inputs: int, rows: int, columns: int, padding: int, cha
 
 
 def _compile(kind: str, size: tuple[int, ...], padding: int, channels: int, device: torch.device) -> None:
-    """Run the kernels both ways on two images."""
+    """Run the kernels both ways on two images, for the gradients of networks in training and for those of images alone."""
     x = torch.zeros(size, device=device, requires_grad=True)
     filters = torch.ones(channels, size[1], 3, 3, device=device, requires_grad=True)
     weight, bias = (torch.ones(channels, device=device, requires_grad=True) for _ in range(2))
-    with torch.enable_grad():
-        pooled = FirstOnGpu.apply(x, filters, None, weight, bias, 1e-5, padding, kind)
-        torch.autograd.grad(pooled.sum(), (x, filters, weight, bias))
+    for trained in (True, False):
+        parameters = [each.requires_grad_(trained) for each in (filters, weight, bias)]
+        with torch.enable_grad():
+            pooled = FirstOnGpu.apply(x, filters, None, weight, bias, 1e-5, padding, kind)
+            torch.autograd.grad(pooled, (x, *parameters * trained), torch.ones_like(pooled))
 
 
 class FirstOnGpu(torch.autograd.Function):
@@ -208,7 +211,9 @@ def _gradients_again(
     with torch.autocast(x.device.type, enabled=False):
         form = ConvolutionForm((1, 1), (padding, padding), (1, 1), 1, tf32=kind == "tf32")
         maps = convolved(x.to(dtype), filters.to(dtype), form)
-        pooled = FusedOnGpu.apply(as_gpu_reads(maps), weight, bias, eps)
+        maps = as_gpu_reads(maps)
+        by_layers = maps.is_cuda and not gpu_kernel(maps.dtype, *maps.shape[1:])
+        pooled = (layers if by_layers else FusedOnGpu.apply)(maps, weight, bias, eps)
         wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
         found = iter(torch.autograd.grad(pooled, wanted, gradient, create_graph=True))
     return [next(found) if need else None for need in needed]

@@ -180,8 +180,14 @@ def network_counts(accuracy: pd.DataFrame) -> str:
     return f"n = {n} network{_s(n)} ({origin})"
 
 
-def notes(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
-    """Notes below the table, one sentence group a line: meaning, protocol, and the published columns if any."""
+def notes(accuracy: pd.DataFrame, summary: pd.DataFrame, *, footnotes: Footnotes | None = None) -> list[str]:
+    """Notes below the table, one sentence group a line: meaning, protocol, and the published columns if any.
+
+    Args:
+        accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
+        summary: its :func:`summarise`.
+        footnotes: whose marks stand in the table, where these are rows of a larger one; by default those of ``summary``.
+    """
     lines = [
         f"Test accuracy in percent at the last epoch, mean [95 % confidence interval] (n): {network_counts(accuracy)} trained "
         "on the final images. The interval is Student's t over the means of the distillation seeds. sd: standard deviation "
@@ -198,7 +204,7 @@ def notes(accuracy: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
         text += "* where it lies outside our interval."
         sources = summary.loc[summary["published_percent"].notna(), "published_source"].drop_duplicates()
         lines.append(f"{text} Sources: {'; '.join(sources)}.")
-        lines += Footnotes(summary["published_note"]).lines()
+        lines += (footnotes or Footnotes(summary["published_note"])).lines(summary["published_note"])
     return lines
 
 

@@ -11,7 +11,7 @@ from bacon.config.model import ALL, BEST
 from bacon.reporting.collect.comparisons import ALPHA, BEST_FAMILY, FAMILY, METHODS, REFERENCES
 from bacon.reporting.tables.markup import ITSELF, MISSING, UNDEFINED, Grid
 
-ONE_WHITENED = "‡"
+ONE_WHITENED = "†"
 
 
 def comparison_grids(table: pd.DataFrame) -> list[Grid]:
@@ -88,8 +88,8 @@ def _row(row: pd.Series[Any]) -> tuple[str, ...]:
 
 def _difference(row: pd.Series[Any]) -> str:
     interval = "" if pd.isna(row["ci_low"]) else f" [{row['ci_low']:+.1f}, {row['ci_high']:+.1f}]"
-    mark = "*" if not pd.isna(row["significant"]) and row["significant"] else ""
-    mark += ONE_WHITENED if row["one_whitened"] else ""
+    mark = ONE_WHITENED if row["one_whitened"] else ""
+    mark += "*" if not pd.isna(row["significant"]) and row["significant"] else ""
     difference = f"{row['difference_points']:+.1f}"
     # No sign where nothing is left of the number.
     return f"{'0.0' if difference in ('+0.0', '-0.0') else difference}{interval}{mark}"

@@ -6,12 +6,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bacon.reporting.collect.footnotes import MARKS
+
 MISSING = "\N{EN DASH}"
 UNDEFINED = "undefined"
 """Shown instead of a p value if no test is possible."""
 ITSELF = "best"
 """Shown instead of the difference of the best method from itself."""
 _MOST_NARROW = 5
+_NO_BREAK = "\N{NO-BREAK SPACE}"
+# Marks behind a number, or behind what belongs to it: `62.06†`, `59.9 ± 0.1§*`, `+3.1 [1.0, 5.2]†*`.
+_MARKED = re.compile(rf"(?<=[\d\])])([{MARKS}]+)(?=\*?$)")
 _TEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -28,6 +33,7 @@ _TEX = {
     "÷": r"$\div$",
     "\N{MINUS SIGN}": r"$-$",
     "\N{EN DASH}": "--",
+    _NO_BREAK: "~",
     "\N{DOWNWARDS ARROW}": r"$\downarrow$",
     "\N{UPWARDS ARROW}": r"$\uparrow$",
     "†": r"\textdagger{}",
@@ -40,6 +46,7 @@ _TEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
 }
+_NEGATIVE = re.compile(r"(?<![\w.])-(?=\d)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +81,15 @@ def escape_markdown(text: str) -> str:
 
 def latex(grid: Grid, notes: Sequence[str]) -> str:
     r"""A ``table`` environment that needs ``\usepackage{booktabs}`` alone; ``notes`` become the caption."""
-    caption = escape_latex(" ".join([f"{grid.title}.", *notes]))
+    bound = (re.sub(rf"^([{MARKS}]+) ", rf"\1{_NO_BREAK}", note) for note in notes)
+    caption = escape_latex(" ".join([f"{grid.title}.", *bound]))
     # Text columns of articles are narrow: wide tables are set small and close.
     narrow = len(grid.columns) <= _MOST_NARROW
     lines = [
         r"\begin{table}[htbp]",
         r"  \centering",
+        # Classes that expect the caption beneath the table leave no room between this one and the first rule.
+        r"  \setlength{\belowcaptionskip}{6pt}",
         rf"  \caption{{{caption}}}",
         r"  \footnotesize" if narrow else r"  \scriptsize",
         rf"  \setlength{{\tabcolsep}}{{{'4pt' if narrow else '2.5pt'}}}",
@@ -108,7 +118,16 @@ def _group_lines(groups: Sequence[tuple[str, int]]) -> list[str]:
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(escape_latex(cell) for cell in cells) + r" \\"
+    return " & ".join([escape_latex(cells[0]), *map(_number, cells[1:])]) + r" \\"
+
+
+def _number(text: str) -> str:
+    """A number escaped for LaTeX: with minus signs, and with marks of footnotes raised, so that they are no part of it."""
+    number, *marks = _MARKED.split(_NEGATIVE.sub("\N{MINUS SIGN}", _one_line(text)))
+    if not marks:
+        return escape_latex(number)
+    raised, rest = marks
+    return rf"{escape_latex(number)}\textsuperscript{{{escape_latex(raised)}}}{rest}"
 
 
 def escape_latex(text: str) -> str:

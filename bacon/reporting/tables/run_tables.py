@@ -29,19 +29,21 @@ def summary_grids(
 ) -> list[tuple[Grid, list[str]]]:
     """The summary arranged for reading: one grid per data set and evaluation network, each with its own notes.
 
+    A mark means the same in all of them, because some files explain the marks of all grids in one place.
+
     Args:
         accuracy: rows of :func:`bacon.reporting.collect.evaluations.collect_accuracy`.
         summary: its :func:`bacon.reporting.collect.summary.summarise`.
         warnings: data set, as the tables name it -> notes on what is odd about it.
     """
-    grids = []
+    grids, footnotes = [], Footnotes(summary["published_note"])
     for block in blocks(summary):
         own = [
             table[(table["dataset"] == block.dataset) & (table["network"] == block.network)]
             for table in (accuracy, summary)
         ]
-        footnotes = Footnotes(own[1]["published_note"])
-        grids.append((_summary_grid(block, footnotes), [*notes(*own), *(warnings or {}).get(block.dataset, ())]))
+        lines = [*notes(*own, footnotes=footnotes), *(warnings or {}).get(block.dataset, ())]
+        grids.append((_summary_grid(block, footnotes), lines))
     return grids
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from bacon.reporting.tables.marks import own_marks
 from bacon.reporting.tables.markup import Grid, latex, markdown
 from bacon.runtime.atomic import write_text
 from bacon.runtime.errors import BaconError
@@ -98,7 +99,8 @@ def write_grids(
             body = "\n".join(markdown(grid) for grid, _ in tables)
             text = f"<!-- fingerprint: {fingerprint} -->\n{body}\n" + "\n\n".join(lines) + "\n"
         elif output.suffix == ".tex":
-            body = "\n".join(latex(part, own) for grid, own in tables for part in pages(grid))
+            parts = (own_marks(part, own) for grid, own in tables for part in pages(grid))
+            body = "\n".join(latex(part, own) for part, own in parts)
             text = f"% fingerprint: {fingerprint}\n% needs \\usepackage{{booktabs}}\n{body}"
         else:
             raise BaconError(
