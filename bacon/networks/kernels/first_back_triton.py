@@ -74,6 +74,87 @@ def _add_three(a, b, c, d, e, f):
     return a + d, b + e, c + f
 
 
+@triton.jit
+def _over_squares(
+    padded,
+    pooled,
+    start,
+    filters,
+    factor,
+    shift,
+    by_filters,
+    CHANNELS: tl.constexpr,  # noqa: N803
+    HEIGHT: tl.constexpr,  # noqa: N803
+    WIDTH: tl.constexpr,  # noqa: N803
+    LANES: tl.constexpr,  # noqa: N803
+    LAST: tl.constexpr,  # noqa: N803
+    TOGETHER: tl.constexpr,  # noqa: N803
+    SQUARES: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+    FILTERS: tl.constexpr,  # noqa: N803
+    SCALED: tl.constexpr,  # noqa: N803
+    ONES: tl.constexpr,  # noqa: N803
+):
+    """Of one image, over its squares: sums of u, u z and z, (4 TOGETHER,), and P^T u; or P^T u w r added to ``by_filters``.
+
+    The map is given to the ReLU as z factor + shift. Sums that nobody needs are zero.
+    """
+    total: tl.constexpr = HEIGHT * WIDTH // 4
+    u = tl.zeros((4 * TOGETHER,), tl.float32)
+    u_z = tl.zeros((4 * TOGETHER,), tl.float32)
+    all_z = tl.zeros((4 * TOGETHER,), tl.float32)
+    by_patch = tl.zeros((4 * TOGETHER, 16 * LANES), tl.float32)
+    for first in tl.range(0, total, SQUARES, num_stages=1):
+        patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
+        g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
+        z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
+        passed = tl.where(z * factor[:, None] + shift[:, None] <= 0, 0.0, g).to(g.dtype)
+        if not ONES:
+            u += tl.sum(passed.to(tl.float32), axis=1)
+            u_z += tl.sum(passed.to(tl.float32) * z, axis=1)
+        if FILTERS and not ONES:
+            if total % SQUARES != 0:  # without squares that are not there, z is 0
+                z = tl.where((first + tl.arange(0, SQUARES) < total)[None, :], z, 0.0)
+            all_z += tl.sum(z, axis=1)
+        if FILTERS and SCALED:
+            scaled = (passed.to(tl.float32) * (factor * 0.25)[:, None]).to(patch.dtype)
+            by_filters = tl.dot(scaled, patch, by_filters, input_precision=PRECISION)
+        elif ONES or FILTERS:
+            by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
+    return u, u_z, all_z, by_patch, by_filters
+
+
+@triton.jit
+def _without_what_the_norm_takes(
+    by_filters,
+    by_patch,
+    filters,
+    factor,
+    slope,
+    offset,
+    mean_z,
+    gram,
+    patch_sums,
+    PRODUCTS: tl.constexpr,  # noqa: N803
+    PRECISION: tl.constexpr,  # noqa: N803
+    SCALED: tl.constexpr,  # noqa: N803
+):
+    """``by_filters`` with one image's share: P^T of what slope z + offset takes away from u."""
+    number = tl.arange(0, PRODUCTS)
+    by_z = tl.dot(
+        filters, tl.trans(tl.load(gram + (number * PRODUCTS)[:, None] + number[None, :])), input_precision=PRECISION
+    )
+    s = tl.load(patch_sums + number)
+    if SCALED:
+        by_filters -= (factor * slope)[:, None] * by_z
+        by_filters -= (factor * (offset + slope * mean_z))[:, None] * s[None, :]
+    else:
+        by_patch = by_patch * 0.25 - slope[:, None] * by_z
+        by_patch -= (offset + slope * mean_z)[:, None] * s[None, :]
+        by_filters += factor[:, None] * by_patch
+    return by_filters
+
+
 @triton.jit(do_not_specialize=["count", "together"])
 def _backward(
     images,
@@ -123,27 +204,26 @@ def _backward(
         padded, pooled = images + image * ((HEIGHT + 2) * (WIDTH + 2) * LANES), given + image * (CHANNELS * total)
         m = tl.load(mean + image * CHANNELS + channel, mask=exists, other=0.0)
         r = tl.load(rstd + image * CHANNELS + channel, mask=exists, other=0.0)
-        u = tl.zeros((4 * TOGETHER,), tl.float32)
-        u_z = tl.zeros((4 * TOGETHER,), tl.float32)
-        all_z = tl.zeros((4 * TOGETHER,), tl.float32)
-        by_patch = tl.zeros((4 * TOGETHER, products), tl.float32)
-        for first in tl.range(0, total, SQUARES, num_stages=1):
-            patch = load_patches(padded, first, HEIGHT, WIDTH, LANES, SQUARES)
-            g = _load_given(pooled, start, first, CHANNELS, SQUARES, total, LAST, TOGETHER)
-            z = tl.dot(filters, tl.trans(patch), input_precision=PRECISION)
-            passed = tl.where(z * (w * r)[:, None] + (shift - m * (w * r))[:, None] <= 0, 0.0, g).to(g.dtype)
-            if not ONES:
-                u += tl.sum(passed.to(tl.float32), axis=1)
-                u_z += tl.sum(passed.to(tl.float32) * z, axis=1)
-            if FILTERS and not ONES:
-                if total % SQUARES != 0:  # without squares that are not there, z is 0
-                    z = tl.where((first + tl.arange(0, SQUARES) < total)[None, :], z, 0.0)
-                all_z += tl.sum(z, axis=1)
-            if FILTERS and SCALED:
-                scaled = (passed.to(tl.float32) * (w * r * 0.25)[:, None]).to(patch.dtype)
-                by_filters = tl.dot(scaled, patch, by_filters, input_precision=PRECISION)
-            elif ONES or FILTERS:
-                by_patch = tl.dot(passed.to(patch.dtype), patch, by_patch, input_precision=PRECISION)
+        u, u_z, all_z, by_patch, by_filters = _over_squares(
+            padded,
+            pooled,
+            start,
+            filters,
+            w * r,
+            shift - m * (w * r),
+            by_filters,
+            CHANNELS,
+            HEIGHT,
+            WIDTH,
+            LANES,
+            LAST,
+            TOGETHER,
+            SQUARES,
+            PRECISION,
+            FILTERS,
+            SCALED,
+            ONES,
+        )
         if ONES:
             weights = filters.to(tl.float32)
             u = tl.sum(tl.where((number == LANES - 1)[None, :], by_patch, 0.0), axis=1)
@@ -169,16 +249,20 @@ def _backward(
             slope = map_u_y * scale / (total * 4)
             offset = at_corners(map_u / (total * 4) - slope * centre, TOGETHER)
             slope = at_corners(slope, TOGETHER)
-            at = gram + image * (products * products) + (number * products)[:, None] + number[None, :]
-            by_z = tl.dot(filters, tl.trans(tl.load(at)), input_precision=PRECISION)
-            s = tl.load(patch_sums + image * products + number)
-            if SCALED:
-                by_filters -= (w * r * slope)[:, None] * by_z
-                by_filters -= (w * r * (offset + slope * (all_z * (1.0 / total))))[:, None] * s[None, :]
-            else:
-                by_patch = by_patch * 0.25 - slope[:, None] * by_z
-                by_patch -= (offset + slope * (all_z * (1.0 / total)))[:, None] * s[None, :]
-                by_filters += (w * r)[:, None] * by_patch
+            by_filters = _without_what_the_norm_takes(
+                by_filters,
+                by_patch,
+                filters,
+                w * r,
+                slope,
+                offset,
+                all_z * (1.0 / total),
+                gram + image * (products * products),
+                patch_sums + image * products,
+                products,
+                PRECISION,
+                SCALED,
+            )
     grouped += tl.cast(group, tl.int64) * ((4 * products + 2) * CHANNELS)
     tl.store(grouped + 4 * products * CHANNELS + single, sum_u_y, mask=single < CHANNELS)
     tl.store(grouped + (4 * products + 1) * CHANNELS + single, sum_u, mask=single < CHANNELS)
