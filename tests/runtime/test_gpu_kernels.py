@@ -65,8 +65,8 @@ def test_a_reason_of_many_lines_is_one_line_of_the_log(monkeypatch, lines):
 
 
 @needs_triton
-@pytest.mark.parametrize("capability", [80, 86])
-def test_kernels_fit_the_shared_memory_of_other_gpus(tmp_path, capability):
-    said = run("-m", "tests.launches_compiled", str(capability), TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
+def test_kernels_fit_the_shared_memory_of_other_gpus(tmp_path):
+    """Of 8.6, whose blocks have least of those that Triton supports."""
+    said = run("-m", "tests.launches_compiled", "86", TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0")
     assert "all fit" in said
     assert list(tmp_path.rglob("*.cubin"))
