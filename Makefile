@@ -13,7 +13,7 @@ export PYTHON
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 CHECKS := lint types rules unit workflow browser latex ddranking downstream slurm faults
 
-.PHONY: help env demo test oldest lock clean $(CHECKS)
+.PHONY: help env demo test oldest coverage lock clean $(CHECKS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +39,9 @@ $(CHECKS): env
 
 oldest: ## the unit tests with the oldest PyTorch that the project runs on, in an environment of its own (several GB)
 	@tests/run.sh oldest
+
+coverage: env ## the unit tests once more, and which lines of the package they reach
+	@tests/run.sh coverage
 
 lock: ## renew requirements.lock from pyproject.toml (ARGS=--upgrade takes new versions)
 	@scripts/lock.sh $(ARGS)

@@ -35,7 +35,11 @@ rules() {
 
 unit() {
     # One thread a worker: there are as many workers as cores, and more threads than cores get in each other's way.
-    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "$unit_tests" --cov --cov-report=term:skip-covered
+    OMP_NUM_THREADS=1 step "Unit tests" pytest -n auto -m "$unit_tests"
+}
+
+coverage() { # no part of `all`: counting lines doubles the time of many tests
+    OMP_NUM_THREADS=1 step "Coverage" pytest -n auto -m "$unit_tests" --cov --cov-report=term:skip-covered
 }
 
 oldest() { # no part of `all`: it takes several GB more, and the unit tests' time again. Its environment is not the locked one.
@@ -117,9 +121,9 @@ left_out="" slurm_pid="" slurm_log=""
 start=$SECONDS
 for name in "${@:-all}"; do
     case $name in
-        lint | types | rules | unit | workflow | browser | latex | ddranking | downstream | slurm | faults | oldest | all) "$name" ;;
+        lint | types | rules | unit | workflow | browser | latex | ddranking | downstream | slurm | faults | oldest | coverage | all) "$name" ;;
         *)
-            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, downstream, slurm, faults, oldest, all" >&2
+            echo "unknown check '$name'; there are: lint, types, rules, unit, workflow, browser, latex, ddranking, downstream, slurm, faults, oldest, coverage, all" >&2
             exit 2
             ;;
     esac
