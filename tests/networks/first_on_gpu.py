@@ -88,6 +88,11 @@ def check_moments_of_maps(device, kind):
     x, filters, *_ = inputs_of((5, 3, 32, 32, 1, 16), device)
     x[1], x[2], x[3] = 2 + x[1] / 50, 2.0, 0.0
     prepared, shape = first_triton.prepare(x, filters, 1, kind), first_tiles.shape_of(x, filters, 1)
+    if kind == "tf32":  # rounded, not cut: to ten binary places, by half of the last at the most
+        pixels = prepared.images[:, 1:-1, 1:-1, :3].permute(0, 3, 1, 2)
+        for mine, exact in ((pixels, x), (prepared.filters[0, 0], filters[:, 0, 0, 0])):
+            assert not (mine.contiguous().view(torch.int32) & 0x1FFF).any()
+            assert ((mine - exact).abs() <= exact.abs() * 2**-11).all()
     patches = first_moments_triton.moments_of_patches(prepared, shape, kind, rounded=True)
     moments = first_moments_triton.moments_of_maps(patches, prepared, shape, 1e-5)
     images = prepared.images.double()[:, 1:-1, 1:-1, :3].permute(0, 3, 1, 2)

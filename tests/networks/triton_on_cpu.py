@@ -6,6 +6,7 @@ import torch
 import triton.language as tl
 from triton.runtime import interpreter
 
+from bacon.networks.kernels import first_back_triton, first_moments_triton
 from tests.networks import block_on_gpu, first_on_gpu, second_on_gpu
 from tests.networks.block_on_gpu import LAYOUTS
 from tests.runtime import draws_on_gpu
@@ -63,6 +64,17 @@ def check_the_first_block():
         first_on_gpu.check_nan_and_constant_images_of_few_digits(CPU, kind)
         first_on_gpu.check_moments_of_maps(CPU, kind)
     first_on_gpu.check_the_convolution_and_its_bias(CPU)
+    with (
+        pytest.MonkeyPatch.context() as patch
+    ):  # a GPU that works on few programs: each takes all images, one after another
+        for module, held in (
+            (first_back_triton, "_HELD"),
+            (first_back_triton, "_HELD_FP32"),
+            (first_moments_triton, "_HELD"),
+        ):
+            patch.setattr(module, held, 1)
+        for kind in first_on_gpu.TOLERANCES:
+            first_on_gpu.check_first_block(CPU, kind, first_on_gpu.SHAPES[0], LAYOUTS[1])
 
 
 def main():
